@@ -1,0 +1,13 @@
+"""OpenCV, imported once, with a failure a person can act on."""
+
+from rtmag.realtime.errors import MissingExtra
+
+try:
+    import cv2 as cv2
+except ImportError as error:
+    if "libGL" not in str(error) and "libgthread" not in str(error):
+        raise MissingExtra(f"cannot load OpenCV: {error}; pip install opencv-python") from error
+    raise MissingExtra(
+        "cannot load OpenCV: libGL.so.1 is missing; on Debian/Ubuntu: "
+        "apt-get install libgl1 libglib2.0-0, or pip install --force-reinstall opencv-python-headless"
+    ) from error

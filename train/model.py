@@ -1,0 +1,300 @@
+"""The networks: MagNet, which runs live, and Oh2018, the one it descends from.
+
+Inputs
+    image       (B, 3, H, W) float in [0, 1], BGR; H and W multiples of 4
+    alpha       (B,) total magnification factor; 1 leaves motion unchanged
+
+Outputs
+    image       (B, 3, H, W) float, about [0, 1], not clipped
+
+Stages
+    encode      image -> texture (what it looks like), shape (where things are)
+    difference  shape - reference shape; at run time any temporal filter of shape takes its place
+    decode      image, texture, shape, difference, alpha -> magnified image
+
+Conventions
+    Both nets show the *current* frame with its motion enlarged, so the difference is scaled by
+    alpha - 1. In MagNet a difference of zero, or alpha = 1, changes nothing, exactly: everything
+    after the difference is free of biases, and texture enters it through a gate that is zero there.
+
+References
+    T.-H. Oh et al., Learning-based Video Motion Magnification, ECCV 2018 (arXiv 1804.02684).
+    B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981 (the ratio).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything needed to rebuild a network."""
+
+    architecture: str = "magnet"
+    """`magnet` or `oh2018`."""
+    channels: int = 32
+    """Channels of texture and shape (C)."""
+    width: int = 32
+    """Channels of the decoder's body; limits what it can say about occlusions."""
+    blocks: int = 4
+    """Residual blocks of the decoder's body; their number limits how far motion reaches."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+CONFIGS = {
+    "standard": Config(),
+    "oh2018": Config(architecture="oh2018", width=64, blocks=9),
+}
+
+
+def build(config: Config) -> "MagNet | Oh2018":
+    """The network that a configuration describes, freshly initialised."""
+    if config.architecture == "magnet":
+        return MagNet(config)
+    if config.architecture == "oh2018":
+        return Oh2018(config)
+    raise ValueError(f"architecture must be 'magnet' or 'oh2018', got {config.architecture!r}")
+
+
+def column(alpha: Tensor) -> Tensor:
+    """(B,) or () -> (B, 1, 1, 1), to multiply feature maps."""
+    return alpha.reshape(-1, 1, 1, 1)
+
+
+class ResBlock(nn.Module):
+    """x + conv(relu(conv(x))), zero-padded."""
+
+    def __init__(self, channels: int, *, bias: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, h, w)
+        out: Tensor = x + self.conv2(torch.relu(self.conv1(x)))
+        return out
+
+
+class Encoder(nn.Module):
+    """Image -> texture and shape at a quarter of the resolution.
+
+    `shape` is one linear convolution, so that filtering it in time is exact. Its kernels sum to
+    zero over space and colour: a uniform change of brightness is no motion.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.shape = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate", bias=False)
+        self.texture = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate")
+        self.block = ResBlock(channels, bias=True)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        u = F.pixel_unshuffle(image - 0.5, 4)  # (B, 48, H/4, W/4)
+        weight = self.shape.weight
+        weight = weight - weight.mean((1, 2, 3), keepdim=True)
+        shape = F.conv2d(F.pad(u, (1, 1, 1, 1), mode="replicate"), weight)  # (B, C, H/4, W/4)
+        texture: Tensor = self.block(torch.relu(self.texture(u)))  # (B, C, H/4, W/4)
+        return texture, shape
+
+
+class Manipulator(nn.Module):
+    """Shape difference -> how far things moved, and a non-linear code of it, both times alpha - 1.
+
+    `velocity` is a learned Lucas-Kanade: the texture predicts, per location, the derivative M of
+    the shape code by displacement; the least-squares displacement is M.d / M.M. It is linear in
+    the difference, so it stays exact under any temporal filter.
+    """
+
+    EPS = 1e-2  # keeps the ratio finite where there is no texture; of the order of one grey level
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.derivative = nn.Conv2d(channels, 2 * channels, 1)
+        self.before = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, texture: Tensor, difference: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+        mx, my = self.derivative(texture).split(self.channels, dim=1)  # 2 x (B, C, h, w)
+        vx = self._project(mx, difference)
+        vy = self._project(my, difference)
+        velocity = gain * torch.cat([vx, vy], dim=1)  # (B, 2, h, w)
+        code = self.after(gain * torch.relu(self.before(difference)))  # (B, C, h, w)
+        return velocity, code
+
+    def _project(self, m: Tensor, d: Tensor) -> Tensor:
+        m, d = m.float(), d.float()  # a ratio of sums of squares: half precision would not do
+        return (m * d).sum(1, keepdim=True) / ((m * m).sum(1, keepdim=True) + self.EPS)
+
+
+class Decoder(nn.Module):
+    """Texture and magnified motion -> a backward flow and a residual; the image is warped."""
+
+    GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        channels, width = config.channels, config.width
+        self.mix = nn.Conv2d(2 * channels + 2, width, 1, bias=False)
+        self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
+        self.flow = nn.Conv2d(width, 2, 3, padding=1, bias=False)
+        self.residual = nn.Conv2d(width, 48, 3, padding=1, bias=False)
+        nn.init.zeros_(self.residual.weight)
+
+    def forward(
+        self, texture: Tensor, velocity: Tensor, code: Tensor, energy: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        gate = (energy / (energy + self.GATE)).to(texture.dtype)  # (B, 1, h, w)
+        x = torch.cat([texture * gate, code, velocity.to(texture.dtype)], dim=1)
+        x = self.body(torch.relu(self.mix(x)))  # (B, width, h, w)
+        return self.flow(x), self.residual(x)
+
+
+class MagNet(nn.Module):
+    """The real-time network: about 9 800 multiply-accumulates per pixel at C = 32.
+
+    Oh et al. spend 240 000, most of them on synthesising pixels that the input already holds.
+    Here the decoder says where pixels go and warps the current frame; a small residual repairs
+    what a warp cannot make, such as uncovered background.
+    """
+
+    stride = 4
+    """Image pixels per element of `shape`."""
+
+    def __init__(self, config: Config = CONFIGS["standard"]) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.channels)
+        self.manipulator = Manipulator(config.channels)
+        self.decoder = Decoder(config)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Image -> (texture, shape)."""
+        texture, shape = self.encoder(image)
+        return texture, shape
+
+    def motion(self, texture: Tensor, difference: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """The picture's change: flow (B, 2, h, w) in pixels, residual (B, 48, h, w)."""
+        gain = column(alpha) - 1
+        velocity, code = self.manipulator(texture, difference, gain)
+        energy = (gain * difference.float()).square().mean(1, keepdim=True)
+        flow, residual = self.decoder(texture, velocity, code, energy)
+        return flow.float(), residual.float()
+
+    def decode(
+        self, image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
+    ) -> Tensor:
+        """The image with its motion magnified; `shape` is not used."""
+        flow, residual = self.motion(texture, difference, alpha)
+        flow = F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
+        return warp(image, flow) + F.pixel_shuffle(residual, 4)
+
+    def forward(self, reference: Tensor, image: Tensor, alpha: Tensor) -> Tensor:
+        """Two frames -> the second with its motion since the first magnified."""
+        _, reference_shape = self.encode(reference)
+        texture, shape = self.encode(image)
+        return self.decode(image, texture, shape, shape - reference_shape, alpha)
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Backward bilinear warp: out(p) = image(p + flow(p)), edges repeated.
+
+    Args:
+        image: (B, C, H, W).
+        flow: (B, 2, H, W), x then y, in pixels.
+    """
+    height, width = image.shape[-2:]
+    x = torch.arange(width, device=image.device, dtype=flow.dtype)
+    y = torch.arange(height, device=image.device, dtype=flow.dtype)
+    gx = (flow[:, 0] + x[None, None, :]) * (2 / (width - 1)) - 1
+    gy = (flow[:, 1] + y[None, :, None]) * (2 / (height - 1)) - 1
+    grid = torch.stack([gx, gy], dim=-1)  # (B, H, W, 2)
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+# ---- Oh et al. 2018, layer by layer -----------------------------------------------------------
+
+
+def _conv(cin: int, cout: int, kernel: int) -> nn.Sequential:
+    """Reflection pad and convolution without bias, size kept."""
+    return nn.Sequential(
+        nn.ReflectionPad2d(kernel // 2), nn.Conv2d(cin, cout, kernel, bias=False)
+    )
+
+
+def _halve(cin: int, cout: int) -> nn.Sequential:
+    """Stride-2 convolution sampled where TensorFlow's SAME padding samples: 0 before, 1 after."""
+    return nn.Sequential(
+        nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(cin, cout, 3, stride=2, bias=False), nn.ReLU()
+    )
+
+
+class OhBlock(nn.Module):
+    """The paper's residual block: reflect, conv, relu, reflect, conv, add."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv(channels, channels, 3), nn.ReLU(), _conv(channels, channels, 3)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.body(x)
+        return out
+
+
+class Oh2018(nn.Module):
+    """The network of Oh et al. as its authors configured it: 918 928 parameters.
+
+    240 000 multiply-accumulates per pixel, 69 % of them in the nine blocks of the decoder. The
+    decoder takes the texture of the current frame (as the authors' code does). No biases.
+    """
+
+    stride = 2
+    """Image pixels per element of `shape`."""
+
+    def __init__(self, config: Config = CONFIGS["oh2018"]) -> None:
+        super().__init__()
+        self.config = config
+        c = config.channels
+        self.encoder = nn.Sequential(
+            _conv(3, 16, 7), nn.ReLU(), _halve(16, c), *[OhBlock(c) for _ in range(3)]
+        )
+        self.texture = nn.Sequential(_halve(c, c), OhBlock(c), OhBlock(c))
+        self.shape = nn.Sequential(OhBlock(c), OhBlock(c))
+        self.g = nn.Sequential(_conv(c, c, 7), nn.ReLU())
+        self.h = nn.Sequential(_conv(c, c, 3), OhBlock(c))
+        self.texture_up = nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), _conv(c, c, 3), nn.ReLU())
+        self.body = nn.Sequential(*[OhBlock(2 * c) for _ in range(config.blocks)])
+        self.tail = nn.Sequential(
+            nn.UpsamplingNearest2d(scale_factor=2), _conv(2 * c, c, 3), nn.ReLU(), _conv(c, 3, 7)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Image -> texture (B, 32, H/4, W/4), shape (B, 32, H/2, W/2)."""
+        features = self.encoder(image * 2 - 1)
+        return self.texture(features), self.shape(features)
+
+    def decode(
+        self, image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
+    ) -> Tensor:
+        """The magnified image; `image` is not used, every pixel is synthesised."""
+        magnified = shape + self.h(self.g(difference) * (column(alpha) - 1))
+        x = self.body(torch.cat([self.texture_up(texture), magnified], dim=1))
+        out: Tensor = (self.tail(x) + 1) / 2
+        return out
+
+    def forward(self, reference: Tensor, image: Tensor, alpha: Tensor) -> Tensor:
+        """Two frames -> the second with its motion since the first magnified."""
+        _, reference_shape = self.encode(reference)
+        texture, shape = self.encode(image)
+        return self.decode(image, texture, shape, shape - reference_shape, alpha)

@@ -1,0 +1,160 @@
+"""A ring of synthesised scenes on disk, so that a slow generator can feed a fast learner.
+
+Rendering a scene costs more than learning from it once. Each scene is therefore used `reuse` times
+on average, every time cropped, mirrored and recoloured differently and with noise, dither and colour
+change of its own; meanwhile new scenes replace the oldest. Scenes are kept clean, as 16-bit values.
+With `reuse = 1` and a capacity of one batch, as on a GPU, every step sees scenes never seen before.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rtmag.train.dataset import Batch
+from rtmag.train.synthesis import Scenes, Synthesizer, noisy, perturb, rounded
+
+CHUNK = 8  # scenes rendered at a time: more does not fit the caches, fewer cost calls (measured)
+
+
+class Pool:
+    """Scenes waiting to be learnt from; the same folder continues where it was left."""
+
+    def __init__(self, synthesizer: Synthesizer, *, capacity: int, folder: Path | None) -> None:
+        self.synthesizer = synthesizer
+        self.capacity = capacity
+        self.size = synthesizer.size
+        self.made = 0
+        """Scenes rendered so far; the newest lies at (made - 1) % capacity."""
+        self._count_file = folder / "pool.json" if folder else None
+        shape = (capacity, 9, self.size, self.size)  # reference, moved, magnified; uint16
+        if folder is None:
+            self.images = np.zeros(shape, np.uint16)
+            self.alpha = np.zeros(capacity, np.float32)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.images = _open(folder / "images.u16", shape, np.uint16)
+            self.alpha = _open(folder / "alpha.f32", (capacity,), np.float32)
+            self._continue(list(shape))
+
+    def _continue(self, shape: list[int]) -> None:
+        assert self._count_file is not None
+        if self._count_file.is_file():
+            seen = json.loads(self._count_file.read_text())
+            if seen["shape"] == shape:
+                self.made = int(seen["made"])
+                # Not the scenes that the first filling drew.
+                self.synthesizer.generator.manual_seed(self.made + 1)
+
+    def __len__(self) -> int:
+        return min(self.made, self.capacity)
+
+    def add(self, count: int) -> None:
+        """Render `count` scenes, in chunks, over the oldest ones."""
+        for _ in range(-(-count // CHUNK)):
+            scenes = self.synthesizer.batch(CHUNK)
+            stack = torch.cat([scenes.reference, scenes.moved, scenes.magnified], 1)
+            values = (stack.clamp(0, 1) * 65535).round().cpu().numpy().astype(np.uint16)
+            slots = np.arange(self.made, self.made + CHUNK) % self.capacity
+            self.images[slots] = values
+            self.alpha[slots] = scenes.alpha.cpu().numpy()
+            self.made += CHUNK
+        if self._count_file is not None:
+            state = {"made": self.made, "shape": list(self.images.shape)}
+            self._count_file.write_text(json.dumps(state))
+
+    def batches(self, count: int, *, crop: int, reuse: float, seed: int) -> Iterator[Batch]:
+        """Yield batches of `count` samples of `crop` px for ever, rendering as they are used up."""
+        rng = np.random.default_rng([seed, self.made])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        debt = 0.0
+        while True:
+            debt += count / reuse
+            if debt >= CHUNK:
+                self.add(int(debt // CHUNK) * CHUNK)
+                debt %= CHUNK
+            picks = rng.integers(0, len(self), count)
+            planes = torch.from_numpy(self.images[picks].astype(np.float32) / 65535)
+            planes = augment(planes, crop, rng)
+            scenes = Scenes(*planes.split(3, 1), alpha=torch.from_numpy(self.alpha[picks]))
+            yield expose(scenes, generator)
+
+
+def fresh(synthesizer: Synthesizer, count: int, *, seed: int) -> Iterator[Batch]:
+    """Yield batches of `count` scenes never seen before, made on the synthesizer's device."""
+    generator = torch.Generator(synthesizer.device).manual_seed(seed)
+    while True:
+        yield expose(synthesizer.batch(count), generator)
+
+
+def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
+    """The same batches, prepared by a thread while the network learns from the one before."""
+    queue: Queue[Batch | BaseException] = Queue(depth)
+
+    def produce() -> None:
+        try:
+            for batch in batches:
+                queue.put(batch)
+        except BaseException as error:
+            queue.put(error)
+
+    Thread(target=produce, daemon=True, name="samples").start()
+    while True:
+        item = queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def augment(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
+    """Crop, mirror, turn, permute colours and invert: (B, 9, S, S) -> (B, 9, crop, crop)."""
+    out = []
+    for sample in planes:
+        y, x = rng.integers(0, sample.shape[-1] - crop + 1, 2)
+        sample = sample[:, y : y + crop, x : x + crop]
+        flips = [axis for axis in (1, 2) if rng.random() < 0.5]
+        sample = sample.flip(flips) if flips else sample
+        sample = sample.transpose(1, 2) if rng.random() < 0.5 else sample
+        colours = rng.permutation(3)
+        sample = sample[np.concatenate([colours, colours + 3, colours + 6])]
+        out.append(1 - sample if rng.random() < 0.2 else sample)
+    return torch.stack(out)
+
+
+def expose(scenes: Scenes, generator: torch.Generator, *, noise: float = 0.9) -> Batch:
+    """Clean scenes -> what a camera delivers: colour change, noise, dither, 8 bits.
+
+    Half of the samples change colour between the frames; a quarter are free of noise. Noise strength
+    is drawn per sample, most often within the paper's 0.3 but up to three times that, as in a dark
+    room. The target has none.
+    """
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, device=generator.device)
+
+    count = scenes.alpha.shape[0]
+    offset = (draw(count, 3) - 0.5) * 0.25 * (draw(count, 1) < 0.5)
+    strength = noise * draw(count) ** 2.5 * (draw(count) < 0.75)
+
+    def shoot(image: Tensor) -> Tensor:
+        return rounded(noisy(image, strength, generator), generator)
+
+    return Batch(
+        frame_a=shoot(scenes.reference),
+        frame_b=shoot(perturb(scenes.moved, offset)),
+        frame_c=shoot(scenes.moved),
+        amplified=perturb(scenes.magnified, offset),
+        alpha=scenes.alpha,
+    )
+
+
+def _open(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray[tuple[int, ...], np.dtype]:  # type: ignore[type-arg]
+    """A file-backed array, kept if it has the right size."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    mode = "r+" if path.is_file() and path.stat().st_size == size else "w+"
+    return np.memmap(path, dtype, mode, shape=shape)  # type: ignore[call-overload, no-any-return]
