@@ -5,9 +5,11 @@ from rtmag.realtime.errors import MissingExtra
 try:
     import cv2 as cv2
 except ImportError as error:
-    if "libGL" not in str(error) and "libgthread" not in str(error):
+    library = str(error).split(":")[0]
+    if not library.startswith(("libGL", "libgthread")):
         raise MissingExtra(f"cannot load OpenCV: {error}; pip install opencv-python") from error
     raise MissingExtra(
-        "cannot load OpenCV: libGL.so.1 is missing; on Debian/Ubuntu: "
-        "apt-get install libgl1 libglib2.0-0, or pip install --force-reinstall opencv-python-headless"
+        f"cannot load OpenCV: {library} is missing; on Debian/Ubuntu: "
+        "apt-get install libgl1 libglib2.0-0, "
+        "or pip install --force-reinstall opencv-python-headless"
     ) from error

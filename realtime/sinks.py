@@ -1,8 +1,24 @@
-"""Where frames go: one protocol; a window, an image folder, nowhere. Video files are in recorder.py."""
+"""Where frames go: one protocol; a window, a folder, nowhere. Video files are in recorder.py."""
 
+import os
+import re
+import socket
+import sys
+import threading
+from pathlib import Path
 from typing import Protocol
 
-from rtmag.realtime.frame import Frame
+import numpy as np
+from rtmag.realtime.errors import SinkError, SinkUnavailable
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.opencv import cv2
+
+_NO_DISPLAY = "no display; use --view none, or --record OUT"
+_NO_WINDOWS = (
+    "this OpenCV has no windows; pip uninstall opencv-python-headless, "
+    "then pip install --force-reinstall opencv-python; or use --view none"
+)
+_NUMBERED = re.compile(r"frame_\d{6,}\.png")
 
 
 class Sink(Protocol):
@@ -13,5 +29,185 @@ class Sink(Protocol):
         ...
 
     def close(self, *, finished: bool = True) -> None:
-        """Finish. `finished=False` keeps a partial output under its temporary name. Safe to call twice."""
+        """Finish. `finished=False` keeps a partial output under its temporary name.
+
+        Safe to call twice.
+        """
         ...
+
+
+class NullSink:
+    """Takes every frame and keeps none."""
+
+    def write(self, frame: Frame) -> None:
+        """Do nothing."""
+
+    def close(self, *, finished: bool = True) -> None:
+        """Do nothing."""
+
+
+class WindowSink:
+    """A window on the screen that shows the newest frame. Use it from the main thread only.
+
+    Raises:
+        SinkUnavailable: no display, an OpenCV without windows, or another thread.
+    """
+
+    def __init__(self, title: str = "rtmag") -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise SinkUnavailable("cannot open a window outside the main thread")
+        check_display()
+        self.title = title
+        self._open = self._closed = self._fullscreen = False
+
+    @property
+    def closed(self) -> bool:
+        """True once the person has closed the window, or close() was called."""
+        if self._open and not self._visible():
+            self._open, self._closed = False, True
+        return self._closed
+
+    def _visible(self) -> bool:
+        try:
+            return bool(cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1)
+        except cv2.error:  # Some toolkits raise it once no window is left.
+            return False
+
+    def write(self, frame: Frame) -> None:
+        """Show a frame; a window that was closed stays closed."""
+        if self.closed:
+            return
+        try:
+            if not self._open:
+                self._show_window(frame.size)
+            cv2.imshow(self.title, frame.image)
+        except cv2.error as error:
+            raise SinkError(f"cannot show a frame in the window {self.title!r}") from error
+
+    def _show_window(self, size: tuple[int, int]) -> None:
+        cv2.namedWindow(
+            self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        )
+        cv2.resizeWindow(self.title, *size)
+        # A window is not visible before the system has drawn it.
+        cv2.imshow(self.title, _black(size))
+        cv2.waitKey(1)
+        self._open = True
+
+    def poll(self) -> int | None:
+        """Let the window live for a moment; the code of a key that was pressed, else None."""
+        if not self._open:
+            return None
+        code = int(cv2.waitKeyEx(1))
+        return None if code < 0 else code
+
+    def toggle_fullscreen(self) -> None:
+        """Fill the screen, or stop doing so."""
+        if self._open:
+            self._fullscreen = not self._fullscreen
+            state = cv2.WINDOW_FULLSCREEN if self._fullscreen else cv2.WINDOW_NORMAL
+            cv2.setWindowProperty(self.title, cv2.WND_PROP_FULLSCREEN, state)
+
+    def close(self, *, finished: bool = True) -> None:
+        """Close the window."""
+        if self._open and not self.closed:
+            cv2.destroyWindow(self.title)
+            cv2.waitKey(1)
+        self._open, self._closed = False, True
+
+
+class ImageFolderSink:
+    """Writes each frame as a PNG file, numbered by its index: frame_000000.png.
+
+    Args:
+        path: of the folder; made if need be.
+        overwrite: allow a folder that is not empty. Numbered files of an earlier run that this one
+            has not replaced are removed when it is finished; all others stay.
+
+    Raises:
+        SinkUnavailable: the folder is not empty, or cannot be made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self._overwrite = overwrite
+        self._written: set[str] = set()
+        self._closed = False
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            filled = any(self.path.iterdir())
+        except OSError as error:
+            raise SinkUnavailable(f"cannot write into {str(path)!r}: {_reason(error)}") from error
+        if filled and not overwrite:
+            raise SinkUnavailable(
+                f"cannot write into {str(path)!r}: it is not empty; use --overwrite"
+            )
+
+    def write(self, frame: Frame) -> None:
+        """Store one frame."""
+        if self._closed:
+            raise SinkError(f"cannot write into {str(self.path)!r}: it is closed")
+        name = f"frame_{frame.index:06}.png"
+        _, data = cv2.imencode(".png", frame.image)
+        try:
+            (self.path / name).write_bytes(data.tobytes())
+        except OSError as error:
+            raise SinkError(f"cannot write {str(self.path / name)!r}: {_reason(error)}") from error
+        self._written.add(name)
+
+    def close(self, *, finished: bool = True) -> None:
+        """Finish; every picture is complete already."""
+        if finished and self._overwrite and self._written and not self._closed:
+            for file in self.path.iterdir():
+                if _NUMBERED.fullmatch(file.name) and file.name not in self._written:
+                    file.unlink(missing_ok=True)
+        self._closed = True
+
+
+def check_display() -> None:
+    """Make sure that a window can be opened: OpenCV ends the whole process where it cannot.
+
+    Raises:
+        SinkUnavailable: there is no display, or this OpenCV was built without windows.
+    """
+    toolkit = _toolkit()
+    if toolkit == "NONE":
+        raise SinkUnavailable(_NO_WINDOWS)
+    if not sys.platform.startswith("linux"):
+        return
+    # OpenCV's own Qt speaks X11 alone; other builds may speak Wayland too.
+    if not toolkit.startswith("QT") and os.environ.get("WAYLAND_DISPLAY"):
+        return
+    if not _x11_answers(os.environ.get("DISPLAY", "")):
+        raise SinkUnavailable(_NO_DISPLAY)
+
+
+def _toolkit() -> str:
+    found = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
+    return found[1].upper() if found else ""
+
+
+def _x11_answers(display: str) -> bool:
+    """Whether a server listens at an X11 address, 'host:number.screen'."""
+    address = re.fullmatch(r"(?P<host>.*):(?P<number>\d+)(\.\d+)?", display)
+    if address is None:
+        return False
+    host, number = address["host"].rpartition("/")[2], int(address["number"])
+    path = f"/tmp/.X11-unix/X{number}"
+    local: list[tuple[int, object]] = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
+    remote: list[tuple[int, object]] = [(socket.AF_INET, (host, 6000 + number))]
+    return any(_connects(*target) for target in (remote if host not in ("", "unix") else local))
+
+
+def _connects(family: int, target: object) -> bool:
+    with socket.socket(family) as connection:
+        connection.settimeout(2.0)
+        return connection.connect_ex(target) == 0  # type: ignore[arg-type]
+
+
+def _black(size: tuple[int, int]) -> Image:
+    return np.zeros((size[1], size[0], 3), np.uint8)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "the system refused it").lower()

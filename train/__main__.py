@@ -44,7 +44,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
     batch: Annotated[int | None, typer.Option(help="Samples per step and process.")] = None,
     crop: Annotated[int, typer.Option(help="Side of a sample in pixels, a multiple of 4.")] = 112,
-    lr: Annotated[float | None, typer.Option(help="Adam's step: 2e-3 with a cosine; oh2018 1e-4, constant.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Adam's step: 1e-3 with a cosine; oh2018 1e-4, constant.")] = None,
     images: Annotated[Path | None, typer.Option(help="Photographs for the scenes (a folder, COCO, VOC).")] = None,
     data: Annotated[Path | None, typer.Option(help="The published data set, in place of synthesis.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only so many samples of --data.")] = None,
@@ -68,13 +68,13 @@ def train(
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if where.type == "cuda" else "gloo")
     torch.manual_seed(seed)
-    dtype = pick_precision(precision, where)
+    dtype = pick_precision(precision, where, model)
 
     # ---- network ----
     net = build(CONFIGS[model]).to(where, memory_format=torch.channels_last)
     paper = isinstance(net, Oh2018)
     count = batch or (4 if paper else 16)
-    rate = lr or (1e-4 if paper else 2e-3)
+    rate = lr or (1e-4 if paper else 1e-3)
     objective: torch.nn.Module = Objective(net)
     optimizer = torch.optim.Adam(net.parameters(), rate, betas=(0.9, 0.999), fused=True)
     average = checkpoint.averaged(net)
@@ -95,12 +95,15 @@ def train(
         size = crop if reuse <= 1 else crop + 16
         synthesizer = Synthesizer(bank, size=size, seed=hash((seed, rank, history["step"])))
         if reuse <= 1:
-            samples = fresh(synthesizer, count, seed=seed + rank)
+            samples = fresh(synthesizer, count, seed=seed + rank, start=history["step"])
         else:
             folder = (pool or out / "pool") / (f"rank{rank}" if world > 1 else "")
             ring = Pool(synthesizer, capacity=capacity, folder=folder)
             fill(ring, min(capacity, 2048) - len(ring), show=rank == 0)
-            samples = ahead(ring.batches(count, crop=crop, reuse=reuse, seed=seed + rank))
+            batches = ring.batches(
+                count, crop=crop, reuse=reuse, seed=seed + rank, start=history["step"]
+            )
+            samples = ahead(batches)
 
     # ---- loop ----
     stop = Interrupt()
@@ -183,14 +186,17 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bf16 where the hardware multiplies it fast; the motion path stays fp32 always."""
+def pick_precision(name: str, device: torch.device, model: str) -> torch.dtype:
+    """`auto` is bf16 where the hardware multiplies it fast; the motion path stays fp32 always.
+
+    oh2018 takes its shape from a deep network, whose differences half precision would swallow.
+    """
     known = {"fp32": torch.float32, "bf16": torch.bfloat16}
     if name in known:
         return known[name]
     if name != "auto":
         raise OptionError(f"precision must be auto, fp32 or bf16, got {name!r}")
-    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    fast = model != "oh2018" and (device.type == "cuda" or torch.cpu._is_avx512_bf16_supported())
     return torch.bfloat16 if fast else torch.float32
 
 

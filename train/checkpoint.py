@@ -1,9 +1,9 @@
 """One folder per run: weights, what rebuilds them, and what continues them. Never pickle.
 
-    model.safetensors    averaged weights: what export and inference use
-    config.json          network configuration and how the weights came about
-    resume.safetensors   raw weights, averages, Adam moments and counters: what --resume needs
-    log.csv              a line per report: step, seconds, learning rate, loss terms
+model.safetensors    averaged weights: what export and inference use
+config.json          network configuration and how the weights came about
+resume.safetensors   raw weights, averages, Adam moments and counters: what --resume needs
+log.csv              a line per report: step, seconds, learning rate, loss terms
 """
 
 import json

@@ -68,6 +68,11 @@ def column(alpha: Tensor) -> Tensor:
     return alpha.reshape(-1, 1, 1, 1)
 
 
+def squash(x: Tensor) -> Tensor:
+    """x near zero, +-4 far from it: magnified noise must not drown the body's other features."""
+    return x / (1 + x.abs() / 4)
+
+
 class ResBlock(nn.Module):
     """x + conv(relu(conv(x))), zero-padded."""
 
@@ -98,7 +103,9 @@ class Encoder(nn.Module):
         u = F.pixel_unshuffle(image - 0.5, 4)  # (B, 48, H/4, W/4)
         weight = self.shape.weight
         weight = weight - weight.mean((1, 2, 3), keepdim=True)
-        shape = F.conv2d(F.pad(u, (1, 1, 1, 1), mode="replicate"), weight)  # (B, C, H/4, W/4)
+        with torch.autocast(image.device.type, enabled=False):
+            # The difference of two shapes is a thousandth of either: half precision has no such digit.
+            shape = F.conv2d(F.pad(u, (1, 1, 1, 1), mode="replicate"), weight)  # (B, C, H/4, W/4)
         texture: Tensor = self.block(torch.relu(self.texture(u)))  # (B, C, H/4, W/4)
         return texture, shape
 
@@ -134,8 +141,12 @@ class Manipulator(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Texture and magnified motion -> a backward flow and a residual; the image is warped."""
+    """Texture and magnified motion -> a backward flow and a residual; the image is warped.
 
+    The flow is the velocity as far as the body trusts it, plus what the body adds.
+    """
+
+    REACH = 8.0  # px: motion of this size is a feature of size one
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
@@ -143,7 +154,7 @@ class Decoder(nn.Module):
         channels, width = config.channels, config.width
         self.mix = nn.Conv2d(2 * channels + 2, width, 1, bias=False)
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
-        self.flow = nn.Conv2d(width, 2, 3, padding=1, bias=False)
+        self.flow = nn.Conv2d(width, 3, 3, padding=1, bias=False)
         self.residual = nn.Conv2d(width, 48, 3, padding=1, bias=False)
         nn.init.zeros_(self.residual.weight)
 
@@ -151,9 +162,10 @@ class Decoder(nn.Module):
         self, texture: Tensor, velocity: Tensor, code: Tensor, energy: Tensor
     ) -> tuple[Tensor, Tensor]:
         gate = (energy / (energy + self.GATE)).to(texture.dtype)  # (B, 1, h, w)
-        x = torch.cat([texture * gate, code, velocity.to(texture.dtype)], dim=1)
-        x = self.body(torch.relu(self.mix(x)))  # (B, width, h, w)
-        return self.flow(x), self.residual(x)
+        x = torch.cat([texture * gate, squash(code), squash(velocity / self.REACH)], dim=1)
+        x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
+        flow, trust = self.flow(x).float().split([2, 1], dim=1)
+        return flow + torch.sigmoid(trust) * velocity, self.residual(x)
 
 
 class MagNet(nn.Module):
@@ -223,9 +235,7 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
 def _conv(cin: int, cout: int, kernel: int) -> nn.Sequential:
     """Reflection pad and convolution without bias, size kept."""
-    return nn.Sequential(
-        nn.ReflectionPad2d(kernel // 2), nn.Conv2d(cin, cout, kernel, bias=False)
-    )
+    return nn.Sequential(nn.ReflectionPad2d(kernel // 2), nn.Conv2d(cin, cout, kernel, bias=False))
 
 
 def _halve(cin: int, cout: int) -> nn.Sequential:
@@ -270,7 +280,9 @@ class Oh2018(nn.Module):
         self.shape = nn.Sequential(OhBlock(c), OhBlock(c))
         self.g = nn.Sequential(_conv(c, c, 7), nn.ReLU())
         self.h = nn.Sequential(_conv(c, c, 3), OhBlock(c))
-        self.texture_up = nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), _conv(c, c, 3), nn.ReLU())
+        self.texture_up = nn.Sequential(
+            nn.UpsamplingNearest2d(scale_factor=2), _conv(c, c, 3), nn.ReLU()
+        )
         self.body = nn.Sequential(*[OhBlock(2 * c) for _ in range(config.blocks)])
         self.tail = nn.Sequential(
             nn.UpsamplingNearest2d(scale_factor=2), _conv(2 * c, c, 3), nn.ReLU(), _conv(c, 3, 7)

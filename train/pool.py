@@ -6,6 +6,7 @@ change of its own; meanwhile new scenes replace the oldest. Scenes are kept clea
 With `reuse = 1` and a capacity of one batch, as on a GPU, every step sees scenes never seen before.
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from torch import Tensor
 from rtmag.train.dataset import Batch
 from rtmag.train.synthesis import Scenes, Synthesizer, noisy, perturb, rounded
 
+NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a dark room
+NOISE_AFTER = (
+    4000  # batches until noise has its full strength: under noise alone, nothing is learnt
+)
 CHUNK = 8  # scenes rendered at a time: more does not fit the caches, fewer cost calls (measured)
 
 
@@ -68,12 +73,14 @@ class Pool:
             state = {"made": self.made, "shape": list(self.images.shape)}
             self._count_file.write_text(json.dumps(state))
 
-    def batches(self, count: int, *, crop: int, reuse: float, seed: int) -> Iterator[Batch]:
+    def batches(
+        self, count: int, *, crop: int, reuse: float, seed: int, start: int = 0
+    ) -> Iterator[Batch]:
         """Yield batches of `count` samples of `crop` px for ever, rendering as they are used up."""
         rng = np.random.default_rng([seed, self.made])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         debt = 0.0
-        while True:
+        for step in itertools.count(start):
             debt += count / reuse
             if debt >= CHUNK:
                 self.add(int(debt // CHUNK) * CHUNK)
@@ -82,14 +89,15 @@ class Pool:
             planes = torch.from_numpy(self.images[picks].astype(np.float32) / 65535)
             planes = augment(planes, crop, rng)
             scenes = Scenes(*planes.split(3, 1), alpha=torch.from_numpy(self.alpha[picks]))
-            yield expose(scenes, generator)
+            yield expose(scenes, generator, noise=NOISE * min(1.0, step / NOISE_AFTER))
 
 
-def fresh(synthesizer: Synthesizer, count: int, *, seed: int) -> Iterator[Batch]:
+def fresh(synthesizer: Synthesizer, count: int, *, seed: int, start: int = 0) -> Iterator[Batch]:
     """Yield batches of `count` scenes never seen before, made on the synthesizer's device."""
     generator = torch.Generator(synthesizer.device).manual_seed(seed)
-    while True:
-        yield expose(synthesizer.batch(count), generator)
+    for step in itertools.count(start):
+        noise = NOISE * min(1.0, step / NOISE_AFTER)
+        yield expose(synthesizer.batch(count), generator, noise=noise)
 
 
 def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
@@ -126,20 +134,19 @@ def augment(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
     return torch.stack(out)
 
 
-def expose(scenes: Scenes, generator: torch.Generator, *, noise: float = 0.9) -> Batch:
+def expose(scenes: Scenes, generator: torch.Generator, *, noise: float = NOISE) -> Batch:
     """Clean scenes -> what a camera delivers: colour change, noise, dither, 8 bits.
 
-    Half of the samples change colour between the frames; a quarter are free of noise. Noise strength
-    is drawn per sample, most often within the paper's 0.3 but up to three times that, as in a dark
-    room. The target has none.
+    A quarter of the samples change colour between the frames; a quarter are free of noise. Noise strength
+    is drawn per sample, most often within the paper's 0.3. The target has none.
     """
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, device=generator.device)
 
     count = scenes.alpha.shape[0]
-    offset = (draw(count, 3) - 0.5) * 0.25 * (draw(count, 1) < 0.5)
-    strength = noise * draw(count) ** 2.5 * (draw(count) < 0.75)
+    offset = (draw(count, 3) - 0.5) * 0.25 * (draw(count, 1) < 0.25)
+    strength = noise * draw(count) ** 3 * (draw(count) < 0.75)
 
     def shoot(image: Tensor) -> Tensor:
         return rounded(noisy(image, strength, generator), generator)

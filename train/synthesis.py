@@ -118,8 +118,8 @@ class Synthesizer:
             torch.full_like(alpha, self.limits.motion),
             self.limits.magnified / alpha.clamp(min=1.0),
         )
-        # From a hundredth of the limit up: tiny motions are the point, and large ones still occur.
-        length = limit * torch.exp(self._uniform(count, low=math.log(0.01), high=0.0))
+        # Log-uniform over a range of 30: most motions are small, and the largest still occur.
+        length = limit * torch.exp(self._uniform(count, low=math.log(1 / 30), high=0.0))
         angle = self._uniform(count, high=2 * math.pi)
         shift = length[:, None] * torch.stack([angle.cos(), angle.sin()], -1)
         # Rotation and zoom move a point 50 px from the centre about as far as the translation.
@@ -162,7 +162,9 @@ class Synthesizer:
         points = torch.baddbmm(offset[:, None], points, matrix.transpose(1, 2))  # (3B, N, 2)
         picture = bank[self._index(bank.shape[0], count)].to(torch.float32).mul_(1 / 255)
         grid = points.reshape(count, 3 * s, s, 2)
-        return F.grid_sample(picture, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+        return F.grid_sample(
+            picture, grid, mode="bilinear", padding_mode=padding, align_corners=False
+        )
 
     def _texture(self, place: Placement, blurred: Tensor | None = None) -> Tensor:
         """A random texture with about one texel per supersampled pixel -> (B, 3, 3 s, s)."""
@@ -211,7 +213,9 @@ def noisy(image: Tensor, strength: Tensor, generator: torch.Generator | None = N
         generator: Source of randomness.
     """
     draw = torch.randn(image.shape, generator=generator, device=image.device)
-    sigma = strength[:, None, None, None] * torch.sqrt(2 * image.clamp(min=0)) / (2 * math.sqrt(127.5))
+    sigma = (
+        strength[:, None, None, None] * torch.sqrt(2 * image.clamp(min=0)) / (2 * math.sqrt(127.5))
+    )
     return image + draw * sigma
 
 

@@ -178,7 +178,9 @@ def crop(picture: Picture, size: int, rng: np.random.Generator) -> Picture:
     y = int(rng.integers(0, picture.shape[0] - side + 1))
     x = int(rng.integers(0, picture.shape[1] - side + 1))
     method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture[y : y + side, x : x + side], (size, size), interpolation=method))
+    return np.asarray(
+        cv2.resize(picture[y : y + side, x : x + side], (size, size), interpolation=method)
+    )
 
 
 def outline(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -203,7 +205,9 @@ def outline(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     if kind == 3 or (kind <= 2 and rng.random() < 0.2):
         hole = int(half * rng.uniform(0.15, 0.4))
         value = 255 if kind == 3 else 0
-        cv2.rectangle(mask, (size // 6, size // 6), (size - size // 6, size - size // 6), value, hole)
+        cv2.rectangle(
+            mask, (size // 6, size // 6), (size - size // 6, size - size // 6), value, hole
+        )
     if kind == 4:
         for _ in range(int(rng.integers(1, 4))):
             ends = (rng.uniform(0.05, 0.95, (2, 2)) * size).astype(int)

@@ -1,0 +1,187 @@
+"""Magnifies files: every frame, with its time and its sound, one output beside each input."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rtmag.realtime.engine import Engine, load_engine
+from rtmag.realtime.errors import OptionError, RtmagError, SourceUnavailable
+from rtmag.realtime.installed import rtmag_version
+from rtmag.realtime.keys import Controls
+from rtmag.realtime.loop import run
+from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.options import ViewKind
+from rtmag.realtime.outputs import beside, check_free, make_folder
+from rtmag.realtime.progress import Progress
+from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.report import Ending, Report
+from rtmag.realtime.sinks import WindowSink
+from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.video import VideoSource
+
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input and the output to make of it."""
+
+    source: Path
+    output: Path
+    folder: Path | None = None
+    """To be made, if it is not there, before the output."""
+
+
+def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
+    """Which outputs to make.
+
+    Args:
+        paths: inputs; of two, the second is the output if it does not exist.
+        output: a folder, or a file when there is one input.
+        alpha: part of the outputs' names.
+
+    Raises:
+        OptionError: it cannot be told what is meant, or two inputs would share an output.
+    """
+    if output is None and len(paths) == 2:
+        first, second = paths
+        if Path(second).exists() and not Path(second).is_dir():
+            raise OptionError(
+                f"{second!r} exists: to magnify both files give -o FOLDER, "
+                f"to replace it give -o {second!r} --overwrite"
+            )
+        paths, output = [first], second
+    if output is None:
+        return _distinct([Job(Path(path), beside(Path(path), alpha)) for path in paths])
+    target = Path(output)
+    if len(paths) == 1 and not target.is_dir() and target.suffix and not output.endswith("/"):
+        return [Job(Path(paths[0]), target)]
+    if target.exists() and not target.is_dir():
+        raise OptionError(f"-o {output!r} is a file: several inputs need a folder")
+    return _distinct([Job(Path(p), beside(Path(p), alpha, target), target) for p in paths])
+
+
+def _distinct(jobs: list[Job]) -> list[Job]:
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        if job.output in seen:
+            pair = f"{str(seen[job.output])!r} and {str(job.source)!r}"
+            raise OptionError(f"{pair} would both become {str(job.output)!r}")
+        seen[job.output] = job.source
+    return jobs
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """How files are magnified. The model is loaded once the first file has proved fit for it."""
+
+    controls: Controls
+    progress: Progress
+    note: Callable[[str], None]
+    """Takes warnings, and errors when there are several files."""
+    done: Callable[[Path], None]
+    """Takes the path of each finished output."""
+    capture_fps: float | None = None
+    audio: bool = True
+    overwrite: bool = False
+    skip_existing: bool = False
+    model: str | None = None
+    provider: str = "auto"
+    view: ViewKind = "none"
+    _engine: Engine | None = field(default=None, init=False)
+
+    def run(self, jobs: Sequence[Job]) -> int:
+        """Do the jobs one by one and return the exit code. A single job raises its error."""
+        if len(jobs) == 1:
+            return _INTERRUPTED if self._do(jobs[0]) == "interrupt" else 0
+        failed = 0
+        for number, job in enumerate(jobs):
+            ending: Ending = "end"
+            try:
+                ending = self._do(job)
+            except RtmagError as error:
+                failed += 1
+                self.note(f"error: {error}")
+            if ending != "end":
+                self.note(f"stopped at file {number + 1} of {len(jobs)}")
+                return _INTERRUPTED if ending == "interrupt" else 0
+        self.note(f"{len(jobs) - failed} of {len(jobs)} files done")
+        return 1 if failed else 0
+
+    def _do(self, job: Job) -> Ending:
+        if self.skip_existing and job.output.exists():
+            self.note(f"skipped: {str(job.output)!r} exists")
+            return "end"
+        with _open(job.source) as source:
+            fps = self.capture_fps or source.fps
+            if fps is not None:
+                self.controls.filter().check(fps)
+            if job.folder is not None:
+                make_folder(job.folder)
+            check_free(job.output, overwrite=self.overwrite, source=job.source)
+            if self._engine is None:
+                self._engine = load_engine(self.model, provider=self.provider)
+            return self._magnify(source, job.output, self._engine)
+
+    def _magnify(self, source: FrameSource, output: Path, engine: Engine) -> Ending:
+        controls = replace(self.controls)
+        magnifier = Magnifier(
+            engine,
+            alpha=controls.alpha,
+            filter=controls.filter(),
+            fps=source.fps,
+            capture_fps=self.capture_fps,
+        )
+        view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
+        sink = self._open_sink(source, output, engine)
+        self.progress.begin(source.name, source.frames)
+        try:
+            report = run(
+                source,
+                magnifier,
+                controls,
+                [sink],
+                view=view,
+                on_frame=lambda _, __: self.progress.step(),
+            )
+        finally:
+            self.progress.end()
+        self._account(source, report, sink)
+        return report.ending
+
+    def _open_sink(self, source: FrameSource, output: Path, engine: Engine) -> VideoSink:
+        width, height = source.size
+        comment = f"rtmag {rtmag_version()}: alpha {self.controls.alpha:g}, "
+        comment += f"{self.controls.filter()}, model {engine.name}"
+        return VideoSink(
+            output,
+            like=source if isinstance(source, VideoSource) else None,
+            fps=source.fps or 30.0,
+            size=(2 * width, height) if self.controls.layout == "side" else (width, height),
+            audio=self.audio,
+            overwrite=self.overwrite,
+            comment=comment,
+        )
+
+    def _account(self, source: FrameSource, report: Report, sink: VideoSink) -> None:
+        if sink.path_written is None:
+            if report.ending == "end":
+                raise SourceUnavailable(f"cannot read {source.name!r}: it holds no frames")
+            return
+        for error in report.errors:
+            self.note(f"warning: {error}")
+        if not report.errors and isinstance(source, VideoSource) and source.damaged:
+            self.note(f"warning: {source.name!r} is damaged; {source.damaged} packets were skipped")
+        if report.ending != "end":
+            self.note(f"stopped after {report.frames} frames; they are in {sink.path_written}")
+        else:
+            self.done(sink.path_written)
+
+
+def _open(path: Path) -> FrameSource:
+    """A file, a folder or a pattern; names that also mean something else are files here."""
+    if path.exists():
+        return open_source(path.absolute())
+    if any(mark in str(path) for mark in "*?["):
+        return open_source(path)
+    raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")

@@ -1,0 +1,118 @@
+"""Containers: video files opened with care, and read past their damage.
+
+Only real video formats are let in: a playlist under the name of a video could otherwise open any
+other file. The picture size is limited before anything is decoded, since few bytes may claim a huge
+one.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+from rtmag.realtime.errors import SourceLost, SourceUnavailable
+
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,mpeg,flv,asf,ogg,mxf,yuv4mpegpipe,nut"
+)
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
+_FAILURES_IN_A_ROW = 200
+"""After so many the rest of the file is given up."""
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a video file.
+
+    Raises:
+        SourceUnavailable: it is missing, unreadable or no video; says which.
+    """
+    _check_file(path)
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    try:
+        # An absolute name cannot be mistaken for a protocol.
+        return av.open(str(path.absolute()), container_options=options, metadata_errors="replace")
+    except PermissionError as error:
+        raise _unavailable(path, "no permission to read it") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise _unavailable(path, _why_unreadable(path)) from error
+
+
+def video_stream(container: InputContainer, path: Path, max_pixels: int) -> VideoStream:
+    """The moving picture of a container, guarded against sizes above `max_pixels`.
+
+    Raises:
+        SourceUnavailable: there is none, or its codec or size cannot be handled.
+    """
+    moving = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not moving:
+        raise _unavailable(
+            path, "it has sound only" if container.streams.audio else "it has no video"
+        )
+    stream = moving[0]
+    context = stream.codec_context
+    if context is None:
+        raise _unavailable(path, "its codec is not supported")
+    if context.width * context.height > max_pixels:
+        limit = f"{max_pixels / 1e6:.3g} million pixels are allowed"
+        raise _unavailable(path, f"{context.width}x{context.height} is too large; {limit}")
+    context.options = {**context.options, "max_pixels": str(max_pixels)}
+    return stream
+
+
+def read_packets(container: InputContainer, *streams: Stream) -> Iterator["Packet[Stream] | None"]:
+    """Yield the packets of some streams, and None for each failure that was stepped over.
+
+    The last packets are empty: decoding them brings out what the decoders still hold.
+
+    Raises:
+        SourceLost: nothing more can be read.
+    """
+    failures = 0
+    while True:
+        try:
+            # PyAV raises IndexError when a broken packet announces a stream that does not exist.
+            for packet in container.demux(*streams):
+                failures = 0
+                yield packet
+            return
+        except (av.FFmpegError, OSError, IndexError) as error:
+            failures += 1
+            if failures > _FAILURES_IN_A_ROW:
+                raise SourceLost(f"cannot read on in {Path(container.name).name!r}") from error
+        yield None
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise _unavailable(path, "no such file") from error
+    except (OSError, ValueError) as error:
+        raise _unavailable(path, "its name or folder cannot be used") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise _unavailable(path, "it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise _unavailable(path, "it is not a regular file")
+    if status.st_size == 0:
+        raise _unavailable(path, "it is empty")
+    if not os.access(path, os.R_OK):
+        raise _unavailable(path, "no permission to read it")
+
+
+def _why_unreadable(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(_PICTURES):
+        return "it is a picture, not a video; name its folder instead"
+    if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free"):
+        return "it is incomplete; its index is missing, as after a recording that was cut off"
+    return "it is not a video, or of a kind that is not supported"
+
+
+def _unavailable(path: Path, reason: str) -> SourceUnavailable:
+    return SourceUnavailable(f"cannot open {str(path)!r}: {reason}")

@@ -1,0 +1,213 @@
+"""Runs an exported magnifier: the only module that knows the inference runtime.
+
+Inputs
+    image     (H, W, 3) uint8, BGR, any size
+    alpha     total magnification factor
+    sections  (S, 5) float32, the temporal filter (rtmag.realtime.filters)
+    state     what the previous step returned, or None: take this image as the new reference
+Outputs
+    image     (H, W, 3) uint8, BGR, motion magnified
+    state     to be passed to the next step
+
+Conventions
+    State is a value: the engine keeps none, so one engine may serve several streams in turn. The
+    graph wants sides that are multiples of 4; the engine repeats the border and cuts it off again.
+
+The graph's contract
+    inputs   image uint8 (H, W, 3); alpha, reset float32 (); sections float32 (S, 5);
+             state float32 (1, 2 S C, H/stride, W/stride)
+    outputs  image_out uint8 (H, W, 3); state_out, like state
+    metadata rtmag.contract = 1, rtmag.model, rtmag.channels = C, rtmag.stride, ...
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmag.realtime import providers
+from rtmag.realtime.errors import ModelIncompatible, ProviderUnavailable
+from rtmag.realtime.filters import Sections
+from rtmag.realtime.frame import Image
+from rtmag.realtime.opencv import cv2
+
+State = NDArray[np.float32]
+"""(1, 2 S C, H/stride, W/stride): the filter's memory of every element of shape."""
+
+CONTRACT = "1"
+DEFAULT_MODEL = "standard"
+SMALLEST = 16  # px; smaller pictures are padded, for reflecting borders need something to reflect
+INPUTS = {"image": 3, "alpha": 0, "sections": 2, "reset": 0, "state": 4}
+OUTPUTS = {"image_out": 3, "state_out": 4}
+
+
+class Engine(Protocol):
+    """Whatever can take one step of the magnifier."""
+
+    name: str
+    """The model's name."""
+    provider: str
+    """What runs it: `cpu`, `cuda` ..."""
+    metadata: dict[str, str]
+    """What the model says about itself."""
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        """Magnify one image."""
+        ...
+
+
+class OnnxEngine:
+    """An exported graph on ONNX Runtime."""
+
+    def __init__(self, model: bytes, *, source: str, provider: str, threads: int | None) -> None:
+        self._session = _open(model, source, provider, threads)
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        _check(self._session, self.metadata, source)
+        self.name = self.metadata["rtmag.model"]
+        used = self._session.get_providers()[0]
+        self.provider = next(k for k, v in providers.NAMES.items() if v == used)
+        self._channels = int(self.metadata["rtmag.channels"])
+        self._stride = int(self.metadata["rtmag.stride"])
+        shape = self._session.get_inputs()[0].shape
+        self.size: tuple[int, int] | None = None
+        """(width, height) when the model was exported for one size only."""
+        if isinstance(shape[0], int) and isinstance(shape[1], int):
+            self.size = (shape[1], shape[0])
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        """Magnify one image; see the module's description.
+
+        Raises:
+            ModelIncompatible: image or state do not fit the model or each other.
+        """
+        height, width = image.shape[:2]
+        padded = self._pad(image)
+        h, w = (side // self._stride for side in padded.shape[:2])
+        expected = (1, 2 * len(sections) * self._channels, h, w)
+        if state is None:
+            memory = np.zeros(expected, np.float32)
+        elif state.shape == expected:
+            memory = state
+        else:
+            raise ModelIncompatible(f"model expects state {expected}, got {state.shape}")
+        out, memory = self._session.run(
+            ["image_out", "state_out"],
+            {
+                "image": padded,
+                "alpha": np.array(alpha, np.float32),
+                "sections": sections,
+                "reset": np.array(state is None, np.float32),
+                "state": memory,
+            },
+        )
+        return out[:height, :width], memory
+
+    def _pad(self, image: Image) -> Image:
+        height, width = image.shape[:2]
+        if self.size is not None and (width, height) != self.size:
+            raise ModelIncompatible(
+                f"model {self.name!r} was exported for {self.size[0]}x{self.size[1]}, "
+                f"got {width}x{height}; give --size, or export without it"
+            )
+        down, right = (max(SMALLEST, -(-side // 4) * 4) - side for side in (height, width))
+        if not down and not right:
+            return np.ascontiguousarray(image)
+        return np.asarray(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
+
+
+def _open(model: bytes, source: str, provider: str, threads: int | None) -> Any:
+    """A session; `auto` tries the best provider first and ends at the CPU."""
+    wanted = providers.PREFERENCE if provider == "auto" else (provider,)
+    for name in wanted:
+        try:
+            return providers.open_session(model, name, threads)
+        except ProviderUnavailable:
+            if provider != "auto":
+                raise
+        except Exception as error:
+            # onnxruntime's errors share no base class but Exception.
+            if name != "cpu" and provider == "auto":
+                continue
+            reason = str(error).splitlines()[0]
+            if name != "cpu":
+                raise ProviderUnavailable(f"cannot open provider {name!r}: {reason}") from error
+            raise ModelIncompatible(
+                f"cannot load model {source!r}: not an ONNX model this version can run"
+            ) from error
+    raise ProviderUnavailable("no execution provider could be opened; see rtmag doctor")
+
+
+def _check(session: Any, metadata: dict[str, str], source: str) -> None:
+    """Refuse a model that does not keep the contract."""
+    contract = metadata.get("rtmag.contract")
+    if contract is None:
+        raise ModelIncompatible(
+            f"cannot use model {source!r}: not made by rtmag export (it has no rtmag metadata)"
+        )
+    if contract != CONTRACT:
+        raise ModelIncompatible(
+            f"cannot use model {source!r}: contract {contract}, this version needs {CONTRACT}; "
+            "export it again"
+        )
+    for kind, expected, found in (
+        ("inputs", INPUTS, session.get_inputs()),
+        ("outputs", OUTPUTS, session.get_outputs()),
+    ):
+        ranks = {value.name: len(value.shape) for value in found}
+        if ranks != expected:
+            raise ModelIncompatible(
+                f"cannot use model {source!r}: expected {kind} {', '.join(expected)}, "
+                f"got {', '.join(ranks)}"
+            )
+    missing = [k for k in ("model", "channels", "stride") if f"rtmag.{k}" not in metadata]
+    if missing:
+        raise ModelIncompatible(f"cannot use model {source!r}: no metadata {', '.join(missing)}")
+
+
+def model_names() -> list[str]:
+    """Models inside this package."""
+    folder = resources.files("rtmag.realtime.models")
+    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".onnx"))
+
+
+def read_model(model: str | Path | None = None) -> tuple[bytes, str]:
+    """The bytes of a model by name or path, and what to call it in messages.
+
+    Raises:
+        ModelIncompatible: no such model.
+    """
+    name = str(model or DEFAULT_MODEL)
+    if name in model_names():
+        inside = resources.files("rtmag.realtime.models") / f"{name}.onnx"
+        return inside.read_bytes(), name
+    try:
+        return Path(name).read_bytes(), name
+    except OSError as error:
+        known = ", ".join(model_names()) or "none"
+        raise ModelIncompatible(
+            f"cannot load model {name!r}: no such file or model (inside the package: {known})"
+        ) from error
+
+
+def load_engine(
+    model: str | Path | None = None, *, provider: str = "auto", threads: int | None = None
+) -> OnnxEngine:
+    """Load a magnifier.
+
+    Args:
+        model: Name of a model inside the package, path of an exported one, or None: the default.
+        provider: `auto` takes the best that really opens; `cpu` or `cuda` that one or none.
+        threads: CPU threads; None is one per usable core.
+
+    Raises:
+        ModelIncompatible: no such file, or not a model of this contract.
+        ProviderUnavailable: the provider asked for does not open.
+    """
+    content, source = read_model(model)
+    return OnnxEngine(content, source=source, provider=provider, threads=threads)

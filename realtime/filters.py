@@ -1,0 +1,130 @@
+"""What counts as motion: the temporal filters, each a few numbers for one recurrence.
+
+The network's shape representation s(t) is linear in the image, so it can be filtered exactly. Every
+mode is the same cascade of second-order sections per element of s, direct form II transposed:
+
+    y = b0 s + z1 ;  z1' = b1 s - a1 y + z2 ;  z2' = b2 s - a2 y        (the next section takes y)
+
+    mode                        b            a             y
+    Static()                    1, -1, 0     1, -1, 0      s - s(first frame)
+    Dynamic()                   1, -1, 0     1,  0, 0      s - s(previous frame)
+    Static(drift=f)             1, -1, 0     1, r-1, 0     s - slow average;  r = 1 - exp(-2 pi f dt)
+    Temporal(fl, fh, order)     Butterworth band-pass, fl to fh in hertz
+
+The first section of each blocks a constant (b0 + b1 + b2 = 0), so a reset sets its memory to
+z1 = -b0 s, z2 = b2 s and y is 0 at once; further sections start from 0.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmag.realtime.errors import OptionError
+
+Sections = NDArray[np.float32]
+"""(S, 5): b0, b1, b2, a1, a2 of each second-order section; a0 = 1."""
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise OptionError(f"{name} must be a positive number of hertz, got {name} = {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """Motion away from a reference: the first frame, or a slowly following average.
+
+    Raises:
+        OptionError: `drift` is not a positive finite number.
+    """
+
+    drift: float | None = None
+    """Hertz below which motion is forgotten, so that slow changes do not pile up; None: never."""
+
+    def __post_init__(self) -> None:
+        if self.drift is not None:
+            _positive("drift", self.drift)
+
+    def check(self, fps: float) -> None:
+        """Any frame rate will do."""
+
+    def sections(self, fps: float) -> Sections:
+        """Coefficients at this frame rate (1/s), (1, 5)."""
+        keep = math.exp(-2 * math.pi * self.drift / fps) if self.drift else 1.0
+        return np.array([[1, -1, 0, -keep, 0]], np.float32)
+
+    def __str__(self) -> str:
+        return f"static, drift {self.drift:g} Hz" if self.drift else "static"
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamic:
+    """Motion since the previous frame: velocity."""
+
+    def check(self, fps: float) -> None:
+        """Any frame rate will do."""
+
+    def sections(self, fps: float) -> Sections:
+        """Coefficients, the same at any frame rate, (1, 5)."""
+        return np.array([[1, -1, 0, 0, 0]], np.float32)
+
+    def __str__(self) -> str:
+        return "dynamic"
+
+
+@dataclass(frozen=True, slots=True)
+class Temporal:
+    """Motion between two frequencies, by a causal Butterworth band-pass.
+
+    Its gain is 1 at sqrt(fl fh), about 0.7 at fl and fh, and 0 at rest.
+
+    Raises:
+        OptionError: not 0 < fl < fh, or an order other than 1 or 2.
+    """
+
+    fl: float
+    """Lower edge, Hz."""
+    fh: float
+    """Upper edge, Hz; below half the frame rate."""
+    order: int = 1
+    """1: gentle edges, one section; 2: steeper, two sections and more delay."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fl) and math.isfinite(self.fh) and 0 < self.fl < self.fh):
+            raise OptionError(f"need 0 < fl < fh in hertz, got fl = {self.fl}, fh = {self.fh}")
+        if self.order not in (1, 2):
+            raise OptionError(f"order must be 1 or 2, got order = {self.order}")
+
+    def check(self, fps: float) -> None:
+        """Refuse a band that this frame rate cannot show.
+
+        Raises:
+            OptionError: `fh` is not below half of `fps`.
+        """
+        if not self.fh < fps / 2:
+            raise OptionError(
+                f"need 0 < fl < fh < fps/2, got fl = {self.fl:g}, fh = {self.fh:g}, "
+                f"measured fps = {fps:.2f}; for slow-motion files give --capture-fps"
+            )
+
+    def sections(self, fps: float) -> Sections:
+        """Coefficients at this frame rate (1/s), (order, 5).
+
+        scipy may pair both zeros at 0 Hz into one section. Here each section gets one at 0 Hz and
+        one at half the frame rate: the same filter, and every section blocks a constant.
+        """
+        from scipy.signal import butter
+
+        self.check(fps)
+        sos = butter(self.order, [self.fl, self.fh], "bandpass", fs=fps, output="sos")
+        each = abs(np.prod(sos[:, 0])) ** (1 / self.order)
+        b = np.tile([each, 0.0, -each], (self.order, 1))
+        return np.concatenate([b, sos[:, 4:]], axis=1).astype(np.float32)
+
+    def __str__(self) -> str:
+        return f"temporal {self.fl:g}-{self.fh:g} Hz"
+
+
+Filter = Static | Dynamic | Temporal

@@ -1,0 +1,141 @@
+"""What the keys do to a running view. HELP lists them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from rtmag.realtime.filters import Filter
+
+Mode = Literal["static", "dynamic", "temporal"]
+"""What motion is measured from; see filters.py."""
+Layout = Literal["magnified", "side", "split"]
+"""The magnified picture alone, beside the original, or sharing the picture with it."""
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+HELP = (
+    ("space", "pause"),
+    ("+ -", "more, less alpha"),
+    ("m", "mode"),
+    ("[ ]", "band down, up"),
+    ("s", "side by side, split, alone"),
+    ("c", "compare with the original"),
+    ("r", "record"),
+    ("f", "full screen"),
+    ("i", "information"),
+    ("h", "help"),
+    ("q", "quit"),
+)
+"""Key and meaning, in the order of the help picture."""
+
+_NAMED_KEYS = {0xFF1B: 27, 0xFFAB: ord("+"), 0xFFAD: ord("-")}
+"""Escape and the keypad's signs, as X11 numbers them."""
+_STEP = 1.25
+_HIGHEST_ALPHA = 1000.0
+_NYQUIST_SHARE = 0.98
+
+
+@dataclass(slots=True)
+class Controls:
+    """Everything that may be changed while the picture runs."""
+
+    alpha: float = 20.0
+    mode: Mode = "static"
+    fl: float = 0.5
+    """Lower edge of the band in Hz, for the temporal mode."""
+    fh: float = 3.0
+    """Upper edge of the band in Hz."""
+    order: int = 1
+    drift: float | None = None
+    """Static mode: the rate in Hz at which the reference follows the picture."""
+    fps: float | None = None
+    """Measured frame rate, where known; it bounds the band."""
+    layout: Layout = "magnified"
+    paused: bool = False
+    original: bool = False
+    """Show the original for comparison."""
+    recording: bool = False
+    fullscreen: bool = False
+    info: bool = True
+    help: bool = False
+    quit: bool = False
+
+    def filter(self) -> "Filter":
+        """The filter these controls ask for."""
+        # Here, because the command line's help reads this module and needs no numpy.
+        from rtmag.realtime.filters import Dynamic, Static, Temporal
+
+        if self.mode == "dynamic":
+            return Dynamic()
+        if self.mode == "temporal":
+            return Temporal(self.fl, self.fh, self.order)
+        return Static(self.drift)
+
+    def press(self, code: int) -> str | None:
+        """Apply a key; returns what to tell the person watching, None for a key without meaning."""
+        # The upper bits are modifiers; keys without a letter, but for these three, are no letters.
+        key = code & 0xFFFF if code >= 0 else 0
+        command = _COMMANDS.get(_NAMED_KEYS.get(key, key))
+        return command(self) if command else None
+
+    def shift_band(self, factor: float) -> str:
+        """Move both edges of the band by a factor, as far as the frame rate allows."""
+        if self.fps is not None:
+            factor = min(factor, _NYQUIST_SHARE * self.fps / 2 / self.fh)
+        self.fl, self.fh = self.fl * factor, self.fh * factor
+        self.mode = "temporal"
+        return f"band {self.fl:.3g}-{self.fh:.3g} Hz"
+
+    def scale_alpha(self, factor: float) -> str:
+        """Multiply alpha, within bounds; alpha 0 starts again from a tenth."""
+        self.alpha = min(max(self.alpha, 0.1) * factor, _HIGHEST_ALPHA)
+        return f"alpha {self.alpha:.3g}"
+
+    def next_mode(self) -> str:
+        """Go on to the next mode."""
+        self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
+        return str(self.filter())
+
+    def next_layout(self) -> str:
+        """Go on to the next layout."""
+        self.layout = LAYOUTS[(LAYOUTS.index(self.layout) + 1) % len(LAYOUTS)]
+        return {"magnified": "magnified alone", "side": "side by side", "split": "split"}[
+            self.layout
+        ]
+
+    def toggle(self, name: str) -> str:
+        """Turn a switch over."""
+        turned = not getattr(self, name)
+        setattr(self, name, turned)
+        return f"{name}: {'on' if turned else 'off'}"
+
+    def leave(self) -> str:
+        """End the run."""
+        self.quit = True
+        return "quit"
+
+
+def _switch(name: str) -> Callable[[Controls], str]:
+    return lambda controls: controls.toggle(name)
+
+
+_COMMANDS: dict[int, Callable[[Controls], str]] = {
+    ord(" "): _switch("paused"),
+    ord("+"): lambda controls: controls.scale_alpha(_STEP),
+    ord("="): lambda controls: controls.scale_alpha(_STEP),
+    ord("-"): lambda controls: controls.scale_alpha(1 / _STEP),
+    ord("_"): lambda controls: controls.scale_alpha(1 / _STEP),
+    ord("["): lambda controls: controls.shift_band(1 / _STEP),
+    ord("]"): lambda controls: controls.shift_band(_STEP),
+    ord("s"): Controls.next_layout,
+    ord("m"): Controls.next_mode,
+    ord("c"): _switch("original"),
+    ord("r"): _switch("recording"),
+    ord("f"): _switch("fullscreen"),
+    ord("i"): _switch("info"),
+    ord("h"): _switch("help"),
+    ord("q"): Controls.leave,
+    27: Controls.leave,
+}

@@ -1,0 +1,228 @@
+"""The loop: frames in, magnified frames out, until the source ends or someone stops it.
+
+A live source is read through the latest-frame slot, so delay stays bounded and frames drop instead;
+of a file every frame is magnified. The view shows the layout chosen at the moment with what is
+written over it; sinks get the pictures alone, in the layout that was chosen at the start.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from rtmag.realtime import overlay
+from rtmag.realtime.errors import OptionError, SinkError, SourceLost
+from rtmag.realtime.filters import Filter
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.keys import Controls
+from rtmag.realtime.recording import Recording
+from rtmag.realtime.report import Ending, Report, Tally
+from rtmag.realtime.sinks import Sink
+from rtmag.realtime.slot import LatestFrames
+from rtmag.realtime.sources import FrameSource
+from rtmag.realtime.viewer import TICK, View, Viewer
+
+OnFrame = Callable[[Frame, Frame], None]
+"""Called with each original and its magnified frame."""
+
+
+class Magnifies(Protocol):
+    """What the loop needs of a Magnifier."""
+
+    alpha: float
+    filter: Filter
+    warning: str | None
+    """Why the picture is shown unmagnified at present, if it is."""
+
+    @property
+    def fps(self) -> float | None:
+        """Measured frame rate, None while unknown."""
+        ...
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The same moment, with its motion magnified."""
+        ...
+
+
+def run(
+    source: FrameSource,
+    magnifier: Magnifies,
+    controls: Controls,
+    sinks: Sequence[Sink] = (),
+    *,
+    view: View | None = None,
+    record: Callable[[], Sink] | None = None,
+    limit: int | None = None,
+    on_frame: OnFrame | None = None,
+) -> Report:
+    """Magnify a source until it ends, someone quits, `limit` is reached or Ctrl-C comes.
+
+    Args:
+        source: left open; its owner closes it.
+        magnifier: its alpha and filter follow the controls.
+        controls: what the keys change; also the layout of the sinks, fixed at the start.
+        sinks: get every magnified frame; closed at the end.
+        view: shows the frames and gives keys; closed at the end.
+        record: opens a file whenever recording is turned on.
+        limit: stop after so many frames.
+        on_frame: told of every frame, for progress and measurements.
+
+    Returns:
+        The counts. Ctrl-C is an ending, not an exception: what was written of a file is kept as a
+        part, a live recording is finished.
+
+    Raises:
+        RtmagError: of a live source, the magnifier or a sink; what was written of a file is kept as
+            a part. A failed recording ends the run only when nobody watches it. A file that ends in
+            damage is an ending, told in the report's errors.
+    """
+    session = _Session(source, magnifier, controls, sinks, view, record)
+    try:
+        ending = session.play(limit, on_frame)
+    except KeyboardInterrupt:
+        ending = "interrupt"
+    except BaseException:
+        with suppress(SinkError):
+            session.close(finished=source.live)
+        raise
+    session.close(finished=source.live or ending == "end")
+    return session.report(ending)
+
+
+def _arrivals(source: FrameSource) -> Iterator[Frame | None]:
+    """Every frame of a file; the newest of a live source, and None when none came for a moment."""
+    if not source.live:
+        yield from source
+        return
+    with LatestFrames(source) as latest:
+        while not latest.ended:
+            yield latest.get(TICK)
+
+
+class _Session:
+    """The parts of one run."""
+
+    def __init__(
+        self,
+        source: FrameSource,
+        magnifier: Magnifies,
+        controls: Controls,
+        sinks: Sequence[Sink],
+        view: View | None,
+        record: Callable[[], Sink] | None,
+    ) -> None:
+        self._source, self._magnifier, self._controls = source, magnifier, controls
+        self._sinks, self._layout = sinks, controls.layout
+        self._tally = Tally(live=source.live)
+        self._recording = Recording(record, controls)
+        self._viewer = Viewer(view, controls, self._info)
+        self._errors: list[str] = []
+
+    def play(self, limit: int | None, on_frame: OnFrame | None) -> Ending:
+        try:
+            return self._play(limit, on_frame)
+        except SourceLost as error:
+            if self._source.live:
+                raise
+            self._errors.append(str(error))
+            return "end"
+
+    def _play(self, limit: int | None, on_frame: OnFrame | None) -> Ending:
+        for frame in _arrivals(self._source):
+            if frame is None:
+                self._viewer.idle()
+            else:
+                self._tally.arrived(frame)
+                magnified = self._magnify(frame)
+                self._deliver(frame, magnified)
+                if on_frame is not None:
+                    on_frame(frame, magnified)
+                self._viewer.poll()
+            if self._controls.paused:
+                self._viewer.wait()
+                self._tally.paused()
+            if self._controls.quit:
+                return "quit"
+            if self._tally.frames == limit:
+                break
+        return "end"
+
+    def close(self, *, finished: bool) -> None:
+        """Close everything, then raise the first failure."""
+        failures = []
+        for sink in self._sinks:
+            try:
+                sink.close(finished=finished)
+            except SinkError as error:
+                failures.append(error)
+        try:
+            self._recording.close(finished=finished)
+        except SinkError as error:
+            failures.append(error)
+        self._viewer.close()
+        if failures:
+            raise failures[0]
+
+    def report(self, ending: Ending) -> Report:
+        return self._tally.report(ending, tuple(self._errors))
+
+    def _magnify(self, frame: Frame) -> Frame:
+        self._controls.fps = self._magnifier.fps
+        try:
+            magnified = self._steered(frame)
+        except OptionError as error:
+            # A band that the measured rate turns out not to allow must not end a view that runs.
+            if not self._viewer.watched or self._controls.mode != "temporal":
+                raise
+            self._viewer.say(str(error))
+            self._controls.mode = "static"
+            magnified = self._steered(frame)
+        if self._magnifier.warning is not None:
+            self._warn(self._magnifier.warning)
+        return magnified
+
+    def _warn(self, words: str) -> None:
+        """The magnifier passes frames on as they are: nobody must take them for magnified."""
+        if self._viewer.watched:
+            self._viewer.say(words)
+        elif self._source.live:
+            raise OptionError(words)
+        elif words not in self._errors:
+            self._errors.append(words)
+
+    def _steered(self, frame: Frame) -> Frame:
+        wanted = self._controls.filter()
+        if self._magnifier.filter != wanted:
+            self._magnifier.filter = wanted
+        if self._magnifier.alpha != self._controls.alpha:
+            self._magnifier.alpha = self._controls.alpha
+        return self._magnifier(frame)
+
+    def _deliver(self, frame: Frame, magnified: Frame) -> None:
+        if self._sinks:
+            picture = overlay.lay_out(frame.image, magnified.image, self._layout)
+            for sink in self._sinks:
+                sink.write(magnified.with_image(picture))
+        self._record(frame, magnified)
+        self._viewer.show(frame, magnified)
+        self._tally.delivered(frame)
+
+    def _record(self, frame: Frame, magnified: Frame) -> None:
+        try:
+            notice = self._recording.write(frame, magnified)
+        except SinkError as error:
+            if not self._viewer.watched:
+                raise
+            self._errors.append(str(error))
+            notice = str(error)
+        if notice is not None:
+            self._viewer.say(notice)
+
+    def _info(self) -> list[str]:
+        return overlay.info_lines(
+            fps=self._tally.fps,
+            latency_ms=self._tally.latency_ms,
+            dropped=self._tally.dropped,
+            alpha=self._controls.alpha,
+            mode=str(self._controls.filter()),
+            recording=self._recording.running,
+        )

@@ -1,0 +1,231 @@
+"""Frame in, frame out, motion magnified: time, filters and state around one engine."""
+
+import math
+from collections import deque
+from statistics import median
+
+import numpy as np
+
+from rtmag.realtime.engine import Engine, State
+from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import Dynamic, Filter, Sections, Static, Temporal
+from rtmag.realtime.frame import Frame, Image
+
+Region = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
+WINDOW = 31  # frame intervals whose median is the frame rate: a second of video, odd
+ENOUGH = 8  # intervals before an unknown rate is believed
+DRIFT = 0.05  # relative change of the rate at which coefficients are derived again
+FADE = 0.5  # seconds over which alpha comes back after an interruption
+GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which memory is worthless
+
+
+class Magnifier:
+    """A callable Frame -> Frame with memory. `alpha`, `filter` and `region` may change at any time.
+
+    Times are taken from the frames: band edges in hertz hold at the measured rate. One or two
+    dropped frames are bridged; a longer gap, a time that runs backwards or another size start afresh
+    from the frame at hand, and alpha then fades in over half a second.
+
+    Args:
+        engine: What runs the model.
+        alpha: Total magnification factor: 1 leaves motion unchanged, 20 shows it twenty times
+            larger, 0 to 1 attenuates, 0 freezes.
+        filter: What counts as motion.
+        fps: Frames per second where they are known beforehand; else they are measured first, and a
+            temporal filter starts after a few frames.
+        capture_fps: For slow-motion files: the rate at which the scene was filmed. Frames then count
+            as 1/capture_fps apart, whatever their times say.
+
+    Raises:
+        OptionError: alpha is not finite, or the band does not fit the rate.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        alpha: float = 20.0,
+        filter: Filter | None = None,
+        fps: float | None = None,
+        capture_fps: float | None = None,
+    ) -> None:
+        for name, value in (("fps", fps), ("capture_fps", capture_fps)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise OptionError(f"{name} must be a positive number, got {name} = {value}")
+        self.engine = engine
+        self.capture_fps = capture_fps
+        self.region: Region | None = None
+        """Magnify only here; None is the whole picture."""
+        self.warning: str | None = None
+        """Why the picture is shown unmagnified at present; None when all is well."""
+        self.alpha = alpha
+        self._intervals: deque[float] = deque(maxlen=WINDOW)
+        self._hint = fps
+        self._filter: Filter = filter or Static()
+        if self.fps is not None:
+            self._filter.check(self.fps)
+        self.reset()
+
+    # ---- what may change between frames -------------------------------------------------------
+
+    @property
+    def alpha(self) -> float:
+        """Total magnification factor."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise OptionError(f"alpha must be a finite number, got alpha = {value}")
+        self._alpha = float(value)
+
+    @property
+    def filter(self) -> Filter:
+        """What counts as motion. Another band keeps its memory; another mode starts afresh."""
+        return self._filter
+
+    @filter.setter
+    def filter(self, value: Filter) -> None:
+        if self.fps is not None:
+            value.check(self.fps)
+        same = isinstance(value, Temporal) and isinstance(self._filter, Temporal)
+        if value != self._filter and not (same and _order(value) == _order(self._filter)):
+            self._interrupt()
+        self._filter = value
+        self._rate = None
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second: of the scene when `capture_fps` is given, else measured; None at first."""
+        if self.capture_fps is not None:
+            return self.capture_fps
+        if len(self._intervals) >= ENOUGH or (self._intervals and self._hint is None):
+            return 1 / median(self._intervals)
+        return self._hint
+
+    def reset(self) -> None:
+        """Forget everything but the settings: the next frame is the new reference."""
+        self._state: State | None = None
+        self._sections: Sections | None = None
+        self._rate: float | None = None
+        self._time: float | None = None
+        self._fade_from: float | None = None
+        self._box: Region | None = None
+        self._intervals.clear()
+
+    # ---- the step -----------------------------------------------------------------------------
+
+    def __call__(self, frame: Frame) -> Frame:
+        """Magnify the motion in one frame."""
+        missed = self._follow(frame)
+        sections = self._current_sections()
+        if sections is None:
+            return frame
+        box = _clipped(self.region, frame.size)
+        if box != self._box:
+            self._interrupt()
+            self._box = box
+        x, y, w, h = box
+        image = frame.image[y : y + h, x : x + w]
+        if self._state is None:
+            missed = 0
+        for _ in range(missed):  # a dropped frame: the filter's time must pass all the same
+            _, self._state = self.engine.step(image, 1.0, sections, self._state)
+        alpha = self._faded(frame.time)
+        out, self._state = self.engine.step(image, alpha, sections, self._state)
+        return frame.with_image(_pasted(frame.image, out, box))
+
+    def _follow(self, frame: Frame) -> int:
+        """Take note of the frame's time; returns how many frames were missed before it."""
+        last, self._time = self._time, frame.time
+        if last is None or self.capture_fps is not None:
+            return 0
+        dt = frame.time - last
+        usual = 1 / self.fps if self.fps else dt
+        if dt <= 0 or dt > max(GAP, 3 * usual):
+            self._interrupt()
+            return 0
+        self._intervals.append(dt)
+        return min(round(dt / usual) - 1, 2) if dt <= 3 * usual else 0
+
+    def _interrupt(self) -> None:
+        """Drop the filter's memory; alpha fades in again from the next frame on."""
+        if self._state is not None:
+            self._fade_from = math.inf
+        self._state = None
+
+    def _current_sections(self) -> Sections | None:
+        """Coefficients for the present rate; None while a band cannot be followed."""
+        rate = self.fps
+        if rate is None:
+            if isinstance(self._filter, Dynamic) or self._filter == Static():
+                rate = 1.0  # these two do not depend on it
+            else:
+                return None
+        elif len(self._intervals) < ENOUGH and self._hint is None and self.capture_fps is None:
+            if isinstance(self._filter, Temporal):
+                return None
+        if self._rate is not None and abs(rate / self._rate - 1) <= DRIFT:
+            return self._sections
+        try:
+            self._filter.check(rate)
+        except OptionError as error:
+            self.warning = str(error)
+            self._interrupt()
+            return None
+        self.warning = None
+        old, self._sections = self._sections, self._filter.sections(rate)
+        self._rate = rate
+        if self._state is not None and old is not None and len(old) == len(self._sections):
+            self._state = _rebased(self._state, old, self._sections)
+        return self._sections
+
+    def _faded(self, time: float) -> float:
+        if self._fade_from is None:
+            return self._alpha
+        if self._fade_from == math.inf:
+            self._fade_from = time
+        share = (time - self._fade_from) / FADE
+        if share >= 1:
+            self._fade_from = None
+            return self._alpha
+        return 1 + (self._alpha - 1) * share
+
+
+def _order(filter: Filter) -> int:
+    return filter.order if isinstance(filter, Temporal) else 1
+
+
+def _rebased(state: State, old: Sections, new: Sections) -> State:
+    """Carry the memory of a constant picture over to other coefficients.
+
+    Behind a constant s the first section holds z1 = -b0 s, z2 = b2 s. Under new coefficients those
+    are other numbers; kept as they are, the whole picture would look like motion.
+    """
+    if old[0, 0] == new[0, 0]:
+        return state
+    channels = state.shape[1] // (2 * len(new))
+    out = state.copy()
+    out[:, : 2 * channels] *= new[0, 0] / old[0, 0]
+    return out
+
+
+def _clipped(region: Region | None, size: tuple[int, int]) -> Region:
+    """The part of the region inside the picture, at least one pixel."""
+    width, height = size
+    if region is None:
+        return 0, 0, width, height
+    x, y = (min(max(at, 0), side - 1) for at, side in zip(region[:2], size, strict=True))
+    return x, y, max(1, min(region[2], width - x)), max(1, min(region[3], height - y))
+
+
+def _pasted(image: Image, part: Image, box: Region) -> Image:
+    """The picture with `part` in its place; `part` itself when it covers everything."""
+    if part.shape == image.shape:
+        return part
+    x, y, w, h = box
+    out = np.array(image)
+    out[y : y + h, x : x + w] = part
+    return out

@@ -1,0 +1,121 @@
+"""The options that commands share: how they are declared, and what they mean together."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+from rtmag.realtime.errors import OptionError
+from rtmag.realtime.keys import Controls, Layout, Mode
+
+ViewKind = Literal["window", "none"]
+ProgressKind = Literal["auto", "none", "json"]
+
+Alpha = Annotated[
+    float, Option("--alpha", "-a", help="How many times larger motion is shown; 1 changes nothing.")
+]
+ModeOption = Annotated[
+    Mode | None,
+    Option(
+        "--mode",
+        help="Measure motion from the first frame (static), from the last one (dynamic) or within "
+        "a band of frequencies (temporal).",
+        show_default="temporal with --fl and --fh, else static",
+    ),
+]
+Fl = Annotated[float | None, Option("--fl", metavar="HZ", help="Lower edge of the band.")]
+Fh = Annotated[float | None, Option("--fh", metavar="HZ", help="Upper edge of the band.")]
+Order = Annotated[int, Option("--order", min=1, max=2, help="Steepness of the band's edges.")]
+Drift = Annotated[
+    float | None,
+    Option("--drift", metavar="HZ", help="Static: the reference follows the picture at this rate."),
+]
+LayoutOption = Annotated[
+    Layout, Option("--layout", help="The magnified picture alone, beside the original, half each.")
+]
+Model = Annotated[
+    str | None,
+    Option("--model", metavar="FILE", help="An exported .onnx model.", show_default="built in"),
+]
+Provider = Annotated[str, Option("--provider", help="What runs the model: auto, cpu, cuda ...")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace an output that exists.")]
+View = Annotated[ViewKind, Option("--view", help="Show it in a window, or not at all.")]
+ProgressOption = Annotated[
+    ProgressKind, Option("--progress", help="auto: a bar on a terminal, lines elsewhere.")
+]
+
+DemoFrames = Annotated[int, Option("--frames", min=1, help="How many frames, 30 a second.")]
+DemoOut = Annotated[
+    str | None,
+    Option("--out", help="A folder, or how the outputs begin.", show_default="rtmag-demo"),
+]
+DemoWindow = Annotated[bool, Option("--window", help="Show it while it is made.")]
+
+Camera = Annotated[
+    str, Argument(metavar="[INDEX|NAME]", help="See rtmag cameras; 'test' is the built-in scene.")
+]
+Size = Annotated[str | None, Option("--size", metavar="WxH", help="Ask the camera for this size.")]
+Fps = Annotated[float | None, Option("--fps", min=0.1, help="Ask the camera for this rate.")]
+Record = Annotated[Path | None, Option("--record", metavar="FILE", help="Record what is made.")]
+Limit = Annotated[int | None, Option("--frames", min=1, help="Stop after so many.")]
+
+Paths = Annotated[
+    list[str],
+    Argument(
+        metavar="IN... [OUT]",
+        help="Videos or folders of images; of two, the second may be the output.",
+    ),
+]
+Output = Annotated[
+    str | None,
+    Option("--output", "-o", metavar="DIR", help="Where to.", show_default="beside each input"),
+]
+CaptureFps = Annotated[
+    float | None,
+    Option("--capture-fps", min=0.001, help="Slow motion: the rate at which it was filmed."),
+]
+Audio = Annotated[bool, Option("--audio/--no-audio", help="Keep the sound.")]
+SkipExisting = Annotated[bool, Option("--skip-existing", help="Pass over finished files.")]
+
+
+def make_controls(
+    *,
+    alpha: float,
+    mode: Mode | None,
+    fl: float | None,
+    fh: float | None,
+    order: int = 1,
+    drift: float | None = None,
+    layout: Layout = "magnified",
+) -> Controls:
+    """The controls that options ask for.
+
+    Raises:
+        OptionError: they contradict each other, or a value is not one.
+    """
+    if not math.isfinite(alpha):
+        raise OptionError(f"alpha must be a finite number, got {alpha = }")
+    banded = fl is not None or fh is not None
+    mode = mode or ("temporal" if banded else "static")
+    if banded and mode != "temporal":
+        raise OptionError(f"--fl and --fh make a band for --mode temporal, got --mode {mode}")
+    if drift is not None and mode != "static":
+        raise OptionError(f"--drift moves the reference of --mode static, got --mode {mode}")
+    controls = Controls(alpha=alpha, mode=mode, order=order, drift=drift, layout=layout)
+    if mode == "temporal":
+        if fl is None or fh is None:
+            raise OptionError("the temporal mode needs a band: give both --fl and --fh, in Hz")
+        controls.fl, controls.fh = fl, fh
+    controls.filter()  # which checks its numbers
+    return controls
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """(width, height) from '640x480'."""
+    if text is None:
+        return None
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise OptionError(f"a size looks like 640x480, got {text!r}")
+    return int(width), int(height)

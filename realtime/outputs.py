@@ -1,0 +1,58 @@
+"""What outputs are called. Nothing that exists is written over unless that was asked for."""
+
+from pathlib import Path
+
+from rtmag.realtime.encoder import FILE_TYPES
+from rtmag.realtime.errors import OptionError, SinkUnavailable
+
+
+def beside(source: Path, alpha: float, folder: Path | None = None) -> Path:
+    """The output's name for an input: clip.mov -> clip.mag20.mov, in its folder or another.
+
+    A kind of file that cannot be written becomes an mp4, and so does a folder of images.
+    """
+    keep = source.suffix.lower() in FILE_TYPES and not source.is_dir()
+    name = source.name if source.is_dir() else source.stem
+    return (folder or source.parent) / f"{name}.mag{alpha:g}{source.suffix if keep else '.mp4'}"
+
+
+def numbered(prefix: Path, suffixes: tuple[str, ...]) -> Path:
+    """The prefix, or prefix-2, prefix-3 ..., for which none of the suffixes exists yet."""
+    candidate, number = prefix, 1
+    while any(with_suffix(candidate, suffix).exists() for suffix in suffixes):
+        number += 1
+        candidate = prefix.with_name(f"{prefix.name}-{number}")
+    return candidate
+
+
+def with_suffix(prefix: Path, suffix: str) -> Path:
+    """The prefix with a suffix added; dots in its name stay."""
+    return prefix.with_name(prefix.name + suffix)
+
+
+def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> None:
+    """Refuse an output that exists, is the input itself or has no folder to lie in.
+
+    Raises:
+        OptionError: the output is the input.
+        SinkUnavailable: it exists and `overwrite` is not given, or its folder does not exist.
+    """
+    if source is not None and source.exists() and output.exists() and output.samefile(source):
+        raise OptionError(f"cannot write {str(output)!r}: it is the input")
+    if output.is_dir():
+        raise SinkUnavailable(f"cannot write {str(output)!r}: it is a folder")
+    if output.exists() and not overwrite:
+        raise SinkUnavailable(
+            f"cannot write {str(output)!r}: it exists; use --overwrite to replace it"
+        )
+    if not output.parent.is_dir():
+        raise SinkUnavailable(f"cannot write {str(output)!r}: no folder {str(output.parent)!r}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or "the system refused it").lower()
+        raise SinkUnavailable(f"cannot make the folder {str(folder)!r}: {reason}") from error

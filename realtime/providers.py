@@ -1,0 +1,104 @@
+"""Which execution providers of ONNX Runtime really open on this machine.
+
+ONNX Runtime lists CUDA wherever its GPU build is installed, and falls back to the CPU without a
+word when the libraries are missing. Here a provider counts only if a session opens on it alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
+
+NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+OPTIONS: dict[str, dict[str, str]] = {
+    "cpu": {},
+    # The exhaustive search re-tunes for every size and gains nothing in the steady state.
+    "cuda": {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
+}
+PREFERENCE = ("cuda", "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The outcome of opening a model on one provider."""
+
+    provider: str
+    """`cpu` or `cuda`."""
+    reason: str | None
+    """Why it did not open; None when it did."""
+
+
+def runtime() -> Any:
+    """The onnxruntime module.
+
+    Raises:
+        MissingExtra: it is not installed or does not load.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra(
+            f"cannot load ONNX Runtime: {error}; pip install onnxruntime-gpu, or onnxruntime "
+            "(exactly one of them)"
+        ) from error
+    return onnxruntime
+
+
+def open_session(model: bytes, provider: str, threads: int | None = None) -> Any:
+    """A session on one provider and no other.
+
+    Args:
+        model: A serialised ONNX model in one piece; external data is thereby refused.
+        provider: `cpu` or `cuda`.
+        threads: Threads of the CPU provider; None is one per usable core.
+
+    Raises:
+        ProviderUnavailable: the provider does not open; the message says why.
+    """
+    ort = runtime()
+    if provider not in NAMES:
+        raise ProviderUnavailable(f"provider must be auto, {', '.join(NAMES)}, got {provider!r}")
+    if NAMES[provider] not in ort.get_available_providers():
+        raise ProviderUnavailable(
+            f"cannot open provider {provider!r}: this onnxruntime has none; pip install 'rtmag[cuda]'"
+        )
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # errors come as exceptions, not on the user's terminal
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # decaying filter states
+    if provider == "cpu":
+        # Frames come at intervals: spinning between them would burn a core to save microseconds.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = threads or usable_cores()
+    else:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    ort.set_default_logger_severity(4)
+    providers = [(NAMES[provider], OPTIONS[provider])]
+    session = ort.InferenceSession(model, options, providers=providers)
+    if session.get_providers()[0] != NAMES[provider]:
+        raise ProviderUnavailable(
+            f"cannot open provider {provider!r}: onnxruntime fell back to the CPU; its CUDA "
+            "libraries are missing: pip install 'rtmag[cuda]', see rtmag doctor"
+        )
+    return session
+
+
+def usable_cores() -> int:
+    """Cores this process may run on; containers often allow fewer than the machine has."""
+    import os
+
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def probe(model: bytes) -> list[Probe]:
+    """Try the model on every provider rtmag knows, best first."""
+    outcomes = []
+    for provider in PREFERENCE:
+        try:
+            open_session(model, provider)
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises its own, underived classes
+            outcomes.append(Probe(provider, str(error).splitlines()[0]))
+        else:
+            outcomes.append(Probe(provider, None))
+    return outcomes

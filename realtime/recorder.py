@@ -1,0 +1,247 @@
+"""Video files as sinks: complete under the final name, or else playable under a temporary one.
+
+While it is written, 'clip.mp4' is 'clip.part.mp4'. A finished recording is renamed; what was
+cancelled or cut off keeps the temporary name. Nothing that exists is touched before its replacement
+is complete.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from rtmag.realtime.audio import AudioTracks
+from rtmag.realtime.colour import Colour
+from rtmag.realtime.encoder import FILE_TYPES, VideoEncoder
+from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SinkUnavailable
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.video import VideoSource
+
+_TIME_BASE = Fraction(1, 90_000)
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than is allowed",
+    errno.EACCES: "no permission to write there",
+    errno.EPERM: "no permission to write there",
+    errno.EROFS: "the disk is read-only",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+class VideoSink:
+    """Writes frames into a video file.
+
+    Args:
+        path: of the file; its suffix chooses the kind: .mp4, .mov, .m4v, .mkv, .webm or .avi.
+        like: the file the frames come from. Timestamps, colours, pixel aspect and sound are kept
+            as they are there. Without it the recording starts at 0 and is BT.709.
+        fps: nominal rate, of recordings without `like`.
+        size: (width, height); that of the first frame by default. Other frames are fitted into it.
+        audio: keep the sound of `like`.
+        overwrite: replace an existing file, at the end.
+        comment: a note kept inside the file.
+
+    Raises:
+        SinkUnavailable: the file exists or cannot be created.
+        OptionError: the output is the input, or its kind is unknown.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        like: VideoSource | None = None,
+        fps: float = 30.0,
+        size: tuple[int, int] | None = None,
+        audio: bool = True,
+        overwrite: bool = False,
+        comment: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.size = size
+        self.path_written: Path | None = None
+        """Where the video is, once closed; None when there were no frames."""
+        self._like, self._audio, self._comment = (
+            like,
+            audio and like is not None and like.has_audio,
+            comment,
+        )
+        self._fps = (like.fps if like else None) or fps
+        self._overwrite = overwrite
+        if self.path.suffix.lower() not in FILE_TYPES:
+            kinds = ", ".join(FILE_TYPES)
+            raise OptionError(
+                f"cannot write {str(self.path)!r}: the name must end in one of {kinds}"
+            )
+        self._kind = FILE_TYPES[self.path.suffix.lower()]
+        if not (self._fps > 0 and np.isfinite(self._fps)):
+            raise OptionError(f"fps must be a positive number, got {fps = }")
+        self._container: OutputContainer | None = None
+        self._sound: AudioTracks | None = None
+        self._closed = self._failed = False
+        self._check_path()
+        self._part = self._reserve_part()
+
+    def _check_path(self) -> None:
+        if self._like is not None and self.path.exists() and self.path.samefile(self._like.path):
+            raise OptionError(f"cannot write {str(self.path)!r}: it is the input")
+        if not os.path.lexists(self.path):
+            return
+        if not self.path.is_file():
+            raise SinkUnavailable(f"cannot write {str(self.path)!r}: it is not a regular file")
+        if not self._overwrite:
+            raise SinkUnavailable(f"cannot write {str(self.path)!r}: it exists; use --overwrite")
+
+    def _reserve_part(self) -> Path:
+        """Create the temporary file, which also shows that it can be written."""
+        if not self.path.parent.is_dir():
+            raise SinkUnavailable(
+                f"cannot write {str(self.path)!r}: no such folder: {str(self.path.parent)!r}"
+            )
+        part = self.path.with_stem(f"{self.path.stem}.part")
+        numbers = count(2)
+        while os.path.lexists(part) and not self._overwrite:
+            part = self.path.with_stem(f"{self.path.stem}.part{next(numbers)}")
+        with self._translated(SinkUnavailable):
+            part.open("wb" if self._overwrite else "xb").close()
+        return part
+
+    @contextmanager
+    def _translated(self, kind: type[SinkError] = SinkError) -> Iterator[None]:
+        """Turn errors of the system and of FFmpeg into ours."""
+        try:
+            yield
+        except RtmagError:
+            raise
+        except (av.FFmpegError, OSError) as error:
+            reason = _REASONS.get(error.errno or 0, "the encoder failed")
+            if self._container is not None:
+                reason += f"; what was written is {str(self._part)!r}"
+            elif error.errno not in _REASONS:
+                reason = f"the encoder refused the size {self.size}"
+                reason += " or the sound; try --no-audio" if self._audio else ""
+            raise kind(f"cannot write {str(self.path)!r}: {reason}") from error
+
+    def write(self, frame: Frame) -> None:
+        """Add one frame; raises SinkError when the disk is full or the like."""
+        if self._closed or self._failed:
+            raise SinkError(f"cannot write {str(self.path)!r}: it is closed")
+        try:
+            with self._translated():
+                container = self._container or self._open(frame)
+                self._add(container, frame)
+        except RtmagError:
+            self._failed = True
+            raise
+
+    def _open(self, frame: Frame) -> OutputContainer:
+        self.size = self.size or frame.size
+        # Times before 0 cannot be stored, and files that count frames begin at once.
+        live = self._like is None
+        self._shift = -frame.time if live or self._kind.constant_rate or frame.time < 0 else 0.0
+        try:
+            self._container = self._start(copy=True)
+        except (av.FFmpegError, ValueError):
+            if not self._audio:
+                raise
+            self._container = self._start(copy=False)
+        return self._container
+
+    def _start(self, *, copy: bool) -> OutputContainer:
+        """Set up all streams and write the header; `copy` lets sound be taken over unchanged."""
+        like, size = self._like, self.size or (0, 0)
+        options, path = dict(self._kind.options), str(self._part.absolute())
+        with ExitStack() as undo:
+            container = av.open(path, "w", format=self._kind.format, container_options=options)
+            undo.callback(container.close)
+            container.metadata.update({"comment": self._comment} if self._comment else {})
+            self._encoder = VideoEncoder(
+                container,
+                self._kind,
+                size,
+                fps=self._fps,
+                time_base=like.time_base if like else _TIME_BASE,
+                colour=like.colour if like else Colour(),
+                sample_aspect=like.sample_aspect if like else None,
+            )
+            if like and self._audio:
+                sound = AudioTracks(
+                    like.path, container, self._kind.audio, copy=copy, shift=self._shift
+                )
+                self._sound = undo.enter_context(sound)
+            container.start_encoding()
+            undo.pop_all()
+        return container
+
+    def _add(self, container: OutputContainer, frame: Frame) -> None:
+        time = frame.time + self._shift
+        if self._sound is not None:
+            self._sound.advance(time)
+        image = _fitted(frame.image, self.size or frame.size)
+        container.mux(self._encoder.encode(image, time))
+        self._end = time
+
+    def close(self, *, finished: bool = True) -> None:
+        """End the file; `path_written` then says where it is."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._container is None:
+            self._part.unlink(missing_ok=True)
+            return
+        self.path_written = self._part
+        finished = finished and not self._failed
+        try:
+            with self._translated():
+                self._finish(self._container, None if finished else self._end)
+        except SinkError:
+            # After a failure that was already reported a second report would hide it.
+            if not self._failed:
+                raise
+            return
+        if finished:
+            self._rename()
+
+    def _finish(self, container: OutputContainer, until: float | None) -> None:
+        try:
+            if not self._failed:
+                container.mux(self._encoder.flush())
+                if self._sound is not None:
+                    self._sound.advance(until)
+        finally:
+            if self._sound is not None:
+                self._sound.close()
+            container.close()
+
+    def _rename(self) -> None:
+        if os.path.lexists(self.path) and not self._overwrite:
+            raise SinkError(
+                f"cannot write {str(self.path)!r}: it exists now; the video is {str(self._part)!r}"
+            )
+        with self._translated():
+            self._part.replace(self.path)
+        self.path_written = self.path
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> Image:
+    """The image at a size, its shape kept, with black bars where it does not fill it."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(round(width * scale), 1), max(round(height * scale), 1)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        image, inner, interpolation=way
+    )
+    return canvas

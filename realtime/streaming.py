@@ -1,0 +1,53 @@
+"""Magnified video in one line: `for frame in stream(0, alpha=20): ...`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.filters import Filter
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.slot import LatestFrames
+from rtmag.realtime.sources import open_source
+
+
+def stream(
+    source: str | int | Path,
+    *,
+    alpha: float = 20.0,
+    filter: Filter | None = None,
+    model: str | Path | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    capture_fps: float | None = None,
+) -> Iterator[Frame]:
+    """Open a source and yield its frames magnified. Files lose none; live sources skip to the newest.
+
+    Args:
+        source: Camera index or name, video file, image folder or glob, or `test`.
+        alpha: Total magnification factor, 1 = unchanged.
+        filter: What counts as motion; Static() by default.
+        model: Name or path of a model; the default one lies inside the package.
+        size: (width, height) to ask a camera for.
+        fps: Frames per second to ask a camera for.
+        capture_fps: For slow-motion files, the rate at which the scene was filmed, 1/s.
+
+    Yields:
+        Frames with (H, W, 3) uint8 BGR images; time in seconds, index from 0.
+
+    Raises:
+        SourceUnavailable: the source cannot be opened.
+        SourceLost: it failed midway.
+        OptionError: alpha is not finite or the band does not fit the frame rate.
+    """
+    with open_source(source, size=size, fps=fps) as frames:
+        rate = None if frames.live else frames.fps
+        magnifier = Magnifier(
+            load_engine(model), alpha=alpha, filter=filter, fps=rate, capture_fps=capture_fps
+        )
+        if not frames.live:
+            yield from map(magnifier, frames)
+            return
+        with closing(LatestFrames(frames)) as newest:
+            yield from map(magnifier, newest)

@@ -1,0 +1,127 @@
+"""Small video files, made on the spot."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+# Frames differ by so much that no lossy codec can confuse them.
+STEP = 17
+
+
+@dataclass
+class Clip:
+    """How to make a file; every field has a usual value."""
+
+    frames: int = 30
+    fps: Fraction = Fraction(30)
+    size: tuple[int, int] = (64, 48)
+    ticks: Sequence[int] | None = None
+    time_base: Fraction | None = None
+    codec: str = "libx264"
+    pixel_format: str = "yuv420p"
+    options: dict[str, str] = field(default_factory=dict)
+    container: dict[str, str] = field(default_factory=dict)
+    rotation: tuple[float, bool, bool] | None = None
+    tags: tuple[int, int, int, int] | None = None
+    audio: Sequence[str] = ()
+    audio_start: float = 0.0
+    audio_seconds: float | None = None
+    picture: Callable[[int, tuple[int, int]], NDArray[np.uint8]] | None = None
+
+    def write(self, path: Path) -> Path:
+        base = self.time_base or 1 / self.fps
+        ticks = list(self.ticks if self.ticks is not None else range(self.frames))
+        with av.open(str(path), "w", container_options=self.container) as output:
+            stream = self._video(output, base)
+            sounds = [self._sound(output, codec) for codec in self.audio]
+            for index, tick in enumerate(ticks):
+                frame = self._frame(index)
+                frame.pts, frame.time_base = tick, base
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+            seconds = self.audio_seconds or len(ticks) / float(self.fps)
+            for sound in sounds:
+                self._play(output, sound, seconds)
+        return path
+
+    def _video(self, output: Any, base: Fraction) -> Any:
+        options = {"crf": "12", "preset": "veryfast"} if self.codec == "libx264" else {}
+        stream = output.add_stream(self.codec, rate=self.fps, options={**options, **self.options})
+        stream.width, stream.height = self.size
+        stream.pix_fmt = self.pixel_format
+        stream.codec_context.time_base = stream.time_base = base
+        if self.rotation is not None:
+            stream.set_display_rotation(*self.rotation)
+        if self.tags is not None:
+            context = stream.codec_context
+            context.color_range, context.colorspace = self.tags[:2]
+            context.color_primaries, context.color_trc = self.tags[2:]
+        return stream
+
+    def _frame(self, index: int) -> av.VideoFrame:
+        picture = (self.picture or flat)(index, self.size)
+        frame = av.VideoFrame.from_ndarray(picture, "bgr24")
+        if self.tags is None:
+            return frame
+        matrix = {1: 1, 9: 9}.get(self.tags[1], 5)
+        return frame.reformat(
+            format=self.pixel_format,
+            dst_colorspace=matrix,
+            dst_color_range=self.tags[0] or 1,
+            interpolation=2 | 0x40000 | 0x2000,
+        )
+
+    def _sound(self, output: Any, codec: str) -> Any:
+        stream = output.add_stream(codec, rate=48_000)
+        stream.codec_context.layout = "stereo"
+        return stream
+
+    def _play(self, output: Any, stream: Any, seconds: float) -> None:
+        """A click every half second, on whose place A/V tests can rely."""
+        start, total = round(self.audio_start * 48_000), round(seconds * 48_000)
+        samples = np.zeros((2, total), np.float32)
+        samples[:, ::24_000] = 0.9
+        resampler = av.AudioResampler(stream.codec_context.format, "stereo", 48_000)
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+        for piece in (*resampler.resample(frame), *resampler.resample(None)):
+            output.mux(stream.encode(piece))
+        output.mux(stream.encode(None))
+
+
+def flat(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """One grey per frame: which frame it is can be read off it, see `number`."""
+    return np.full((size[1], size[0], 3), 20 + STEP * (index % 12), np.uint8)
+
+
+def number(image: NDArray[np.uint8]) -> int:
+    """Which frame (modulo 12) a flat image was."""
+    return round((float(image.mean()) - 20) / STEP)
+
+
+def smooth(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Soft waves of all colours that move a little."""
+    y, x = np.mgrid[0 : size[1], 0 : size[0]]
+    waves = [
+        128 + 100 * np.sin(x / 63 + index / 9),
+        128 + 100 * np.cos(y / 51),
+        128 + 90 * np.sin((x + y) / 75),
+    ]
+    return np.stack(waves, -1).round().astype(np.uint8)
+
+
+def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
+    """(seconds, content) of every packet of one kind of stream."""
+    with av.open(str(path)) as container:
+        streams = [stream for stream in container.streams if stream.type == kind]
+        return [
+            (float((packet.pts or 0) * packet.time_base), bytes(packet))
+            for packet in container.demux(*streams)
+            if packet.size
+        ]

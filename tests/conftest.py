@@ -1,0 +1,31 @@
+"""Fixtures for several test files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import Clip
+from rtmag.realtime.frame import Frame
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Callable[..., Path]:
+    """A maker of video files: call it with a name and the fields of Clip."""
+    return lambda name="clip.mp4", **options: Clip(**options).write(tmp_path / name)
+
+
+@pytest.fixture
+def frames() -> Callable[..., list[Frame]]:
+    """A maker of flat frames that differ: call it with how many, their size and fps."""
+
+    def make(
+        count: int, size: tuple[int, int] = (64, 48), fps: float = 30.0, **_: Any
+    ) -> list[Frame]:
+        return [
+            Frame(np.full((size[1], size[0], 3), 20 + 17 * (i % 12), np.uint8), i / fps, i)
+            for i in range(count)
+        ]
+
+    return make

@@ -1,0 +1,147 @@
+"""Stand-ins for devices, sinks, views and the magnifier."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from rtmag.realtime.filters import Filter, Static
+from rtmag.realtime.frame import Frame, Image
+
+
+def blank(value: int = 0, size: tuple[int, int] = (64, 48)) -> Image:
+    """A picture of one grey level."""
+    return np.full((size[1], size[0], 3), value, np.uint8)
+
+
+class FakeSource:
+    """Frames of rising grey level; live ones come `every` seconds until `frames` or close()."""
+
+    name = "fake"
+    size = (64, 48)
+
+    def __init__(
+        self,
+        frames: int | None = 5,
+        *,
+        live: bool = False,
+        every: float = 0.0,
+        error: BaseException | None = None,
+    ) -> None:
+        self.frames = frames
+        self.live = live
+        self.fps: float | None = 30.0
+        self.left = False
+        self._every = every
+        self._error = error
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        try:
+            while self.frames is None or index < self.frames:
+                time.sleep(self._every)
+                moment = time.monotonic() if self.live else index / 30
+                yield Frame(blank(index % 256), moment, index)
+                index += 1
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.left = True
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class FakeMagnifier:
+    """Adds 100 grey levels, after `before` was called with the frame."""
+
+    def __init__(self, before: Callable[[Frame], None] = lambda frame: None) -> None:
+        self.alpha = 20.0
+        self.filter: Filter = Static()
+        self.warning: str | None = None
+        self.fps: float | None = 30.0
+        self._before = before
+
+    def __call__(self, frame: Frame) -> Frame:
+        self._before(frame)
+        return frame.with_image(frame.image + np.uint8(100))
+
+
+class FakeSink:
+    """Remembers what it got; fails at frame `fails_at`."""
+
+    def __init__(self, fails_at: int | None = None, error: Exception | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.finished: bool | None = None
+        self._fails_at, self._error = fails_at, error
+
+    def write(self, frame: Frame) -> None:
+        if self._error is not None and len(self.frames) == self._fails_at:
+            raise self._error
+        self.frames.append(frame)
+
+    def close(self, *, finished: bool = True) -> None:
+        if self.finished is None:
+            self.finished = finished
+
+
+class FakeView(FakeSink):
+    """Shows to nobody; `keys` are pressed one by one, after each look. None: no key."""
+
+    def __init__(self, keys: str = "", close_after: int | None = None) -> None:
+        super().__init__()
+        self._keys = list(keys)
+        self._close_after = close_after
+        self.polls = 0
+        self.fullscreen = False
+
+    @property
+    def closed(self) -> bool:
+        return self._close_after is not None and self.polls > self._close_after
+
+    def poll(self) -> int | None:
+        self.polls += 1
+        key = self._keys.pop(0) if self._keys else "."
+        return None if key == "." else ord(key)
+
+    def toggle_fullscreen(self) -> None:
+        self.fullscreen = not self.fullscreen
+
+
+def identity_model(path: Path) -> Path:
+    """Write a model that keeps the contract and changes nothing."""
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["h", "w", 3])
+    scalars = [helper.make_tensor_value_info(n, TensorProto.FLOAT, []) for n in ("alpha", "reset")]
+    sections = helper.make_tensor_value_info("sections", TensorProto.FLOAT, ["s", 5])
+    state = helper.make_tensor_value_info("state", TensorProto.FLOAT, [1, "c", "y", "x"])
+    image_out = helper.make_tensor_value_info("image_out", TensorProto.UINT8, ["h", "w", 3])
+    state_out = helper.make_tensor_value_info("state_out", TensorProto.FLOAT, [1, "c", "y", "x"])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["image"], ["image_out"]),
+            helper.make_node("Identity", ["state"], ["state_out"]),
+        ],
+        "identity",
+        [image, *scalars, sections, state],
+        [image_out, state_out],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    about = {"contract": "1", "model": "identity", "channels": "1", "stride": "4"}
+    helper.set_model_props(model, {f"rtmag.{key}": value for key, value in about.items()})
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -1,0 +1,108 @@
+"""What each key does to the controls."""
+
+import pytest
+
+from rtmag.realtime.filters import Dynamic, Static, Temporal
+from rtmag.realtime.keys import HELP, Controls
+
+
+def press(controls: Controls, keys: str) -> str | None:
+    said = None
+    for key in keys:
+        said = controls.press(ord(key))
+    return said
+
+
+def test_alpha_changes_by_factors_within_bounds() -> None:
+    controls = Controls(alpha=20)
+    press(controls, "+")
+    assert controls.alpha == 25
+    press(controls, "-")
+    assert controls.alpha == pytest.approx(20)
+    press(controls, "=" * 100)
+    assert controls.alpha == 1000
+    controls.alpha = 0
+    press(controls, "+")
+    assert controls.alpha > 0
+
+
+def test_modes_cycle_and_name_their_filter() -> None:
+    controls = Controls(drift=0.2)
+    assert controls.filter() == Static(0.2)
+    assert press(controls, "m") == str(Dynamic())
+    assert controls.filter() == Dynamic()
+    press(controls, "m")
+    assert controls.filter() == Temporal(controls.fl, controls.fh, 1)
+    press(controls, "m")
+    assert controls.mode == "static"
+
+
+def test_the_band_moves_as_a_whole_and_stays_below_nyquist() -> None:
+    controls = Controls(mode="temporal", fl=1, fh=4, fps=10)
+    assert press(controls, "[") == "band 0.8-3.2 Hz"
+    press(controls, "]" * 20)
+    assert controls.fh < 5
+    assert controls.fh / controls.fl == pytest.approx(4)
+    controls.filter().check(10)
+
+
+def test_the_band_keys_turn_the_temporal_mode_on() -> None:
+    controls = Controls()
+    press(controls, "]")
+    assert controls.mode == "temporal"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [(" ", "paused"), ("c", "original"), ("r", "recording"), ("f", "fullscreen"), ("h", "help")],
+)
+def test_switches_turn_over(key: str, name: str) -> None:
+    controls = Controls()
+    press(controls, key)
+    assert getattr(controls, name)
+    press(controls, key)
+    assert not getattr(controls, name)
+
+
+def test_information_is_shown_unless_turned_off() -> None:
+    controls = Controls()
+    assert controls.info
+    assert press(controls, "i") == "info: off"
+
+
+def test_layouts_cycle() -> None:
+    controls = Controls()
+    seen = []
+    for _ in range(3):
+        press(controls, "s")
+        seen.append(controls.layout)
+    assert seen == ["side", "split", "magnified"]
+
+
+@pytest.mark.parametrize("code", [ord("q"), 27])
+def test_q_and_escape_quit(code: int) -> None:
+    controls = Controls()
+    controls.press(code)
+    assert controls.quit
+
+
+@pytest.mark.parametrize("code", [-1, 0, ord("z"), 255, 0xFF63, 0xFF51, 0x250000])
+def test_other_keys_do_nothing(code: int) -> None:
+    controls = Controls()
+    assert controls.press(code) is None
+    assert controls == Controls()
+
+
+def test_codes_above_a_byte_are_read_as_their_letter() -> None:
+    """Some back-ends add modifier bits."""
+    controls = Controls()
+    controls.press(0x100000 | ord("h"))
+    assert controls.help
+    controls.press(0xFFAB)
+    assert controls.alpha > 20
+
+
+def test_the_help_names_every_key() -> None:
+    keys = "".join(key for key, _ in HELP)
+    assert set("+-m[]scrfihq") <= set(keys)
+    assert "space" in keys

@@ -1,0 +1,71 @@
+"""A live source before one's eyes, here the built-in scene in place of a camera."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from fakes import FakeView, identity_model
+
+from rtmag.realtime import live
+from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+from rtmag.realtime.keys import Controls
+from rtmag.realtime.live import Live
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(identity_model(tmp_path_factory.mktemp("model") / "identity.onnx"))
+
+
+def make(model: str, controls: Controls | None = None, **options: Any) -> tuple[Live, list[str]]:
+    notes: list[str] = []
+    usual: dict[str, Any] = {"view": "none", "size": (64, 48), "limit": 8}
+    controls = controls or Controls()
+    made = Live(controls=controls, note=notes.append, model=model, **usual | options)
+    return made, notes
+
+
+def test_it_runs_without_a_view(model: str) -> None:
+    made, notes = make(model)
+    report = made.run("test")
+    assert report.frames == 8
+    assert report.latency_p50_ms is not None
+    assert "identity on" in notes[0]
+
+
+def test_it_records_from_the_start(model: str, tmp_path: Path) -> None:
+    made, notes = make(model, record=tmp_path / "out.mp4", controls=Controls(layout="side"))
+    made.run("test")
+    assert notes[1].endswith("out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].width == 128
+        assert sum(1 for _ in container.decode(video=0)) == 8
+
+
+def test_the_key_r_records_to_names_of_its_own(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = FakeView("......".join("rrrr"))
+    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    (tmp_path / "rtmag-camera.mp4").write_bytes(b"precious")
+    make(model, view="window", limit=40)[0].run("test")
+    assert (tmp_path / "rtmag-camera.mp4").read_bytes() == b"precious"
+    assert (tmp_path / "rtmag-camera-2.mp4").exists()
+    assert (tmp_path / "rtmag-camera-3.mp4").exists()
+
+
+def test_what_cannot_work_is_refused_before_it_begins(model: str, tmp_path: Path) -> None:
+    there = tmp_path / "out.mp4"
+    there.touch()
+    with pytest.raises(SinkUnavailable, match="--overwrite"):
+        make(model, record=there)[0].run("test")
+    with pytest.raises(OptionError, match="fps"):
+        make(model, Controls(mode="temporal", fl=5, fh=20))[0].run("test")
+    with pytest.raises(SourceUnavailable):
+        make(model)[0].run("97")

@@ -1,0 +1,57 @@
+"""What options mean together."""
+
+from typing import Any
+
+import pytest
+
+from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
+from rtmag.realtime.options import make_controls, parse_size
+
+NONE: dict[str, Any] = {"alpha": 20.0, "mode": None, "fl": None, "fh": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "filter"),
+    [
+        ({}, Static()),
+        ({"drift": 0.1}, Static(0.1)),
+        ({"mode": "dynamic"}, Dynamic()),
+        ({"fl": 0.4, "fh": 3.0}, Temporal(0.4, 3)),
+        ({"mode": "temporal", "fl": 0.4, "fh": 3.0, "order": 2}, Temporal(0.4, 3, 2)),
+    ],
+)
+def test_options_choose_the_filter(options: dict[str, Any], filter: Filter) -> None:
+    assert make_controls(**NONE | options).filter() == filter
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": float("nan")}, "alpha must be a finite number, got alpha = nan"),
+        ({"alpha": float("inf")}, "finite"),
+        ({"fl": 1.0}, "both --fl and --fh"),
+        ({"mode": "temporal"}, "both --fl and --fh"),
+        ({"fl": 3.0, "fh": 1.0}, "0 < fl < fh"),
+        ({"fl": 0.0, "fh": 1.0}, "0 < fl < fh"),
+        ({"fl": float("nan"), "fh": 1.0}, "0 < fl < fh"),
+        ({"mode": "static", "fl": 1.0, "fh": 2.0}, "--mode static"),
+        ({"mode": "dynamic", "drift": 1.0}, "--mode dynamic"),
+        ({"drift": -1.0}, "drift"),
+    ],
+)
+def test_contradictions_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        make_controls(**NONE | options)
+
+
+def test_sizes() -> None:
+    assert parse_size("640x480") == (640, 480)
+    assert parse_size("1920X1080") == (1920, 1080)
+    assert parse_size(None) is None
+
+
+@pytest.mark.parametrize("text", ["640", "640x", "0x480", "-1x4", "axb", "640x480x3", ""])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="640x480"):
+        parse_size(text)

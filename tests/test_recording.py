@@ -1,0 +1,53 @@
+"""Recording while the picture runs."""
+
+import pytest
+from fakes import FakeMagnifier, FakeSink, FakeSource, FakeView
+
+from rtmag.realtime.errors import SinkError
+from rtmag.realtime.keys import Controls
+from rtmag.realtime.loop import run
+
+
+def test_recording_is_turned_on_and_off() -> None:
+    files: list[FakeSink] = []
+
+    def record() -> FakeSink:
+        files.append(FakeSink())
+        return files[-1]
+
+    view = FakeView("..r...r..r")
+    run(FakeSource(14), FakeMagnifier(), Controls(), view=view, record=record)
+    assert [frame.index for frame in files[0].frames] == [3, 4, 5, 6]
+    assert files[0].finished is True
+    assert files[1].finished is True
+    assert len(files) == 2
+
+
+def test_a_recording_keeps_the_layout_it_began_with() -> None:
+    file = FakeSink()
+    view = FakeView("sr.s..")
+    run(FakeSource(9), FakeMagnifier(), Controls(), view=view, record=lambda: file)
+    assert {frame.size for frame in file.frames} == {(128, 48)}
+
+
+def test_a_recording_that_fails_does_not_end_the_view() -> None:
+    file, view = FakeSink(2, SinkError("disk full")), FakeView()
+    controls = Controls(recording=True)
+    report = run(FakeSource(9), FakeMagnifier(), controls, view=view, record=lambda: file)
+    assert report.frames == 9
+    assert report.errors == ("disk full",)
+    assert not controls.recording
+    assert file.finished is False
+
+
+def test_a_recording_that_fails_unwatched_ends_the_run() -> None:
+    file = FakeSink(2, SinkError("disk full"))
+    with pytest.raises(SinkError):
+        run(FakeSource(9), FakeMagnifier(), Controls(recording=True), record=lambda: file)
+
+
+def test_recording_nowhere_is_said_and_turned_off() -> None:
+    controls = Controls(recording=True)
+    report = run(FakeSource(2), FakeMagnifier(), controls, view=FakeView())
+    assert not controls.recording
+    assert report.errors == ()

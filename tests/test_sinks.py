@@ -1,0 +1,260 @@
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rtmag.realtime import sinks
+from rtmag.realtime.errors import SinkError, SinkUnavailable
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.images import ImageFolderSource
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.sinks import ImageFolderSink, NullSink, Sink, WindowSink, check_display
+
+MakeFrames = Callable[..., list[Frame]]
+
+
+class FakeHighgui:
+    """Windows without a screen."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.shown: np.ndarray[Any, Any] | None = None
+        self.key = -1
+        self.visible = 1.0
+        for name in ("namedWindow", "resizeWindow", "setWindowProperty", "destroyWindow"):
+            monkeypatch.setattr(cv2, name, lambda *rest, n=name: self.calls.append((n, *rest)))
+        monkeypatch.setattr(cv2, "imshow", self.imshow)
+        monkeypatch.setattr(cv2, "waitKey", lambda *_: -1)
+        monkeypatch.setattr(cv2, "waitKeyEx", lambda *_: self.key)
+        monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: self.visible)
+        monkeypatch.setattr(sinks, "check_display", lambda: None)
+
+    def imshow(self, title: str, image: Any) -> None:
+        self.shown = image
+
+
+@pytest.fixture
+def highgui(monkeypatch: pytest.MonkeyPatch) -> FakeHighgui:
+    return FakeHighgui(monkeypatch)
+
+
+class TestContract:
+    @pytest.fixture(params=["null", "folder", "video", "window"])
+    def sink(self, request: pytest.FixtureRequest, tmp_path: Path, highgui: FakeHighgui) -> Sink:
+        make: dict[str, Callable[[], Sink]] = {
+            "null": NullSink,
+            "folder": lambda: ImageFolderSink(tmp_path / "out"),
+            "video": lambda: VideoSink(tmp_path / "out.mp4"),
+            "window": WindowSink,
+        }
+        return make[request.param]()
+
+    @pytest.mark.parametrize("finished", [True, False])
+    def test_takes_frames_and_closes_twice(
+        self, sink: Sink, frames: MakeFrames, finished: bool
+    ) -> None:
+        for frame in frames(3):
+            sink.write(frame)
+        sink.close(finished=finished)
+        sink.close(finished=finished)
+
+    def test_closes_without_frames(self, sink: Sink) -> None:
+        sink.close()
+
+
+class TestFolder:
+    def test_what_is_written_is_what_is_read(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        images = [rng.integers(0, 256, (47, 33, 3), np.uint8) for _ in range(3)]
+        sink = ImageFolderSink(tmp_path / "a" / "b")
+        for index, image in enumerate(images):
+            sink.write(Frame(image, index / 30, index))
+        sink.close()
+        read = list(ImageFolderSource(tmp_path / "a" / "b"))
+        assert all(np.array_equal(a.image, b) for a, b in zip(read, images, strict=True))
+
+    def test_filled_folders_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "precious.txt").write_text("precious")
+        with pytest.raises(SinkUnavailable, match="it is not empty; use --overwrite"):
+            ImageFolderSink(tmp_path)
+
+    def test_overwriting_removes_only_its_own_leftovers(
+        self, tmp_path: Path, frames: MakeFrames
+    ) -> None:
+        for name in ("frame_000001.png", "frame_000009.png", "frame_9.png", "other.png"):
+            (tmp_path / name).write_text("old")
+        sink = ImageFolderSink(tmp_path, overwrite=True)
+        for frame in frames(2):
+            sink.write(frame)
+        assert (tmp_path / "frame_000009.png").exists()
+        sink.close()
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "frame_000000.png",
+            "frame_000001.png",
+            "frame_9.png",
+            "other.png",
+        ]
+
+    def test_cancelling_removes_nothing(self, tmp_path: Path, frames: MakeFrames) -> None:
+        (tmp_path / "frame_000009.png").write_text("old")
+        sink = ImageFolderSink(tmp_path, overwrite=True)
+        sink.write(frames(1)[0])
+        sink.close(finished=False)
+        assert (tmp_path / "frame_000009.png").exists()
+
+    def test_a_file_in_the_way(self, tmp_path: Path) -> None:
+        (tmp_path / "out").write_text("precious")
+        with pytest.raises(SinkUnavailable, match="cannot write into"):
+            ImageFolderSink(tmp_path / "out")
+
+    def test_a_folder_that_vanishes(self, tmp_path: Path, frames: MakeFrames) -> None:
+        sink = ImageFolderSink(tmp_path / "out")
+        (tmp_path / "out").rmdir()
+        with pytest.raises(SinkError, match="cannot write"):
+            sink.write(frames(1)[0])
+        sink.close()
+
+    def test_writing_after_the_end(self, tmp_path: Path, frames: MakeFrames) -> None:
+        sink = ImageFolderSink(tmp_path)
+        sink.close()
+        with pytest.raises(SinkError, match="it is closed"):
+            sink.write(frames(1)[0])
+
+
+class TestWindow:
+    def test_shows_frames_in_a_window_of_their_size(
+        self, highgui: FakeHighgui, frames: MakeFrames
+    ) -> None:
+        window = WindowSink("title")
+        first, second = frames(2)
+        window.write(first)
+        window.write(second)
+        assert highgui.shown is second.image
+        assert highgui.calls[0][:2] == ("namedWindow", "title")
+        assert highgui.calls[1] == ("resizeWindow", "title", 64, 48)
+        window.close()
+        assert highgui.calls[-1] == ("destroyWindow", "title")
+
+    def test_keys(self, highgui: FakeHighgui, frames: MakeFrames) -> None:
+        window = WindowSink()
+        assert window.poll() is None
+        window.write(frames(1)[0])
+        assert window.poll() is None
+        highgui.key = ord("q")
+        assert window.poll() == ord("q")
+
+    def test_closed_by_hand_stays_closed(self, highgui: FakeHighgui, frames: MakeFrames) -> None:
+        window = WindowSink()
+        window.write(frames(1)[0])
+        assert not window.closed
+        highgui.visible = 0.0
+        highgui.shown = None
+        window.write(frames(1)[0])
+        assert window.closed
+        assert highgui.shown is None
+        highgui.visible = 1.0
+        assert window.closed
+        window.close()
+        assert "destroyWindow" not in [call[0] for call in highgui.calls]
+
+    def test_fullscreen(self, highgui: FakeHighgui, frames: MakeFrames) -> None:
+        window = WindowSink("title")
+        window.toggle_fullscreen()
+        window.write(frames(1)[0])
+        for state in (cv2.WINDOW_FULLSCREEN, cv2.WINDOW_NORMAL):
+            window.toggle_fullscreen()
+            assert highgui.calls[-1][2:] == (cv2.WND_PROP_FULLSCREEN, state)
+
+    def test_main_thread_only(self, highgui: FakeHighgui) -> None:
+        caught: list[Exception] = []
+
+        def work() -> None:
+            try:
+                WindowSink()
+            except SinkUnavailable as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert "main thread" in str(caught[0])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11 only")
+class TestDisplay:
+    @pytest.mark.parametrize("display", ["", ":4242", "nonsense", ":x", "localhost:4242"])
+    def test_no_display(self, monkeypatch: pytest.MonkeyPatch, display: str) -> None:
+        monkeypatch.setenv("DISPLAY", display)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        with pytest.raises(SinkUnavailable, match=r"^no display; use --view none, or --rec"):
+            WindowSink()
+
+    def test_wayland_is_no_help_to_qt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("DISPLAY", raising=False)
+        monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+        monkeypatch.setattr(sinks, "_toolkit", lambda: "QT5")
+        with pytest.raises(SinkUnavailable, match="no display"):
+            check_display()
+        monkeypatch.setattr(sinks, "_toolkit", lambda: "GTK3")
+        check_display()
+
+    def test_headless_build(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cv2, "getBuildInformation", lambda: "\n  GUI:           NONE\n")
+        with pytest.raises(SinkUnavailable, match="this OpenCV has no windows"):
+            check_display()
+
+    def test_a_server_that_listens(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.socket(socket.AF_INET) as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            number = server.getsockname()[1] - 6000
+            monkeypatch.setenv("DISPLAY", f"127.0.0.1:{number}.0")
+            check_display()
+
+
+def _display() -> bool:
+    try:
+        check_display()
+    except SinkUnavailable:
+        return False
+    return True
+
+
+@pytest.mark.gui
+@pytest.mark.skipif(not _display(), reason="no display: run under xvfb-run")
+def test_a_real_window() -> None:
+    script = """
+import numpy as np
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.sinks import WindowSink
+window = WindowSink("rtmag test")
+for index in range(5):
+    window.write(Frame(np.full((48, 64, 3), 50 * index, np.uint8), index / 30, index))
+    assert window.poll() is None
+    assert not window.closed
+window.toggle_fullscreen()
+window.poll()
+window.close()
+assert window.closed
+other = WindowSink("other")
+frame = Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0)
+other.write(frame)
+cv2.destroyWindow("other")
+cv2.waitKey(1)
+other.write(frame)
+assert other.closed
+other.close()
+print("shown")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=os.environ
+    )
+    assert done.stdout == "shown\n", done.stderr
