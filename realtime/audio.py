@@ -12,8 +12,8 @@ from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.packet import Packet
+
 from rtmag.realtime.container import open_container, read_packets
-from rtmag.realtime.errors import SourceLost
 
 _LONGEST_GAP = 0.02
 """Seconds by which coded sound may be off before it is set right."""
@@ -46,12 +46,9 @@ class AudioTracks:
 
     def _read(self) -> Iterator["Packet[AudioStream]"]:
         streams = [s for s in self._container.streams.audio if s.index in self._tracks]
-        try:
-            for packet in read_packets(self._container, *streams) if streams else ():
-                if packet is not None:
-                    yield packet  # type: ignore[misc]
-        except SourceLost:
-            return  # The pictures end there too, and their reader says so.
+        for packet in read_packets(self._container, *streams) if streams else ():
+            if packet is not None:
+                yield packet  # type: ignore[misc]
 
     def advance(self, until: float | None) -> None:
         """Write all sound before a moment of the output; all that is left for None."""
@@ -99,16 +96,13 @@ class _Copy:
         self._last = packet.dts
         packet.dts += self._shift
         packet.pts = None if packet.pts is None else packet.pts + self._shift
-        packets = [packet] if self._filter is None else self._filtered(packet)
+        try:
+            packets = [packet] if self._filter is None else self._filter.filter(packet)
+        except (av.FFmpegError, OSError):
+            return []
         for each in packets:
             each.stream = self._stream
         return packets
-
-    def _filtered(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
-        try:
-            return self._filter.filter(packet) if self._filter is not None else []
-        except (av.FFmpegError, OSError):
-            return []
 
 
 class _Recode:

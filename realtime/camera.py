@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2

@@ -12,6 +12,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
 from rtmag.realtime.frame import Image
 
 UNSPECIFIED = 2

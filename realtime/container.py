@@ -15,7 +15,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
-from rtmag.realtime.errors import SourceLost, SourceUnavailable
+
+from rtmag.realtime.errors import SourceUnavailable
 
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,mpeg,flv,asf,ogg,mxf,yuv4mpegpipe,nut"
@@ -67,23 +68,19 @@ def video_stream(container: InputContainer, path: Path, max_pixels: int) -> Vide
 def read_packets(container: InputContainer, *streams: Stream) -> Iterator["Packet[Stream] | None"]:
     """Yield the packets of some streams, and None for each failure that was stepped over.
 
-    The last packets are empty: decoding them brings out what the decoders still hold.
-
-    Raises:
-        SourceLost: nothing more can be read.
+    The last packets are empty: decoding them brings out what the decoders still hold. They are
+    missing when nothing but failures came at the end.
     """
     failures = 0
-    while True:
+    while failures <= _FAILURES_IN_A_ROW:
         try:
             # PyAV raises IndexError when a broken packet announces a stream that does not exist.
             for packet in container.demux(*streams):
                 failures = 0
                 yield packet
             return
-        except (av.FFmpegError, OSError, IndexError) as error:
+        except (av.FFmpegError, OSError, IndexError):
             failures += 1
-            if failures > _FAILURES_IN_A_ROW:
-                raise SourceLost(f"cannot read on in {Path(container.name).name!r}") from error
         yield None
 
 

@@ -12,6 +12,7 @@ import av
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
+
 from rtmag.realtime.colour import JPEG, Colour, Converter
 from rtmag.realtime.errors import SinkUnavailable
 from rtmag.realtime.frame import Image
@@ -116,14 +117,15 @@ class VideoEncoder:
         if codec is None:
             names = " nor ".join(codec.name for codec in kind.codecs)
             raise SinkUnavailable(f"cannot write {kind.format}: this build has no {names}")
-        rate = max(Fraction(fps).limit_denominator(1001), Fraction(1, 1000))
+        # Damaged files claim rates that no codec can be told.
+        rate = Fraction(min(max(fps, 0.001), 100_000.0)).limit_denominator(1001)
         self.time_base = 1 / rate if kind.constant_rate else max(time_base, codec.finest)
         self._colour = codec.colour or colour.carried
         self._format = codec.pixel_format(size)
         self._converter = Converter()
         self._ticks: int | None = None
-        self._step = max(round(1 / (fps * self.time_base)), 1)
-        options = {"g": str(max(round(2 * fps), 1)), **codec.options}
+        self._step = max(round(1 / (rate * self.time_base)), 1)
+        options = {"g": str(max(round(2 * rate), 1)), **codec.options}
         self._stream: VideoStream = container.add_stream(codec.name, rate=rate, options=options)  # type: ignore[assignment]
         self._configure(size, sample_aspect)
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+
 from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2

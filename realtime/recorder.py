@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import OutputContainer
+
 from rtmag.realtime.audio import AudioTracks
 from rtmag.realtime.colour import Colour
 from rtmag.realtime.encoder import FILE_TYPES, VideoEncoder
@@ -69,13 +70,9 @@ class VideoSink:
         self.size = size
         self.path_written: Path | None = None
         """Where the video is, once closed; None when there were no frames."""
-        self._like, self._audio, self._comment = (
-            like,
-            audio and like is not None and like.has_audio,
-            comment,
-        )
+        self._like, self._comment, self._overwrite = like, comment, overwrite
+        self._audio = audio and like is not None and like.has_audio
         self._fps = (like.fps if like else None) or fps
-        self._overwrite = overwrite
         if self.path.suffix.lower() not in FILE_TYPES:
             kinds = ", ".join(FILE_TYPES)
             raise OptionError(

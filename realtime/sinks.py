@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2

@@ -1,7 +1,6 @@
 """Timestamps of video files: read without decoding, and repaired where they do not increase."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -10,8 +9,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
 from rtmag.realtime.container import read_packets
-from rtmag.realtime.errors import SourceLost
 
 _LEAP = 1.0
 """Seconds: a step back by more than this starts a new count of time."""
@@ -55,12 +54,11 @@ def timestamps(
 ) -> NDArray[np.int64]:
     """The timestamps of the frames, or of the first ones, in the order of the file."""
     ticks: list[int] = []
-    with suppress(SourceLost):
-        for packet in read_packets(container, stream):
-            if packet is not None and packet.size > 0 and not packet.is_discard:
-                ticks.append(_tick(packet, ticks))
-            if len(ticks) == limit:
-                break
+    for packet in read_packets(container, stream):
+        if packet is not None and packet.size > 0 and not packet.is_discard:
+            ticks.append(_tick(packet, ticks))
+        if len(ticks) == limit:
+            break
     return np.array(ticks, np.int64)
 
 

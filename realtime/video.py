@@ -16,6 +16,7 @@ from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
 from rtmag.realtime.colour import Colour, Converter, is_yuv
 from rtmag.realtime.container import open_container, read_packets, video_stream
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
@@ -77,10 +78,9 @@ class VideoSource:
     def _look_at_first_frame(self) -> None:
         with open_container(self.path) as container:
             stream = video_stream(container, self.path, self._max_pixels)
-            try:
+            frame = None
+            with suppress(SourceLost):
                 frame = next((f for f in self._decoded(container, stream) if f), None)
-            except SourceLost:
-                frame = None
             if frame is None:
                 raise SourceUnavailable(
                     f"cannot open {str(self.path)!r}: no frame in it can be read"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import Clip
+
 from rtmag.realtime.frame import Frame
 
 

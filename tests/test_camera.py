@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from rtmag.realtime import camera
 from rtmag.realtime.camera import CameraInfo, CameraSource, list_cameras
 from rtmag.realtime.errors import SourceLost, SourceUnavailable

@@ -3,6 +3,7 @@ import inspect
 import re
 
 import pytest
+
 from rtmag.realtime import errors
 from rtmag.realtime.errors import RtmagError
 

@@ -44,6 +44,7 @@ def test_missing_package_names_the_remedy() -> None:
 
 def test_it_is_opencv() -> None:
     import cv2
+
     from rtmag.realtime import opencv
 
     assert opencv.cv2 is cv2

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from rtmag.realtime import sinks
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_camera import FakeCapture
+
 from rtmag.realtime import camera
 from rtmag.realtime.camera import CameraSource
 from rtmag.realtime.errors import OptionError, SourceUnavailable
@@ -15,7 +17,6 @@ from rtmag.realtime.opencv import cv2
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sources import FrameSource, open_source
 from rtmag.realtime.video import VideoSource
-from test_camera import FakeCapture
 
 MakeClip = Callable[..., Path]
 

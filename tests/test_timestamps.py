@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from rtmag.realtime.timestamps import Clock, span, usual_step
 
 

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from clips import Clip, flat, number, packets, smooth
+
 from rtmag.realtime.colour import Colour
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.video import VideoSource

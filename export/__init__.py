@@ -1,0 +1,1 @@
+"""Weights -> ONNX -> engines. Needs torch and onnx (extra `export`)."""

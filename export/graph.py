@@ -1,0 +1,72 @@
+"""The graph that is exported: a network with the recurrence, colours and rounding around it.
+
+Inputs
+    image     (H, W, 3) uint8, BGR; H and W multiples of 4
+    alpha     () total magnification factor
+    sections  (S, 5) b0, b1, b2, a1, a2 of each second-order section; S is 1 or 2
+    reset     () 1: take this image as the new reference; the state is ignored
+    state     (1, 2 S C, H/stride, W/stride) what the step before returned
+Outputs
+    image_out (H, W, 3) uint8, BGR
+    state_out like state: z1 then z2 of the first section, then of the second, C channels each
+
+Conventions
+    The cascade is linear in (shape, state), so one step of it is one small matrix times both. The
+    matrix is made of the sections inside the graph. A reset is another matrix, which ignores the
+    state: y = 0, z1 = -b0 s, z2 = b2 s in the first section, 0 in the second
+    (rtmag/realtime/filters.py).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from rtmag.train.model import MagNet, Oh2018
+
+SECTIONS = 2  # most sections of a filter: a band-pass of order 2
+
+
+def transition(sections: Tensor, reset: Tensor) -> Tensor:
+    """One step of the cascade as a matrix.
+
+    Args:
+        sections: (S, 5), S at most 2.
+        reset: (), 0 or 1.
+
+    Returns:
+        (1 + 2 S, 1 + 2 S): (s, z11, z12, z21, z22) -> (y, and the new z).
+    """
+    count = sections.shape[0]
+    through = sections.new_tensor([[1.0, 0, 0, 0, 0]] * SECTIONS)  # a section that changes nothing
+    first, second = torch.cat([sections, through])[:SECTIONS].unbind(0)
+    s, z11, z12, z21, z22 = torch.eye(5, dtype=sections.dtype, device=sections.device).unbind(0)
+    b0, b1, b2, a1, a2 = first.unbind(0)
+    y1 = b0 * s + z11
+    rows = [b1 * s - a1 * y1 + z12, b2 * s - a2 * y1]
+    c0, c1, c2, d1, d2 = second.unbind(0)
+    y2 = c0 * y1 + z21
+    rows += [c1 * y1 - d1 * y2 + z22, c2 * y1 - d2 * y2]
+    step = torch.stack([y2, *rows])
+    zero = torch.zeros_like(s)
+    afresh = torch.stack([zero, -b0 * s, b2 * s, zero, zero])
+    matrix = step + reset * (afresh - step)
+    return matrix[: 1 + 2 * count, : 1 + 2 * count]
+
+
+class Graph(nn.Module):
+    """A trained network as one step from image and state to image and state."""
+
+    def __init__(self, net: MagNet | Oh2018) -> None:
+        super().__init__()
+        self.net = net.eval()
+
+    def forward(
+        self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        x = image.permute(2, 0, 1)[None].to(torch.float32) / 255  # (1, 3, H, W)
+        texture, shape = self.net.encode(x)
+        memory = torch.cat([shape.reshape(1, -1), state.reshape(sections.shape[0] * 2, -1)])
+        memory = transition(sections, reset) @ memory  # (1 + 2 S, C h w)
+        difference = memory[:1].reshape(shape.shape)
+        out = self.net.decode(x, texture, shape, difference, alpha)
+        out = torch.round(out.clamp(0, 1) * 255).to(torch.uint8)
+        return out[0].permute(1, 2, 0), memory[1:].reshape(state.shape)

@@ -1,0 +1,114 @@
+"""Checkpoint -> one ONNX file that keeps the engine's contract, or no file at all."""
+
+import hashlib
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from rtmag.export.graph import SECTIONS, Graph
+from rtmag.export.parity import Parity, compare
+from rtmag.realtime.engine import CONTRACT, OnnxEngine
+from rtmag.realtime.errors import OptionError
+from rtmag.train import checkpoint
+
+OPSET = 20
+NAMES = (["image", "alpha", "sections", "reset", "state"], ["image_out", "state_out"])
+EXAMPLE = (80, 64)  # width, height that the graph is traced at; any other works afterwards
+LARGEST = 8192  # px
+
+
+def export_onnx(
+    run: Path, out: Path, *, name: str, size: tuple[int, int] | None = None, overwrite: bool = False
+) -> Parity:
+    """Export a training run's averaged weights and prove that nothing changed.
+
+    Args:
+        run: Folder made by `rtmag train`.
+        out: The file to write.
+        name: What the model calls itself.
+        size: (width, height) to freeze; None accepts any size.
+        overwrite: Replace an existing file.
+
+    Returns:
+        How far graph and network were apart.
+
+    Raises:
+        ModelIncompatible: the folder holds no usable checkpoint.
+        OptionError: the output exists, or the size is not one the graph can have.
+        ParityError: the graph computes something else than the network; nothing is written.
+    """
+    if out.exists() and not overwrite:
+        raise OptionError(f"cannot write {str(out)!r}: it exists; use --overwrite")
+    if size is not None and any(side % 4 or not 16 <= side <= LARGEST for side in size):
+        raise OptionError(
+            f"size must be multiples of 4 from 16 to {LARGEST}, got {size[0]}x{size[1]}"
+        )
+    net, training = checkpoint.load(run)
+    graph = Graph(net)
+    model = _trace(graph, size)
+    facts = {
+        "rtmag.contract": CONTRACT,
+        "rtmag.model": name,
+        "rtmag.architecture": net.config.architecture,
+        "rtmag.channels": str(net.config.channels),
+        "rtmag.stride": str(net.stride),
+        "rtmag.sections": str(SECTIONS),
+        "rtmag.sha256": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
+        "rtmag.training": json.dumps(training),
+    }
+    onnx.helper.set_model_props(model, facts)
+    engine = OnnxEngine(model.SerializeToString(), source=name, provider="cpu", threads=None)
+    parity = compare(graph, engine)
+    onnx.helper.set_model_props(model, facts | {"rtmag.parity": json.dumps(parity.to_dict())})
+    onnx.checker.check_model(model)
+    partial = out.with_name(out.name + ".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_bytes(model.SerializeToString())
+    partial.replace(out)
+    return parity
+
+
+def _trace(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
+    """Torch module -> ONNX model in memory."""
+    channels, stride = graph.net.config.channels, graph.net.stride
+    width, height = size or EXAMPLE
+    example = (
+        torch.zeros(height, width, 3, dtype=torch.uint8),
+        torch.tensor(2.0),
+        torch.tensor([[1.0, -1, 0, -1, 0]] * SECTIONS),
+        torch.tensor(1.0),
+        torch.zeros(1, 2 * SECTIONS * channels, height // stride, width // stride),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            graph, example, dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
+            input_names=NAMES[0], output_names=NAMES[1],
+            dynamic_shapes=_dynamic_shapes(channels, stride, frozen=size is not None),
+        )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    model.ir_version = 10  # what every ONNX Runtime since 1.18 reads
+    return model
+
+
+def _dynamic_shapes(channels: int, stride: int, *, frozen: bool) -> dict[str, Any]:
+    """Which extents may vary: the number of sections always, height and width unless frozen."""
+    dim = torch.export.Dim
+    sections = dim("sections", min=1, max=SECTIONS)
+    shapes: dict[str, Any] = {
+        "image": None, "alpha": None, "sections": {0: sections}, "reset": None,
+        "state": {1: 2 * channels * sections},
+    }  # fmt: skip
+    if not frozen:
+        h, w = (dim(f"{side}_quarter", min=4, max=LARGEST // 4) for side in ("height", "width"))
+        scale = 4 // stride
+        shapes["image"] = {0: 4 * h, 1: 4 * w}
+        shapes["state"] |= {2: h * scale if scale > 1 else h, 3: w * scale if scale > 1 else w}
+    return shapes
