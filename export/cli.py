@@ -10,21 +10,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def export(
-    checkpoint: Annotated[
-        Path, typer.Argument(help="Folder of a training run.")
-    ] = Path("runs/standard"),
-    target: Annotated[
-        Literal["onnx", "tensorrt"], typer.Option(help="What to make.")
-    ] = "onnx",
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a training run.")] = Path(
+        "runs/standard"
+    ),
+    target: Annotated[Literal["onnx", "tensorrt"], typer.Option(help="What to make.")] = "onnx",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write [NAME.onnx].")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="What the model calls itself [the run's folder].")
     ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Freeze width and height, as 640x480.")
-    ] = None,
+    size: Annotated[str | None, typer.Option(help="Freeze width and height, as 640x480.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,

@@ -23,7 +23,9 @@ def export_tensorrt(size: tuple[int, int] | None) -> NoReturn:
             "pip install 'rtmag[trt]' (needs NVIDIA's package index)"
         )
     if not torch.cuda.is_available():
-        raise MissingExtra("cannot export to TensorRT: no CUDA GPU; engines are built where they run")
+        raise MissingExtra(
+            "cannot export to TensorRT: no CUDA GPU; engines are built where they run"
+        )
     raise OptionError(
         "cannot export to TensorRT: this version builds no engines; "
         "export --target onnx and run it with --provider cuda"

@@ -3,28 +3,35 @@
 for frame in stream(0, alpha=20): ...                # a camera, motion twenty times larger
 magnifier = Magnifier(load_engine(), alpha=20)        # or frame by frame
 shown = magnifier(Frame(image, time, index))          # image (H, W, 3) uint8 BGR, time in seconds
+
+Each name is imported when it is first used, so that the command line's help need not wait for the
+libraries behind the others.
 """
 
-from rtmag.realtime.engine import Engine, OnnxEngine, load_engine
-from rtmag.realtime.errors import (
-    MissingExtra,
-    ModelError,
-    ModelIncompatible,
-    OptionError,
-    ParityError,
-    ProviderUnavailable,
-    RtmagError,
-    SinkError,
-    SinkUnavailable,
-    SourceError,
-    SourceLost,
-    SourceUnavailable,
-)
-from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
-from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.sources import FrameSource, open_source
-from rtmag.realtime.streaming import stream
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtmag.realtime.engine import Engine, OnnxEngine, load_engine
+    from rtmag.realtime.errors import (
+        MissingExtra,
+        ModelError,
+        ModelIncompatible,
+        OptionError,
+        ParityError,
+        ProviderUnavailable,
+        RtmagError,
+        SinkError,
+        SinkUnavailable,
+        SourceError,
+        SourceLost,
+        SourceUnavailable,
+    )
+    from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
+    from rtmag.realtime.frame import Frame
+    from rtmag.realtime.magnifier import Magnifier
+    from rtmag.realtime.sources import FrameSource, open_source
+    from rtmag.realtime.streaming import stream
 
 __all__ = [
     "Dynamic",
@@ -52,3 +59,26 @@ __all__ = [
     "open_source",
     "stream",
 ]
+
+_HOMES = {
+    "engine": ("Engine", "OnnxEngine", "load_engine"),
+    "filters": ("Dynamic", "Filter", "Static", "Temporal"),
+    "frame": ("Frame",),
+    "magnifier": ("Magnifier",),
+    "sources": ("FrameSource", "open_source"),
+    "streaming": ("stream",),
+}
+"""Where a name comes from; all others are errors."""
+
+if not TYPE_CHECKING:  # a type checker that sees this function takes every name for a known one
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = next((home for home, names in _HOMES.items() if name in names), "errors")
+        value = getattr(import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -20,6 +20,8 @@ The graph's contract
     metadata rtmag.contract = 1, rtmag.model, rtmag.channels = C, rtmag.stride, ...
 """
 
+import re
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime import providers
-from rtmag.realtime.errors import ModelIncompatible, ProviderUnavailable
+from rtmag.realtime.errors import ModelError, ModelIncompatible, ProviderUnavailable, RtmagError
 from rtmag.realtime.filters import Sections
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
@@ -39,8 +41,14 @@ State = NDArray[np.float32]
 CONTRACT = "1"
 DEFAULT_MODEL = "standard"
 SMALLEST = 16  # px; smaller pictures are padded, for reflecting borders need something to reflect
-INPUTS = {"image": 3, "alpha": 0, "sections": 2, "reset": 0, "state": 4}
-OUTPUTS = {"image_out": 3, "state_out": 4}
+INPUTS = {
+    "image": ("tensor(uint8)", 3),
+    "alpha": ("tensor(float)", 0),
+    "sections": ("tensor(float)", 2),
+    "reset": ("tensor(float)", 0),
+    "state": ("tensor(float)", 4),
+}
+OUTPUTS = {"image_out": ("tensor(uint8)", 3), "state_out": ("tensor(float)", 4)}
 
 
 class Engine(Protocol):
@@ -64,6 +72,10 @@ class OnnxEngine:
     """An exported graph on ONNX Runtime."""
 
     def __init__(self, model: bytes, *, source: str, provider: str, threads: int | None) -> None:
+        if re.search(rb"(\x08|\x88\x80*\x00)location", model):  # as only outside weights need one
+            raise ModelIncompatible(
+                f"cannot use model {source!r}: its weights lie in another file; export it again"
+            )
         self._session = _open(model, source, provider, threads)
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         _check(self._session, self.metadata, source)
@@ -85,6 +97,7 @@ class OnnxEngine:
 
         Raises:
             ModelIncompatible: image or state do not fit the model or each other.
+            ModelError: the runtime failed, for want of memory for example.
         """
         height, width = image.shape[:2]
         padded = self._pad(image)
@@ -96,17 +109,25 @@ class OnnxEngine:
             memory = state
         else:
             raise ModelIncompatible(f"model expects state {expected}, got {state.shape}")
-        out, memory = self._session.run(
-            ["image_out", "state_out"],
+        out, memory = self._run(
             {
                 "image": padded,
                 "alpha": np.array(alpha, np.float32),
                 "sections": sections,
                 "reset": np.array(state is None, np.float32),
                 "state": memory,
-            },
+            }
         )
         return out[:height, :width], memory
+
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> tuple[Image, State]:
+        try:
+            image, state = self._session.run(list(OUTPUTS), inputs)
+        except Exception as error:  # onnxruntime's errors share no other base class
+            raise ModelError(
+                f"cannot run model {self.name!r} on {self.provider}: {_reason(error)}"
+            ) from error
+        return image, state
 
     def _pad(self, image: Image) -> Image:
         height, width = image.shape[:2]
@@ -123,24 +144,30 @@ class OnnxEngine:
 
 def _open(model: bytes, source: str, provider: str, threads: int | None) -> Any:
     """A session; `auto` tries the best provider first and ends at the CPU."""
-    wanted = providers.PREFERENCE if provider == "auto" else (provider,)
-    for name in wanted:
-        try:
-            return providers.open_session(model, name, threads)
-        except ProviderUnavailable:
-            if provider != "auto":
-                raise
-        except Exception as error:
-            # onnxruntime's errors share no base class but Exception.
-            if name != "cpu" and provider == "auto":
-                continue
-            reason = str(error).splitlines()[0]
-            if name != "cpu":
-                raise ProviderUnavailable(f"cannot open provider {name!r}: {reason}") from error
+    if provider == "auto":
+        *better, provider = providers.PREFERENCE
+        for name in better:
+            with suppress(ProviderUnavailable):
+                return _open_on(name, model, source, threads)
+    return _open_on(provider, model, source, threads)
+
+
+def _open_on(provider: str, model: bytes, source: str, threads: int | None) -> Any:
+    try:
+        return providers.open_session(model, provider, threads)
+    except RtmagError:
+        raise
+    except Exception as error:  # onnxruntime's errors share no other base class
+        if provider == "cpu":
             raise ModelIncompatible(
                 f"cannot load model {source!r}: not an ONNX model this version can run"
             ) from error
-    raise ProviderUnavailable("no execution provider could be opened; see rtmag doctor")
+        raise ProviderUnavailable(f"cannot open provider {provider!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line without onnxruntime's codes."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rpartition(" : ")[2]
 
 
 def _check(session: Any, metadata: dict[str, str], source: str) -> None:
@@ -159,15 +186,24 @@ def _check(session: Any, metadata: dict[str, str], source: str) -> None:
         ("inputs", INPUTS, session.get_inputs()),
         ("outputs", OUTPUTS, session.get_outputs()),
     ):
-        ranks = {value.name: len(value.shape) for value in found}
-        if ranks != expected:
+        given = {value.name: (value.type, len(value.shape)) for value in found}
+        if given != expected:
             raise ModelIncompatible(
-                f"cannot use model {source!r}: expected {kind} {', '.join(expected)}, "
-                f"got {', '.join(ranks)}"
+                f"cannot use model {source!r}: expected {kind} {_listed(expected)}, "
+                f"got {_listed(given)}"
             )
-    missing = [k for k in ("model", "channels", "stride") if f"rtmag.{k}" not in metadata]
-    if missing:
-        raise ModelIncompatible(f"cannot use model {source!r}: no metadata {', '.join(missing)}")
+    numbers = {key: metadata.get(f"rtmag.{key}", "") for key in ("channels", "stride")}
+    wrong = [key for key, value in numbers.items() if not re.fullmatch("[1-9][0-9]{0,3}", value)]
+    wrong += [] if metadata.get("rtmag.model") else ["model"]
+    if wrong:
+        raise ModelIncompatible(
+            f"cannot use model {source!r}: no metadata {', '.join(wrong)}, or not as it should be"
+        )
+
+
+def _listed(values: dict[str, tuple[str, int]]) -> str:
+    """Such as `image uint8 3-d`."""
+    return ", ".join(f"{name} {kind[7:-1]} {rank}-d" for name, (kind, rank) in values.items())
 
 
 def model_names() -> list[str]:

@@ -4,6 +4,7 @@ ONNX Runtime lists CUDA wherever its GPU build is installed, and falls back to t
 word when the libraries are missing. Here a provider counts only if a session opens on it alone.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,7 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
     """A session on one provider and no other.
 
     Args:
-        model: A serialised ONNX model in one piece; external data is thereby refused.
+        model: A serialised ONNX model in one piece.
         provider: `cpu` or `cuda`.
         threads: Threads of the CPU provider; None is one per usable core.
 
@@ -69,11 +70,13 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
         # Frames come at intervals: spinning between them would burn a core to save microseconds.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.intra_op_num_threads = threads or usable_cores()
-    else:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     ort.set_default_logger_severity(4)
     providers = [(NAMES[provider], OPTIONS[provider])]
-    session = ort.InferenceSession(model, options, providers=providers)
+    # Fallback here means to print, to drop the provider that failed, and to go on without it.
+    session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    # Libraries that are missing raise nothing: the session is there, but the CPU's. (The option
+    # session.disable_cpu_ep_fallback is no cure: it also refuses the shape arithmetic that every
+    # GPU session leaves to the CPU.)
     if session.get_providers()[0] != NAMES[provider]:
         raise ProviderUnavailable(
             f"cannot open provider {provider!r}: onnxruntime fell back to the CPU; its CUDA "
@@ -84,8 +87,6 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
 
 def usable_cores() -> int:
     """Cores this process may run on; containers often allow fewer than the machine has."""
-    import os
-
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

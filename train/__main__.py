@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from rtmag.realtime.errors import OptionError
+from rtmag.realtime.errors import OptionError, RtmagError
 from rtmag.train import checkpoint
 from rtmag.train.dataset import Batch, Published
 from rtmag.train.losses import Objective
@@ -60,6 +60,7 @@ def train(
 ) -> None:  # fmt: skip
     """Train a magnifier on scenes that are synthesised as it learns."""
     check(model, minutes, steps, crop, out, resume)
+    check_clips(validate or [])
 
     # ---- processes ----
     world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -71,7 +72,8 @@ def train(
     dtype = pick_precision(precision, where, model)
 
     # ---- network ----
-    net = build(CONFIGS[model]).to(where, memory_format=torch.channels_last)
+    net = build(CONFIGS[model])
+    net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     paper = isinstance(net, Oh2018)
     count = batch or (4 if paper else 16)
     rate = lr or (1e-4 if paper else 1e-3)
@@ -114,8 +116,8 @@ def train(
     with progress_bar(enabled=rank == 0) as bar:
         task = bar.add_task(model, total=1.0, note="")
         while True:
-            done = progress(history, minutes, steps)
-            if agree(done >= 1 or stop.asked, where, world):
+            done = agree(1.0 if stop.asked else progress(history, minutes, steps), where, world)
+            if done >= 1:
                 break
             for group in optimizer.param_groups:
                 group["lr"] = rate if paper else rate * schedule(done, history["step"])
@@ -144,7 +146,9 @@ def train(
             if validate and history["seconds"] - validated >= validate_every * 60:
                 validation(out, net, average, validate, history["step"])
                 validated = history["seconds"]
-    if rank == 0:
+    if log is not None:
+        if log.steps:
+            log.write(history, optimizer.param_groups[0]["lr"])
         checkpoint.save(out, net, average, optimizer, history)
         if validate:
             validation(out, net, average, validate, history["step"])
@@ -170,6 +174,15 @@ def check(
         raise OptionError(f"crop must be a multiple of 4 and at least 32, got {crop}")
     if not resume and (out / "resume.safetensors").exists():
         raise OptionError(f"{str(out)!r} holds a run already; --resume continues it")
+
+
+def check_clips(clips: list[Path]) -> None:
+    """Refuse clips that are missing, or whose results would overwrite each other."""
+    for clip in clips:
+        if not clip.is_file():
+            raise OptionError(f"cannot validate with {str(clip)!r}: no such file")
+    if len({clip.stem for clip in clips}) < len(clips):
+        raise OptionError("cannot validate: clips need names that differ before the suffix")
 
 
 def pick_device(name: str) -> torch.device:
@@ -236,13 +249,13 @@ def schedule(done: float, step: int) -> float:
     return min(1.0, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1))))
 
 
-def agree(stop: bool, device: torch.device, world: int) -> bool:
-    """True on every process as soon as one wants to stop."""
+def agree(done: float, device: torch.device, world: int) -> float:
+    """The largest share done of any process: all stop together and learn at the same rate."""
     if world == 1:
-        return stop
-    flag = torch.tensor(float(stop), device=device)
-    distributed.all_reduce(flag, distributed.ReduceOp.MAX)
-    return bool(flag.item())
+        return done
+    most = torch.tensor(done, dtype=torch.float64, device=device)
+    distributed.all_reduce(most, distributed.ReduceOp.MAX)
+    return float(most.item())
 
 
 def progress_bar(*, enabled: bool) -> Progress:
@@ -257,13 +270,16 @@ def progress_bar(*, enabled: bool) -> Progress:
 def validation(
     out: Path, net: MagNet | Oh2018, average: dict[str, torch.Tensor], clips: list[Path], step: int
 ) -> None:
-    """Magnify real clips with the averaged weights; see train/validation.py."""
+    """Magnify real clips with the averaged weights; one that fails is told of and left out."""
     from rtmag.train.validation import magnify_clip
 
     judge = build(net.config).to(next(net.parameters()).device).eval()
     judge.load_state_dict(average)
     for clip in clips:
-        magnify_clip(judge, clip, out / "validation" / f"{clip.stem}-{step:07d}")
+        try:
+            magnify_clip(judge, clip, out / "validation" / f"{clip.stem}-{step:07d}")
+        except RtmagError as error:
+            print(f"validation left out: {error}", file=sys.stderr, flush=True)
 
 
 class Interrupt:
@@ -309,4 +325,6 @@ class Log:
 
 
 if __name__ == "__main__":
-    app()
+    from rtmag.realtime.cli import execute
+
+    sys.exit(execute(["train", *sys.argv[1:]]))

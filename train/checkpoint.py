@@ -79,18 +79,22 @@ def resume(
     """Continue a run in place: fills net, average and optimizer, returns the history.
 
     Raises:
-        ModelIncompatible: nothing to continue, or of another network.
+        ModelIncompatible: nothing to continue, damaged, or of another network.
     """
     path = folder / "resume.safetensors"
     if not path.is_file():
         raise ModelIncompatible(f"cannot resume {str(folder)!r}: it holds no resume.safetensors")
-    with safe_open(path, framework="pt") as file:
-        history: dict[str, Any] = json.loads(file.metadata()["history"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "adam": {}}
-    for key, tensor in tensors.items():
-        part, _, name = key.partition(".")
-        parts[part][name] = tensor
+    try:
+        with safe_open(path, framework="pt") as file:
+            history: dict[str, Any] = json.loads(file.metadata()["history"])
+            for key in file.keys():  # noqa: SIM118 - not a dict
+                part, _, name = key.partition(".")
+                parts[part][name] = file.get_tensor(key)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelIncompatible(
+            f"cannot resume {str(folder)!r}: resume.safetensors is damaged or not rtmag train's"
+        ) from error
     try:
         net.load_state_dict(parts["net"])
     except RuntimeError as error:
@@ -99,9 +103,12 @@ def resume(
         ) from error
     for name, tensor in parts["average"].items():
         average[name].copy_(tensor)
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in parts["adam"].items():
         index, _, name = key.partition(".")
+        if tensor.dim():  # fused Adam walks memory: moments must lie there as their weights do
+            tensor = torch.empty_like(weights[int(index)]).copy_(tensor)
         state.setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return history

@@ -71,9 +71,18 @@ class Published:
         if missing or not factors.is_file():
             absent = ", ".join([*missing, *([] if factors.is_file() else ["train_mf.txt"])])
             raise OptionError(f"cannot read the data set at {str(root)!r}: no {absent}")
-        self.alpha = np.loadtxt(factors, ndmin=1)[:limit].astype(np.float32)
-        if len(self.alpha) == 0:
-            raise OptionError(f"cannot read the data set at {str(root)!r}: train_mf.txt is empty")
+        try:
+            alpha = [float(line) for line in factors.read_text().split()]
+        except ValueError as error:
+            raise OptionError(
+                f"cannot read {str(factors)!r}: it must hold one number per line"
+            ) from error
+        self.alpha = np.array(alpha[:limit], np.float32)
+        if len(self.alpha) < world:
+            raise OptionError(
+                f"cannot train on {len(self.alpha)} samples of {str(root)!r}: "
+                f"{world} needed, one per process"
+            )
         self.crop = crop
         self.order = np.arange(len(self.alpha))[rank::world]
         self.rng = np.random.default_rng([seed, rank])
@@ -91,8 +100,8 @@ class Published:
     def _batch(self, indices: list[int]) -> Batch:
         samples = [self._sample(i) for i in indices]
         images = [torch.from_numpy(np.stack(column)) for column in zip(*samples, strict=True)]
-        floats = [x.permute(0, 3, 1, 2).to(torch.float32) / 255 for x in images]
-        return Batch(*floats, alpha=torch.from_numpy(self.alpha[indices]))
+        a, b, c, amplified = (x.permute(0, 3, 1, 2).to(torch.float32) / 255 for x in images)
+        return Batch(a, b, c, amplified, torch.from_numpy(self.alpha[indices]))
 
     def _sample(self, index: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
         images = [read_picture(self.root / f / f"{index:06d}.png") for f in FOLDERS.values()]

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rtmag.train.dataset import Batch
@@ -39,8 +41,8 @@ class Pool:
         self._count_file = folder / "pool.json" if folder else None
         shape = (capacity, 9, self.size, self.size)  # reference, moved, magnified; uint16
         if folder is None:
-            self.images = np.zeros(shape, np.uint16)
-            self.alpha = np.zeros(capacity, np.float32)
+            self.images: NDArray[np.uint16] = np.zeros(shape, np.uint16)
+            self.alpha: NDArray[np.float32] = np.zeros(capacity, np.float32)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.images = _open(folder / "images.u16", shape, np.uint16)
@@ -88,7 +90,8 @@ class Pool:
             picks = rng.integers(0, len(self), count)
             planes = torch.from_numpy(self.images[picks].astype(np.float32) / 65535)
             planes = augment(planes, crop, rng)
-            scenes = Scenes(*planes.split(3, 1), alpha=torch.from_numpy(self.alpha[picks]))
+            reference, moved, magnified = planes[:, :3], planes[:, 3:6], planes[:, 6:]
+            scenes = Scenes(reference, moved, magnified, torch.from_numpy(self.alpha[picks]))
             yield expose(scenes, generator, noise=NOISE * min(1.0, step / NOISE_AFTER))
 
 
@@ -102,18 +105,21 @@ def fresh(synthesizer: Synthesizer, count: int, *, seed: int, start: int = 0) ->
 
 def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
     """The same batches, prepared by a thread while the network learns from the one before."""
-    queue: Queue[Batch | BaseException] = Queue(depth)
+    queue: Queue[Batch | BaseException | None] = Queue(depth)
 
     def produce() -> None:
         try:
             for batch in batches:
                 queue.put(batch)
+            queue.put(None)
         except BaseException as error:
             queue.put(error)
 
     Thread(target=produce, daemon=True, name="samples").start()
     while True:
         item = queue.get()
+        if item is None:
+            return
         if isinstance(item, BaseException):
             raise item
         yield item
@@ -160,8 +166,10 @@ def expose(scenes: Scenes, generator: torch.Generator, *, noise: float = NOISE) 
     )
 
 
-def _open(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray[tuple[int, ...], np.dtype]:  # type: ignore[type-arg]
-    """A file-backed array, kept if it has the right size."""
+def _open(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """A file-backed array, kept if it has the right size; else empty, and so is the pool."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     mode = "r+" if path.is_file() and path.stat().st_size == size else "w+"
+    if mode == "w+":
+        path.with_name("pool.json").unlink(missing_ok=True)
     return np.memmap(path, dtype, mode, shape=shape)  # type: ignore[call-overload, no-any-return]

@@ -35,7 +35,7 @@ def _spectrum_noise(size: int, slope: float, rng: np.random.Generator) -> NDArra
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / f**slope
     noise = np.fft.irfft2(spectrum, s=(size, size))
     low, high = np.percentile(noise, [0.5, 99.5])
-    return np.clip((noise - low) / (high - low), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((noise - low) / (high - low), 0, 1), np.float32)
 
 
 def _two_colours(amount: NDArray[np.float32], rng: np.random.Generator) -> Picture:
@@ -125,7 +125,7 @@ def text(size: int, rng: np.random.Generator) -> Picture:
 def gradient(size: int, rng: np.random.Generator) -> Picture:
     """Almost nothing: walls, skin, sky. What must not crawl."""
     smooth = cv2.GaussianBlur(_spectrum_noise(size, 2.2, rng), (0, 0), float(rng.uniform(4, 20)))
-    return _two_colours(smooth, rng)
+    return _two_colours(np.asarray(smooth, np.float32), rng)
 
 
 DRAWN: tuple[tuple[Callable[[int, np.random.Generator], Picture], float], ...] = (

@@ -1,0 +1,131 @@
+"""How long one step takes: model by model at each size, interleaved in one process.
+
+Regimes: this times the engine's step alone (picture in, picture out, state carried), on moving
+pictures, without capture or display. Rounds alternate between the models, so that whatever else the
+machine does hits all of them; medians are compared. `oh2018` is exported untrained when no file is
+given: its speed does not depend on its weights.
+
+    python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--quick] [--out FILE.json]
+
+The last line of stdout is one JSON document.
+"""
+
+import json
+import platform
+import statistics
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from rtmag.realtime.engine import OnnxEngine, State, load_engine
+from rtmag.realtime.filters import Temporal
+from rtmag.realtime.providers import runtime, usable_cores
+from rtmag.realtime.scene import SceneSource
+
+BASELINE = "oh2018"
+
+
+def untrained(name: str, folder: Path) -> Path:
+    """Export a network with random weights, to time it."""
+    import torch
+
+    from rtmag.export.onnx_target import export_onnx
+    from rtmag.train import checkpoint
+    from rtmag.train.model import CONFIGS, build
+
+    net = build(CONFIGS[name])
+    optimizer = torch.optim.Adam(net.parameters())
+    checkpoint.save(folder / name, net, checkpoint.averaged(net), optimizer, {"step": 0})
+    export_onnx(folder / name, folder / f"{name}.onnx", name=name)
+    return folder / f"{name}.onnx"
+
+
+def processor() -> str:
+    """What the operating system calls the CPU."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def time_steps(
+    engines: dict[str, OnnxEngine], size: tuple[int, int], rounds: int, warm: int = 3
+) -> dict[str, list[float]]:
+    """Milliseconds of each step, per model, taking turns."""
+    with SceneSource(size, frames=16) as scene:
+        images = [frame.image for frame in scene]
+    sections = Temporal(0.5, 3).sections(30.0)
+    states: dict[str, State | None] = dict.fromkeys(engines)
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for turn in range(rounds + warm):
+        for name, engine in engines.items():
+            began = time.perf_counter_ns()
+            _, states[name] = engine.step(images[turn % 16], 20.0, sections, states[name])
+            if turn >= warm:
+                times[name].append((time.perf_counter_ns() - began) / 1e6)
+    return times
+
+
+def row(name: str, size: tuple[int, int], times: list[float], reference: float) -> dict[str, Any]:
+    """One line of the table."""
+    p50, p95, p99 = (float(np.percentile(times, p)) for p in (50, 95, 99))
+    return {
+        "model": name, "width": size[0], "height": size[1], "p50_ms": round(p50, 2),
+        "p95_ms": round(p95, 2), "p99_ms": round(p99, 2), "fps": round(1000 / p50, 1),
+        f"speed_over_{BASELINE}": round(reference / p50, 2),
+    }  # fmt: skip
+
+
+def main(
+    model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
+    size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
+    rounds: Annotated[int, typer.Option(help="Steps timed per model and size.")] = 30,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smoke test, not a measurement.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+) -> None:
+    """Time the models against oh2018."""
+    sizes = [(int(w), int(h)) for w, h in (s.split("x") for s in size or ["640x480"])]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {Path(m).stem: m for m in model or ["standard"]}
+        if BASELINE not in paths:
+            paths[BASELINE] = str(untrained(BASELINE, Path(folder)))
+        engines = {n: load_engine(p, threads=threads) for n, p in paths.items()}
+    rows = []
+    for extent in [(160, 120)] if quick else sizes:
+        times = time_steps(engines, extent, 3 if quick else rounds)
+        reference = statistics.median(times[BASELINE])
+        for name in engines:
+            rows.append(row(name, extent, times[name], reference))
+            print(
+                "{model:10} {width}x{height}  p50 {p50_ms:8.2f} ms  {fps:7.1f} fps".format(
+                    **rows[-1]
+                )
+            )
+    document = {
+        "benchmark": "fps",
+        "provider": next(iter(engines.values())).provider,
+        "machine": {"cpu": processor(), "cores": usable_cores(), "system": platform.platform()},
+        "versions": {n: version(n) for n in ("rtmag", "numpy")} | {"onnxruntime": runtime().__version__},
+        "commits": {
+            n: json.loads(e.metadata["rtmag.training"]).get("commit", "")
+            for n, e in engines.items()
+        },
+        "rows": rows,
+    }
+    if out:
+        out.write_text(json.dumps(document, indent=2) + "\n")
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,145 @@
+"""What a network in training does to real clips: a video to look at, and x-t slices of it.
+
+The network runs as it will run live: frame by frame, its shape representation filtered in time by
+the recurrence of rtmag/realtime/filters.py, written out here in torch.
+"""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rtmag.realtime.errors import SinkError, SourceUnavailable
+from rtmag.realtime.filters import Sections, Temporal
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.slices import Line, figure, samples
+from rtmag.realtime.video import VideoSource
+from rtmag.train.model import MagNet, Oh2018
+
+BAND = Temporal(0.4, 3)  # Hz: breathing, pulse, sway; what people film first
+SMALLEST = 16  # px
+
+
+class Cascade:
+    """Second-order sections in a row, applied to each element of a tensor over time."""
+
+    def __init__(self, sections: Sections) -> None:
+        self.sections = sections
+        self._memory: list[tuple[Tensor, Tensor]] | None = None
+
+    def __call__(self, shape: Tensor) -> Tensor:
+        """The filtered value; the first one is the reference and gives zero."""
+        if self._memory is None or self._memory[0][0].shape != shape.shape:
+            return self._begin(shape)
+        for index, (b0, b1, b2, a1, a2) in enumerate(self.sections.tolist()):
+            z1, z2 = self._memory[index]
+            out = b0 * shape + z1
+            self._memory[index] = (b1 * shape - a1 * out + z2, b2 * shape - a2 * out)
+            shape = out
+        return shape
+
+    def _begin(self, shape: Tensor) -> Tensor:
+        zero = torch.zeros_like(shape)
+        b0, _, b2 = self.sections[0, :3].tolist()
+        self._memory = [(-b0 * shape, b2 * shape)]
+        self._memory += [(zero, zero)] * (len(self.sections) - 1)
+        return zero
+
+
+def magnify_clip(
+    net: MagNet | Oh2018, clip: Path, out: Path, *, alpha: float = 20.0, frames: int = 150
+) -> None:
+    """Magnify the beginning of a clip into `out`.mp4 and `out`.png.
+
+    The video shows original and magnified side by side. The picture shows the middle row and the
+    middle column over time, before above after. Sides are cropped to multiples of 4.
+
+    Args:
+        net: The network, on the device that is to run it.
+        clip: A video file.
+        out: Path of both outputs without their suffix; its folder is made if missing.
+        alpha: Total magnification factor.
+        frames: Most frames to magnify.
+
+    Raises:
+        SourceUnavailable: the clip cannot be read, or its pictures are too small.
+        SourceLost: it is damaged further on.
+        OptionError: it has too few frames per second for the band of `BAND`.
+        SinkError: an output cannot be written.
+    """
+    with VideoSource(clip) as source:
+        if min(source.size) < SMALLEST:
+            raise SourceUnavailable(f"cannot magnify {str(clip)!r}: smaller than {SMALLEST} px")
+        cascade = Cascade(BAND.sections(source.fps or 30.0))
+        _make_folder(out.parent)
+        video = out.with_name(out.name + ".mp4")
+        sink = VideoSink(video, fps=source.fps or 30.0, overwrite=True)
+        slices = _Slices(source.size)
+        finished = False
+        try:
+            for frame in islice(source, frames):
+                before = _cropped(frame.image)
+                after = _step(net, before, alpha, cascade)
+                sink.write(Frame(np.hstack([before, after]), frame.time, frame.index))
+                slices.add(before, after)
+            finished = True
+        finally:
+            sink.close(finished=finished)
+    slices.write(out.with_name(out.name + ".png"))
+
+
+@torch.no_grad()
+def _step(net: MagNet | Oh2018, image: Image, alpha: float, cascade: Cascade) -> Image:
+    device = next(net.parameters()).device
+    x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
+    texture, shape = net.encode(x)
+    difference = cascade(shape)
+    out = net.decode(x, texture, shape, difference, torch.tensor([alpha], device=device))
+    levels = (out[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)  # (H, W, 3)
+    return np.ascontiguousarray(levels.cpu().numpy())
+
+
+def _cropped(image: Image) -> Image:
+    height, width = (side // 4 * 4 for side in image.shape[:2])
+    return np.ascontiguousarray(image[:height, :width])
+
+
+class _Slices:
+    """Collects one row and one column of each picture."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        width, height = (side // 4 * 4 - 1 for side in size)
+        row: Line = (0, height // 2, width, height // 2)
+        column: Line = (width // 2, 0, width // 2, height)
+        self._lines = {"row": row, "column": column}
+        self._seen: dict[tuple[str, str], list[Image]] = {}
+
+    def add(self, before: Image, after: Image) -> None:
+        for name, line in self._lines.items():
+            for moment, image in (("before", before), ("after", after)):
+                self._seen.setdefault((name, moment), []).append(samples(image, line))
+
+    def write(self, path: Path) -> None:
+        columns = [
+            [
+                (f"{moment}, middle {name}", np.stack(self._seen[name, moment], axis=1))
+                for moment in ("before", "after")
+            ]
+            for name in self._lines
+        ]
+        _, data = cv2.imencode(".png", figure(columns))
+        try:
+            path.write_bytes(data.tobytes())
+        except OSError as error:
+            raise SinkError(f"cannot write {str(path)!r}: {error.strerror}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make folder {str(folder)!r}: {error.strerror}") from error
