@@ -97,13 +97,15 @@ def train(
         size = crop if reuse <= 1 else crop + 16
         synthesizer = Synthesizer(bank, size=size, seed=hash((seed, rank, history["step"])))
         if reuse <= 1:
-            samples = fresh(synthesizer, count, seed=seed + rank, start=history["step"])
+            samples = fresh(
+                synthesizer, count, seed=seed + rank, start=history["step"], third=paper
+            )
         else:
             folder = (pool or out / "pool") / (f"rank{rank}" if world > 1 else "")
             ring = Pool(synthesizer, capacity=capacity, folder=folder)
             fill(ring, min(capacity, 2048) - len(ring), show=rank == 0)
             batches = ring.batches(
-                count, crop=crop, reuse=reuse, seed=seed + rank, start=history["step"]
+                count, crop=crop, reuse=reuse, seed=seed + rank, start=history["step"], third=paper
             )
             samples = ahead(batches)
 

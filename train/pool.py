@@ -56,7 +56,8 @@ class Pool:
             if seen["shape"] == shape:
                 self.made = int(seen["made"])
                 # Not the scenes that the first filling drew.
-                self.synthesizer.generator.manual_seed(self.made + 1)
+                generator = self.synthesizer.generator
+                generator.manual_seed((generator.initial_seed() + self.made + 1) % 2**63)
 
     def __len__(self) -> int:
         return min(self.made, self.capacity)
@@ -76,7 +77,14 @@ class Pool:
             self._count_file.write_text(json.dumps(state))
 
     def batches(
-        self, count: int, *, crop: int, reuse: float, seed: int, start: int = 0
+        self,
+        count: int,
+        *,
+        crop: int,
+        reuse: float,
+        seed: int,
+        start: int = 0,
+        third: bool = True,
     ) -> Iterator[Batch]:
         """Yield batches of `count` samples of `crop` px for ever, rendering as they are used up."""
         rng = np.random.default_rng([seed, self.made])
@@ -92,15 +100,18 @@ class Pool:
             planes = augment(planes, crop, rng)
             reference, moved, magnified = planes[:, :3], planes[:, 3:6], planes[:, 6:]
             scenes = Scenes(reference, moved, magnified, torch.from_numpy(self.alpha[picks]))
-            yield expose(scenes, generator, noise=NOISE * min(1.0, step / NOISE_AFTER))
+            noise = NOISE * min(1.0, step / NOISE_AFTER)
+            yield expose(scenes, generator, noise=noise, third=third)
 
 
-def fresh(synthesizer: Synthesizer, count: int, *, seed: int, start: int = 0) -> Iterator[Batch]:
+def fresh(
+    synthesizer: Synthesizer, count: int, *, seed: int, start: int = 0, third: bool = True
+) -> Iterator[Batch]:
     """Yield batches of `count` scenes never seen before, made on the synthesizer's device."""
     generator = torch.Generator(synthesizer.device).manual_seed(seed)
     for step in itertools.count(start):
         noise = NOISE * min(1.0, step / NOISE_AFTER)
-        yield expose(synthesizer.batch(count), generator, noise=noise)
+        yield expose(synthesizer.batch(count), generator, noise=noise, third=third)
 
 
 def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
@@ -140,27 +151,36 @@ def augment(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
     return torch.stack(out)
 
 
-def expose(scenes: Scenes, generator: torch.Generator, *, noise: float = NOISE) -> Batch:
+def expose(
+    scenes: Scenes, generator: torch.Generator, *, noise: float = NOISE, third: bool = True
+) -> Batch:
     """Clean scenes -> what a camera delivers: colour change, noise, dither, 8 bits.
 
-    A quarter of the samples change colour between the frames; a quarter are free of noise. Noise strength
-    is drawn per sample, most often within the paper's 0.3. The target has none.
+    One sample in seven changes colour between the frames; half are free of noise. Noise strength is
+    drawn per sample, most often within the paper's 0.3. The target has none.
+
+    Args:
+        scenes: What was rendered.
+        generator: Source of randomness.
+        noise: Strongest noise.
+        third: Also make frame_c, which only oh2018's losses look at; else it is frame_b.
     """
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, device=generator.device)
 
     count = scenes.alpha.shape[0]
-    offset = (draw(count, 3) - 0.5) * 0.25 * (draw(count, 1) < 0.25)
-    strength = noise * draw(count) ** 3 * (draw(count) < 0.75)
+    offset = (draw(count, 3) - 0.5) * 0.25 * (draw(count, 1) < 0.15)
+    strength = noise * draw(count) ** 3 * (draw(count) < 0.5)
 
     def shoot(image: Tensor) -> Tensor:
         return rounded(noisy(image, strength, generator), generator)
 
+    frame_b = shoot(perturb(scenes.moved, offset))
     return Batch(
         frame_a=shoot(scenes.reference),
-        frame_b=shoot(perturb(scenes.moved, offset)),
-        frame_c=shoot(scenes.moved),
+        frame_b=frame_b,
+        frame_c=shoot(scenes.moved) if third else frame_b,
         amplified=perturb(scenes.magnified, offset),
         alpha=scenes.alpha,
     )
