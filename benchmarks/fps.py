@@ -22,8 +22,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from rtmag.realtime.engine import OnnxEngine, State, load_engine
-from rtmag.realtime.filters import Temporal
+from rtmag.realtime.engine import OnnxEngine, load_engine
+from rtmag.realtime.filters import State, Temporal
 from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
 
@@ -115,7 +115,8 @@ def main(
         "benchmark": "fps",
         "provider": next(iter(engines.values())).provider,
         "machine": {"cpu": processor(), "cores": usable_cores(), "system": platform.platform()},
-        "versions": {n: version(n) for n in ("rtmag", "numpy")} | {"onnxruntime": runtime().__version__},
+        "versions": {n: version(n) for n in ("rtmag", "numpy")}
+        | {"onnxruntime": runtime().__version__},
         "commits": {
             n: json.loads(e.metadata["rtmag.training"]).get("commit", "")
             for n, e in engines.items()

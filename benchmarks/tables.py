@@ -30,7 +30,20 @@ def fps_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"fps": fps_table}
+def gain_table(document: dict[str, Any]) -> str:
+    """Realised over asked magnification: a row per motion, a column per alpha."""
+    rows = document["rows"]
+    alphas = sorted({row["alpha"] for row in rows})
+    gains = {(row["motion"], row["alpha"]): f"{row['gain']:.2f}" for row in rows}
+    lines = ["| motion | " + " | ".join(f"alpha {alpha:g}" for alpha in alphas) + " |"]
+    lines.append("|---" * (len(alphas) + 1) + "|")
+    for motion in sorted({row["motion"] for row in rows}):
+        cells = [gains.get((motion, alpha), "") for alpha in alphas]
+        lines.append(f"| {motion:g} px | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+TABLES = {"fps": fps_table, "gain": gain_table}
 
 
 def filled(text: str) -> str:

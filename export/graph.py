@@ -62,6 +62,7 @@ class Graph(nn.Module):
     def forward(
         self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """One step; see the module's description."""
         x = image.permute(2, 0, 1)[None].to(torch.float32) / 255  # (1, 3, H, W)
         texture, shape = self.net.encode(x)
         memory = torch.cat([shape.reshape(1, -1), state.reshape(sections.shape[0] * 2, -1)])

@@ -1,4 +1,4 @@
-"""Does the exported graph do what the trained network does? Every mode, state carried, moving frames."""
+"""Does the exported graph do what the network does? Every mode, state carried, moving frames."""
 
 from dataclasses import asdict, dataclass
 
@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from rtmag.export.graph import Graph
-from rtmag.realtime.engine import OnnxEngine, State
+from rtmag.realtime.engine import OnnxEngine
 from rtmag.realtime.errors import ParityError
-from rtmag.realtime.filters import Dynamic, Filter, Sections, Static, Temporal
+from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
 
@@ -19,8 +19,9 @@ FILTERS: tuple[Filter, ...] = (
     Static(), Static(drift=0.2), Dynamic(), Temporal(0.5, 3), Temporal(0.5, 3, order=2),
 )  # fmt: skip
 
-# Both sides round to 8 bits. A value on the brink of two levels may fall either way, and at alpha 100
-# a last-digit difference of shape is a hundred times larger: a level here and there, never on average.
+# Both sides round to 8 bits. A value on the brink of two levels may fall either way, and at alpha
+# 100 a last-digit difference of shape is a hundred times larger: a level here and there, never on
+# average.
 WORST = 3
 MEAN = 0.02
 

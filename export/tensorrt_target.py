@@ -1,4 +1,4 @@
-"""Checkpoint -> TensorRT engine. This version cannot build one yet; it says what a build would need."""
+"""Checkpoint -> TensorRT engine. This version builds none; it says what a build would need."""
 
 from importlib.util import find_spec
 from typing import NoReturn

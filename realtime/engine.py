@@ -12,6 +12,8 @@ Outputs
 Conventions
     State is a value: the engine keeps none, so one engine may serve several streams in turn. The
     graph wants sides that are multiples of 4; the engine repeats the border and cuts it off again.
+    Networks are trained to add motion, not to take it away. Alpha below 1 adds 1 - alpha times the
+    opposite motion instead: the filter's first section, and with it the state, changes sign.
 
 The graph's contract
     inputs   image uint8 (H, W, 3); alpha, reset float32 (); sections float32 (S, 5);
@@ -31,12 +33,9 @@ from numpy.typing import NDArray
 
 from rtmag.realtime import providers
 from rtmag.realtime.errors import ModelError, ModelIncompatible, ProviderUnavailable, RtmagError
-from rtmag.realtime.filters import Sections
+from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
-
-State = NDArray[np.float32]
-"""(1, 2 S C, H/stride, W/stride): the filter's memory of every element of shape."""
 
 CONTRACT = "1"
 DEFAULT_MODEL = "standard"
@@ -109,6 +108,9 @@ class OnnxEngine:
             memory = state
         else:
             raise ModelIncompatible(f"model expects state {expected}, got {state.shape}")
+        turned = alpha < 1
+        if turned:
+            alpha, sections, memory = 2 - alpha, _turned(sections), -memory
         out, memory = self._run(
             {
                 "image": padded,
@@ -118,7 +120,7 @@ class OnnxEngine:
                 "state": memory,
             }
         )
-        return out[:height, :width], memory
+        return out[:height, :width], -memory if turned else memory
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> tuple[Image, State]:
         try:
@@ -199,6 +201,13 @@ def _check(session: Any, metadata: dict[str, str], source: str) -> None:
         raise ModelIncompatible(
             f"cannot use model {source!r}: no metadata {', '.join(wrong)}, or not as it should be"
         )
+
+
+def _turned(sections: Sections) -> Sections:
+    """The filter whose result is the opposite."""
+    out = sections.copy()
+    out[0, :3] *= -1
+    return out
 
 
 def _listed(values: dict[str, tuple[str, int]]) -> str:

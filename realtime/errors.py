@@ -1,7 +1,7 @@
 """Every error rtmag raises on purpose.
 
-Each class is also the builtin of the same meaning, so callers may catch either. Messages are one line:
-what was attempted, the value, the way out.
+Each class is also the builtin of the same meaning, so callers may catch either. Messages are one
+line: what was attempted, the value, the way out.
 
 RtmagError(Exception)
 |-- SourceError(RtmagError, OSError)
@@ -10,9 +10,9 @@ RtmagError(Exception)
 |-- SinkError(RtmagError, OSError)
 |   `-- SinkUnavailable                no display, codec refused, output exists
 |-- ModelError(RtmagError, RuntimeError)
-|   |-- ModelIncompatible(ValueError)  inputs, outputs or metadata are not the ones this version expects
+|   |-- ModelIncompatible(ValueError)  inputs, outputs or metadata are not the contract's
 |   `-- ProviderUnavailable            the execution provider asked for cannot be opened
-|-- OptionError(RtmagError, ValueError) an option, or a combination of them, that cannot be carried out
+|-- OptionError(RtmagError, ValueError) an option, or several together, that cannot be carried out
 |-- MissingExtra(RtmagError, ImportError)  a library is absent; names the pip command or the remedy
 `-- ParityError(RtmagError, AssertionError)  export only: exported graph and trained net differ
 """

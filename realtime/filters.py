@@ -8,15 +8,19 @@ mode is the same cascade of second-order sections per element of s, direct form 
     mode                        b            a             y
     Static()                    1, -1, 0     1, -1, 0      s - s(first frame)
     Dynamic()                   1, -1, 0     1,  0, 0      s - s(previous frame)
-    Static(drift=f)             1, -1, 0     1, r-1, 0     s - slow average;  r = 1 - exp(-2 pi f dt)
+    Static(drift=f)             1, -1, 0     1, r-1, 0     s - slow average; r = 1 - exp(-2 pi f dt)
     Temporal(fl, fh, order)     Butterworth band-pass, fl to fh in hertz
 
 The first section of each blocks a constant (b0 + b1 + b2 = 0), so a reset sets its memory to
 z1 = -b0 s, z2 = b2 s and y is 0 at once; further sections start from 0.
+
+The memory of all elements is one array, (1, 2 S C, h, w): z1 and z2 of the first section, then of
+the second, C channels each.
 """
 
 import math
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +29,8 @@ from rtmag.realtime.errors import OptionError
 
 Sections = NDArray[np.float32]
 """(S, 5): b0, b1, b2, a1, a2 of each second-order section; a0 = 1."""
+State = NDArray[np.float32]
+"""(1, 2 S C, h, w): z1 and z2 of every section, for every element of shape."""
 
 
 def _positive(name: str, value: float) -> None:
@@ -96,6 +102,8 @@ class Temporal:
             raise OptionError(f"need 0 < fl < fh in hertz, got fl = {self.fl}, fh = {self.fh}")
         if self.order not in (1, 2):
             raise OptionError(f"order must be 1 or 2, got order = {self.order}")
+        # It takes up to a second: better now than between two frames.
+        import_module("scipy.signal")
 
     def check(self, fps: float) -> None:
         """Refuse a band that this frame rate cannot show.
@@ -128,3 +136,42 @@ class Temporal:
 
 
 Filter = Static | Dynamic | Temporal
+
+
+def rebase(state: State, old: Sections, new: Sections) -> State:
+    """Carry the memory of a constant picture over to other coefficients, as many sections.
+
+    Behind a constant s the first section holds z1 = -b0 s, z2 = b2 s. Under new coefficients those
+    are other numbers; kept as they are, the whole picture would look like motion.
+    """
+    if old[0, 0] == new[0, 0]:
+        return state
+    out = state.copy()
+    out[:, : state.shape[1] // len(new)] *= new[0, 0] / old[0, 0]
+    return out
+
+
+def coast(before: State, after: State, sections: Sections, frames: int) -> State:
+    """The memory of a band-pass after `frames` more frames like the last: for dropped frames.
+
+    The last frame's shape follows from the memory before and after it, since
+    z2' = b2 s - a2 (b0 s + z1). After a reset, `before` is `after` itself.
+    """
+    count = len(sections)
+    b0, _, b2, _, a2 = sections[0]
+    z1, z2 = before.reshape(2 * count, -1)[0], after.reshape(2 * count, -1)[1]
+    shape = (z2 + a2 * z1) / (b2 - a2 * b0)
+    power = np.linalg.matrix_power(_transition(sections), frames)[1:].astype(np.float32)
+    memory = power @ np.concatenate([shape[None], after.reshape(2 * count, -1)])
+    return np.asarray(memory.reshape(after.shape), np.float32)
+
+
+def _transition(sections: Sections) -> NDArray[np.float64]:
+    """One frame of the cascade as a matrix on (s, z1, z2, ...); s stays what it is."""
+    units = np.eye(1 + 2 * len(sections))
+    rows, x = [units[0]], units[0]
+    for (b0, b1, b2, a1, a2), z1, z2 in zip(sections, units[1::2], units[2::2], strict=True):
+        y = b0 * x + z1
+        rows += [b1 * x - a1 * y + z2, b2 * x - a2 * y]
+        x = y
+    return np.stack(rows)

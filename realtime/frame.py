@@ -1,8 +1,8 @@
 """A picture and the moment it shows.
 
-Conventions: images are (H, W, 3) uint8 BGR everywhere outside the exported graph. Time is in seconds
-and never leaves its frame: the monotonic clock at the grab for live sources, the presentation time
-for files. It is never wall-clock time.
+Conventions: images are (H, W, 3) uint8 BGR everywhere outside the exported graph. Time is in
+seconds and never leaves its frame: the monotonic clock at the grab for live sources, the
+presentation time for files. It is never wall-clock time.
 """
 
 from dataclasses import dataclass, replace

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtmag.realtime.engine import load_engine
+from rtmag.realtime.filters import Temporal
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
@@ -47,6 +48,7 @@ class Live:
                 self.controls.filter().check(source.fps)
             view = None
             if self.view == "window":
+                Temporal(1, 2)  # a key may ask for a band, which loads a large library
                 view = WindowSink(f"rtmag: {source.name}")
                 opened.callback(view.close)
             engine = load_engine(self.model, provider=self.provider)

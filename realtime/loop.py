@@ -5,8 +5,8 @@ of a file every frame is magnified. The view shows the layout chosen at the mome
 written over it; sinks get the pictures alone, in the layout that was chosen at the start.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from typing import Protocol
 
 from rtmag.realtime import overlay
@@ -88,7 +88,7 @@ def run(
     return session.report(ending)
 
 
-def _arrivals(source: FrameSource) -> Iterator[Frame | None]:
+def _arrivals(source: FrameSource) -> Generator[Frame | None, None, None]:
     """Every frame of a file; the newest of a live source, and None when none came for a moment."""
     if not source.live:
         yield from source
@@ -119,15 +119,19 @@ class _Session:
 
     def play(self, limit: int | None, on_frame: OnFrame | None) -> Ending:
         try:
-            return self._play(limit, on_frame)
+            # Closed at once, whatever happens: its thread must not read a source that is closed.
+            with closing(_arrivals(self._source)) as arrivals:
+                return self._play(arrivals, limit, on_frame)
         except SourceLost as error:
             if self._source.live:
                 raise
             self._errors.append(str(error))
             return "end"
 
-    def _play(self, limit: int | None, on_frame: OnFrame | None) -> Ending:
-        for frame in _arrivals(self._source):
+    def _play(
+        self, arrivals: Iterable[Frame | None], limit: int | None, on_frame: OnFrame | None
+    ) -> Ending:
+        for frame in arrivals:
             if frame is None:
                 self._viewer.idle()
             else:

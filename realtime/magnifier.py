@@ -2,13 +2,21 @@
 
 import math
 from collections import deque
-from statistics import median
+from statistics import median_low
 
 import numpy as np
 
-from rtmag.realtime.engine import Engine, State
+from rtmag.realtime.engine import Engine
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Dynamic, Filter, Sections, Static, Temporal
+from rtmag.realtime.filters import (
+    Filter,
+    Sections,
+    State,
+    Static,
+    Temporal,
+    coast,
+    rebase,
+)
 from rtmag.realtime.frame import Frame, Image
 
 Region = tuple[int, int, int, int]
@@ -24,19 +32,20 @@ GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which memor
 class Magnifier:
     """A callable Frame -> Frame with memory. `alpha`, `filter` and `region` may change at any time.
 
-    Times are taken from the frames: band edges in hertz hold at the measured rate. One or two
-    dropped frames are bridged; a longer gap, a time that runs backwards or another size start afresh
-    from the frame at hand, and alpha then fades in over half a second.
+    Times are taken from the frames: band edges in hertz hold at the measured rate, and the filter
+    passes over dropped frames in their own time. More than half a second without frames (three
+    frames, at low rates), a time that runs backwards, another size or region start afresh from the
+    frame at hand, and alpha then fades in over half a second.
 
     Args:
         engine: What runs the model.
         alpha: Total magnification factor: 1 leaves motion unchanged, 20 shows it twenty times
             larger, 0 to 1 attenuates, 0 freezes.
         filter: What counts as motion.
-        fps: Frames per second where they are known beforehand; else they are measured first, and a
-            temporal filter starts after a few frames.
-        capture_fps: For slow-motion files: the rate at which the scene was filmed. Frames then count
-            as 1/capture_fps apart, whatever their times say.
+        fps: Frames per second where they are known beforehand; else they are measured first, and
+            a temporal filter starts after a few frames.
+        capture_fps: For slow-motion files: the rate at which the scene was filmed. Frames then
+            count as 1/capture_fps apart, whatever their times say.
 
     Raises:
         OptionError: alpha is not finite, or the band does not fit the rate.
@@ -68,6 +77,18 @@ class Magnifier:
             self._filter.check(self.fps)
         self.reset()
 
+    def reset(self) -> None:
+        """Forget everything but the settings: the next frame is the new reference."""
+        self._state: State | None = None
+        self._before: State | None = None
+        self._sections: Sections | None = None
+        self._rate: float | None = None
+        self._time: float | None = None
+        self._fade_from: float | None = None
+        self._place: tuple[Region, tuple[int, int]] | None = None
+        self._intervals.clear()
+        self.warning = None
+
     # ---- what may change between frames -------------------------------------------------------
 
     @property
@@ -88,7 +109,7 @@ class Magnifier:
 
     @filter.setter
     def filter(self, value: Filter) -> None:
-        if self.fps is not None:
+        if self.fps is not None and self._known:
             value.check(self.fps)
         same = isinstance(value, Temporal) and isinstance(self._filter, Temporal)
         if value != self._filter and not (same and _order(value) == _order(self._filter)):
@@ -98,22 +119,18 @@ class Magnifier:
 
     @property
     def fps(self) -> float | None:
-        """Frames per second: of the scene when `capture_fps` is given, else measured; None at first."""
+        """Frames per second: `capture_fps` where given, else as measured; None at first."""
         if self.capture_fps is not None:
             return self.capture_fps
         if len(self._intervals) >= ENOUGH or (self._intervals and self._hint is None):
-            return 1 / median(self._intervals)
+            return 1 / median_low(self._intervals)
         return self._hint
 
-    def reset(self) -> None:
-        """Forget everything but the settings: the next frame is the new reference."""
-        self._state: State | None = None
-        self._sections: Sections | None = None
-        self._rate: float | None = None
-        self._time: float | None = None
-        self._fade_from: float | None = None
-        self._box: Region | None = None
-        self._intervals.clear()
+    @property
+    def _known(self) -> bool:
+        """Whether the rate is more than a guess from a few intervals."""
+        hinted = self.capture_fps is not None or self._hint is not None
+        return hinted or len(self._intervals) >= ENOUGH
 
     # ---- the step -----------------------------------------------------------------------------
 
@@ -124,31 +141,33 @@ class Magnifier:
         if sections is None:
             return frame
         box = _clipped(self.region, frame.size)
-        if box != self._box:
+        if self._place != (box, frame.size):
             self._interrupt()
-            self._box = box
+            self._place = (box, frame.size)
         x, y, w, h = box
         image = frame.image[y : y + h, x : x + w]
-        if self._state is None:
-            missed = 0
-        for _ in range(missed):  # a dropped frame: the filter's time must pass all the same
-            _, self._state = self.engine.step(image, 1.0, sections, self._state)
-        alpha = self._faded(frame.time)
-        out, self._state = self.engine.step(image, alpha, sections, self._state)
+        before = self._state
+        if before is not None and self._before is not None and missed:
+            before = coast(self._before, before, sections, missed)
+        out, self._state = self.engine.step(image, self._faded(frame.time), sections, before)
+        self._before = self._state if before is None else before
         return frame.with_image(_pasted(frame.image, out, box))
 
     def _follow(self, frame: Frame) -> int:
-        """Take note of the frame's time; returns how many frames were missed before it."""
+        """Take note of the frame's time; returns how many frames the filter missed before it."""
         last, self._time = self._time, frame.time
-        if last is None or self.capture_fps is not None:
+        if last is None:
             return 0
-        dt = frame.time - last
-        usual = 1 / self.fps if self.fps else dt
-        if dt <= 0 or dt > max(GAP, 3 * usual):
+        dt, fps = frame.time - last, self.fps
+        usual = 1 / fps if fps else dt
+        if dt > 0:
+            self._intervals.append(dt)  # gaps too: a source may have become that slow
+        if dt <= 0 or (dt > max(GAP, 3 * usual) and self.capture_fps is None):
             self._interrupt()
             return 0
-        self._intervals.append(dt)
-        return min(round(dt / usual) - 1, 2) if dt <= 3 * usual else 0
+        # The other filters know no time, or so much of it that a frame more or less is nothing.
+        counts = isinstance(self._filter, Temporal) and self.capture_fps is None
+        return max(round(dt / usual) - 1, 0) if counts else 0
 
     def _interrupt(self) -> None:
         """Drop the filter's memory; alpha fades in again from the next frame on."""
@@ -157,29 +176,25 @@ class Magnifier:
         self._state = None
 
     def _current_sections(self) -> Sections | None:
-        """Coefficients for the present rate; None while a band cannot be followed."""
-        rate = self.fps
-        if rate is None:
-            if isinstance(self._filter, Dynamic) or self._filter == Static():
-                rate = 1.0  # these two do not depend on it
-            else:
-                return None
-        elif len(self._intervals) < ENOUGH and self._hint is None and self.capture_fps is None:
-            if isinstance(self._filter, Temporal):
-                return None
+        """Coefficients for the present rate; None while a band has to wait or is out of reach."""
+        if isinstance(self._filter, Temporal) and not self._known:
+            return None
+        rate = self.fps or 1.0  # a first frame is the reference, whatever the rate
         if self._rate is not None and abs(rate / self._rate - 1) <= DRIFT:
             return self._sections
         try:
             self._filter.check(rate)
         except OptionError as error:
             self.warning = str(error)
+            self._rate = None
             self._interrupt()
             return None
         self.warning = None
         old, self._sections = self._sections, self._filter.sections(rate)
         self._rate = rate
-        if self._state is not None and old is not None and len(old) == len(self._sections):
-            self._state = _rebased(self._state, old, self._sections)
+        if self._state is not None and self._before is not None and old is not None:
+            self._state = rebase(self._state, old, self._sections)
+            self._before = rebase(self._before, old, self._sections)
         return self._sections
 
     def _faded(self, time: float) -> float:
@@ -196,20 +211,6 @@ class Magnifier:
 
 def _order(filter: Filter) -> int:
     return filter.order if isinstance(filter, Temporal) else 1
-
-
-def _rebased(state: State, old: Sections, new: Sections) -> State:
-    """Carry the memory of a constant picture over to other coefficients.
-
-    Behind a constant s the first section holds z1 = -b0 s, z2 = b2 s. Under new coefficients those
-    are other numbers; kept as they are, the whole picture would look like motion.
-    """
-    if old[0, 0] == new[0, 0]:
-        return state
-    channels = state.shape[1] // (2 * len(new))
-    out = state.copy()
-    out[:, : 2 * channels] *= new[0, 0] / old[0, 0]
-    return out
 
 
 def _clipped(region: Region | None, size: tuple[int, int]) -> Region:

@@ -61,7 +61,8 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
         raise ProviderUnavailable(f"provider must be auto, {', '.join(NAMES)}, got {provider!r}")
     if NAMES[provider] not in ort.get_available_providers():
         raise ProviderUnavailable(
-            f"cannot open provider {provider!r}: this onnxruntime has none; pip install 'rtmag[cuda]'"
+            f"cannot open provider {provider!r}: this onnxruntime has none; "
+            "pip install 'rtmag[cuda]'"
         )
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors come as exceptions, not on the user's terminal
@@ -98,7 +99,7 @@ def probe(model: bytes) -> list[Probe]:
     for provider in PREFERENCE:
         try:
             open_session(model, provider)
-        except Exception as error:  # noqa: BLE001 - onnxruntime raises its own, underived classes
+        except Exception as error:  # onnxruntime's errors share no other base class
             outcomes.append(Probe(provider, str(error).splitlines()[0]))
         else:
             outcomes.append(Probe(provider, None))

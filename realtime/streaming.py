@@ -22,7 +22,7 @@ def stream(
     fps: float | None = None,
     capture_fps: float | None = None,
 ) -> Iterator[Frame]:
-    """Open a source and yield its frames magnified. Files lose none; live sources skip to the newest.
+    """Yield the frames of a source magnified: all of a file, of a live source always the newest.
 
     Args:
         source: Camera index or name, video file, image folder or glob, or `test`.

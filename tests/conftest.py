@@ -1,6 +1,8 @@
 """Fixtures for several test files."""
 
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,20 @@ import pytest
 from clips import Clip
 
 from rtmag.realtime.frame import Frame
+
+TRAINING = (
+    "checkpoint", "dataset", "export", "losses", "model", "pool", "synthesis", "textures",
+    "train", "validation",
+)  # fmt: skip
+# A plain install has no torch and runs no training.
+collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in TRAINING]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Nets in tests are so small that threads only get in each other's way."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Stand-ins for devices, sinks, views and the magnifier."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +14,20 @@ from onnx import TensorProto, helper
 
 from rtmag.realtime.filters import Filter, Static
 from rtmag.realtime.frame import Frame, Image
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path),
+}
+"""Whether installed or on a relative path: what this process imports, its children import too."""
+
+
+def run_python(code: str) -> str:
+    """What a program prints, in a process of its own."""
+    run = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def blank(value: int = 0, size: tuple[int, int] = (64, 48)) -> Image:

@@ -1,5 +1,6 @@
 """The loop: files in full, live ones in time, keys obeyed, everything closed."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -143,6 +144,18 @@ def test_comparing_shows_the_original() -> None:
     shown = [int(frame.image[24, -1, 0]) for frame in view.frames]
     assert shown == [100, 1, 2, 103]
     assert [int(frame.image[0, -1, 0]) for frame in sink.frames] == [100, 101, 102, 103]
+
+
+def test_whatever_ends_a_run_its_reader_ends_first() -> None:
+    source = FakeSource(None, live=True, every=0.002)
+    sink = FakeSink(3, SinkError("disk full"))
+    try:
+        run(source, FakeMagnifier(), Controls(), [sink])
+    except SinkError:
+        # Here, as in the owner's `with`, the error is still being handled.
+        assert source.left
+        assert "rtmag reader" not in [thread.name for thread in threading.enumerate()]
+    assert len(sink.frames) == 3
 
 
 def test_a_live_source_that_is_lost_keeps_its_recording() -> None:

@@ -1,0 +1,348 @@
+"""What is exported computes what was trained, or is not written."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import small
+import torch
+from numpy.typing import NDArray
+from scipy.signal import sosfilt
+from torch import Tensor
+
+from rtmag.export import onnx_target, parity, tensorrt_target
+from rtmag.export.cli import main, parse_size
+from rtmag.export.graph import Graph, transition
+from rtmag.export.onnx_target import export_onnx
+from rtmag.realtime.cli import execute
+from rtmag.realtime.engine import OnnxEngine, load_engine
+from rtmag.realtime.errors import MissingExtra, ModelIncompatible, OptionError, ParityError
+from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
+from rtmag.realtime.registration import displacement, gray
+from rtmag.train import checkpoint
+from rtmag.train.losses import Objective
+from rtmag.train.model import CONFIGS, Config, MagNet, Oh2018, build
+
+FILTERS: tuple[Filter, ...] = (
+    Static(), Static(drift=0.5), Dynamic(), Temporal(0.4, 3), Temporal(0.4, 3, order=2),
+)  # fmt: skip
+SHIPPED = {"ALPHAS": parity.ALPHAS, "FILTERS": parity.FILTERS}
+
+
+# ---- the recurrence ---------------------------------------------------------------------------
+
+
+def expected(filter: Filter, signal: NDArray[np.float64], resets: list[int]) -> Any:
+    """What scipy says: each reset begins a new signal, measured from its first value."""
+    sos = np.insert(filter.sections(30).astype(np.float64), 3, 1, axis=1)
+    parts = np.split(signal, resets)
+    return np.concatenate([sosfilt(sos, part - part[0], axis=0) for part in parts])
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+def test_one_step_of_the_matrix_is_one_step_of_scipy(filter: Filter) -> None:
+    sections = torch.from_numpy(filter.sections(30).astype(np.float64))
+    signal = np.random.default_rng(0).normal(2, 1, (60, 7))
+    memory = torch.full((2 * len(sections), 7), 1e3, dtype=torch.float64)  # must not matter
+    found = []
+    for i, s in enumerate(signal):
+        reset = torch.tensor(float(i in (0, 25)), dtype=torch.float64)
+        matrix = transition(sections, reset)
+        out = matrix @ torch.cat([torch.from_numpy(s)[None], memory])
+        found.append(out[0].numpy())
+        memory = out[1:]
+    assert np.allclose(found, expected(filter, signal, [25]), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("config", [small.MAGNET, small.OH2018])
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@torch.no_grad()
+def test_the_graph_filters_shape_in_time(
+    filter: Filter, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = small.net(config)
+    shapes: list[Tensor] = []
+    differences: list[Tensor] = []
+
+    def remember(
+        image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
+    ) -> Tensor:
+        shapes.append(shape)
+        differences.append(difference)
+        return image
+
+    monkeypatch.setattr(net, "decode", remember)
+    graph, sections = Graph(net), torch.from_numpy(filter.sections(30))
+    side = 32 // net.stride
+    memory = torch.zeros(1, 2 * len(sections) * config.channels, side, side)
+    for i, image in enumerate(parity.clip((32, 32), 24)):
+        reset = torch.tensor(float(i in (0, 10)))
+        picture = torch.from_numpy(image)
+        shown, memory = graph(picture, torch.tensor(5.0), sections, reset, memory)
+        assert torch.equal(shown, picture)
+    signal = torch.cat(shapes).double().numpy()
+    found = torch.cat(differences).numpy()
+    size = np.abs(signal).max()
+    assert np.abs(found - expected(filter, signal, [10])).max() < 3e-5 * size
+    assert not found[[0, 10]].any()
+
+
+# ---- exports ----------------------------------------------------------------------------------
+
+
+def trained(config: Config, folder: Path) -> Path:
+    """The folder of a run of two steps from random weights."""
+    torch.manual_seed(0)
+    net = build(config)
+    if isinstance(net, MagNet):
+        torch.nn.init.normal_(net.decoder.residual.weight, std=0.02)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    for step in range(2):
+        optimizer.zero_grad()
+        Objective(net)(small.batch(count=1, seed=step))["total"].backward()
+        optimizer.step()
+    history = {"step": 2, "commit": "abc", "seed": 0}
+    checkpoint.save(folder, net, checkpoint.averaged(net), optimizer, history)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Iterator[None]:
+    """Compare little; one test puts everything back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "ALPHAS", (20.0,))
+        patch.setattr(parity, "FILTERS", (Temporal(0.5, 3, order=2),))
+        patch.setattr(parity.clip, "__defaults__", (4,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Path:
+    """The tiny run, exported for any size."""
+    export_onnx(run, run / "tiny.onnx", name="tiny")
+    return run / "tiny.onnx"
+
+
+@pytest.fixture
+def traced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracing takes seconds; take what was traced before."""
+    monkeypatch.setattr(onnx_target, "_trace", lambda graph, size: onnx.load(model))
+
+
+def agree(run: Path, engine: OnnxEngine, size: tuple[int, int], sections: int) -> None:
+    """The engine shows what the network shows, over frames with the state carried."""
+    graph = Graph(checkpoint.load(run)[0])
+    filter = Temporal(0.5, 3, order=sections).sections(30)
+    width, height = size
+    ours = theirs = None
+    for image in parity.clip((-(-width // 4) * 4, -(-height // 4) * 4), 4):
+        cut = np.ascontiguousarray(image[:height, :width])
+        down, right = image.shape[0] - height, image.shape[1] - width
+        padded = np.pad(cut, ((0, down), (0, right), (0, 0)), "edge")
+        expected, ours = parity._torch_step(graph, padded, 20.0, filter, ours)
+        found, theirs = engine.step(cut, 20.0, filter, theirs)
+        assert found.shape == cut.shape
+        difference = np.abs(expected[:height, :width].astype(int) - found)
+        assert difference.max() <= parity.WORST
+        assert difference.mean() <= parity.MEAN
+    assert ours is not None
+    assert theirs is not None
+    assert ours.shape == theirs.shape
+
+
+def test_any_size_and_either_order_after_one_export(run: Path, model: Path) -> None:
+    engine = load_engine(model, provider="cpu", threads=1)
+    assert engine.size is None
+    for size in ((64, 48), (53, 37), (97, 18), (16, 16), (130, 200)):
+        for sections in (1, 2):
+            agree(run, engine, size, sections)
+
+
+def test_what_is_written_is_one_file_of_the_contract(model: Path) -> None:
+    assert not list(model.parent.glob("*.part"))
+    assert not list(model.parent.glob("*.data"))
+    exported = onnx.load(model, load_external_data=False)
+    onnx.checker.check_model(exported, full_check=True)
+    assert exported.ir_version == 10
+    assert [
+        (o.domain, o.version) for o in exported.opset_import if o.domain in ("", "ai.onnx")
+    ] == [("", 20)]
+    assert not any(t.external_data for t in exported.graph.initializer)
+    assert [v.name for v in exported.graph.input] == [
+        "image", "alpha", "sections", "reset", "state"
+    ]  # fmt: skip
+    assert [v.name for v in exported.graph.output] == ["image_out", "state_out"]
+    assert exported.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert exported.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+
+
+def test_a_model_says_what_it_is(run: Path, model: Path) -> None:
+    facts = load_engine(model, provider="cpu").metadata
+    weights = (run / "model.safetensors").read_bytes()
+    assert facts["rtmag.contract"] == "1"
+    assert facts["rtmag.model"] == "tiny"
+    assert facts["rtmag.architecture"] == "magnet"
+    assert facts["rtmag.channels"] == "4"
+    assert facts["rtmag.stride"] == "4"
+    assert facts["rtmag.sections"] == "2"
+    assert facts["rtmag.sha256"] == hashlib.sha256(weights).hexdigest()
+    assert json.loads(facts["rtmag.training"]) == {"step": 2, "commit": "abc", "seed": 0}
+    assert json.loads(facts["rtmag.parity"])["steps"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_both_architectures_at_full_size(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(CONFIGS[name], tmp_path / name)
+    assert execute(["export", str(run), "--out", str(tmp_path / "out" / "x.onnx")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(str(tmp_path / "out" / "x.onnx"))
+    assert "over 4 steps" in said
+    engine = load_engine(tmp_path / "out" / "x.onnx", provider="cpu", threads=1)
+    assert engine.name == name
+    assert engine.metadata["rtmag.architecture"] == CONFIGS[name].architecture
+    assert isinstance(checkpoint.load(run)[0], MagNet if name == "standard" else Oh2018)
+    agree(run, engine, (35, 22), 1)
+
+
+@pytest.mark.slow
+def test_every_mode_and_factor_agrees(run: Path, model: Path) -> None:
+    graph = Graph(checkpoint.load(run)[0])
+    engine = load_engine(model, provider="cpu", threads=1)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SHIPPED.items():
+            patch.setattr(parity, name, value)
+        patch.setattr(parity.clip, "__defaults__", (parity.FRAMES,))
+        result = parity.compare(graph, engine)
+    assert result.steps == 3 * 5 * 32  # factors, modes, frames
+    assert result.worst <= parity.WORST
+    assert result.mean <= parity.MEAN
+
+
+def test_frames_of_the_comparison_move_by_half_a_pixel() -> None:
+    images = [gray(image) for image in parity.clip((96, 80), 11)]
+    assert displacement(images[0], images[5])[0] == pytest.approx(0.5, abs=0.06)
+    assert displacement(images[0], images[10])[0] == pytest.approx(0, abs=0.06)
+
+
+@pytest.mark.slow
+def test_a_frozen_size_is_the_only_one(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "frozen.onnx"
+    main([str(run), "--size", "64x48", "-o", str(path), "--name", "small room"])
+    engine = load_engine(path, provider="cpu", threads=1)
+    assert engine.size == (64, 48)
+    assert engine.name == "small room"
+    for sections in (1, 2):
+        agree(run, engine, (64, 48), sections)
+    with pytest.raises(ModelIncompatible, match="exported for 64x48, got 48x64"):
+        engine.step(np.zeros((64, 48, 3), np.uint8), 2.0, Static().sections(30), None)
+
+
+# ---- refusals ---------------------------------------------------------------------------------
+
+
+def test_an_existing_file_is_kept(run: Path, traced: None, tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    out.write_bytes(b"precious")
+    with pytest.raises(OptionError, match=r"cannot write '.*x\.onnx': it exists; use --overwrite"):
+        export_onnx(run, out, name="x")
+    assert out.read_bytes() == b"precious"
+    export_onnx(run, out, name="x", overwrite=True)
+    assert load_engine(out, provider="cpu").name == "x"
+
+
+def test_a_bad_checkpoint_makes_nothing(tmp_path: Path) -> None:
+    for folder in (tmp_path / "gone", tmp_path):
+        with pytest.raises(ModelIncompatible, match="cannot load checkpoint"):
+            export_onnx(folder, tmp_path / "x.onnx", name="x")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_graph_that_differs_is_not_written(
+    overwrite: bool, run: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights change on the way by a few per cent, as a bug in the exporter might have it."""
+
+    def wrong(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
+        traced = onnx.load(model)
+        for tensor in traced.graph.initializer:
+            value = onnx.numpy_helper.to_array(tensor)
+            if value.ndim == 4:
+                changed = onnx.numpy_helper.from_array(value * np.float32(1.05), tensor.name)
+                tensor.CopyFrom(changed)
+        return traced
+
+    monkeypatch.setattr(onnx_target, "_trace", wrong)
+    out = tmp_path / "x.onnx"
+    if overwrite:
+        out.write_bytes(b"precious")
+    with pytest.raises(ParityError, match=r"differs from the network by .* was not written"):
+        export_onnx(run, out, name="x", overwrite=overwrite)
+    assert [p.name for p in tmp_path.iterdir()] == (["x.onnx"] if overwrite else [])
+    assert not overwrite or out.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("size", [(642, 480), (640, 478), (8, 480), (640, 8196)])
+def test_sizes_that_no_graph_can_have(size: tuple[int, int], run: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=f"multiples of 4 .* got {size[0]}x{size[1]}"):
+        export_onnx(run, tmp_path / "x.onnx", name="x", size=size)
+
+
+def test_sizes_are_width_and_height() -> None:
+    assert parse_size("640x480") == (640, 480)
+    assert parse_size("640X480") == (640, 480)
+    assert parse_size(None) is None
+    for text in ("640", "640x", "x480", "640x480x3", "-64x48", "big"):
+        with pytest.raises(OptionError, match="WIDTHxHEIGHT"):
+            parse_size(text)
+
+
+def test_the_file_is_named_after_the_run(
+    run: Path, traced: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main([str(run)])
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny.onnx"]
+
+
+def test_errors_are_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for args in (["gone"], [str(run), "--size", "7"], [str(run), "--target", "tensorrt"]):
+        assert execute(["export", *args]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+    assert execute(["export", str(run), "--target", "coreml"]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_tensorrt_says_what_it_needs(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = [str(run), "--target", "tensorrt"]
+    with pytest.raises(OptionError, match="needs --size WxH"):
+        main(args)
+    args += ["--size", "640x480"]
+    monkeypatch.setattr(tensorrt_target, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"torch-tensorrt is not installed; .*rtmag\[trt\]"):
+        main(args)
+    monkeypatch.setattr(tensorrt_target, "find_spec", lambda name: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MissingExtra, match="no CUDA GPU"):
+        main(args)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(OptionError, match="--target onnx"):
+        main(args)

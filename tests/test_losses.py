@@ -1,0 +1,115 @@
+"""Each term of the loss is what its name says."""
+
+from typing import Any
+
+import pytest
+import small
+import torch
+from torch import Tensor, nn
+
+from rtmag.train.dataset import Batch
+from rtmag.train.losses import WEIGHTS, Objective, edges, l1
+from rtmag.train.model import Config, MagNet, Oh2018
+
+
+class Recorder(nn.Module):
+    """A net whose texture is the red plane and shape the blue one; it shows what it is told."""
+
+    def __init__(self, out: Tensor) -> None:
+        super().__init__()
+        self.config = small.OH2018
+        self.out = out
+        self.decoded: dict[str, Tensor] = {}
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        return image[:, 2:], image[:, :1]
+
+    def decode(
+        self, image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
+    ) -> Tensor:
+        self.decoded = {
+            "image": image, "texture": texture, "shape": shape,
+            "difference": difference, "alpha": alpha,
+        }  # fmt: skip
+        return self.out
+
+
+def objective(net: Any, weights: dict[str, float] | None = None) -> Objective:
+    return Objective(net, weights)
+
+
+def flat(*levels: tuple[float, float, float]) -> Batch:
+    """Pictures of one BGR colour each, in the order of Batch."""
+    pictures = [torch.tensor(c).reshape(1, 3, 1, 1).expand(1, 3, 8, 8) for c in levels]
+    return Batch(*pictures, alpha=torch.tensor([4.0]))  # type: ignore[misc]
+
+
+def test_the_net_sees_a_and_b_and_the_texture_is_of_b() -> None:
+    batch = small.batch()
+    net = Recorder(batch.amplified)
+    objective(net)(batch)
+    assert torch.equal(net.decoded["image"], batch.frame_b)
+    assert torch.equal(net.decoded["texture"], batch.frame_b[:, 2:])
+    assert torch.equal(net.decoded["difference"], batch.frame_b[:, :1] - batch.frame_a[:, :1])
+    assert torch.equal(net.decoded["alpha"], batch.alpha)
+
+
+def test_each_term_of_the_paper() -> None:
+    #            a             b             c             amplified
+    batch = flat((0, 0, 0.1), (0.5, 0, 0.3), (0.8, 0, 0.6), (0, 0, 0.7))
+    out = batch.amplified + 0.25
+    terms = objective(Recorder(out))(batch)
+    assert {name: round(float(value), 5) for name, value in terms.items()} == {
+        "reconstruction": 0.25,
+        "texture": 0.5,  # red of a and c
+        "texture_amplified": 0.4,  # red of b and amplified
+        "shape": 0.3,  # blue of b and c
+        "total": round(0.25 + 0.1 * (0.5 + 0.4 + 0.3), 5),
+    }
+
+
+def test_the_weights_of_the_paper() -> None:
+    assert WEIGHTS["oh2018"] == {
+        "reconstruction": 1, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1
+    }  # fmt: skip
+
+
+def test_weights_can_be_chosen() -> None:
+    batch = flat((0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0))
+    terms = objective(Recorder(batch.amplified + 0.5), {"reconstruction": 3.0})(batch)
+    assert set(terms) == {"reconstruction", "total"}
+    assert float(terms["total"]) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(("config", "kind"), [(small.MAGNET, MagNet), (small.OH2018, Oh2018)])
+def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: type) -> None:
+    net = small.net(config)
+    assert isinstance(net, kind)
+    terms = Objective(net)(small.batch())
+    weights = WEIGHTS[config.architecture]
+    assert set(terms) == {*weights, "total"}
+    total = sum(weights[name] * float(terms[name].detach()) for name in weights)
+    assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
+    terms["total"].backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_a_perfect_output_costs_nothing() -> None:
+    batch = small.batch()
+    batch.frame_c = batch.frame_a = batch.amplified = batch.frame_b
+    terms = objective(Recorder(batch.amplified))(batch)
+    assert not any(float(value) for value in terms.values())
+
+
+def test_l1_is_the_mean_over_everything() -> None:
+    a = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert float(l1(a, torch.zeros_like(a))) == pytest.approx(2.5)
+
+
+def test_edges_see_differences_of_neighbours_only() -> None:
+    image = small.image(1, 3, 8, 8)
+    assert float(edges(image, image + 0.3)) == pytest.approx(0, abs=1e-6)
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8)
+    assert float(edges(ramp, torch.zeros_like(ramp))) == pytest.approx(1)
+    assert float(edges(ramp.transpose(2, 3), torch.zeros_like(ramp))) == pytest.approx(1)
+    assert float(edges(ramp + 2 * ramp.transpose(2, 3), 0 * ramp)) == pytest.approx(3)

@@ -1,0 +1,260 @@
+"""The ring of scenes: what is kept, how often it is used, and what a sensor makes of it."""
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+from torch import Tensor
+
+from rtmag.train.dataset import Batch
+from rtmag.train.pool import CHUNK, NOISE_AFTER, Pool, ahead, augment, expose, fresh
+from rtmag.train.synthesis import Limits, Scenes, Synthesizer
+
+
+class Numbered(Synthesizer):
+    """Flat scenes: the n-th has alpha n and brightness n / 1000."""
+
+    def __init__(self, size: int = 20, seed: int = 0) -> None:
+        self.size, self.device = size, torch.device("cpu")
+        self.generator = torch.Generator().manual_seed(seed)
+        self.made = 0
+
+    def batch(self, count: int) -> Scenes:
+        numbers = torch.arange(self.made, self.made + count)
+        self.made += count
+        image = (numbers / 1000).reshape(-1, 1, 1, 1).expand(-1, 3, self.size, self.size)
+        return Scenes(image, image, image, numbers.float())
+
+
+def numbers(pool: Pool) -> list[int]:
+    """Which scenes the ring holds, slot by slot; images and alpha agree."""
+    seen = (pool.images[: len(pool), 0, 0, 0] / 65.535).round().astype(int).tolist()
+    assert seen == pool.alpha[: len(pool)].astype(int).tolist()
+    return list(seen)
+
+
+def test_new_scenes_replace_the_oldest() -> None:
+    pool = Pool(Numbered(), capacity=2 * CHUNK, folder=None)
+    assert len(pool) == 0
+    pool.add(CHUNK)
+    assert len(pool) == CHUNK
+    pool.add(2 * CHUNK)
+    assert len(pool) == 2 * CHUNK
+    assert pool.made == 3 * CHUNK
+    assert numbers(pool) == [*range(2 * CHUNK, 3 * CHUNK), *range(CHUNK, 2 * CHUNK)]
+
+
+def test_scenes_come_in_whole_chunks() -> None:
+    pool = Pool(Numbered(), capacity=64, folder=None)
+    pool.add(1)
+    assert pool.made == CHUNK
+    pool.add(CHUNK + 1)
+    assert pool.made == 3 * CHUNK
+
+
+@pytest.mark.parametrize("reuse", [2.0, 5.0, 32.0])
+def test_a_scene_is_used_so_often_on_average(reuse: float) -> None:
+    pool = Pool(Numbered(), capacity=64, folder=None)
+    pool.add(64)
+    steps, count = 100, 6
+    for _ in itertools.islice(pool.batches(count, crop=16, reuse=reuse, seed=0), steps):
+        pass
+    assert pool.made - 64 == pytest.approx(steps * count / reuse, abs=CHUNK)
+
+
+def test_only_rendered_scenes_are_used() -> None:
+    pool = Pool(Numbered(), capacity=64, folder=None)
+    pool.add(CHUNK)
+    batches = list(itertools.islice(pool.batches(8, crop=16, reuse=1e9, seed=0), 10))
+    used = set(torch.cat([batch.alpha for batch in batches]).tolist())
+    assert used == set(range(CHUNK))
+    assert batches[0].frame_a.shape == (8, 3, 16, 16)
+
+
+def test_order_depends_on_the_seed() -> None:
+    def alphas(seed: int) -> list[float]:
+        pool = Pool(Numbered(), capacity=64, folder=None)
+        pool.add(64)
+        batches = itertools.islice(pool.batches(16, crop=16, reuse=1e9, seed=seed), 3)
+        return torch.cat([batch.alpha for batch in batches]).tolist()
+
+    assert alphas(1) == alphas(1)
+    assert alphas(1) != alphas(2)
+
+
+def test_the_same_folder_goes_on(tmp_path: Path) -> None:
+    Pool(Numbered(), capacity=3 * CHUNK, folder=tmp_path / "pool").add(2 * CHUNK)
+    again = Pool(Numbered(), capacity=3 * CHUNK, folder=tmp_path / "pool")
+    assert len(again) == again.made == 2 * CHUNK
+    assert numbers(again) == list(range(2 * CHUNK))
+    again.add(2 * CHUNK)
+    assert numbers(again) == [*range(CHUNK, 2 * CHUNK), *range(CHUNK, 2 * CHUNK), *range(CHUNK)]
+
+
+def test_what_follows_is_not_what_was_drawn_before(tmp_path: Path) -> None:
+    def draw(seed: int, folder: Path) -> Tensor:
+        maker = Synthesizer(small.bank(), size=8, limits=Limits(objects=0), seed=seed)
+        pool = Pool(maker, capacity=4 * CHUNK, folder=folder)
+        before = pool.made
+        pool.add(CHUNK)
+        return torch.from_numpy(pool.alpha[before : before + CHUNK].copy())
+
+    first, second, third = (draw(seed=9, folder=tmp_path / "a") for _ in range(3))
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+    # Nor what another process, with another seed, draws beside it.
+    assert torch.equal(first, draw(seed=9, folder=tmp_path / "b"))
+    draw(seed=8, folder=tmp_path / "c")
+    assert not torch.equal(second, draw(seed=8, folder=tmp_path / "c"))
+
+
+def test_another_size_begins_anew(tmp_path: Path) -> None:
+    Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
+    assert len(Pool(Numbered(size=24), capacity=16, folder=tmp_path)) == 0
+    assert len(Pool(Numbered(), capacity=16, folder=tmp_path)) == 0
+
+
+@pytest.mark.parametrize("lost", ["images.u16", "alpha.f32", "pool.json"])
+def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
+    Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
+    (tmp_path / lost).unlink()
+    pool = Pool(Numbered(), capacity=16, folder=tmp_path)
+    assert len(pool) == 0
+    pool.add(8)
+    assert numbers(pool) == list(range(8))
+    assert json.loads((tmp_path / "pool.json").read_text())["made"] == 8
+
+
+# ---- augmentation -----------------------------------------------------------------------------
+
+
+def test_augmentation_treats_the_three_frames_alike() -> None:
+    rng = np.random.default_rng(0)
+    frame = small.image(64, 3, 24, 24)
+    out = augment(frame.repeat(1, 3, 1, 1), 16, rng)
+    assert out.shape == (64, 9, 16, 16)
+    assert torch.equal(out[:, :3], out[:, 3:6])
+    assert torch.equal(out[:, :3], out[:, 6:])
+
+
+def test_augmentation_shows_each_scene_in_many_ways() -> None:
+    rng = np.random.default_rng(0)
+    frame = small.image(1, 3, 24, 24)
+    out = augment(frame.repeat(200, 3, 1, 1), 16, rng)[:, :3]
+    assert len({tuple(sample.flatten()[:20].tolist()) for sample in out}) > 180
+    plain, inverted = set(frame.flatten().tolist()), set((1 - frame).flatten().tolist())
+    kinds = [set(sample.flatten().tolist()) <= plain for sample in out]
+    assert 0.7 < np.mean(kinds) < 0.9
+    for sample, upright in zip(out, kinds, strict=True):
+        assert upright or set(sample.flatten().tolist()) <= inverted
+
+
+def test_motion_keeps_its_direction_relative_to_the_picture() -> None:
+    """A picture and its right neighbour stay neighbours, whichever way they are turned."""
+    rng = np.random.default_rng(0)
+    wide = small.image(1, 3, 24, 25)
+    planes = torch.cat([wide[..., :-1], wide[..., 1:], wide[..., :-1]], 1)
+    for sample in augment(planes.repeat(40, 1, 1, 1), 16, rng):
+        a, b = sample[:3], sample[3:6]
+        shifts = [
+            torch.equal(a[:, :, 1:], b[:, :, :-1]),
+            torch.equal(a[:, :, :-1], b[:, :, 1:]),
+            torch.equal(a[:, 1:], b[:, :-1]),
+            torch.equal(a[:, :-1], b[:, 1:]),
+        ]
+        assert sum(shifts) == 1
+
+
+# ---- sensor -----------------------------------------------------------------------------------
+
+
+def scenes(count: int = 400) -> Scenes:
+    """Scenes of middle brightness, which colour offsets do not clip."""
+    pictures = [0.3 + 0.4 * small.image(count, 3, 8, 8, seed=seed) for seed in range(3)]
+    return Scenes(*pictures, alpha=torch.full((count,), 3.0))  # type: ignore[misc]
+
+
+def test_frame_b_and_the_target_change_colour_alike() -> None:
+    clean = scenes()
+    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.0)
+    offset = (batch.amplified - clean.magnified).mean((2, 3))  # (B, 3)
+    spread = (batch.amplified - clean.magnified - offset[:, :, None, None]).abs().max()
+    assert spread < 1e-6
+    shown = batch.frame_b - clean.moved
+    assert (shown - offset[:, :, None, None]).abs().max() < 1.01 / 255
+    assert 0.18 < (offset.abs().amax(1) > 0).float().mean() < 0.32
+    assert 0.1 < offset.abs().max() <= 0.125
+
+
+def test_frames_a_and_c_keep_their_colours() -> None:
+    clean = scenes()
+    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.0)
+    for shown, true in ((batch.frame_a, clean.reference), (batch.frame_c, clean.moved)):
+        assert (shown - true).abs().max() < 1.01 / 255
+        assert torch.allclose(shown * 255, (shown * 255).round(), atol=1e-4)
+
+
+def test_noise_is_of_the_camera_and_not_of_the_target() -> None:
+    clean = scenes()
+    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.9)
+    quiet = expose(clean, torch.Generator().manual_seed(0), noise=0.0)
+    assert torch.equal(batch.amplified, quiet.amplified)
+    grain = (batch.frame_c - clean.moved).std((1, 2, 3)) * 255
+    assert 0.2 < (grain < 0.5).float().mean() < 0.8
+    assert 6 < grain.max() < 12
+    others = (batch.frame_a - clean.reference).flatten(), (batch.frame_c - clean.moved).flatten()
+    assert torch.corrcoef(torch.stack(others))[0, 1].abs() < 0.05
+
+
+def test_noise_grows_while_the_net_learns_to_see() -> None:
+    def grain(start: int) -> float:
+        pool = Pool(Numbered(), capacity=8, folder=None)
+        pool.add(8)
+        batch = next(pool.batches(64, crop=16, reuse=1e9, seed=0, start=start))
+        return float(batch.frame_a.std((1, 2, 3)).max())
+
+    assert grain(NOISE_AFTER) > 3 * grain(0)
+
+
+def test_fresh_scenes_are_never_seen_twice() -> None:
+    maker = Synthesizer(small.bank(), size=8, limits=Limits(objects=0))
+    batches = list(itertools.islice(fresh(maker, 4, seed=0), 3))
+    assert len(set(torch.cat([batch.alpha for batch in batches]).tolist())) == 12
+    assert batches[0].frame_a.shape == (4, 3, 8, 8)
+
+
+# ---- ahead ------------------------------------------------------------------------------------
+
+
+def test_batches_come_in_order_and_are_prepared_ahead() -> None:
+    drawn = threading.Semaphore(0)
+
+    def source() -> Iterator[Batch]:
+        for number in range(6):
+            drawn.release()
+            yield small.batch(seed=number)
+
+    expected = [small.batch(seed=number).frame_a for number in range(6)]
+    batches = ahead(source(), depth=2)
+    found = [next(batches).frame_a]
+    for _ in range(3):  # the next two wait in the queue, a third in the thread's hand
+        assert drawn.acquire(timeout=5)
+    found += [batch.frame_a for batch in batches]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_an_error_of_the_source_reaches_the_learner() -> None:
+    def source() -> Iterator[Batch]:
+        yield small.batch()
+        raise OSError("the disk is gone")
+
+    batches = ahead(source())
+    next(batches)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(batches)
