@@ -15,7 +15,6 @@ import platform
 import statistics
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +23,7 @@ import typer
 
 from rtmag.realtime.engine import OnnxEngine, load_engine
 from rtmag.realtime.filters import State, Temporal
+from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
 
@@ -88,9 +88,7 @@ def main(
     size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
     rounds: Annotated[int, typer.Option(help="Steps timed per model and size.")] = 30,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A smoke test, not a measurement.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
     """Time the models against oh2018."""
@@ -115,8 +113,11 @@ def main(
         "benchmark": "fps",
         "provider": next(iter(engines.values())).provider,
         "machine": {"cpu": processor(), "cores": usable_cores(), "system": platform.platform()},
-        "versions": {n: version(n) for n in ("rtmag", "numpy")}
-        | {"onnxruntime": runtime().__version__},
+        "versions": {
+            "rtmag": rtmag_version(),
+            "numpy": np.__version__,
+            "onnxruntime": runtime().__version__,
+        },
         "commits": {
             n: json.loads(e.metadata["rtmag.training"]).get("commit", "")
             for n, e in engines.items()

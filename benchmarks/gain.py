@@ -1,8 +1,9 @@
 """Realised magnification: how far things are shown to move, over alpha times how far they moved.
 
-Photographs that training never sees (train/textures.py, HELD_OUT) are shifted by a known fraction of a
-pixel with a Fourier phase, rounded to 8 bits with dither, and magnified in static mode from the
-unshifted one; the shown shift is measured by registration (realtime/registration.py). 1.00 is perfect.
+Photographs that training never sees (train/textures.py, HELD_OUT) are shifted by a known fraction
+of a pixel with a Fourier phase, rounded to 8 bits with dither, and magnified in static mode from
+the unshifted one; the shown shift is measured by registration (realtime/registration.py). 1.00 is
+perfect.
 
     python -m benchmarks.gain [--model NAME|PATH] [--quick] [--out FILE.json]
 
@@ -55,7 +56,7 @@ def gain(engine: OnnxEngine, picture: Image, motion: float, alpha: float) -> flo
 
 def main(
     model: Annotated[str | None, typer.Option(help="Name or path.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A smoke test, not a measurement.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
     """Measure the realised magnification over motions and factors."""
@@ -66,7 +67,9 @@ def main(
         for alpha in ALPHAS[:2] if quick else ALPHAS:
             if motion * alpha <= LARGEST:
                 gains = [gain(engine, picture, motion, alpha) for picture in pictures]
-                rows.append({"motion": motion, "alpha": alpha, "gain": round(statistics.mean(gains), 3)})
+                rows.append(
+                    {"motion": motion, "alpha": alpha, "gain": round(statistics.mean(gains), 3)}
+                )
                 print("{motion:5.2f} px  alpha {alpha:5.1f}  gain {gain:.3f}".format(**rows[-1]))
     training = json.loads(engine.metadata["rtmag.training"])
     document = {

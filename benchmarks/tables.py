@@ -15,7 +15,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def fps_table(document: dict[str, Any]) -> str:
     """Milliseconds per step and model, and how many times faster than oh2018."""
-    lines = ["| model | size | median step | 95 % below | frames per second | speed over `oh2018` |"]
+    lines = [
+        "| model | size | median step | 95 % below | frames per second | speed over `oh2018` |"
+    ]
     lines.append("|---|---|---|---|---|---|")
     for row in document["rows"]:
         lines.append(

@@ -77,6 +77,8 @@ class Controls:
         """Apply a key; returns what to tell the person watching, None for a key without meaning."""
         # The upper bits are modifiers; keys without a letter, but for these three, are no letters.
         key = code & 0xFFFF if code >= 0 else 0
+        if ord("A") <= key <= ord("Z"):
+            key += ord("a") - ord("A")  # caps lock must not take the keys away
         command = _COMMANDS.get(_NAMED_KEYS.get(key, key))
         return command(self) if command else None
 

@@ -204,7 +204,7 @@ def test_a_frozen_model_refuses_other_sizes(tmp_path: Path) -> None:
 def test_what_fails_in_the_runtime_is_our_error_in_one_line(identity: Path) -> None:
     engine = load_engine(identity)
     with pytest.raises(ModelError, match="cannot run model 'identity' on cpu: ") as caught:
-        engine.step(noise((32, 16)), 1, STATIC.astype(np.float64), None)  # type: ignore[arg-type]
+        engine.step(noise((32, 16)), 1, STATIC.astype(np.float64), None)
     assert "\n" not in str(caught.value)
 
 

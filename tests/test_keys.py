@@ -26,6 +26,13 @@ def test_alpha_changes_by_factors_within_bounds() -> None:
     assert controls.alpha > 0
 
 
+def test_caps_lock_changes_nothing() -> None:
+    controls = Controls()
+    press(controls, "SHQ")
+    assert (controls.layout, controls.help, controls.quit) == ("side", True, True)
+    assert controls.press(0x130) is None
+
+
 def test_modes_cycle_and_name_their_filter() -> None:
     controls = Controls(drift=0.2)
     assert controls.filter() == Static(0.2)

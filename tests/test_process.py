@@ -69,3 +69,27 @@ def test_an_interrupted_file_keeps_a_playable_part(
         frames = sum(1 for _ in container.decode(video=0))
     assert 5 < frames < 500
     assert f"after {frames} frames" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_an_interrupted_recording_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = str(identity_model(tmp_path / "identity.onnx"))
+    shown = ["--view", "none", "--size", "64x48", "--record", "out.mp4"]
+    with start("camera", "test", *shown, "--model", model) as process:
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob("*.part.mp4")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        told, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert " frames in " in told
+    with av.open("out.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == int(told.split()[0])
+    assert not list(tmp_path.glob("*.part.mp4"))

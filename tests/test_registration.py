@@ -21,7 +21,7 @@ def texture(power: float, dx: float = 0.0, dy: float = 0.0, size: int = 128) -> 
     spectrum[0, 0] = 0
     scale = 40 / np.fft.ifft2(spectrum).real.std()
     moved = np.fft.ifft2(spectrum * np.exp(-2j * np.pi * (fx * dx + fy * dy))).real
-    return (128 + scale * moved).astype(np.float32)
+    return np.asarray(128 + scale * moved, np.float32)
 
 
 @pytest.mark.parametrize("power", [0.5, 1, 1.5])

@@ -84,7 +84,8 @@ def test_a_run_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     out = tmp_path / "runs" / "tiny"
     main([str(out), *TINY, "--steps", "3", "--seed", "5"])
     assert {p.name for p in out.iterdir()} == {
-        "config.json", "log.csv", "model.safetensors", "pool", "resume.safetensors"
+        "config.json", "curve.png", "log.csv", "model.safetensors", "pool",
+        "resume.safetensors",
     }  # fmt: skip
     net, training = checkpoint.load(out)
     assert net.config == CONFIGS["standard"]

@@ -1,1 +1,1 @@
-"""Makes the weights: networks, synthetic scenes, losses and the training script. Needs torch (extra `train`)."""
+"""Makes the weights: networks, synthetic scenes, losses, the script. Needs the extra `train`."""

@@ -4,26 +4,26 @@ Reads top to bottom: options, processes, network, samples, loop. One folder hold
 makes (train/checkpoint.py); interrupt it at will and go on with --resume.
 """
 
-import csv
 import math
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from rtmag.realtime.errors import OptionError, RtmagError
-from rtmag.train import checkpoint
+from rtmag.realtime.errors import RtmagError
+from rtmag.train import checkpoint, options
+from rtmag.train.curve import plot
 from rtmag.train.dataset import Batch, Published
+from rtmag.train.log import Log, progress_bar
 from rtmag.train.losses import Objective
+from rtmag.train.machine import Interrupt, agree, pick_device, pick_precision
 from rtmag.train.model import CONFIGS, MagNet, Oh2018, build
 from rtmag.train.pool import Pool, ahead, fresh
 from rtmag.train.synthesis import Synthesizer
@@ -36,31 +36,31 @@ REPORT = 2.0  # seconds between log lines
 
 
 @app.command()
-def train(
-    out: Annotated[Path, typer.Argument(help="Folder of the run; made if missing.")] = Path("runs/standard"),
-    model: Annotated[str, typer.Option(help=f"One of {', '.join(CONFIGS)}.")] = "standard",
-    minutes: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
-    batch: Annotated[int | None, typer.Option(help="Samples per step and process.")] = None,
-    crop: Annotated[int, typer.Option(help="Side of a sample in pixels, a multiple of 4.")] = 112,
-    lr: Annotated[float | None, typer.Option(help="Adam's step: 1e-3 with a cosine; oh2018 1e-4, constant.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Photographs for the scenes (a folder, COCO, VOC).")] = None,
-    data: Annotated[Path | None, typer.Option(help="The published data set, in place of synthesis.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Use only so many samples of --data.")] = None,
-    pool: Annotated[Path | None, typer.Option(help="Folder of rendered scenes [OUT/pool].")] = None,
-    capacity: Annotated[int, typer.Option(help="Scenes the pool holds.")] = 8192,
-    reuse: Annotated[float, typer.Option(help="Uses of a rendered scene; 1 renders every batch anew.")] = 32.0,
-    seed: Annotated[int, typer.Option(help="Of weights, scenes and order.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    every: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 45.0,
-    validate: Annotated[list[Path] | None, typer.Option(help="Real clip to magnify at intervals; repeatable.")] = None,
-    validate_every: Annotated[float, typer.Option(help="Minutes between validations.")] = 10.0,
-) -> None:  # fmt: skip
+def train(  # noqa: C901 - a script, to be read from top to bottom
+    out: options.Out = Path("runs/standard"),
+    model: options.Model = "standard",
+    minutes: options.Minutes = None,
+    steps: options.Steps = None,
+    resume: options.Resume = False,
+    batch: options.Batch = None,
+    crop: options.Crop = 112,
+    lr: options.Lr = None,
+    images: options.Images = None,
+    data: options.Data = None,
+    limit: options.Limit = None,
+    pool: options.Pool = None,
+    capacity: options.Capacity = 8192,
+    reuse: options.Reuse = 32.0,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    every: options.Every = 45.0,
+    validate: options.Validate = None,
+    validate_every: options.ValidateEvery = 10.0,
+) -> None:
     """Train a magnifier on scenes that are synthesised as it learns."""
-    check(model, minutes, steps, crop, out, resume)
-    check_clips(validate or [])
+    options.check(model, minutes, steps, crop, out, resume)
+    options.check_clips(validate or [])
 
     # ---- processes ----
     world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -90,24 +90,23 @@ def train(
     # ---- samples ----
     samples: Iterator[Batch]
     if data is not None:
-        source = Published(data, limit=limit, crop=crop, rank=rank, world=world, seed=seed)
-        samples = ahead(source.batches(count))
+        published = Published(data, limit=limit, crop=crop, rank=rank, world=world, seed=seed)
+        samples = ahead(published.batches(count))
     else:
+        start = history["step"]
         bank = Bank.make(seed=seed, device=where, images=images)
-        size = crop if reuse <= 1 else crop + 16
-        synthesizer = Synthesizer(bank, size=size, seed=hash((seed, rank, history["step"])))
+        size = crop if reuse <= 1 else crop + 16  # room to cut different squares from one scene
+        synthesizer = Synthesizer(bank, size=size, seed=hash((seed, rank, start)))
         if reuse <= 1:
-            samples = fresh(
-                synthesizer, count, seed=seed + rank, start=history["step"], third=paper
-            )
+            samples = fresh(synthesizer, count, seed=seed + rank, start=start, third=paper)
         else:
             folder = (pool or out / "pool") / (f"rank{rank}" if world > 1 else "")
             ring = Pool(synthesizer, capacity=capacity, folder=folder)
             fill(ring, min(capacity, 2048) - len(ring), show=rank == 0)
-            batches = ring.batches(
-                count, crop=crop, reuse=reuse, seed=seed + rank, start=history["step"], third=paper
+            crops = ring.batches(
+                count, crop=crop, reuse=reuse, seed=seed + rank, start=start, third=paper
             )
-            samples = ahead(batches)
+            samples = ahead(crops)
 
     # ---- loop ----
     stop = Interrupt()
@@ -152,6 +151,7 @@ def train(
         if log.steps:
             log.write(history, optimizer.param_groups[0]["lr"])
         checkpoint.save(out, net, average, optimizer, history)
+        plot(out / "log.csv", out / "curve.png", title=f"{model}, {history['step']} steps")
         if validate:
             validation(out, net, average, validate, history["step"])
         print(f"{history['step']} steps in {history['seconds'] / 60:.1f} min: {out}")
@@ -164,68 +164,20 @@ def train(
 # ---- parts, in the order of use ---------------------------------------------------------------
 
 
-def check(
-    model: str, minutes: float | None, steps: int | None, crop: int, out: Path, resume: bool
-) -> None:
-    """Refuse what cannot be carried out, before any work."""
-    if model not in CONFIGS:
-        raise OptionError(f"model must be one of {', '.join(CONFIGS)}, got {model!r}")
-    if minutes is None and steps is None:
-        raise OptionError("need --minutes or --steps, to know when to stop")
-    if crop % 4 or crop < 32:
-        raise OptionError(f"crop must be a multiple of 4 and at least 32, got {crop}")
-    if not resume and (out / "resume.safetensors").exists():
-        raise OptionError(f"{str(out)!r} holds a run already; --resume continues it")
-
-
-def check_clips(clips: list[Path]) -> None:
-    """Refuse clips that are missing, or whose results would overwrite each other."""
-    for clip in clips:
-        if not clip.is_file():
-            raise OptionError(f"cannot validate with {str(clip)!r}: no such file")
-    if len({clip.stem for clip in clips}) < len(clips):
-        raise OptionError("cannot validate: clips need names that differ before the suffix")
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one; under torchrun, this process's own GPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    device = torch.device(name)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-    return device
-
-
-def pick_precision(name: str, device: torch.device, model: str) -> torch.dtype:
-    """`auto` is bf16 where the hardware multiplies it fast; the motion path stays fp32 always.
-
-    oh2018 takes its shape from a deep network, whose differences half precision would swallow.
-    """
-    known = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    if name in known:
-        return known[name]
-    if name != "auto":
-        raise OptionError(f"precision must be auto, fp32 or bf16, got {name!r}")
-    fast = model != "oh2018" and (device.type == "cuda" or torch.cpu._is_avx512_bf16_supported())
-    return torch.bfloat16 if fast else torch.float32
-
-
 def provenance(
     model: str, batch: int, lr: float, crop: int, seed: int, world: int,
     device: torch.device, dtype: torch.dtype, images: Path | None, data: Path | None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a model card must say about how weights came about."""
+    source = (
+        "published set" if data else "synthesised, own photographs" if images else "synthesised"
+    )
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     return {
         "model": model, "batch": batch, "lr": lr, "crop": crop, "seed": seed, "processes": world,
         "device": f"{machine}, {torch.get_num_threads()} threads", "precision": str(dtype)[6:],
-        "torch": torch.__version__, "commit": checkpoint.commit(), "command": " ".join(sys.argv[1:]),
-        "data": "published set" if data else "synthesised, own photographs" if images else "synthesised",
+        "torch": torch.__version__, "commit": checkpoint.commit(),
+        "command": " ".join(sys.argv[1:]), "data": source,
     }  # fmt: skip
 
 
@@ -251,24 +203,6 @@ def schedule(done: float, step: int) -> float:
     return min(1.0, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1))))
 
 
-def agree(done: float, device: torch.device, world: int) -> float:
-    """The largest share done of any process: all stop together and learn at the same rate."""
-    if world == 1:
-        return done
-    most = torch.tensor(done, dtype=torch.float64, device=device)
-    distributed.all_reduce(most, distributed.ReduceOp.MAX)
-    return float(most.item())
-
-
-def progress_bar(*, enabled: bool) -> Progress:
-    """A bar with elapsed time and a note; silent off a terminal."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(), TextColumn("{task.fields[note]}"),
-        disable=not enabled or not sys.stderr.isatty(),
-    )  # fmt: skip
-
-
 def validation(
     out: Path, net: MagNet | Oh2018, average: dict[str, torch.Tensor], clips: list[Path], step: int
 ) -> None:
@@ -282,48 +216,6 @@ def validation(
             magnify_clip(judge, clip, out / "validation" / f"{clip.stem}-{step:07d}")
         except RtmagError as error:
             print(f"validation left out: {error}", file=sys.stderr, flush=True)
-
-
-class Interrupt:
-    """Ctrl-C or SIGTERM asks for a stop after the current step; nothing is lost."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-
-    def _ask(self, number: int, frame: object) -> None:
-        self.asked = True
-
-
-class Log:
-    """log.csv: means of the loss terms since the last line."""
-
-    def __init__(self, path: Path, *, append: bool) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.sums, self.steps = path, dict[str, torch.Tensor](), 0
-        self.header = not (append and path.exists())
-        if self.header:
-            path.write_text("")
-
-    def collect(self, terms: dict[str, torch.Tensor]) -> None:
-        """Add one step's terms."""
-        for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach()
-        self.steps += 1
-
-    def write(self, history: dict[str, Any], lr: float) -> str:
-        """Append a line; returns what the progress bar says."""
-        means = {name: f"{(value / self.steps).item():.5f}" for name, value in self.sums.items()}
-        row = {"step": history["step"], "seconds": history["seconds"], "lr": f"{lr:.2e}", **means}
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if self.header:
-                writer.writeheader()
-                self.header = False
-            writer.writerow(row)
-        self.sums, self.steps = {}, 0
-        return f"step {row['step']}  loss {means['total']}"
 
 
 if __name__ == "__main__":

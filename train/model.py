@@ -17,7 +17,7 @@ Conventions
     alpha - 1. In MagNet a difference of zero, or alpha = 1, changes nothing, exactly: everything
     after the difference is free of biases, and texture enters it through a gate that is zero there.
 
-References
+References:
     T.-H. Oh et al., Learning-based Video Motion Magnification, ECCV 2018 (arXiv 1804.02684).
     B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981 (the ratio).
 """
@@ -69,7 +69,7 @@ def column(alpha: Tensor) -> Tensor:
 
 
 def squash(x: Tensor) -> Tensor:
-    """x near zero, +-4 far from it: magnified noise must not drown the body's other features."""
+    """X near zero, +-4 far from it: magnified noise must not drown the body's other features."""
     return x / (1 + x.abs() / 4)
 
 
@@ -81,7 +81,8 @@ class ResBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, h, w)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same."""
         out: Tensor = x + self.conv2(torch.relu(self.conv1(x)))
         return out
 
@@ -100,11 +101,12 @@ class Encoder(nn.Module):
         self.block = ResBlock(channels, bias=True)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Image (B, 3, H, W) -> texture and shape, (B, C, H/4, W/4) each."""
         u = F.pixel_unshuffle(image - 0.5, 4)  # (B, 48, H/4, W/4)
         weight = self.shape.weight
         weight = weight - weight.mean((1, 2, 3), keepdim=True)
         with torch.autocast(image.device.type, enabled=False):
-            # The difference of two shapes is a thousandth of either: half precision has no such digit.
+            # The difference of two shapes is a thousandth of either, too little for bfloat16.
             shape = F.conv2d(F.pad(u, (1, 1, 1, 1), mode="replicate"), weight)  # (B, C, H/4, W/4)
         texture: Tensor = self.block(torch.relu(self.texture(u)))  # (B, C, H/4, W/4)
         return texture, shape
@@ -128,6 +130,7 @@ class Manipulator(nn.Module):
         self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, texture: Tensor, difference: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+        """`gain` (B, 1, 1, 1) is alpha - 1 -> velocity (B, 2, h, w) in px, code (B, C, h, w)."""
         mx, my = self.derivative(texture).split(self.channels, dim=1)  # 2 x (B, C, h, w)
         vx = self._project(mx, difference)
         vy = self._project(my, difference)
@@ -161,6 +164,7 @@ class Decoder(nn.Module):
     def forward(
         self, texture: Tensor, velocity: Tensor, code: Tensor, energy: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """`energy` (B, 1, h, w) of the magnified difference -> flow in px, residual."""
         gate = (energy / (energy + self.GATE)).to(texture.dtype)  # (B, 1, h, w)
         x = torch.cat([texture * gate, squash(code), squash(velocity / self.REACH)], dim=1)
         x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
@@ -255,6 +259,7 @@ class OhBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same."""
         out: Tensor = x + self.body(x)
         return out
 

@@ -1,9 +1,9 @@
 """A ring of synthesised scenes on disk, so that a slow generator can feed a fast learner.
 
 Rendering a scene costs more than learning from it once. Each scene is therefore used `reuse` times
-on average, every time cropped, mirrored and recoloured differently and with noise, dither and colour
-change of its own; meanwhile new scenes replace the oldest. Scenes are kept clean, as 16-bit values.
-With `reuse = 1` and a capacity of one batch, as on a GPU, every step sees scenes never seen before.
+on average, every time cropped, mirrored and recoloured differently and with noise, dither and
+colour change of its own; meanwhile new scenes replace the oldest. Scenes are kept clean, as 16-bit
+values. `fresh` does without: on a GPU every step may see scenes never seen before.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Scenes whose true motion is known: layers that move by fractions of a pixel, and their magnified twin.
+"""Scenes of known motion: layers that move by fractions of a pixel, and their magnified twin.
 
 Inputs
     bank        textures and outlines (train/textures.py)
@@ -11,9 +11,11 @@ Stages
                 occlusion, then average down
     sensor      colour change, noise, dither and rounding to 8 bits: drawn afresh at each use
 Conventions
-    Motion is affine, D(p) = t + (zoom + rotation)(p - centre), in pixels of the final image, and the
-    magnified scene uses alpha D exactly. Everything is batched tensor arithmetic on one device.
-References
+    Motion is affine, D(p) = t + (zoom + rotation)(p - centre), in pixels of the final image, and
+    the magnified scene uses alpha D exactly. Everything is batched tensor arithmetic on one device.
+
+
+References:
     Oh et al. 2018, section 4 and appendix: five kinds in equal parts, alpha up to 100, motion up to
     10 px, magnified motion up to 30 px, Poisson-like noise, rounding with dither.
 """
@@ -59,7 +61,7 @@ class Limits:
     magnified: float = 30.0
     """Largest magnified motion, px."""
     objects: int = 3
-    """Most objects in one scene; for crops of 112-144 px, as dense as the paper's 7-15 in 384 px."""
+    """Most objects in one scene; in 128 px, as dense as the paper's 7-15 in 384 px."""
     attenuation: float = 0.04
     """Share of scenes with alpha below 1."""
 
@@ -112,7 +114,7 @@ class Synthesizer:
     # ---- choose -------------------------------------------------------------------------------
 
     def _motion(self, alpha: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
-        """Translation (B, 2) in px and linear part (B, 2, 2) per px, zero where `moves` is False."""
+        """Translation (B, 2) in px and linear part (B, 2, 2) per px, zero unless `moves`."""
         count = alpha.shape[0]
         limit = torch.minimum(
             torch.full_like(alpha, self.limits.motion),

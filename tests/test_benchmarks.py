@@ -1,0 +1,67 @@
+"""The benchmarks run, and the README says what their committed results say."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODEL = ROOT / "realtime" / "models" / "standard.onnx"
+
+
+@pytest.fixture(autouse=True)
+def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m benchmarks.fps` is run from the root, which is then on the path."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+
+
+def test_the_readme_tables_are_those_of_the_results() -> None:
+    from benchmarks.tables import TABLES, filled
+
+    text = (ROOT / "README.md").read_text()
+    assert filled(text) == text
+    for name in TABLES:
+        assert f"<!-- {name} -->\n|" in text, f"the README has no table {name}"
+
+
+def test_results_name_machine_and_commit() -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
+        document = json.loads(path.read_text())
+        assert document.get("commit") or all(document["commits"].values()), path.name
+
+
+def test_the_step_benchmark_ends_with_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from benchmarks import fps
+
+    monkeypatch.setattr(fps, "untrained", lambda name, folder: MODEL)
+    out = tmp_path / "fps.json"
+    fps.main(model=["standard"], size=None, rounds=1, threads=1, quick=True, out=out)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document == json.loads(out.read_text())
+    assert [row["model"] for row in document["rows"]] == ["standard", "oh2018"]
+    assert document["rows"][1]["speed_over_oh2018"] == 1.0
+
+
+def test_the_gain_benchmark_measures_the_built_in_model(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import gain
+
+    gain.main(model=None, quick=True, out=None)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert all(0.7 < row["gain"] < 1.3 for row in document["rows"])
+
+
+def test_the_gain_of_a_picture_that_is_not_magnified_is_one_over_alpha() -> None:
+    import numpy as np
+
+    from benchmarks import gain
+
+    class Unchanged:
+        def step(self, image: object, *_: object) -> tuple[object, object]:
+            return image, None
+
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
+    measured = gain.gain(Unchanged(), picture, 0.5, 4.0)  # type: ignore[arg-type]
+    assert measured == pytest.approx(0.25, rel=0.03)

@@ -1,0 +1,48 @@
+"""What a run tells: a bar on the terminal, lines in log.csv."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def progress_bar(*, enabled: bool) -> Progress:
+    """A bar with elapsed time and a note; silent off a terminal."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(), TextColumn("{task.fields[note]}"),
+        disable=not enabled or not sys.stderr.isatty(),
+    )  # fmt: skip
+
+
+class Log:
+    """log.csv: means of the loss terms since the last line."""
+
+    def __init__(self, path: Path, *, append: bool) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.sums, self.steps = path, dict[str, torch.Tensor](), 0
+        self.header = not (append and path.exists())
+        if self.header:
+            path.write_text("")
+
+    def collect(self, terms: dict[str, torch.Tensor]) -> None:
+        """Add one step's terms."""
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach()
+        self.steps += 1
+
+    def write(self, history: dict[str, Any], lr: float) -> str:
+        """Append a line; returns what the progress bar says."""
+        means = {name: f"{(value / self.steps).item():.5f}" for name, value in self.sums.items()}
+        row = {"step": history["step"], "seconds": history["seconds"], "lr": f"{lr:.2e}", **means}
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if self.header:
+                writer.writeheader()
+                self.header = False
+            writer.writerow(row)
+        self.sums, self.steps = {}, 0
+        return f"step {row['step']}  loss {means['total']}"
