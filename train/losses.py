@@ -1,7 +1,7 @@
 """What training minimises: named terms, each with a weight.
 
-    reconstruction     L1(output, amplified)
-    edges              L1 of the outputs' horizontal and vertical differences
+    reconstruction     L1(output, amplified); for MagNet, pixels of little contrast weigh more
+    edges              the same of horizontal and vertical differences
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
     shape              L1(M(b), M(c)): shape does not depend on colour
@@ -12,6 +12,7 @@ construction, and its texture only modulates a warp.
 """
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rtmag.train.dataset import Batch
 from rtmag.train.model import MagNet, Oh2018
@@ -36,9 +37,11 @@ class Objective(nn.Module):
         texture_a, shape_a = net.encode(batch.frame_a)
         texture_b, shape_b = net.encode(batch.frame_b)
         out = net.decode(batch.frame_b, texture_b, shape_b, shape_b - shape_a, batch.alpha).float()
-        terms["reconstruction"] = l1(out, batch.amplified)
+        error = out - batch.amplified
         if "edges" in self.weights:
-            terms["edges"] = edges(out, batch.amplified)
+            error = error * evened(batch.amplified)
+            terms["edges"] = edges(error)
+        terms["reconstruction"] = error.abs().mean()
         if "texture" in self.weights:
             texture_c, shape_c = net.encode(batch.frame_c)
             texture_y, _ = net.encode(batch.amplified)
@@ -54,9 +57,20 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().mean()
 
 
-def edges(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels' differences, both directions summed."""
-    d = a - b
-    horizontal = (d[..., :, 1:] - d[..., :, :-1]).abs().mean()
-    vertical = (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
+def edges(error: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels' errors, both directions summed."""
+    horizontal = (error[..., :, 1:] - error[..., :, :-1]).abs().mean()
+    vertical = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     return horizontal + vertical
+
+
+def evened(image: Tensor) -> Tensor:
+    """Weight of each pixel, (B, 1, H, W): about 1, more where there is little contrast.
+
+    The error of a wrong motion is proportional to the contrast; unweighted, little would be learnt
+    from dim pictures and faint edges, which eyes (and SSIM) judge by their own standard.
+    """
+    grey = image.mean(1, keepdim=True)
+    mean, square = (F.avg_pool2d(x, 9, 1, 4, count_include_pad=False) for x in (grey, grey * grey))
+    contrast = (square - mean * mean).clamp(min=0).sqrt()
+    return 0.15 / (contrast + 0.1)

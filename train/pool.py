@@ -137,7 +137,7 @@ def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
 
 
 def augment(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
-    """Crop, mirror, turn, permute colours and invert: (B, 9, S, S) -> (B, 9, crop, crop)."""
+    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) -> (B, 9, crop, crop)."""
     out = []
     for sample in planes:
         y, x = rng.integers(0, sample.shape[-1] - crop + 1, 2)
@@ -147,7 +147,11 @@ def augment(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
         sample = sample.transpose(1, 2) if rng.random() < 0.5 else sample
         colours = rng.permutation(3)
         sample = sample[np.concatenate([colours, colours + 3, colours + 6])]
-        out.append(1 - sample if rng.random() < 0.2 else sample)
+        sample = 1 - sample if rng.random() < 0.2 else sample
+        if rng.random() < 0.35:  # a dim room, a grey wall: little contrast, most often dark
+            contrast = float(np.exp(rng.uniform(np.log(0.08), 0)))
+            sample = sample * contrast + (1 - contrast) * rng.random() ** 2
+        out.append(sample)
     return torch.stack(out)
 
 
@@ -156,7 +160,7 @@ def expose(
 ) -> Batch:
     """Clean scenes -> what a camera delivers: colour change, noise, dither, 8 bits.
 
-    One sample in seven changes colour between the frames; half are free of noise. Noise strength is
+    One sample in seven changes colour between the frames; three in ten are noisy. Noise strength is
     drawn per sample, most often within the paper's 0.3. The target has none.
 
     Args:
@@ -171,7 +175,7 @@ def expose(
 
     count = scenes.alpha.shape[0]
     offset = (draw(count, 3) - 0.5) * 0.25 * (draw(count, 1) < 0.15)
-    strength = noise * draw(count) ** 3 * (draw(count) < 0.5)
+    strength = noise * draw(count) ** 3 * (draw(count) < 0.3)
 
     def shoot(image: Tensor) -> Tensor:
         return rounded(noisy(image, strength, generator), generator)
