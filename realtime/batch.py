@@ -11,7 +11,7 @@ from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.options import ViewKind
-from rtmag.realtime.outputs import beside, check_free, make_folder
+from rtmag.realtime.outputs import SIGNATURE, beside, check_free, made_by_rtmag, make_folder
 from rtmag.realtime.progress import Progress
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Ending, Report
@@ -36,7 +36,8 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
     """Which outputs to make.
 
     Args:
-        paths: inputs; of two, the second is the output if it does not exist.
+        paths: inputs; of two, the second is the output if it does not exist, or came from rtmag.
+            Any other file may be a recording that was meant as an input too.
         output: a folder, or a file when there is one input.
         alpha: part of the outputs' names.
 
@@ -45,7 +46,7 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
     """
     if output is None and len(paths) == 2:
         first, second = paths
-        if Path(second).exists() and not Path(second).is_dir():
+        if Path(second).exists() and not Path(second).is_dir() and not made_by_rtmag(Path(second)):
             raise OptionError(
                 f"{second!r} exists: to magnify both files give -o FOLDER, "
                 f"to replace it give -o {second!r} --overwrite"
@@ -151,7 +152,7 @@ class Batch:
 
     def _open_sink(self, source: FrameSource, output: Path, engine: Engine) -> VideoSink:
         width, height = source.size
-        comment = f"rtmag {rtmag_version()}: alpha {self.controls.alpha:g}, "
+        comment = f"{SIGNATURE}{rtmag_version()}: alpha {self.controls.alpha:g}, "
         comment += f"{self.controls.filter()}, model {engine.name}"
         return VideoSink(
             output,

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from rtmag.realtime.encoder import FILE_TYPES
-from rtmag.realtime.errors import OptionError, SinkUnavailable
+from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+
+SIGNATURE = "rtmag "
+"""How the comment in every output begins."""
 
 
 def beside(source: Path, alpha: float, folder: Path | None = None) -> Path:
@@ -47,6 +50,17 @@ def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> 
         )
     if not output.parent.is_dir():
         raise SinkUnavailable(f"cannot write {str(output)!r}: no folder {str(output.parent)!r}")
+
+
+def made_by_rtmag(path: Path) -> bool:
+    """Whether a file is an output of ours, which its comment tells."""
+    from rtmag.realtime.container import open_container
+
+    try:
+        with open_container(path) as container:
+            return container.metadata.get("comment", "").startswith(SIGNATURE)
+    except SourceUnavailable:
+        return False
 
 
 def make_folder(folder: Path) -> None:

@@ -65,6 +65,19 @@ def test_plan_of_input_and_output(tmp_path: Path) -> None:
     assert len(plan(["a.mp4", str(there)], str(tmp_path), 20)) == 2
 
 
+def test_an_output_of_ours_may_be_named_again(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    source, output = clip(), tmp_path / "out.mp4"
+    assert Told(model).run(source, output) == 0
+    before = output.read_bytes()
+    with pytest.raises(SinkUnavailable, match="--overwrite"):
+        Told(model).run(source, output)
+    assert output.read_bytes() == before
+    assert Told(model, Controls(alpha=3), overwrite=True).run(source, output) == 0
+    assert output.read_bytes() != before
+    with pytest.raises(OptionError, match="-o"):
+        Told(model, overwrite=True).run(output, source)
+
+
 def test_plan_of_several_inputs(tmp_path: Path) -> None:
     jobs = plan(["a.mp4", "x/b.mov", "c.gif"], str(tmp_path), 5)
     assert [job.output.name for job in jobs] == ["a.mag5.mp4", "b.mag5.mov", "c.mag5.mp4"]
