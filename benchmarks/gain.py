@@ -63,8 +63,8 @@ def main(
     engine = load_engine(model)
     pictures = bundled(HELD_OUT)
     rows = []
-    for motion in MOTIONS[:1] if quick else MOTIONS:
-        for alpha in ALPHAS[:2] if quick else ALPHAS:
+    for motion in MOTIONS[3:4] if quick else MOTIONS:
+        for alpha in ALPHAS[1:2] if quick else ALPHAS:
             if motion * alpha <= LARGEST:
                 gains = [gain(engine, picture, motion, alpha) for picture in pictures]
                 rows.append(
