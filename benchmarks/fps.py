@@ -119,7 +119,7 @@ def main(
             "onnxruntime": runtime().__version__,
         },
         "commits": {
-            n: json.loads(e.metadata["rtmag.training"]).get("commit", "")
+            n: json.loads(e.metadata["rtmag.training"]).get("commit", "untrained")
             for n, e in engines.items()
         },
         "rows": rows,
