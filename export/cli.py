@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from rtmag.realtime.options import parse_size
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -40,22 +42,6 @@ def export(
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, equal to the network within {parity.worst} "
         f"grey levels ({parity.mean:.5f} on average) over {parity.steps} steps"
     )
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """`640x480` -> (640, 480).
-
-    Raises:
-        OptionError: not of that form.
-    """
-    from rtmag.realtime.errors import OptionError
-
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise OptionError(f"size must be WIDTHxHEIGHT, such as 640x480, got {text!r}")
-    return int(width), int(height)
 
 
 def main(args: list[str]) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from rtmag.realtime.closing import Closing
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
@@ -57,7 +57,7 @@ def list_cameras() -> list[CameraInfo]:
     return [CameraInfo(index, "") for index in range(_PROBED) if _opens(index)]
 
 
-class CameraSource:
+class CameraSource(Closing):
     """A camera. The newest frame counts: read it through LatestFrames.
 
     Args:
@@ -140,17 +140,6 @@ class CameraSource:
         if self._lock.acquire(timeout=_PATIENCE):
             self._capture.release()
             self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _open(index: int, size: tuple[int, int] | None, fps: float | None) -> Any:

@@ -4,11 +4,10 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from rtmag.realtime.closing import Closing
 from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
@@ -16,7 +15,7 @@ from rtmag.realtime.opencv import cv2
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-class ImageFolderSource:
+class ImageFolderSource(Closing):
     """Pictures in the order of their names, where 'b10' comes after 'b9'.
 
     Files that cannot be read are stepped over, counted in `damaged`, and keep their place in time.
@@ -71,17 +70,6 @@ class ImageFolderSource:
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def is_picture(path: Path) -> bool:

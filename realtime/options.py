@@ -117,5 +117,5 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise OptionError(f"a size looks like 640x480, got {text!r}")
+        raise OptionError(f"a size is WIDTHxHEIGHT, such as 640x480, got {text!r}")
     return int(width), int(height)

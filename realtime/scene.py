@@ -12,13 +12,12 @@ of their path. Between these a parabola per pixel is exact, because the path is 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime import workshop
+from rtmag.realtime.closing import Closing
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
@@ -67,7 +66,7 @@ class _Part:
         return np.asarray(self.curve[0] + u * (self.curve[1] + u * self.curve[2]), np.float32)
 
 
-class SceneSource:
+class SceneSource(Closing):
     """The moving scene as a source of frames.
 
     Args:
@@ -200,14 +199,3 @@ class SceneSource:
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

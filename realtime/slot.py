@@ -7,9 +7,9 @@ directly instead: nothing may be lost there.
 
 import threading
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
+from rtmag.realtime.closing import Closing
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.sources import FrameSource
 
@@ -69,7 +69,7 @@ class LatestSlot(Generic[T]):
                 self._changed.notify_all()
 
 
-class LatestFrames:
+class LatestFrames(Closing):
     """The newest frames of a live source, read by a thread of its own; a context manager."""
 
     def __init__(self, source: FrameSource) -> None:
@@ -114,14 +114,3 @@ class LatestFrames:
             self._slot.close(error)
         else:
             self._slot.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

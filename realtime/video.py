@@ -5,8 +5,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -17,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from rtmag.realtime.closing import Closing
 from rtmag.realtime.colour import Colour, Converter, is_yuv
 from rtmag.realtime.container import open_container, read_packets, video_stream
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
@@ -31,7 +31,7 @@ _TAIL = 4
 """So many damaged packets at the end mean that the rest of the file is lost."""
 
 
-class VideoSource:
+class VideoSource(Closing):
     """A video file. Each iteration starts at the first frame.
 
     Damaged packets are counted in `damaged` and stepped over. When the file ends in damage,
@@ -156,17 +156,6 @@ class VideoSource:
         if self._reader is not None:
             with suppress(ValueError):  # another thread is reading: it will see the flag
                 self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _matrix(frame: VideoFrame) -> NDArray[np.int32] | None:

@@ -16,7 +16,7 @@ from scipy.signal import sosfilt
 from torch import Tensor
 
 from rtmag.export import onnx_target, parity, tensorrt_target
-from rtmag.export.cli import main, parse_size
+from rtmag.export.cli import main
 from rtmag.export.graph import Graph, transition
 from rtmag.export.onnx_target import export_onnx
 from rtmag.realtime.cli import execute
@@ -299,15 +299,6 @@ def test_a_graph_that_differs_is_not_written(
 def test_sizes_that_no_graph_can_have(size: tuple[int, int], run: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=f"multiples of 4 .* got {size[0]}x{size[1]}"):
         export_onnx(run, tmp_path / "x.onnx", name="x", size=size)
-
-
-def test_sizes_are_width_and_height() -> None:
-    assert parse_size("640x480") == (640, 480)
-    assert parse_size("640X480") == (640, 480)
-    assert parse_size(None) is None
-    for text in ("640", "640x", "x480", "640x480x3", "-64x48", "big"):
-        with pytest.raises(OptionError, match="WIDTHxHEIGHT"):
-            parse_size(text)
 
 
 def test_the_file_is_named_after_the_run(

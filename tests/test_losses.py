@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rtmag.train.dataset import Batch
-from rtmag.train.losses import WEIGHTS, Objective, edges, l1
+from rtmag.train.losses import WEIGHTS, Objective, edges, l1, misplaced, spread
 from rtmag.train.model import Config, MagNet, Oh2018
 
 
@@ -86,12 +86,46 @@ def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: ty
     net = small.net(config)
     assert isinstance(net, kind)
     terms = Objective(net)(small.batch())
-    weights = WEIGHTS[config.architecture]
+    weights = WEIGHTS[config.architecture].copy()
+    weights.pop("flow", None)  # these samples do not know it
     assert set(terms) == {*weights, "total"}
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
     terms["total"].backward()
     assert all(p.grad is not None for p in net.parameters())
+
+
+def test_flow_is_judged_where_it_is_known() -> None:
+    net = small.net()
+    assert isinstance(net, MagNet)
+    batch = small.batch()
+    batch.flow = torch.ones(2, 2, 8, 8)
+    terms = Objective(net)(batch)
+    assert set(terms) == {"reconstruction", "edges", "flow", "total"}
+    weights = WEIGHTS["magnet"]
+    total = sum(weights[name] * float(terms[name].detach()) for name in weights)
+    assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
+    terms["flow"].backward()
+    assert net.manipulator.derivative.weight.grad is not None
+
+
+def test_a_wrong_flow_counts_relative_to_the_true_one_and_where_something_is_seen() -> None:
+    true = torch.zeros(1, 2, 4, 4)
+    true[:, 0] = 9.0
+    much, nothing = torch.full((1, 1, 16, 16), 0.3), torch.zeros(1, 1, 16, 16)
+    assert float(misplaced(true, true, much)) == 0
+    wrong = float(misplaced(true + torch.tensor([0.0, 2.0])[:, None, None], true, much))
+    assert wrong == pytest.approx(0.2, rel=0.1)  # 2 px of 1 + 9
+    assert float(misplaced(2 * true, true, nothing)) == 0
+
+
+def test_spread_is_the_deviation_around_each_pixel() -> None:
+    picture = small.image(1, 3, 20, 24)
+    found = spread(picture)
+    assert found.shape == (1, 1, 20, 24)
+    for y, x in ((10, 12), (0, 0), (19, 5)):
+        grey = picture[0].mean(0)[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5]
+        assert float(found[0, 0, y, x]) == pytest.approx(float(grey.std(correction=0)), abs=1e-5)
 
 
 def test_a_perfect_output_costs_nothing() -> None:

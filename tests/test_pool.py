@@ -11,10 +11,11 @@ import pytest
 import small
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rtmag.train.dataset import Batch
 from rtmag.train.pool import CHUNK, NOISE_AFTER, Pool, ahead, augment, expose, fresh
-from rtmag.train.synthesis import Limits, Scenes, Synthesizer
+from rtmag.train.synthesis import CELL, Limits, Scenes, Synthesizer
 
 
 class Numbered(Synthesizer):
@@ -29,7 +30,8 @@ class Numbered(Synthesizer):
         numbers = torch.arange(self.made, self.made + count)
         self.made += count
         image = (numbers / 1000).reshape(-1, 1, 1, 1).expand(-1, 3, self.size, self.size)
-        return Scenes(image, image, image, numbers.float())
+        cells = torch.zeros(count, 2, self.size // CELL, self.size // CELL)
+        return Scenes(image, image, image, numbers.float(), cells)
 
 
 def numbers(pool: Pool) -> list[int]:
@@ -120,7 +122,7 @@ def test_another_size_begins_anew(tmp_path: Path) -> None:
     assert len(Pool(Numbered(), capacity=16, folder=tmp_path)) == 0
 
 
-@pytest.mark.parametrize("lost", ["images.u16", "alpha.f32", "pool.json"])
+@pytest.mark.parametrize("lost", ["images.u16", "flow.f16", "alpha.f32", "pool.json"])
 def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
     Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
     (tmp_path / lost).unlink()
@@ -134,10 +136,16 @@ def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
 # ---- augmentation -----------------------------------------------------------------------------
 
 
+def seen(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
+    """The augmented pictures, whatever their flow."""
+    cells = planes.shape[-1] // CELL
+    return augment(planes, torch.zeros(len(planes), 2, cells, cells), crop, rng)[0]
+
+
 def test_augmentation_treats_the_three_frames_alike() -> None:
     rng = np.random.default_rng(0)
     frame = small.image(64, 3, 24, 24)
-    out = augment(frame.repeat(1, 3, 1, 1), 16, rng)
+    out = seen(frame.repeat(1, 3, 1, 1), 16, rng)
     assert out.shape == (64, 9, 16, 16)
     assert torch.equal(out[:, :3], out[:, 3:6])
     assert torch.equal(out[:, :3], out[:, 6:])
@@ -146,8 +154,8 @@ def test_augmentation_treats_the_three_frames_alike() -> None:
 def test_augmentation_shows_each_scene_in_many_ways() -> None:
     rng = np.random.default_rng(0)
     frame = small.image(1, 3, 24, 24)
-    out = augment(frame.repeat(200, 3, 1, 1), 16, rng)[:, :3]
-    assert len({tuple(sample.flatten()[:20].tolist()) for sample in out}) > 180
+    out = seen(frame.repeat(200, 3, 1, 1), 16, rng)[:, :3]
+    assert len({tuple(sample.flatten()[:20].tolist()) for sample in out}) > 150
     plain, inverted = set(frame.flatten().tolist()), set((1 - frame).flatten().tolist())
     values = [set(sample.flatten().tolist()) for sample in out]
     upright = [v <= plain for v in values]
@@ -163,7 +171,7 @@ def test_augmentation_shows_each_scene_in_many_ways() -> None:
 def test_a_dim_scene_is_dim_in_every_frame() -> None:
     """What is moved and magnified has the contrast of what it is compared with."""
     frame = small.image(1, 3, 24, 24)
-    for sample in augment(frame.repeat(40, 3, 1, 1), 16, np.random.default_rng(1)):
+    for sample in seen(frame.repeat(40, 3, 1, 1), 16, np.random.default_rng(1)):
         assert torch.equal(sample[:3], sample[3:6])
         assert torch.equal(sample[:3], sample[6:])
 
@@ -173,15 +181,30 @@ def test_motion_keeps_its_direction_relative_to_the_picture() -> None:
     rng = np.random.default_rng(0)
     wide = small.image(1, 3, 24, 25)
     planes = torch.cat([wide[..., :-1], wide[..., 1:], wide[..., :-1]], 1)
-    for sample in augment(planes.repeat(40, 1, 1, 1), 16, rng):
+    flow = torch.zeros(40, 2, 6, 6)
+    flow[:, 0] = 1  # the second frame shows at p what the first shows at p + (1, 0)
+    for sample, vectors in zip(*augment(planes.repeat(40, 1, 1, 1), flow, 16, rng), strict=True):
         a, b = sample[:3], sample[3:6]
-        shifts = [
-            torch.equal(a[:, :, 1:], b[:, :, :-1]),
-            torch.equal(a[:, :, :-1], b[:, :, 1:]),
-            torch.equal(a[:, 1:], b[:, :-1]),
-            torch.equal(a[:, :-1], b[:, 1:]),
-        ]
-        assert sum(shifts) == 1
+        shifts = {
+            (1, 0): torch.equal(a[:, :, 1:], b[:, :, :-1]),
+            (-1, 0): torch.equal(a[:, :, :-1], b[:, :, 1:]),
+            (0, 1): torch.equal(a[:, 1:], b[:, :-1]),
+            (0, -1): torch.equal(a[:, :-1], b[:, 1:]),
+        }
+        assert [shift for shift, holds in shifts.items() if holds] == [tuple(vectors[:, 2, 2])]
+        assert (vectors == vectors[:, :1, :1]).all()
+
+
+def test_flow_is_cut_and_turned_with_the_picture() -> None:
+    """Cells that carry their own colour still lie on it."""
+    rng = np.random.default_rng(0)
+    cells = small.image(20, 2, 6, 6)
+    colour = cells.norm(dim=1, keepdim=True).div(2).repeat_interleave(CELL, 2)
+    planes = colour.repeat_interleave(CELL, 3).expand(-1, 9, -1, -1)
+    for sample, vectors in zip(*augment(planes, cells, 16, rng), strict=True):
+        shown = F.avg_pool2d(sample[:1], CELL)[0]
+        told = vectors.norm(dim=0)
+        assert abs(torch.corrcoef(torch.stack([shown.flatten(), told.flatten()]))[0, 1]) > 0.999
 
 
 # ---- sensor -----------------------------------------------------------------------------------
@@ -190,7 +213,8 @@ def test_motion_keeps_its_direction_relative_to_the_picture() -> None:
 def scenes(count: int = 400) -> Scenes:
     """Scenes of middle brightness, which colour offsets do not clip."""
     pictures = [0.3 + 0.4 * small.image(count, 3, 8, 8, seed=seed) for seed in range(3)]
-    return Scenes(*pictures, alpha=torch.full((count,), 3.0))  # type: ignore[misc]
+    alpha, flow = torch.full((count,), 3.0), torch.zeros(count, 2, 2, 2)
+    return Scenes(*pictures, alpha=alpha, flow=flow)  # type: ignore[misc]
 
 
 def test_frame_b_and_the_target_change_colour_alike() -> None:

@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 from rtmag.realtime.registration import displacement
 from rtmag.train import textures
+from rtmag.train.model import warp
 from rtmag.train.synthesis import (
+    CELL,
     KINDS,
     Limits,
     Scenes,
@@ -124,16 +126,44 @@ def test_a_background_alone_has_no_objects(bank: Bank) -> None:
     maker = Forced(bank, KINDS.index("background only"), size=32, limits=Limits(objects=3))
     maker.bank = Bank(bank.textures, torch.full_like(bank.outlines, 255))
     background = maker._layer_background
-    layers: list[Tensor] = []
+    layers: list[tuple[Tensor, Tensor]] = []
 
-    def remember(kind: Tensor, alpha: Tensor) -> Tensor:
+    def remember(kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         layers.append(background(kind, alpha))
         return layers[-1]
 
     maker._layer_background = remember  # type: ignore[method-assign]
     scenes = maker.batch(2)
-    first = layers[0].reshape(2, 3, 3, 64, 64)[:, :, 0]
+    first = layers[0][0].reshape(2, 3, 3, 64, 64)[:, :, 0]
     assert torch.allclose(scenes.reference, F.avg_pool2d(first, 2), atol=1e-6)
+
+
+def inner(image: Tensor) -> Tensor:
+    """What no motion of these scenes brings in from outside."""
+    return F.avg_pool2d(image[..., 24:-24, 24:-24], 4)  # nor what interpolation costs
+
+
+def test_flow_leads_from_the_magnified_to_the_moved_scene(bank: Bank) -> None:
+    """Turned and zoomed layers too: the moved frame warped by it is the magnified one."""
+    limits = Limits(motion=2.0, magnified=16.0, objects=0, attenuation=0.2)
+    maker = Synthesizer(bank, size=96, limits=limits, seed=5)
+    scenes = maker.batch(24)
+    flow = F.interpolate(scenes.flow, scale_factor=CELL, mode="bilinear", align_corners=False)
+    error = inner(warp(scenes.moved, flow) - scenes.magnified).abs().mean((1, 2, 3))
+    change = inner(scenes.moved - scenes.magnified).abs().mean((1, 2, 3))
+    assert (change > 0.005).sum() > 6
+    assert (error < 0.1 * change + 1e-3).all()
+
+
+def test_flow_of_a_covered_cell_is_that_of_what_covers_it(bank: Bank) -> None:
+    maker = Forced(bank, KINDS.index("static background"), size=64, limits=Limits(objects=1))
+    maker.bank = Bank(bank.textures, torch.full_like(bank.outlines, 255))
+    scenes = maker.batch(16)
+    alpha, shift = scenes.alpha[:, None, None, None], maker.shifts[1][:, :, None, None]
+    moved = (1 - alpha) * shift  # what lies alpha times its shift away lies one shift away in b
+    still = scenes.flow.abs().amax(1, keepdim=True) < 1e-5
+    assert torch.where(still, moved, scenes.flow).sub(moved).abs().max() < 1e-3
+    assert 0.1 < still.float().mean() < 0.9
 
 
 def test_blurred_backgrounds_have_less_contrast(bank: Bank) -> None:

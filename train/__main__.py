@@ -54,6 +54,7 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     seed: options.Seed = 0,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    compiled: options.Compile = False,
     every: options.Every = 45.0,
     validate: options.Validate = None,
     validate_every: options.ValidateEvery = 10.0,
@@ -83,6 +84,8 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     history: dict[str, Any] = {"step": 0, "seconds": 0.0}
     if resume:
         history = checkpoint.resume(out, net, average, optimizer)
+    if compiled:
+        objective.compile()
     if world > 1:
         objective = DistributedDataParallel(objective)
     history |= provenance(model, count, rate, crop, seed, world, where, dtype, images, data)

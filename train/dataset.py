@@ -11,7 +11,7 @@ is streamed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +34,13 @@ class Batch:
     amplified: Tensor
     alpha: Tensor
     """(B,) total magnification factor."""
+    flow: Tensor | None = None
+    """(B, 2, S/4, S/4) px from amplified to frame_b; only synthesis knows it."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return Batch(*(getattr(self, name).to(device) for name in (*FOLDERS, "alpha")))
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: t.to(device) for name, t in tensors.items() if t is not None})
 
 
 class Published:

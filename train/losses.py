@@ -2,6 +2,8 @@
 
     reconstruction     L1(output, amplified); for MagNet, pixels of little contrast weigh more
     edges              the same of horizontal and vertical differences
+    flow               error of MagNet's flow relative to the true one, where there is contrast;
+                       only where the samples know it
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
     shape              L1(M(b), M(c)): shape does not depend on colour
@@ -11,6 +13,9 @@ Oh et al. 2018, section 3.3, weigh the three regularisers with lambda = 0.1 (the
 construction, and its texture only modulates a warp.
 """
 
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,7 +24,7 @@ from rtmag.train.model import MagNet, Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5},
+    "magnet": {"reconstruction": 1.0, "edges": 0.5, "flow": 0.05},
 }
 
 
@@ -33,22 +38,37 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The unweighted terms, scalars, and `total`, their weighted sum."""
-        net, terms = self.net, {}
+        terms = self._warped(batch) if isinstance(self.net, MagNet) else self._drawn(batch)
+        total = sum((self.weights[k] * v for k, v in terms.items()), batch.alpha.new_zeros(()))
+        return terms | {"total": total}
+
+    def _warped(self, batch: Batch) -> dict[str, Tensor]:
+        """What a network answers for that moves the pixels of the frame it sees."""
+        net = cast(MagNet, self.net)
+        _, shape_a = net.encode(batch.frame_a)
+        texture, shape = net.encode(batch.frame_b)
+        flow, residual = net.motion(texture, shape - shape_a, batch.alpha)
+        out = net.compose(batch.frame_b, flow, residual)
+        contrast = spread(batch.amplified)
+        error = (out - batch.amplified) * evened(contrast)
+        terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
+        if batch.flow is not None:
+            terms["flow"] = misplaced(flow, batch.flow, contrast)
+        return terms
+
+    def _drawn(self, batch: Batch) -> dict[str, Tensor]:
+        """What a network answers for that makes every pixel: the paper's terms."""
+        net = self.net
         texture_a, shape_a = net.encode(batch.frame_a)
         texture_b, shape_b = net.encode(batch.frame_b)
-        out = net.decode(batch.frame_b, texture_b, shape_b, shape_b - shape_a, batch.alpha).float()
-        error = out - batch.amplified
-        if "edges" in self.weights:
-            error = error * evened(batch.amplified)
-            terms["edges"] = edges(error)
-        terms["reconstruction"] = error.abs().mean()
+        out = net.decode(batch.frame_b, texture_b, shape_b, shape_b - shape_a, batch.alpha)
+        terms = {"reconstruction": l1(out.float(), batch.amplified)}
         if "texture" in self.weights:
             texture_c, shape_c = net.encode(batch.frame_c)
             texture_y, _ = net.encode(batch.amplified)
             terms["texture"] = l1(texture_a, texture_c)
             terms["texture_amplified"] = l1(texture_b, texture_y)
             terms["shape"] = l1(shape_b, shape_c)
-        terms["total"] = sum((self.weights[k] * v for k, v in terms.items()), out.new_zeros(()))
         return terms
 
 
@@ -64,13 +84,33 @@ def edges(error: Tensor) -> Tensor:
     return horizontal + vertical
 
 
-def evened(image: Tensor) -> Tensor:
+def spread(image: Tensor) -> Tensor:
+    """Standard deviation of the grey picture around each pixel: (B, C, H, W) -> (B, 1, H, W)."""
+    grey = image.mean(1, keepdim=True)
+    mean, square = torch.chunk(_around(torch.cat([grey, grey * grey], dim=1)), 2, dim=1)
+    deviation: Tensor = (square - mean * mean).clamp(min=0).sqrt()
+    return deviation
+
+
+def _around(image: Tensor) -> Tensor:
+    """Mean over 9 x 9 px, rows and columns apart: a fifth of the work."""
+    for kernel, padding in (((9, 1), (4, 0)), ((1, 9), (0, 4))):
+        image = F.avg_pool2d(image, kernel, 1, padding, count_include_pad=False)
+    return image
+
+
+def misplaced(flow: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
+    """Error of the flow, relative to its length (and to 1 px), where the image shows anything."""
+    wrong = (flow - true).norm(dim=1, keepdim=True) / (1 + true.norm(dim=1, keepdim=True))
+    seen = F.avg_pool2d(contrast, 4)
+    error: Tensor = (wrong * seen / (seen + 0.02)).mean()
+    return error
+
+
+def evened(contrast: Tensor) -> Tensor:
     """Weight of each pixel, (B, 1, H, W): about 1, more where there is little contrast.
 
     The error of a wrong motion is proportional to the contrast; unweighted, little would be learnt
     from dim pictures and faint edges, which eyes (and SSIM) judge by their own standard.
     """
-    grey = image.mean(1, keepdim=True)
-    mean, square = (F.avg_pool2d(x, 9, 1, 4, count_include_pad=False) for x in (grey, grey * grey))
-    contrast = (square - mean * mean).clamp(min=0).sqrt()
     return 0.15 / (contrast + 0.1)

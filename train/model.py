@@ -207,7 +207,10 @@ class MagNet(nn.Module):
         self, image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
     ) -> Tensor:
         """The image with its motion magnified; `shape` is not used."""
-        flow, residual = self.motion(texture, difference, alpha)
+        return self.compose(image, *self.motion(texture, difference, alpha))
+
+    def compose(self, image: Tensor, flow: Tensor, residual: Tensor) -> Tensor:
+        """Move the image's pixels, and add what that cannot make."""
         flow = F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
         return warp(image, flow) + F.pixel_shuffle(residual, 4)
 

@@ -25,6 +25,9 @@ Reuse = Annotated[float, Option(help="Uses of a rendered scene; 1 renders every 
 Seed = Annotated[int, Option(help="Of weights, scenes and order.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1 ...")]
 Precision = Annotated[str, Option(help="auto, fp32 or bf16.")]
+Compile = Annotated[
+    bool, Option("--compile", help="A third faster after a minute; needs a C++ compiler.")
+]
 Every = Annotated[float, Option(help="Seconds between checkpoints.")]
 Validate = Annotated[
     list[Path] | None, Option(help="Real clip to magnify at intervals; repeatable.")

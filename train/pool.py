@@ -3,7 +3,7 @@
 Rendering a scene costs more than learning from it once. Each scene is therefore used `reuse` times
 on average, every time cropped, mirrored and recoloured differently and with noise, dither and
 colour change of its own; meanwhile new scenes replace the oldest. Scenes are kept clean, as 16-bit
-values. `fresh` does without: on a GPU every step may see scenes never seen before.
+values, with their flow. `fresh` does without: on a GPU every step may see scenes never seen before.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtmag.train.dataset import Batch
-from rtmag.train.synthesis import Scenes, Synthesizer, noisy, perturb, rounded
+from rtmag.train.synthesis import CELL, Scenes, Synthesizer, noisy, perturb, rounded
 
 NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a dark room
 NOISE_AFTER = (
@@ -40,12 +40,15 @@ class Pool:
         """Scenes rendered so far; the newest lies at (made - 1) % capacity."""
         self._count_file = folder / "pool.json" if folder else None
         shape = (capacity, 9, self.size, self.size)  # reference, moved, magnified; uint16
+        cells = (capacity, 2, self.size // CELL, self.size // CELL)
         if folder is None:
             self.images: NDArray[np.uint16] = np.zeros(shape, np.uint16)
+            self.flow: NDArray[np.float16] = np.zeros(cells, np.float16)
             self.alpha: NDArray[np.float32] = np.zeros(capacity, np.float32)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.images = _open(folder / "images.u16", shape, np.uint16)
+            self.flow = _open(folder / "flow.f16", cells, np.float16)
             self.alpha = _open(folder / "alpha.f32", (capacity,), np.float32)
             self._continue(list(shape))
 
@@ -70,6 +73,7 @@ class Pool:
             values = (stack.clamp(0, 1) * 65535).round().cpu().numpy().astype(np.uint16)
             slots = np.arange(self.made, self.made + CHUNK) % self.capacity
             self.images[slots] = values
+            self.flow[slots] = scenes.flow.cpu().numpy()
             self.alpha[slots] = scenes.alpha.cpu().numpy()
             self.made += CHUNK
         if self._count_file is not None:
@@ -97,9 +101,10 @@ class Pool:
                 debt %= CHUNK
             picks = rng.integers(0, len(self), count)
             planes = torch.from_numpy(self.images[picks].astype(np.float32) / 65535)
-            planes = augment(planes, crop, rng)
+            flow = torch.from_numpy(self.flow[picks].astype(np.float32))
+            planes, flow = augment(planes, flow, crop, rng)
             reference, moved, magnified = planes[:, :3], planes[:, 3:6], planes[:, 6:]
-            scenes = Scenes(reference, moved, magnified, torch.from_numpy(self.alpha[picks]))
+            scenes = Scenes(reference, moved, magnified, torch.from_numpy(self.alpha[picks]), flow)
             noise = NOISE * min(1.0, step / NOISE_AFTER)
             yield expose(scenes, generator, noise=noise, third=third)
 
@@ -136,23 +141,41 @@ def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
         yield item
 
 
-def augment(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
-    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) -> (B, 9, crop, crop)."""
-    out = []
-    for sample in planes:
-        y, x = rng.integers(0, sample.shape[-1] - crop + 1, 2)
-        sample = sample[:, y : y + crop, x : x + crop]
-        flips = [axis for axis in (1, 2) if rng.random() < 0.5]
-        sample = sample.flip(flips) if flips else sample
-        sample = sample.transpose(1, 2) if rng.random() < 0.5 else sample
-        colours = rng.permutation(3)
-        sample = sample[np.concatenate([colours, colours + 3, colours + 6])]
-        sample = 1 - sample if rng.random() < 0.2 else sample
-        if rng.random() < 0.35:  # a dim room, a grey wall: little contrast, most often dark
-            contrast = float(np.exp(rng.uniform(np.log(0.08), 0)))
-            sample = sample * contrast + (1 - contrast) * rng.random() ** 2
-        out.append(sample)
-    return torch.stack(out)
+def augment(
+    planes: Tensor, flow: Tensor, crop: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) -> (B, 9, crop, crop), flow likewise."""
+    posed = [_pose(*pair, crop, rng) for pair in zip(planes, flow, strict=True)]
+    samples, flows = zip(*posed, strict=True)
+    return torch.stack([_recolour(sample, rng) for sample in samples]), torch.stack(flows)
+
+
+def _pose(
+    sample: Tensor, flow: Tensor, crop: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """A random square of a scene, mirrored and turned; vectors turn with it."""
+    cells, spare = crop // CELL, (sample.shape[-1] - crop) // CELL
+    y, x = (int(corner) for corner in rng.integers(0, spare + 1, 2))
+    sample = sample[:, CELL * y :, CELL * x :][:, :crop, :crop]
+    flow = flow[:, y : y + cells, x : x + cells]
+    for axis, component in ((1, 1), (2, 0)):
+        if rng.random() < 0.5:
+            sample, flow = sample.flip(axis), flow.flip(axis)
+            flow[component].neg_()
+    if rng.random() < 0.5:
+        sample, flow = sample.transpose(1, 2), flow.transpose(1, 2).flip(0)
+    return sample, flow
+
+
+def _recolour(sample: Tensor, rng: np.random.Generator) -> Tensor:
+    """Colours exchanged, at times inverted or of little contrast, alike in the three frames."""
+    colours = rng.permutation(3)
+    sample = sample[np.concatenate([colours, colours + 3, colours + 6])]
+    sample = 1 - sample if rng.random() < 0.2 else sample
+    if rng.random() < 0.35:  # a dim room, a grey wall: little contrast, most often dark
+        contrast = float(np.exp(rng.uniform(np.log(0.08), 0)))
+        sample = sample * contrast + (1 - contrast) * rng.random() ** 2
+    return sample
 
 
 def expose(
@@ -187,6 +210,7 @@ def expose(
         frame_c=shoot(scenes.moved) if third else frame_b,
         amplified=perturb(scenes.magnified, offset),
         alpha=scenes.alpha,
+        flow=scenes.flow,
     )
 
 

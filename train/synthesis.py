@@ -3,7 +3,7 @@
 Inputs
     bank        textures and outlines (train/textures.py)
 Outputs
-    Scenes      reference, moved and magnified images, alpha, and which pixels stay still
+    Scenes      reference, moved and magnified images, alpha, and the flow between the last two
 Stages
     choose      kind of scene, alpha, and per layer an appearance, a placement and a motion
     place       where each layer's points lie when its motion is taken 0, 1 and alpha times
@@ -31,6 +31,7 @@ from rtmag.train.textures import Bank
 
 Placement = tuple[Tensor, Tensor]
 """Affine maps p = matrix q + offset, (B, 3, 2, 2) and (B, 3, 2): one per scene and frame."""
+CELL = 4  # px: flow is told once per cell, as finely as MagNet can say it
 KINDS = ("standard", "blurred background", "background only", "static", "static background")
 
 
@@ -46,6 +47,8 @@ class Scenes:
     """(B, 3, S, S): motion alpha times as large."""
     alpha: Tensor
     """(B,) total magnification factor."""
+    flow: Tensor
+    """(B, 2, S/4, S/4) px, x then y: a magnified point lies here + flow in the moved frame."""
     kind: Tensor | None = None
     """(B,) index into KINDS, where it is known."""
 
@@ -84,10 +87,14 @@ class Synthesizer:
         self.limits = limits or Limits()
         self.device = bank.textures.device
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        steps = size * supersample
-        axis = (torch.arange(steps, device=self.device) + 0.5) / supersample - size / 2
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
-        self._points = torch.stack([x.flatten(), y.flatten()], -1)  # (S's', 2) px from the middle
+        self._points = self._raster(1 / supersample)
+        self._cells = self._raster(CELL)
+
+    def _raster(self, step: float) -> Tensor:
+        """Centres of squares that tile the image, row by row -> (N, 2) px from its middle."""
+        axis = (torch.arange(int(self.size / step), device=self.device) + 0.5) * step
+        y, x = torch.meshgrid(axis - self.size / 2, axis - self.size / 2, indexing="ij")
+        return torch.stack([x.flatten(), y.flatten()], -1)
 
     def _uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         u = torch.rand(*shape, generator=self.generator, device=self.device)
@@ -102,14 +109,15 @@ class Synthesizer:
         alpha = torch.exp(self._uniform(count, low=math.log(1.2), high=math.log(self.limits.alpha)))
         weaken = self._uniform(count) < self.limits.attenuation
         alpha = torch.where(weaken, self._uniform(count), alpha)
-        frames = self._layer_background(kind, alpha)
+        frames, flow = self._layer_background(kind, alpha)
         for _ in range(self.limits.objects):
-            colour, mask = self._layer_object(kind, alpha)
+            colour, mask, carried = self._layer_object(kind, alpha)
             frames = torch.lerp(frames, colour, mask)
+            flow = torch.where(self._covered(mask), carried, flow)
         s = self.size * self.supersample
         frames = frames.reshape(count, 3, 3, s, s).transpose(1, 2).reshape(count * 3, 3, s, s)
         frames = F.avg_pool2d(frames, self.supersample).reshape(count, 3, 3, self.size, self.size)
-        return Scenes(frames[:, 0], frames[:, 1], frames[:, 2], alpha, kind)
+        return Scenes(frames[:, 0], frames[:, 1], frames[:, 2], alpha, flow, kind)
 
     # ---- choose -------------------------------------------------------------------------------
 
@@ -154,6 +162,21 @@ class Synthesizer:
         matrix, offset = place
         return turn @ matrix, (turn @ offset[..., None])[..., 0]
 
+    def _flow(self, place: Placement) -> Tensor:
+        """Where a layer's magnified points lie in the moved frame -> (B, 2, S/4, S/4) px."""
+        (_, once, many), (_, here, there) = (part.unbind(1) for part in place)
+        back = torch.linalg.inv(once)
+        change = back @ many - torch.eye(2, device=self.device)
+        shift = back @ (there - here)[..., None]  # (B, 2, 1)
+        cells = self.size // CELL
+        flow: Tensor = change @ self._cells.T + shift  # (B, 2, cells)
+        return flow.reshape(-1, 2, cells, cells)
+
+    def _covered(self, mask: Tensor) -> Tensor:
+        """Cells of the magnified frame that an object covers by half or more -> (B, 1, h, w)."""
+        magnified = mask[:, :, -self.size * self.supersample :]
+        return F.avg_pool2d(magnified, CELL * self.supersample) >= 0.5
+
     # ---- render -------------------------------------------------------------------------------
 
     def _sample(self, bank: Tensor, place: Placement, padding: str) -> Tensor:
@@ -182,20 +205,22 @@ class Synthesizer:
         floor = (1 - contrast) * self._uniform(count)
         return colour.mul_(contrast[:, None, None, None]).add_(floor[:, None, None, None])
 
-    def _layer_background(self, kind: Tensor, alpha: Tensor) -> Tensor:
-        moves = kind <= 2
+    def _layer_background(self, kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour (B, 3, 3 s, s) and flow."""
         centre = self._uniform(kind.shape[0], 2, low=-0.5, high=0.5) * self.size
-        return self._texture(self._place(alpha, centre, moves), blurred=kind == 1)
+        place = self._place(alpha, centre, moves=kind <= 2)
+        return self._texture(place, blurred=kind == 1), self._flow(place)
 
-    def _layer_object(self, kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour (B, 3, 3 s, s) and coverage (B, 1, 3 s, s) of one object."""
+    def _layer_object(self, kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour (B, 3, 3 s, s), coverage (B, 1, 3 s, s) and flow of one object."""
         count = kind.shape[0]
         centre = self._uniform(count, 2, low=-0.5, high=0.5) * self.size
         place = self._place(alpha, centre, (kind != 3) & (self._uniform(count) < 0.8))
         radius = self.size * torch.exp(self._uniform(count, low=math.log(0.1), high=math.log(0.5)))
         mask = self._sample(self.bank.outlines, self._turned(place, radius), "zeros")
         present = (kind != 2) & (self._uniform(count) < 0.75)
-        return self._texture(place), mask * present.to(mask.dtype)[:, None, None, None]
+        mask = mask * present.to(mask.dtype)[:, None, None, None]
+        return self._texture(place), mask, self._flow(place)
 
 
 # ---- sensor -----------------------------------------------------------------------------------
