@@ -152,7 +152,7 @@ def test_flow_leads_from_the_magnified_to_the_moved_scene(bank: Bank) -> None:
     error = inner(warp(scenes.moved, flow) - scenes.magnified).abs().mean((1, 2, 3))
     change = inner(scenes.moved - scenes.magnified).abs().mean((1, 2, 3))
     assert (change > 0.005).sum() > 6
-    assert (error < 0.1 * change + 1e-3).all()
+    assert (error < 0.3 * change + 1e-3).all()
 
 
 def test_flow_of_a_covered_cell_is_that_of_what_covers_it(bank: Bank) -> None:

@@ -124,6 +124,7 @@ def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
     queue: Queue[Batch | BaseException | None] = Queue(depth)
 
     def produce() -> None:
+        torch.set_num_threads(1)  # of this thread: the learner's wait for each other meanwhile
         try:
             for batch in batches:
                 queue.put(batch)
