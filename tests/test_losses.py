@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rtmag.train.dataset import Batch
-from rtmag.train.losses import WEIGHTS, Objective, edges, l1, misplaced, spread
+from rtmag.train.losses import WEIGHTS, Objective, edges, l1, misjudged, spread
 from rtmag.train.model import Config, MagNet, Oh2018
 
 
@@ -87,7 +87,7 @@ def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: ty
     assert isinstance(net, kind)
     terms = Objective(net)(small.batch())
     weights = WEIGHTS[config.architecture].copy()
-    weights.pop("flow", None)  # these samples do not know it
+    weights.pop("velocity", None)  # these samples do not know it
     assert set(terms) == {*weights, "total"}
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
@@ -95,28 +95,28 @@ def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: ty
     assert all(p.grad is not None for p in net.parameters())
 
 
-def test_flow_is_judged_where_it_is_known() -> None:
+def test_motion_is_judged_where_it_is_known() -> None:
     net = small.net()
     assert isinstance(net, MagNet)
     batch = small.batch()
-    batch.flow = torch.ones(2, 2, 8, 8)
+    batch.motion = torch.ones(2, 2, 8, 8)
     terms = Objective(net)(batch)
-    assert set(terms) == {"reconstruction", "edges", "flow", "total"}
+    assert set(terms) == {"reconstruction", "edges", "velocity", "total"}
     weights = WEIGHTS["magnet"]
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
-    terms["flow"].backward()
+    terms["velocity"].backward()
     assert net.manipulator.derivative.weight.grad is not None
 
 
-def test_a_wrong_flow_counts_relative_to_the_true_one_and_where_something_is_seen() -> None:
+def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_seen() -> None:
     true = torch.zeros(1, 2, 4, 4)
-    true[:, 0] = 9.0
+    true[:, 0] = 8.0
     much, nothing = torch.full((1, 1, 16, 16), 0.3), torch.zeros(1, 1, 16, 16)
-    assert float(misplaced(true, true, much)) == 0
-    wrong = float(misplaced(true + torch.tensor([0.0, 2.0])[:, None, None], true, much))
-    assert wrong == pytest.approx(0.2, rel=0.1)  # 2 px of 1 + 9
-    assert float(misplaced(2 * true, true, nothing)) == 0
+    assert float(misjudged(true, true, much)) == 0
+    wrong = float(misjudged(true + torch.tensor([0.0, 4.0])[:, None, None], true, much))
+    assert wrong == pytest.approx(0.5 * 0.5**2, rel=0.1)  # half the motion, squared, halved
+    assert float(misjudged(2 * true, true, nothing)) == 0
 
 
 def test_spread_is_the_deviation_around_each_pixel() -> None:

@@ -122,7 +122,7 @@ def test_another_size_begins_anew(tmp_path: Path) -> None:
     assert len(Pool(Numbered(), capacity=16, folder=tmp_path)) == 0
 
 
-@pytest.mark.parametrize("lost", ["images.u16", "flow.f16", "alpha.f32", "pool.json"])
+@pytest.mark.parametrize("lost", ["images.u16", "motion.f16", "alpha.f32", "pool.json"])
 def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
     Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
     (tmp_path / lost).unlink()
@@ -137,7 +137,7 @@ def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
 
 
 def seen(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
-    """The augmented pictures, whatever their flow."""
+    """The augmented pictures, whatever their motion."""
     cells = planes.shape[-1] // CELL
     return augment(planes, torch.zeros(len(planes), 2, cells, cells), crop, rng)[0]
 
@@ -181,9 +181,9 @@ def test_motion_keeps_its_direction_relative_to_the_picture() -> None:
     rng = np.random.default_rng(0)
     wide = small.image(1, 3, 24, 25)
     planes = torch.cat([wide[..., :-1], wide[..., 1:], wide[..., :-1]], 1)
-    flow = torch.zeros(40, 2, 6, 6)
-    flow[:, 0] = 1  # the second frame shows at p what the first shows at p + (1, 0)
-    for sample, vectors in zip(*augment(planes.repeat(40, 1, 1, 1), flow, 16, rng), strict=True):
+    motion = torch.zeros(40, 2, 6, 6)
+    motion[:, 0] = 1  # the second frame shows at p what the first shows at p + (1, 0)
+    for sample, vectors in zip(*augment(planes.repeat(40, 1, 1, 1), motion, 16, rng), strict=True):
         a, b = sample[:3], sample[3:6]
         shifts = {
             (1, 0): torch.equal(a[:, :, 1:], b[:, :, :-1]),
@@ -195,7 +195,7 @@ def test_motion_keeps_its_direction_relative_to_the_picture() -> None:
         assert (vectors == vectors[:, :1, :1]).all()
 
 
-def test_flow_is_cut_and_turned_with_the_picture() -> None:
+def test_motion_is_cut_and_turned_with_the_picture() -> None:
     """Cells that carry their own colour still lie on it."""
     rng = np.random.default_rng(0)
     cells = small.image(20, 2, 6, 6)
@@ -213,8 +213,8 @@ def test_flow_is_cut_and_turned_with_the_picture() -> None:
 def scenes(count: int = 400) -> Scenes:
     """Scenes of middle brightness, which colour offsets do not clip."""
     pictures = [0.3 + 0.4 * small.image(count, 3, 8, 8, seed=seed) for seed in range(3)]
-    alpha, flow = torch.full((count,), 3.0), torch.zeros(count, 2, 2, 2)
-    return Scenes(*pictures, alpha=alpha, flow=flow)  # type: ignore[misc]
+    alpha, motion = torch.full((count,), 3.0), torch.zeros(count, 2, 2, 2)
+    return Scenes(*pictures, alpha=alpha, motion=motion)  # type: ignore[misc]
 
 
 def test_frame_b_and_the_target_change_colour_alike() -> None:

@@ -34,8 +34,8 @@ class Batch:
     amplified: Tensor
     alpha: Tensor
     """(B,) total magnification factor."""
-    flow: Tensor | None = None
-    """(B, 2, S/4, S/4) px from amplified to frame_b; only synthesis knows it."""
+    motion: Tensor | None = None
+    """(B, 2, S/4, S/4) px, x then y, from frame_a to frame_b; only synthesis knows it."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

@@ -2,8 +2,8 @@
 
     reconstruction     L1(output, amplified); for MagNet, pixels of little contrast weigh more
     edges              the same of horizontal and vertical differences
-    flow               error of MagNet's flow relative to the true one, where there is contrast;
-                       only where the samples know it
+    velocity           relative error of MagNet's first estimate of motion, where there is
+                       contrast; only where samples know how far things moved
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
     shape              L1(M(b), M(c)): shape does not depend on colour
@@ -24,8 +24,9 @@ from rtmag.train.model import MagNet, Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5, "flow": 0.05},
+    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.02},
 }
+LEAST_MOTION = 0.02  # px: errors below it do not count for more
 
 
 class Objective(nn.Module):
@@ -47,13 +48,15 @@ class Objective(nn.Module):
         net = cast(MagNet, self.net)
         _, shape_a = net.encode(batch.frame_a)
         texture, shape = net.encode(batch.frame_b)
-        flow, residual = net.motion(texture, shape - shape_a, batch.alpha)
+        difference = shape - shape_a
+        flow, residual = net.motion(texture, difference, batch.alpha)
         out = net.compose(batch.frame_b, flow, residual)
         contrast = spread(batch.amplified)
         error = (out - batch.amplified) * evened(contrast)
         terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
-        if batch.flow is not None:
-            terms["flow"] = misplaced(flow, batch.flow, contrast)
+        if batch.motion is not None:
+            estimate = net.manipulator.velocity(texture, difference)
+            terms["velocity"] = misjudged(estimate, -batch.motion, contrast)
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:
@@ -99,12 +102,22 @@ def _around(image: Tensor) -> Tensor:
     return image
 
 
-def misplaced(flow: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
-    """Error of the flow, relative to its length (and to 1 px), where the image shows anything."""
-    wrong = (flow - true).norm(dim=1, keepdim=True) / (1 + true.norm(dim=1, keepdim=True))
+def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
+    """Error of an estimated motion relative to the true one, where the image shows anything.
+
+    Squared up to the size of the motion itself, so that noise does not pull estimates down to the
+    median, which is often zero; linear beyond, where a cell shows the rim of something else.
+
+    Args:
+        estimate: (B, 2, h, w) px.
+        true: The same.
+        contrast: (B, 1, 4 h, 4 w), from `spread`.
+    """
+    wrong = (estimate - true).norm(dim=1, keepdim=True)
+    wrong = wrong / (true.norm(dim=1, keepdim=True) + LEAST_MOTION)
     seen = F.avg_pool2d(contrast, 4)
-    error: Tensor = (wrong * seen / (seen + 0.02)).mean()
-    return error
+    error = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
+    return (error * seen / (seen + 0.02)).mean()
 
 
 def evened(contrast: Tensor) -> Tensor:

@@ -129,12 +129,14 @@ class Manipulator(nn.Module):
         self.before = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
+    def velocity(self, texture: Tensor, difference: Tensor) -> Tensor:
+        """The learned Lucas-Kanade: px by which to look back for what moved, (B, 2, h, w)."""
+        mx, my = self.derivative(texture).split(self.channels, dim=1)  # 2 x (B, C, h, w)
+        return torch.cat([self._project(mx, difference), self._project(my, difference)], dim=1)
+
     def forward(self, texture: Tensor, difference: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
         """`gain` (B, 1, 1, 1) is alpha - 1 -> velocity (B, 2, h, w) in px, code (B, C, h, w)."""
-        mx, my = self.derivative(texture).split(self.channels, dim=1)  # 2 x (B, C, h, w)
-        vx = self._project(mx, difference)
-        vy = self._project(my, difference)
-        velocity = gain * torch.cat([vx, vy], dim=1)  # (B, 2, h, w)
+        velocity = gain * self.velocity(texture, difference)
         code = self.after(gain * torch.relu(self.before(difference)))  # (B, C, h, w)
         return velocity, code
 
@@ -150,6 +152,7 @@ class Decoder(nn.Module):
     """
 
     REACH = 8.0  # px: motion of this size is a feature of size one
+    TRUST = 2.0  # how far the velocity is trusted where the body has no opinion: to seven eighths
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
@@ -169,7 +172,7 @@ class Decoder(nn.Module):
         x = torch.cat([texture * gate, squash(code), squash(velocity / self.REACH)], dim=1)
         x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
         flow, trust = self.flow(x).float().split([2, 1], dim=1)
-        return flow + torch.sigmoid(trust) * velocity, self.residual(x)
+        return flow + torch.sigmoid(trust + self.TRUST) * velocity, self.residual(x)
 
 
 class MagNet(nn.Module):

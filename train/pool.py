@@ -3,7 +3,8 @@
 Rendering a scene costs more than learning from it once. Each scene is therefore used `reuse` times
 on average, every time cropped, mirrored and recoloured differently and with noise, dither and
 colour change of its own; meanwhile new scenes replace the oldest. Scenes are kept clean, as 16-bit
-values, with their flow. `fresh` does without: on a GPU every step may see scenes never seen before.
+values, with their motion. `fresh` does without: on a GPU every step may see scenes never seen
+before.
 """
 
 import itertools
@@ -43,12 +44,12 @@ class Pool:
         cells = (capacity, 2, self.size // CELL, self.size // CELL)
         if folder is None:
             self.images: NDArray[np.uint16] = np.zeros(shape, np.uint16)
-            self.flow: NDArray[np.float16] = np.zeros(cells, np.float16)
+            self.motion: NDArray[np.float16] = np.zeros(cells, np.float16)
             self.alpha: NDArray[np.float32] = np.zeros(capacity, np.float32)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.images = _open(folder / "images.u16", shape, np.uint16)
-            self.flow = _open(folder / "flow.f16", cells, np.float16)
+            self.motion = _open(folder / "motion.f16", cells, np.float16)
             self.alpha = _open(folder / "alpha.f32", (capacity,), np.float32)
             self._continue(list(shape))
 
@@ -73,7 +74,7 @@ class Pool:
             values = (stack.clamp(0, 1) * 65535).round().cpu().numpy().astype(np.uint16)
             slots = np.arange(self.made, self.made + CHUNK) % self.capacity
             self.images[slots] = values
-            self.flow[slots] = scenes.flow.cpu().numpy()
+            self.motion[slots] = scenes.motion.cpu().numpy()
             self.alpha[slots] = scenes.alpha.cpu().numpy()
             self.made += CHUNK
         if self._count_file is not None:
@@ -101,10 +102,11 @@ class Pool:
                 debt %= CHUNK
             picks = rng.integers(0, len(self), count)
             planes = torch.from_numpy(self.images[picks].astype(np.float32) / 65535)
-            flow = torch.from_numpy(self.flow[picks].astype(np.float32))
-            planes, flow = augment(planes, flow, crop, rng)
+            motion = torch.from_numpy(self.motion[picks].astype(np.float32))
+            planes, motion = augment(planes, motion, crop, rng)
             reference, moved, magnified = planes[:, :3], planes[:, 3:6], planes[:, 6:]
-            scenes = Scenes(reference, moved, magnified, torch.from_numpy(self.alpha[picks]), flow)
+            alpha = torch.from_numpy(self.alpha[picks])
+            scenes = Scenes(reference, moved, magnified, alpha, motion)
             noise = NOISE * min(1.0, step / NOISE_AFTER)
             yield expose(scenes, generator, noise=noise, third=third)
 
@@ -143,29 +145,29 @@ def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
 
 
 def augment(
-    planes: Tensor, flow: Tensor, crop: int, rng: np.random.Generator
+    planes: Tensor, motion: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) -> (B, 9, crop, crop), flow likewise."""
-    posed = [_pose(*pair, crop, rng) for pair in zip(planes, flow, strict=True)]
-    samples, flows = zip(*posed, strict=True)
-    return torch.stack([_recolour(sample, rng) for sample in samples]), torch.stack(flows)
+    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) and motion -> (B, 9, crop, crop)."""
+    posed = [_pose(*pair, crop, rng) for pair in zip(planes, motion, strict=True)]
+    samples, motions = zip(*posed, strict=True)
+    return torch.stack([_recolour(sample, rng) for sample in samples]), torch.stack(motions)
 
 
 def _pose(
-    sample: Tensor, flow: Tensor, crop: int, rng: np.random.Generator
+    sample: Tensor, motion: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """A random square of a scene, mirrored and turned; vectors turn with it."""
     cells, spare = crop // CELL, (sample.shape[-1] - crop) // CELL
     y, x = (int(corner) for corner in rng.integers(0, spare + 1, 2))
     sample = sample[:, CELL * y :, CELL * x :][:, :crop, :crop]
-    flow = flow[:, y : y + cells, x : x + cells]
+    motion = motion[:, y : y + cells, x : x + cells]
     for axis, component in ((1, 1), (2, 0)):
         if rng.random() < 0.5:
-            sample, flow = sample.flip(axis), flow.flip(axis)
-            flow[component].neg_()
+            sample, motion = sample.flip(axis), motion.flip(axis)
+            motion[component].neg_()
     if rng.random() < 0.5:
-        sample, flow = sample.transpose(1, 2), flow.transpose(1, 2).flip(0)
-    return sample, flow
+        sample, motion = sample.transpose(1, 2), motion.transpose(1, 2).flip(0)
+    return sample, motion
 
 
 def _recolour(sample: Tensor, rng: np.random.Generator) -> Tensor:
@@ -211,7 +213,7 @@ def expose(
         frame_c=shoot(scenes.moved) if third else frame_b,
         amplified=perturb(scenes.magnified, offset),
         alpha=scenes.alpha,
-        flow=scenes.flow,
+        motion=scenes.motion,
     )
 
 
