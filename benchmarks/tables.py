@@ -1,12 +1,13 @@
 """Writes the README's tables from committed results: `python -m benchmarks.tables`.
 
-A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, and comes from
-benchmarks/results/NAME.json. A test holds the README to the JSON.
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, and comes from the file in
+benchmarks/results that SOURCES names. A test holds the README to the JSON.
 """
 
 import json
 import re
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -33,8 +34,9 @@ def fps_table(document: dict[str, Any]) -> str:
 
 
 def gain_table(document: dict[str, Any]) -> str:
-    """Realised over asked magnification: a row per motion, a column per alpha."""
-    rows = document["rows"]
+    """Realised over asked magnification: a row per motion, a column per alpha; the first model."""
+    model = next(iter(document["models"]))
+    rows = [row for row in document["gain"] if row["method"] == model]
     alphas = sorted({row["alpha"] for row in rows})
     gains = {(row["motion"], row["alpha"]): f"{row['gain']:.2f}" for row in rows}
     lines = ["| motion | " + " | ".join(f"alpha {alpha:g}" for alpha in alphas) + " |"]
@@ -45,13 +47,34 @@ def gain_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"fps": fps_table, "gain": gain_table}
+def quality_table(document: dict[str, Any]) -> str:
+    """SSIM and MAE of every method, averaged over each set, and its unrest over a still clip."""
+    pairs, sequences = document["pairs"], document["sequences"]
+    sets = list(dict.fromkeys(row["set"] for row in pairs))
+    lines = ["| SSIM / MAE of 255 | " + " | ".join([*sets, "clips", "flicker"]) + " |"]
+    lines.append("|---" * (len(sets) + 3) + "|")
+    for steadiness in document["steadiness"]:
+        method = steadiness["method"]
+        groups = [[r for r in pairs if (r["method"], r["set"]) == (method, s)] for s in sets]
+        groups.append([row for row in sequences if row["method"] == method])
+        cells = [f"{_mean(rows, 'ssim'):.3f} / {255 * _mean(rows, 'mae'):.1f}" for rows in groups]
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {steadiness['flicker']:.2f} |")
+    return "\n".join(lines)
+
+
+def _mean(rows: list[dict[str, Any]], name: str) -> float:
+    return mean(row[name] for row in rows)
+
+
+# Table -> the results it is made of.
+SOURCES = {"fps": "fps", "gain": "quality", "quality": "quality"}
+TABLES = {"fps": fps_table, "gain": gain_table, "quality": quality_table}
 
 
 def filled(text: str) -> str:
     """The README with every table made anew."""
     for name, table in TABLES.items():
-        path = RESULTS / f"{name}.json"
+        path = RESULTS / f"{SOURCES[name]}.json"
         if path.exists():
             body = table(json.loads(path.read_text()))
             pattern = rf"(<!-- {name} -->).*?(<!-- /{name} -->)"

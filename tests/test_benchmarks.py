@@ -45,15 +45,6 @@ def test_the_step_benchmark_ends_with_json(
     assert document["rows"][1]["speed_over_oh2018"] == 1.0
 
 
-def test_the_gain_benchmark_measures_the_built_in_model(capsys: pytest.CaptureFixture[str]) -> None:
-    from benchmarks import gain
-
-    gain.main(model=None, quick=True, out=None)
-    document = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [(row["motion"], row["alpha"]) for row in document["rows"]] == [(0.5, 5.0)]
-    assert document["rows"][0]["gain"] == pytest.approx(1, abs=0.1)
-
-
 def test_the_gain_of_a_picture_that_is_not_magnified_is_one_over_alpha() -> None:
     import numpy as np
 

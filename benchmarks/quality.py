@@ -1,0 +1,169 @@
+"""How good the magnified picture is: models and classical methods on the same data, in one run.
+
+Everything is synthesised from pictures that training never sees (benchmarks/heldout.py):
+
+    pairs       two frames and the truth, by set (benchmarks/pairs.py): MAE, SSIM, PSNR, leak
+    gain        motion shown over motion asked for (benchmarks/gain.py)
+    sequences   60-frame clips under each filter; flicker; selectivity (benchmarks/sequences.py)
+    identity    largest change at alpha 1, grey levels
+
+Methods are the models given, and beside them the input unchanged, the linear Eulerian, the
+Laplacian and the Riesz pyramid (benchmarks/classical.py, riesz.py).
+
+    python -m benchmarks.quality [--model NAME|PATH]... [--quick] [--out FILE.json]
+
+The same seeds give the same numbers on the same machine. The last line of stdout is one JSON
+document.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from benchmarks import gain, heldout, pairs, sequences
+from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
+from benchmarks.fps import processor
+from benchmarks.riesz import Riesz
+from rtmag.realtime.engine import OnnxEngine, load_engine
+from rtmag.realtime.filters import Static
+from rtmag.realtime.providers import usable_cores
+
+PAIRS = 6  # per condition
+QUICK_SETS = ("alpha", "static")
+
+Row = dict[str, Any]
+
+
+def score_pairs(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
+    """Mean scores of each method under each condition."""
+    rows = []
+    for condition in pairs.conditions():
+        if quick and (condition.set not in QUICK_SETS or condition.at not in (0.0, 20.0)):
+            continue
+        scores: dict[str, list[dict[str, float]]] = defaultdict(list)
+        for pair in pairs.pairs(condition, pictures, 1 if quick else PAIRS):
+            for method in methods:
+                scores[method.name].append(pairs.score(method, pair, condition.alpha))
+        rows += [
+            {"method": name, "set": condition.set, "at": condition.at, **mean(each)}
+            for name, each in scores.items()
+        ]
+        print(f"{condition.set} {condition.at:g}", file=sys.stderr, flush=True)
+    return rows
+
+
+def score_gain(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
+    """Realised magnification of each method, motion and factor."""
+    rows = []
+    for method in methods:
+        for motion, alpha in [(0.5, 5.0)] if quick else gain.cases():
+            each = [gain.gain(method, picture, motion, alpha) for picture in pictures]
+            rows.append(
+                {"method": method.name, "motion": motion, "alpha": alpha}
+                | {"gain": rounded(statistics.mean(each)), "worst": rounded(worst(each))}
+            )
+    return rows
+
+
+def score_sequences(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
+    """Sinusoids under each filter."""
+    names = ["temporal"] if quick else list(sequences.FILTERS)
+    rows = []
+    for name in names:
+        sections = sequences.FILTERS[name].sections(sequences.FPS)
+        seeds = range(1 if quick else 3)
+        clips = [sequences.sinusoid(sections, pictures, seed) for seed in seeds]
+        for method in methods:
+            each = [sequences.score(method, clip, sections) for clip in clips]
+            rows.append({"method": method.name, "filter": name, **mean(each)})
+    return rows
+
+
+def score_steadiness(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
+    """Flicker of a still noisy clip, gains along the band, and the error of alpha 1."""
+    fl, fh = sequences.BAND.fl, sequences.BAND.fh
+    rates: tuple[float, ...] = (fh,) if quick else (fl / 2, fl, float(np.sqrt(fl * fh)), fh, 2 * fh)
+    rows = []
+    for method in methods:
+        flicker = [sequences.flicker(method, p, 2.0, seed) for seed, p in enumerate(pictures[:3])]
+        band = []
+        for hz in rates:
+            measured, designed = sequences.selectivity(method, pictures[1], hz)
+            band.append(
+                {"hz": rounded(hz), "gain": rounded(measured), "designed": rounded(designed)}
+            )
+        rows.append(
+            {"method": method.name, "flicker": rounded(statistics.mean(flicker)), "band": band}
+            | {"identity": max(identity(method, picture) for picture in pictures)}
+        )
+    return rows
+
+
+def identity(method: Stepper, picture: Any) -> int:
+    """Largest change of a moved picture at alpha 1, grey levels."""
+    sections = Static().sections(30.0)
+    _, state = method.step(picture, 1.0, sections, None)
+    moved = np.roll(picture, 1, axis=1)
+    shown, _ = method.step(moved, 1.0, sections, state)
+    return int(np.abs(shown.astype(int) - moved).max())
+
+
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Column means; a column that some rows lack is averaged over the others."""
+    names = sorted({name for row in rows for name in row})
+    return {n: rounded(statistics.mean(row[n] for row in rows if n in row)) for n in names}
+
+
+def worst(gains: list[float]) -> float:
+    """The one furthest from 1."""
+    return max(gains, key=lambda value: abs(value - 1))
+
+
+def rounded(value: float) -> float:
+    """Four decimals: what JSON holds."""
+    return round(float(value), 4)
+
+
+def described(engine: OnnxEngine) -> dict[str, str]:
+    """Which weights these were."""
+    training = json.loads(engine.metadata["rtmag.training"])
+    return {"commit": training.get("commit", ""), "sha256": engine.metadata["rtmag.sha256"]}
+
+
+def main(
+    model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+) -> None:
+    """Compare models and classical methods."""
+    began = time.monotonic()
+    engines = [load_engine(each) for each in model or ["standard"]]
+    methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines]
+    named = dict(list(heldout.pictures().items())[: 2 if quick else None])
+    pictures = list(named.values())
+    document = {
+        "benchmark": "quality",
+        "machine": {"cpu": processor(), "cores": usable_cores()},
+        "models": {engine.name: described(engine) for engine in engines},
+        "commits": {engine.name: described(engine)["commit"] for engine in engines},
+        "pictures": list(named),
+        "pairs": score_pairs(methods, pictures, quick=quick),
+        "gain": score_gain(methods, pictures, quick=quick),
+        "sequences": score_sequences(methods, pictures, quick=quick),
+        "steadiness": score_steadiness(methods, pictures, quick=quick),
+        "seconds": round(time.monotonic() - began),
+    }
+    if out:
+        out.write_text(json.dumps(document, indent=1) + "\n")
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    typer.run(main)

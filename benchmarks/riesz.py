@@ -1,0 +1,98 @@
+"""A phase-based magnifier on a Riesz pyramid, to compare with. Not part of the product.
+
+N. Wadhwa, M. Rubinstein, F. Durand, W. T. Freeman, Riesz Pyramids for Fast Phase-Based Video
+Magnification, ICCP 2014. The method is patented (US 9 338 331): this file exists so that the
+benchmark can compare, is not installed with the package, and must stay out of it.
+
+Each band of a Laplacian pyramid and its Riesz transform (two three-tap filters) make a quaternion
+whose phase, a vector along the local orientation, follows motion. The phase is unwrapped from frame
+to frame, filtered in time by the common recurrence, smoothed by amplitude, multiplied and put back.
+Brightness only; colours stay where they are.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.classical import Memory, Plane, cascade, collapse, depth, pyramid, rounded
+from rtmag.realtime.filters import Sections
+from rtmag.realtime.frame import Image
+
+ROW = np.array([[-0.5, 0.0, 0.5]], np.float32)
+SMOOTHING = 2.0  # px of each band: blur of the phase, weighed by amplitude
+TINY = 1e-6
+
+
+@dataclass(slots=True, eq=False)
+class Band:
+    """What is remembered of one band."""
+
+    real: Plane
+    x: Plane
+    y: Plane
+    phase: Plane
+    """(2, h, w) unwrapped phase times cosine and sine of the orientation."""
+    memory: Memory
+
+
+def riesz(band: Plane) -> tuple[Plane, Plane, Plane]:
+    """The band and its Riesz transform along x and y."""
+    x = cv2.filter2D(band, -1, ROW, borderType=cv2.BORDER_REFLECT)
+    y = cv2.filter2D(band, -1, ROW.T, borderType=cv2.BORDER_REFLECT)
+    return band, x, y
+
+
+def advance(real: Plane, x: Plane, y: Plane, before: Band) -> Plane:
+    """Phase by which a band moved on since the frame before, (2, h, w) along x and y.
+
+    The quaternion (real, x, y) times the conjugate of the one before.
+    """
+    scalar = real * before.real + x * before.x + y * before.y
+    i = -real * before.x + before.real * x
+    j = -real * before.y + before.real * y
+    length = np.sqrt(scalar**2 + i**2 + j**2) + TINY
+    angle = np.arccos(np.clip(scalar / length, -1, 1))
+    across = np.hypot(i, j) + TINY
+    return np.stack([i / across * angle, j / across * angle])
+
+
+class Riesz:
+    """Magnifies phase, hence motion, band by band."""
+
+    name = "Riesz pyramid"
+
+    def step(self, image: Image, alpha: float, sections: Sections, state: Any) -> tuple[Image, Any]:
+        """The image with the phase of its brightness magnified."""
+        colours = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2YCrCb)
+        levels = pyramid(np.ascontiguousarray(colours[..., 0]), depth(image.astype(np.float32)))
+        shown, bands = [], []
+        for index, level in enumerate(levels[:-1]):
+            parts = riesz(level)
+            before = state[index] if state else None
+            amplitude = np.sqrt(sum(part * part for part in parts)) + TINY
+            phase = (
+                advance(*parts, before) + before.phase if before else np.zeros((2, *level.shape))
+            )
+            phase = phase.astype(np.float32)
+            change, memory = cascade(phase, sections, before.memory if before else None)
+            bands.append(Band(*parts, phase, memory))
+            shown.append(self._shifted(parts, smoothed(change, amplitude) * (alpha - 1)))
+        colours[..., 0] = collapse([*shown, levels[-1]])
+        return rounded(cv2.cvtColor(colours, cv2.COLOR_YCrCb2BGR) * 255), bands
+
+    @staticmethod
+    def _shifted(parts: tuple[Plane, Plane, Plane], phase: Plane) -> Plane:
+        """The real part after a turn by this phase."""
+        real, x, y = parts
+        angle = np.hypot(phase[0], phase[1])
+        towards = (x * phase[0] + y * phase[1]) / (angle + TINY)
+        return np.asarray(real * np.cos(angle) - towards * np.sin(angle), np.float32)
+
+
+def smoothed(phase: Plane, amplitude: Plane) -> Plane:
+    """Blurred, so that places with a clear phase speak for those without."""
+    weight = cv2.GaussianBlur(amplitude, (0, 0), SMOOTHING) + TINY
+    blurred = [cv2.GaussianBlur(part * amplitude, (0, 0), SMOOTHING) / weight for part in phase]
+    return np.stack(blurred)

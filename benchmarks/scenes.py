@@ -1,0 +1,124 @@
+"""Layered scenes whose every displacement is known: what magnifiers are compared on.
+
+Nothing here is shared with training (rtmag.train.synthesis): other pictures, other outlines, other
+interpolation and sampling. A layer is a picture with an outline; a point p of it lies at
+p + m D(p), where D is a translation plus a rotation about the layer's middle, and m is any number:
+0 in the reference, 1 in the moved frame, alpha in the truth. Layers are sampled by cubic
+interpolation four times per pixel and direction, and averaged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+SIZE = 160  # px
+OVER = 4  # samples per pixel and direction
+TEXELS = 2.0  # of a picture per pixel of the scene: sharp, and not finer than a camera resolves
+
+Image = NDArray[np.uint8]
+Light = NDArray[np.float32]
+"""(H, W, 3) BGR in grey levels, not rounded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One thing that moves as a whole."""
+
+    picture: NDArray[np.uint8]
+    shift: tuple[float, float] = (0.0, 0.0)
+    """px to the right and down, at m = 1."""
+    turn: float = 0.0
+    """Radians clockwise, at m = 1."""
+    centre: tuple[float, float] = (0.0, 0.0)
+    """Where its middle lies, px from the scene's."""
+    radius: float | None = None
+    """Size of its outline, px; None covers everything."""
+    lobes: int = 5
+    contrast: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """Layers from back to front."""
+
+    layers: Sequence[Layer]
+
+    def render(self, times: Sequence[Sequence[float]]) -> list[Light]:
+        """Pictures of the scene; `times` gives m of each layer, picture by picture."""
+        return [self._picture(each) for each in times]
+
+    def _picture(self, times: Sequence[float]) -> Light:
+        light = torch.zeros(1, 3, SIZE * OVER, SIZE * OVER)
+        for layer, m in zip(self.layers, times, strict=True):
+            points = _points(layer, m)
+            light = torch.lerp(light, _sample(layer, points), _coverage(layer, points))
+        return np.asarray(F.avg_pool2d(light, OVER)[0].permute(1, 2, 0).contiguous().numpy())
+
+    def still(self, times: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
+        """Pixels that show the same standing layer in all of these pictures, (H, W)."""
+        if any(m[0] for m in times) and self._moves(0):
+            return np.zeros((SIZE, SIZE), bool)
+        touched = torch.zeros(1, 1, SIZE, SIZE)
+        for index, layer in enumerate(self.layers[1:], 1):
+            if self._moves(index):
+                for m in {each[index] for each in times}:
+                    mask = F.avg_pool2d(_coverage(layer, _points(layer, m)), OVER)
+                    touched = torch.maximum(touched, mask)
+        near = F.max_pool2d(touched, 5, 1, 2)
+        return np.asarray(near[0, 0].numpy() == 0)
+
+    def rim(self, times: Sequence[float], width: int) -> NDArray[np.bool_]:
+        """Pixels within `width` px of the front layer's outline, (H, W)."""
+        front = self.layers[-1]
+        mask = F.avg_pool2d(_coverage(front, _points(front, times[-1])), OVER)
+        side = 2 * width + 1
+        grown, shrunk = F.max_pool2d(mask, side, 1, width), -F.max_pool2d(-mask, side, 1, width)
+        return np.asarray((grown - shrunk)[0, 0].numpy() > 0.5)
+
+    def _moves(self, index: int) -> bool:
+        layer = self.layers[index]
+        return bool(layer.turn or any(layer.shift))
+
+
+def _points(layer: Layer, m: float) -> torch.Tensor:
+    """Where the scene's samples lie on the layer, px from its middle, (S, S, 2)."""
+    axis = (torch.arange(SIZE * OVER, dtype=torch.float64) + 0.5) / OVER - SIZE / 2
+    dx = axis[None, :] - layer.centre[0] - m * layer.shift[0]
+    dy = axis[:, None] - layer.centre[1] - m * layer.shift[1]
+    cos, sin = np.cos(m * layer.turn), np.sin(m * layer.turn)
+    return torch.stack([cos * dx + sin * dy, cos * dy - sin * dx], -1).float()
+
+
+def _sample(layer: Layer, points: torch.Tensor) -> torch.Tensor:
+    """Colours of the layer at these points, (1, 3, S, S)."""
+    picture = torch.from_numpy(layer.picture).permute(2, 0, 1)[None].float()
+    grid = (points * (2 * TEXELS / picture.shape[-1]))[None]
+    colour = F.grid_sample(picture, grid, "bicubic", "reflection", align_corners=False)
+    mean = picture.mean()
+    return (mean + layer.contrast * (colour - mean)).clamp(0, 255)
+
+
+def _coverage(layer: Layer, points: torch.Tensor) -> torch.Tensor:
+    """1 where the layer is, (1, 1, S, S): a blob with a few lobes."""
+    if layer.radius is None:
+        return torch.ones(1, 1, *points.shape[:2])
+    x, y = points.unbind(-1)
+    rim = layer.radius * (1 + 0.2 * torch.cos(layer.lobes * torch.atan2(y, x)))
+    inside = (rim - torch.hypot(x, y)) * OVER + 0.5  # the rim itself is a sample wide
+    return inside.clamp(0, 1)[None, None]
+
+
+def shot(light: Light, noise: float, rng: np.random.Generator) -> Image:
+    """What a camera makes of it: noise that grows with the brightness, dither, 8 bits.
+
+    Args:
+        light: A clean picture.
+        noise: Standard deviation in grey levels at mid-grey.
+        rng: Source of randomness.
+    """
+    grain = noise * np.sqrt(light.clip(0) / 127.5) * rng.standard_normal(light.shape)
+    return np.floor(light + grain + rng.random(light.shape)).clip(0, 255).astype(np.uint8)
