@@ -31,16 +31,20 @@ def test_oh2018_is_as_large_as_the_authors() -> None:
     assert cost(net) == 240_208
 
 
-def test_magnet_keeps_its_budget() -> None:
-    assert 5_000 < cost(build(CONFIGS["standard"])) <= 10_000
+@pytest.mark.parametrize(
+    ("name", "most"), [("fast", 3_000), ("standard", 10_000), ("large", 60_000)]
+)
+def test_magnet_keeps_its_budget(name: str, most: int) -> None:
+    assert 0.9 * most < cost(build(CONFIGS[name])) <= most
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_shapes_are_where_the_stride_says(name: str) -> None:
     net = build(CONFIGS[name])
     texture, shape = net.encode(torch.zeros(2, 3, 32, 48))
-    assert texture.shape == (2, 32, 8, 12)
-    assert shape.shape == (2, 32, 32 // net.stride, 48 // net.stride)
+    channels = 32 if name == "oh2018" else net.config.channels
+    assert texture.shape == (2, channels, 8, 12)
+    assert shape.shape == (2, channels, 32 // net.stride, 48 // net.stride)
     assert net(*small.image(2, 1, 3, 32, 48), torch.tensor([3.0])).shape == (1, 3, 32, 48)
 
 
