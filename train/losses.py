@@ -24,9 +24,9 @@ from rtmag.train.model import MagNet, Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.02},
+    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05},
 }
-LEAST_MOTION = 0.02  # px: errors below it do not count for more
+LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
 
 
 class Objective(nn.Module):
