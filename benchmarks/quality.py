@@ -6,6 +6,7 @@ Everything is synthesised from pictures that training never sees (benchmarks/hel
     gain        motion shown over motion asked for (benchmarks/gain.py)
     sequences   60-frame clips under each filter; flicker; selectivity (benchmarks/sequences.py)
     identity    largest change at alpha 1, grey levels
+    scene       the scene of `rtmag demo`: gains at alpha 20, error of still pixels
 
 Methods are the models given, and beside them the input unchanged, the linear Eulerian, the
 Laplacian and the Riesz pyramid (benchmarks/classical.py, riesz.py).
@@ -31,9 +32,13 @@ from benchmarks import gain, heldout, pairs, sequences
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
 from benchmarks.fps import processor
 from benchmarks.riesz import Riesz
+from rtmag.realtime import demo
 from rtmag.realtime.engine import OnnxEngine, load_engine
-from rtmag.realtime.filters import Static
+from rtmag.realtime.filters import Static, Temporal
+from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.measurement import Measurement
 from rtmag.realtime.providers import usable_cores
+from rtmag.realtime.scene import SceneSource
 
 PAIRS = 6  # per condition
 QUICK_SETS = ("alpha", "static")
@@ -106,6 +111,22 @@ def score_steadiness(methods: list[Stepper], pictures: list[Any], *, quick: bool
     return rows
 
 
+def score_scene(engines: list[OnnxEngine], *, quick: bool) -> list[Row]:
+    """The scene of `rtmag demo`: how many times larger its things are shown to move; its noise."""
+    rows = []
+    for engine in engines:
+        with SceneSource(frames=30 if quick else demo.FRAMES) as scene:
+            band = Temporal(*demo.BAND, order=2)
+            magnifier = Magnifier(engine, alpha=sequences.ALPHA, filter=band, fps=scene.fps)
+            measurement = Measurement(scene)
+            for frame in scene:
+                measurement.add(frame, magnifier(frame))
+        times = {gain.vibration.name: rounded(gain.ratio or 0) for gain in measurement.gains()}
+        before, after = (rounded(value) for value in measurement.noise())
+        rows.append({"method": engine.name, "gain": times, "noise": before, "shown": after})
+    return rows
+
+
 def identity(method: Stepper, picture: Any) -> int:
     """Largest change of a moved picture at alpha 1, grey levels."""
     sections = Static().sections(30.0)
@@ -158,6 +179,7 @@ def main(
         "gain": score_gain(methods, pictures, quick=quick),
         "sequences": score_sequences(methods, pictures, quick=quick),
         "steadiness": score_steadiness(methods, pictures, quick=quick),
+        "scene": score_scene(engines, quick=quick),
         "seconds": round(time.monotonic() - began),
     }
     if out:

@@ -115,7 +115,7 @@ def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_s
     much, nothing = torch.full((1, 1, 16, 16), 0.3), torch.zeros(1, 1, 16, 16)
     assert float(misjudged(true, true, much)) == 0
     wrong = float(misjudged(true + torch.tensor([0.0, 4.0])[:, None, None], true, much))
-    assert wrong == pytest.approx(0.5 * 0.5**2, rel=0.1)  # half the motion, squared, halved
+    assert wrong == pytest.approx(0.5 * 0.5**2, rel=0.2)  # half the motion, squared, halved
     assert float(misjudged(2 * true, true, nothing)) == 0
 
 
