@@ -240,10 +240,22 @@ def test_a_bad_clip_does_not_end_the_run(
 # ---- refusals ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("option", ["--capacity", "--reuse", "--batch", "--steps", "--limit"])
+def test_amounts_are_amounts(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert execute(["train", "run", option, "0"]) == 2
+    assert option in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--model", "large", "--steps", "1"], "model must be one of standard, oh2018"),
+        (["--model", "huge", "--steps", "1"], "must be one of standard, fast, large, oh2018"),
+        (["--steps", "1", "--device", "abacus"], "cannot train on device 'abacus'"),
+        (["--steps", "1", "--lr", "-1"], "lr must be a positive number, got -1"),
         ([], "need --minutes or --steps"),
         (["--steps", "1", "--crop", "50"], "multiple of 4 and at least 32, got 50"),
         (["--steps", "1", "--crop", "16"], "at least 32, got 16"),
@@ -401,3 +413,19 @@ def test_two_processes_learn_one_network(data: Path, tmp_path: Path) -> None:
     steps = [int(row["step"]) for row in log(out)]
     assert steps == sorted(set(steps))
     assert steps[-1] == described(out)["step"] > 1
+
+
+def test_a_log_of_other_terms_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    for terms in (
+        {"total": torch.tensor(1.0)},
+        {"new": torch.tensor(2.0), "total": torch.ones(())},
+    ):
+        for step in (1, 2):
+            log = script.Log(path, append=True)
+            log.collect(terms)
+            log.write({"step": step, "seconds": step}, 1e-3)
+    with path.open() as file:
+        assert [row["new"] for row in csv.DictReader(file)] == ["2.00000", "2.00000"]
+    with (tmp_path / "log-until-1.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]

@@ -60,7 +60,7 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     validate_every: options.ValidateEvery = 10.0,
 ) -> None:
     """Train a magnifier on scenes that are synthesised as it learns."""
-    options.check(model, minutes, steps, crop, out, resume)
+    options.check(model, minutes, steps, crop, lr, out, resume)
     options.check_clips(validate or [])
 
     # ---- processes ----

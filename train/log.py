@@ -38,6 +38,7 @@ class Log:
         """Append a line; returns what the progress bar says."""
         means = {name: f"{(value / self.steps).item():.5f}" for name, value in self.sums.items()}
         row = {"step": history["step"], "seconds": history["seconds"], "lr": f"{lr:.2e}", **means}
+        self._keep_other_columns(list(row), history["step"])
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             if self.header:
@@ -46,3 +47,11 @@ class Log:
             writer.writerow(row)
         self.sums, self.steps = {}, 0
         return f"step {row['step']}  loss {means['total']}"
+
+    def _keep_other_columns(self, columns: list[str], step: int) -> None:
+        """A log of other terms, which an older version began, is kept beside the new one."""
+        with self.path.open(newline="") as file:
+            found = next(csv.reader(file), columns)
+        if found != columns:
+            self.path.rename(self.path.with_name(f"{self.path.stem}-until-{step}.csv"))
+            self.header = True

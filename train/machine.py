@@ -10,12 +10,20 @@ from rtmag.realtime.errors import OptionError
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one; under torchrun, this process's own GPU."""
+    """`auto` is CUDA where there is one; under torchrun, this process's own GPU.
+
+    Raises:
+        OptionError: no such device, or torch cannot use it.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    device = torch.device(name)
+    try:
+        device = torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # CUDA-less builds assert
+        reason = str(error).partition("\n")[0]
+        raise OptionError(f"cannot train on device {name!r}: {reason}") from error
     if device.type == "cuda":
         torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True

@@ -1,5 +1,6 @@
 """The training script's options, and what cannot be asked of it."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,39 +11,42 @@ from rtmag.train.model import CONFIGS
 
 Out = Annotated[Path, Argument(help="Folder of the run; made if missing.")]
 Model = Annotated[str, Option(help=f"One of {', '.join(CONFIGS)}.")]
-Minutes = Annotated[float | None, Option(help="Stop after this long.")]
-Steps = Annotated[int | None, Option(help="Stop after so many steps.")]
+Minutes = Annotated[float | None, Option(min=0, help="Stop after this long.")]
+Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps.")]
 Resume = Annotated[bool, Option("--resume", help="Go on where OUT stopped.")]
-Batch = Annotated[int | None, Option(help="Samples per step and process.")]
+Batch = Annotated[int | None, Option(min=1, help="Samples per step and process.")]
 Crop = Annotated[int, Option(help="Side of a sample in pixels, a multiple of 4.")]
 Lr = Annotated[float | None, Option(help="Adam's step: 1e-3 and a cosine; oh2018 1e-4.")]
 Images = Annotated[Path | None, Option(help="Photographs for the scenes (a folder, COCO, VOC).")]
 Data = Annotated[Path | None, Option(help="The published data set, in place of synthesis.")]
-Limit = Annotated[int | None, Option(help="Use only so many samples of --data.")]
+Limit = Annotated[int | None, Option(min=1, help="Use only so many samples of --data.")]
 Pool = Annotated[Path | None, Option(help="Folder of rendered scenes [OUT/pool].")]
-Capacity = Annotated[int, Option(help="Scenes the pool holds.")]
-Reuse = Annotated[float, Option(help="Uses of a rendered scene; 1 renders every batch anew.")]
+Capacity = Annotated[int, Option(min=8, help="Scenes the pool holds.")]
+Reuse = Annotated[float, Option(min=1, help="Uses of a rendered scene; 1: every batch anew.")]
 Seed = Annotated[int, Option(help="Of weights, scenes and order.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1 ...")]
 Precision = Annotated[str, Option(help="auto, fp32 or bf16.")]
 Compile = Annotated[
     bool, Option("--compile", help="A third faster after a minute; needs a C++ compiler.")
 ]
-Every = Annotated[float, Option(help="Seconds between checkpoints.")]
+Every = Annotated[float, Option(min=0, help="Seconds between checkpoints.")]
 Validate = Annotated[
     list[Path] | None, Option(help="Real clip to magnify at intervals; repeatable.")
 ]
-ValidateEvery = Annotated[float, Option(help="Minutes between validations.")]
+ValidateEvery = Annotated[float, Option(min=0, help="Minutes between validations.")]
 
 
 def check(
-    model: str, minutes: float | None, steps: int | None, crop: int, out: Path, resume: bool
-) -> None:
+    model: str, minutes: float | None, steps: int | None, crop: int, lr: float | None,
+    out: Path, resume: bool,
+) -> None:  # fmt: skip
     """Refuse what cannot be carried out, before any work."""
     if model not in CONFIGS:
         raise OptionError(f"model must be one of {', '.join(CONFIGS)}, got {model!r}")
     if minutes is None and steps is None:
         raise OptionError("need --minutes or --steps, to know when to stop")
+    if lr is not None and not (math.isfinite(lr) and lr > 0):
+        raise OptionError(f"lr must be a positive number, got {lr}")
     if crop % 4 or crop < 32:
         raise OptionError(f"crop must be a multiple of 4 and at least 32, got {crop}")
     if not resume and (out / "resume.safetensors").exists():
