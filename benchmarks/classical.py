@@ -64,7 +64,7 @@ def collapse(levels: list[Plane]) -> Plane:
 
 
 def depth(image: Plane) -> int:
-    """Levels until a side would fall below 16 px."""
+    """Levels until a side would fall below 8 px."""
     return max(1, int(np.log2(min(image.shape[:2]) / 8)))
 
 

@@ -24,6 +24,7 @@ import typer
 from rtmag.realtime.engine import OnnxEngine, load_engine
 from rtmag.realtime.filters import State, Temporal
 from rtmag.realtime.installed import rtmag_version
+from rtmag.realtime.options import parse_size
 from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
 
@@ -86,15 +87,19 @@ def row(name: str, size: tuple[int, int], times: list[float], reference: float) 
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
     size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
-    rounds: Annotated[int, typer.Option(help="Steps timed per model and size.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Steps timed per model and size.")] = 30,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
     """Time the models against oh2018."""
-    sizes = [(int(w), int(h)) for w, h in (s.split("x") for s in size or ["640x480"])]
+    sizes = [parse_size(each) or (640, 480) for each in size or ["640x480"]]
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         paths = {Path(m).stem: m for m in model or ["standard"]}
+        if len(paths) < len(model or ["standard"]):
+            raise typer.BadParameter("models need file names that differ")
         if BASELINE not in paths:
             paths[BASELINE] = str(untrained(BASELINE, Path(folder)))
         engines = {n: load_engine(p, threads=threads) for n, p in paths.items()}

@@ -16,7 +16,7 @@ from rtmag.realtime.registration import Tracker, gray
 
 MOTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)  # px
 ALPHAS = (2.0, 5.0, 10.0, 20.0, 50.0)
-LARGEST = 12.0  # px shown: beyond it, registration of a patch would be the weaker of the two
+LARGEST = 5.0  # px shown: beyond, registration may lock in on the next brick (a test)
 SIDE = 256
 DIRECTION = 0.6  # rad: neither along rows nor along columns
 

@@ -102,8 +102,9 @@ def _direction(length: float, rng: np.random.Generator) -> tuple[float, float]:
 def pairs(condition: Condition, pictures: list[Image], count: int) -> Iterator[Pair]:
     """The same `count` pairs for whoever asks."""
     for index in range(count):
-        rng = np.random.default_rng([index, hash_of(condition)])
-        made = scene(condition, pictures, rng)
+        # Only what varies within a set differs from one of its values to the next.
+        made = scene(condition, pictures, np.random.default_rng([index, hash_of(condition.set)]))
+        rng = np.random.default_rng([index, int(1000 * condition.at)])
         times = [[m] * 2 for m in (0.0, 1.0, condition.alpha)]
         reference, moved, truth = made.render(times)
         judged = made.rim(times[2], RIM) if condition.set == "occlusion" else None
@@ -118,9 +119,9 @@ def pairs(condition: Condition, pictures: list[Image], count: int) -> Iterator[P
         )
 
 
-def hash_of(condition: Condition) -> int:
-    """A number that stays the same from run to run."""
-    return int(1000 * condition.at) + sum(ord(letter) << 16 for letter in condition.set)
+def hash_of(name: str) -> int:
+    """A number for a set that stays the same from run to run."""
+    return int.from_bytes(name.encode(), "big")
 
 
 def score(method: Stepper, pair: Pair, alpha: float) -> dict[str, float]:

@@ -121,7 +121,7 @@ def score_scene(engines: list[OnnxEngine], *, quick: bool) -> list[Row]:
             measurement = Measurement(scene)
             for frame in scene:
                 measurement.add(frame, magnifier(frame))
-        times = {gain.vibration.name: rounded(gain.ratio or 0) for gain in measurement.gains()}
+        times = {g.vibration.name: rounded(g.ratio) for g in measurement.gains() if g.ratio}
         before, after = (rounded(value) for value in measurement.noise())
         rows.append({"method": engine.name, "gain": times, "noise": before, "shown": after})
     return rows
@@ -165,7 +165,11 @@ def main(
 ) -> None:
     """Compare models and classical methods."""
     began = time.monotonic()
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
     engines = [load_engine(each) for each in model or ["standard"]]
+    if len({engine.name for engine in engines}) < len(engines):
+        raise typer.BadParameter("models need names that differ: rtmag export --name")
     methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())

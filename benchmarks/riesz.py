@@ -23,6 +23,7 @@ from rtmag.realtime.frame import Image
 ROW = np.array([[-0.5, 0.0, 0.5]], np.float32)
 SMOOTHING = 2.0  # px of each band: blur of the phase, weighed by amplitude
 TINY = 1e-6
+NOTHING = 1e-20
 
 
 @dataclass(slots=True, eq=False)
@@ -52,10 +53,8 @@ def advance(real: Plane, x: Plane, y: Plane, before: Band) -> Plane:
     scalar = real * before.real + x * before.x + y * before.y
     i = -real * before.x + before.real * x
     j = -real * before.y + before.real * y
-    length = np.sqrt(scalar**2 + i**2 + j**2) + TINY
-    angle = np.arccos(np.clip(scalar / length, -1, 1))
-    across = np.hypot(i, j) + TINY
-    return np.stack([i / across * angle, j / across * angle])
+    across = np.hypot(i, j)
+    return np.stack([i, j]) * (np.arctan2(across, scalar) / np.maximum(across, NOTHING))
 
 
 class Riesz:

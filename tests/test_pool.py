@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rtmag.realtime.errors import OptionError
 from rtmag.train.dataset import Batch
 from rtmag.train.pool import CHUNK, NOISE_AFTER, Pool, ahead, augment, expose, fresh
 from rtmag.train.synthesis import CELL, Limits, Scenes, Synthesizer
@@ -116,10 +117,12 @@ def test_what_follows_is_not_what_was_drawn_before(tmp_path: Path) -> None:
     assert not torch.equal(second, draw(seed=8, folder=tmp_path / "c"))
 
 
-def test_another_size_begins_anew(tmp_path: Path) -> None:
+def test_a_pool_of_another_size_is_left_alone(tmp_path: Path) -> None:
     Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
-    assert len(Pool(Numbered(size=24), capacity=16, folder=tmp_path)) == 0
-    assert len(Pool(Numbered(), capacity=16, folder=tmp_path)) == 0
+    for size, capacity in ((24, 16), (20, 24)):
+        with pytest.raises(OptionError, match=r"holds 16 scenes of 20 px.*another --pool"):
+            Pool(Numbered(size=size), capacity=capacity, folder=tmp_path)
+    assert numbers(Pool(Numbered(), capacity=16, folder=tmp_path)) == list(range(16))
 
 
 @pytest.mark.parametrize("lost", ["images.u16", "motion.f16", "alpha.f32", "pool.json"])

@@ -95,7 +95,15 @@ def test_a_run_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert training["crop"] == 32
     assert training["seed"] == 5
     assert training["data"] == "synthesised"
-    assert set(log(out)[-1]) == {"step", "seconds", "lr", "reconstruction", "edges", "total"}
+    assert set(log(out)[-1]) == {
+        "step",
+        "seconds",
+        "lr",
+        "reconstruction",
+        "edges",
+        "velocity",
+        "total",
+    }
     assert log(out)[-1]["step"] == "3"
     assert float(log(out)[-1]["total"]) > 0
     assert json.loads((out / "pool" / "pool.json").read_text())["made"] == 16
@@ -255,6 +263,8 @@ def test_amounts_are_amounts(
     [
         (["--model", "huge", "--steps", "1"], "must be one of standard, fast, large, oh2018"),
         (["--steps", "1", "--device", "abacus"], "cannot train on device 'abacus'"),
+        (["--minutes", "nan"], "minutes must be a positive number, got nan"),
+        (["--minutes", "0"], "minutes must be a positive number, got 0"),
         (["--steps", "1", "--lr", "-1"], "lr must be a positive number, got -1"),
         ([], "need --minutes or --steps"),
         (["--steps", "1", "--crop", "50"], "multiple of 4 and at least 32, got 50"),

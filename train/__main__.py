@@ -88,12 +88,16 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
         objective.compile()
     if world > 1:
         objective = DistributedDataParallel(objective)
-    history |= provenance(model, count, rate, crop, seed, world, where, dtype, images, data)
+    facts = provenance(model, count, rate, crop, seed, world, where, dtype, images, data)
+    history["parts"] = [*history.get("parts", []), {"from_step": history["step"], **facts}]
+    history |= facts | {"data": ", ".join(dict.fromkeys(p["data"] for p in history["parts"]))}
 
     # ---- samples ----
     samples: Iterator[Batch]
     if data is not None:
-        published = Published(data, limit=limit, crop=crop, rank=rank, world=world, seed=seed)
+        published = Published(
+            data, limit=limit, crop=crop, rank=rank, world=world, seed=seed, start=history["step"]
+        )
         samples = ahead(published.batches(count))
     else:
         start = history["step"]

@@ -53,6 +53,7 @@ class Published:
         rank: This process's number among `world` ones; each reads its own share.
         world: Number of processes.
         seed: Order of samples and crops.
+        start: Step at which a resumed run goes on: other samples than those already seen.
 
     Raises:
         OptionError: a folder, the factors or a picture is missing.
@@ -67,6 +68,7 @@ class Published:
         rank: int = 0,
         world: int = 1,
         seed: int = 0,
+        start: int = 0,
     ) -> None:
         self.root = root / "train" if (root / "train" / "train_mf.txt").is_file() else root
         factors = self.root / "train_mf.txt"
@@ -88,7 +90,7 @@ class Published:
             )
         self.crop = crop
         self.order = np.arange(len(self.alpha))[rank::world]
-        self.rng = np.random.default_rng([seed, rank])
+        self.rng = np.random.default_rng([seed, rank, start])
 
     def batches(self, count: int) -> Iterator[Batch]:
         """Yield batches of `count` samples for ever, each sample once per pass."""

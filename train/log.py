@@ -24,7 +24,7 @@ class Log:
     def __init__(self, path: Path, *, append: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.sums, self.steps = path, dict[str, torch.Tensor](), 0
-        self.header = not (append and path.exists())
+        self.header = not (append and path.exists() and path.stat().st_size)
         if self.header:
             path.write_text("")
 

@@ -56,7 +56,7 @@ class Objective(nn.Module):
         terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
         if batch.motion is not None:
             estimate = net.manipulator.velocity(texture, difference)
-            terms["velocity"] = misjudged(estimate, -batch.motion, contrast)
+            terms["velocity"] = misjudged(estimate, -batch.motion, spread(batch.frame_b))
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:
@@ -111,7 +111,7 @@ def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
     Args:
         estimate: (B, 2, h, w) px.
         true: The same.
-        contrast: (B, 1, 4 h, 4 w), from `spread`.
+        contrast: (B, 1, 4 h, 4 w) of the frame that the motion is of, from `spread`.
     """
     wrong = (estimate - true).norm(dim=1, keepdim=True)
     wrong = wrong / (true.norm(dim=1, keepdim=True) + LEAST_MOTION)

@@ -11,7 +11,7 @@ from rtmag.train.model import CONFIGS
 
 Out = Annotated[Path, Argument(help="Folder of the run; made if missing.")]
 Model = Annotated[str, Option(help=f"One of {', '.join(CONFIGS)}.")]
-Minutes = Annotated[float | None, Option(min=0, help="Stop after this long.")]
+Minutes = Annotated[float | None, Option(help="Stop after this long.")]
 Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps.")]
 Resume = Annotated[bool, Option("--resume", help="Go on where OUT stopped.")]
 Batch = Annotated[int | None, Option(min=1, help="Samples per step and process.")]
@@ -23,7 +23,7 @@ Limit = Annotated[int | None, Option(min=1, help="Use only so many samples of --
 Pool = Annotated[Path | None, Option(help="Folder of rendered scenes [OUT/pool].")]
 Capacity = Annotated[int, Option(min=8, help="Scenes the pool holds.")]
 Reuse = Annotated[float, Option(min=1, help="Uses of a rendered scene; 1: every batch anew.")]
-Seed = Annotated[int, Option(help="Of weights, scenes and order.")]
+Seed = Annotated[int, Option(min=0, help="Of weights, scenes and order.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1 ...")]
 Precision = Annotated[str, Option(help="auto, fp32 or bf16.")]
 Compile = Annotated[
@@ -45,11 +45,13 @@ def check(
         raise OptionError(f"model must be one of {', '.join(CONFIGS)}, got {model!r}")
     if minutes is None and steps is None:
         raise OptionError("need --minutes or --steps, to know when to stop")
+    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
+        raise OptionError(f"minutes must be a positive number, got {minutes}")
     if lr is not None and not (math.isfinite(lr) and lr > 0):
         raise OptionError(f"lr must be a positive number, got {lr}")
     if crop % 4 or crop < 32:
         raise OptionError(f"crop must be a multiple of 4 and at least 32, got {crop}")
-    if not resume and (out / "resume.safetensors").exists():
+    if not resume and any((out / f"{n}.safetensors").exists() for n in ("resume", "model")):
         raise OptionError(f"{str(out)!r} holds a run already; --resume continues it")
 
 

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rtmag.realtime.errors import OptionError
 from rtmag.train.dataset import Batch
 from rtmag.train.synthesis import CELL, Scenes, Synthesizer, noisy, perturb, rounded
 
@@ -48,20 +49,19 @@ class Pool:
             self.alpha: NDArray[np.float32] = np.zeros(capacity, np.float32)
         else:
             folder.mkdir(parents=True, exist_ok=True)
+            _refuse_another(folder, list(shape))
             self.images = _open(folder / "images.u16", shape, np.uint16)
             self.motion = _open(folder / "motion.f16", cells, np.float16)
             self.alpha = _open(folder / "alpha.f32", (capacity,), np.float32)
-            self._continue(list(shape))
+            self._continue()
 
-    def _continue(self, shape: list[int]) -> None:
+    def _continue(self) -> None:
         assert self._count_file is not None
         if self._count_file.is_file():
-            seen = json.loads(self._count_file.read_text())
-            if seen["shape"] == shape:
-                self.made = int(seen["made"])
-                # Not the scenes that the first filling drew.
-                generator = self.synthesizer.generator
-                generator.manual_seed((generator.initial_seed() + self.made + 1) % 2**63)
+            self.made = int(json.loads(self._count_file.read_text())["made"])
+            # Not the scenes that the first filling drew.
+            generator = self.synthesizer.generator
+            generator.manual_seed((generator.initial_seed() + self.made + 1) % 2**63)
 
     def __len__(self) -> int:
         return min(self.made, self.capacity)
@@ -215,6 +215,17 @@ def expose(
         alpha=scenes.alpha,
         motion=scenes.motion,
     )
+
+
+def _refuse_another(folder: Path, shape: list[int]) -> None:
+    """Scenes took long to render, and another run may be learning from them."""
+    count = folder / "pool.json"
+    if count.is_file() and json.loads(count.read_text())["shape"] != shape:
+        held = json.loads(count.read_text())["shape"]
+        raise OptionError(
+            f"cannot use pool {str(folder)!r}: it holds {held[0]} scenes of {held[-1]} px, not "
+            f"{shape[0]} of {shape[-1]} px; give another --pool, or delete it"
+        )
 
 
 def _open(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:

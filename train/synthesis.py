@@ -61,9 +61,10 @@ class Limits:
     alpha: float = 250.0
     """Largest magnification factor; it is drawn log-uniformly from 1.2 up."""
     motion: float = 10.0
-    """Largest motion between reference and moved, px."""
+    """Largest translation between reference and moved, px; zoom and rotation may each add as much
+    per 50 px from the layer's centre."""
     magnified: float = 30.0
-    """Largest magnified motion, px."""
+    """Largest magnified translation, px."""
     least: float = 0.04
     """Small motion, px, that every alpha gets to see."""
     objects: int = 3
