@@ -14,6 +14,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from rtmag.realtime.container import open_container, read_packets
+from rtmag.realtime.timestamps import leaps
 
 _LONGEST_GAP = 0.02
 """Seconds by which coded sound may be off before it is set right."""
@@ -87,14 +88,22 @@ class _Copy:
         self._filter = BitStreamFilterContext("aac_adtstoasc", source) if strip else None
 
     def start(self, packet: "Packet[AudioStream]") -> float | None:
-        return None if packet.dts is None else float((packet.dts + self._shift) * packet.time_base)
+        if packet.dts is None:
+            return None
+        if self._last is not None:
+            step = (packet.dts + self._shift - self._last) * packet.time_base
+            if leaps(float(step)):
+                self._shift = self._last + (packet.duration or 1) - packet.dts
+        return float((packet.dts + self._shift) * packet.time_base)
 
     def convert(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
         # Empty packets end a stream; those that go back in time come from damage.
-        if packet.dts is None or (self._last is not None and packet.dts <= self._last):
+        if packet.dts is None:
             return []
-        self._last = packet.dts
+        if self._last is not None and packet.dts + self._shift <= self._last:
+            return []
         packet.dts += self._shift
+        self._last = packet.dts
         packet.pts = None if packet.pts is None else packet.pts + self._shift
         try:
             packets = [packet] if self._filter is None else self._filter.filter(packet)
@@ -118,9 +127,16 @@ class _Recode:
         self._resampler = AudioResampler(self._stream.codec_context.format, layout, rate)
         self._rate, self._shift = rate, shift
         self._ticks: int | None = None
+        self._last: float | None = None
 
     def start(self, packet: "Packet[AudioStream]") -> float | None:
-        return None if packet.dts is None else float(packet.dts * packet.time_base) + self._shift
+        if packet.dts is None:
+            return None
+        time = float(packet.dts * packet.time_base)
+        if self._last is not None and leaps(time + self._shift - self._last):
+            self._shift = self._last + float((packet.duration or 0) * packet.time_base) - time
+        self._last = time + self._shift
+        return self._last
 
     def convert(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
         try:

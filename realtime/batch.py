@@ -1,5 +1,6 @@
 """Magnifies files: every frame, with its time and its sound, one output beside each input."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,7 +47,7 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
     """
     if output is None and len(paths) == 2:
         first, second = paths
-        if Path(second).exists() and not Path(second).is_dir() and not made_by_rtmag(Path(second)):
+        if os.path.isfile(second) and not made_by_rtmag(Path(second)):
             raise OptionError(
                 f"{second!r} exists: to magnify both files give -o FOLDER, "
                 f"to replace it give -o {second!r} --overwrite"
@@ -110,7 +111,7 @@ class Batch:
         return 1 if failed else 0
 
     def _do(self, job: Job) -> Ending:
-        if self.skip_existing and job.output.exists():
+        if self.skip_existing and os.path.exists(job.output):
             self.note(f"skipped: {str(job.output)!r} exists")
             return "end"
         with _open(job.source) as source:
@@ -171,8 +172,9 @@ class Batch:
             return
         for error in report.errors:
             self.note(f"warning: {error}")
-        if not report.errors and isinstance(source, VideoSource) and source.damaged:
-            self.note(f"warning: {source.name!r} is damaged; {source.damaged} packets were skipped")
+        damaged = getattr(source, "damaged", 0)
+        if damaged:
+            self.note(f"warning: {source.name!r} is damaged; {damaged} parts of it were skipped")
         if report.ending != "end":
             self.note(f"stopped after {report.frames} frames; they are in {sink.path_written}")
         else:
@@ -181,7 +183,7 @@ class Batch:
 
 def _open(path: Path) -> FrameSource:
     """A file, a folder or a pattern; names that also mean something else are files here."""
-    if path.exists():
+    if os.path.lexists(path):
         return open_source(path.absolute())
     if any(mark in str(path) for mark in "*?["):
         return open_source(path)

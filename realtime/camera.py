@@ -29,6 +29,8 @@ _PROBED = 5
 """How many indices are tried where devices cannot be listed."""
 _TRIES = 5
 _FIRST_TRIES = 20
+_STALE = 0.2
+"""Seconds after which the picture that opening took is not the present any more."""
 _PAUSE = 0.05
 """Seconds between tries: a reading may fail, above all the first ones."""
 _PATIENCE = 2.0
@@ -97,6 +99,8 @@ class CameraSource(Closing):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames as they come; raises SourceLost when no more do."""
+        if self._first and time.monotonic() - self._first[1] > _STALE:
+            self._first = None  # models were loaded meanwhile; nobody wants to see that moment
         while not self._closed:
             grabbed, self._first = self._first or self._grab(), None
             if self._closed:

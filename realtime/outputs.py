@@ -1,12 +1,17 @@
-"""What outputs are called. Nothing that exists is written over unless that was asked for."""
+"""What outputs are called. Nothing that exists is written over unless that was asked for.
 
+Questions about paths are asked of os.path, which answers no where pathlib raises: names too long,
+folders that may not be read. Whoever opens the file then tells the reason.
+"""
+
+import os
 from pathlib import Path
 
 from rtmag.realtime.encoder import FILE_TYPES
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
 
 SIGNATURE = "rtmag "
-"""How the comment in every output begins."""
+"""How the comment in every output of `rtmag file` begins."""
 
 
 def beside(source: Path, alpha: float, folder: Path | None = None) -> Path:
@@ -14,8 +19,11 @@ def beside(source: Path, alpha: float, folder: Path | None = None) -> Path:
 
     A kind of file that cannot be written becomes an mp4, and so does a folder of images.
     """
-    keep = source.suffix.lower() in FILE_TYPES and not source.is_dir()
-    name = source.name if source.is_dir() else source.stem
+    if source.name in ("", ".."):
+        source = source.resolve()
+    folder_of_pictures = os.path.isdir(source)
+    keep = source.suffix.lower() in FILE_TYPES and not folder_of_pictures
+    name = source.name if folder_of_pictures else source.stem
     return (folder or source.parent) / f"{name}.mag{alpha:g}{source.suffix if keep else '.mp4'}"
 
 
@@ -33,6 +41,17 @@ def with_suffix(prefix: Path, suffix: str) -> Path:
     return prefix.with_name(prefix.name + suffix)
 
 
+def check_kind(output: Path) -> None:
+    """Refuse a name whose ending says no kind of video that can be written.
+
+    Raises:
+        OptionError: another ending.
+    """
+    if output.suffix.lower() not in FILE_TYPES:
+        kinds = ", ".join(FILE_TYPES)
+        raise OptionError(f"cannot write {str(output)!r}: the name must end in one of {kinds}")
+
+
 def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> None:
     """Refuse an output that exists, is the input itself or has no folder to lie in.
 
@@ -40,15 +59,17 @@ def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> 
         OptionError: the output is the input.
         SinkUnavailable: it exists and `overwrite` is not given, or its folder does not exist.
     """
-    if source is not None and source.exists() and output.exists() and output.samefile(source):
+    both = source is not None and os.path.exists(source) and os.path.exists(output)
+    if both and source is not None and output.samefile(source):
         raise OptionError(f"cannot write {str(output)!r}: it is the input")
-    if output.is_dir():
+    if os.path.isdir(output):
         raise SinkUnavailable(f"cannot write {str(output)!r}: it is a folder")
-    if output.exists() and not overwrite:
+    check_kind(output)
+    if os.path.exists(output) and not overwrite:
         raise SinkUnavailable(
             f"cannot write {str(output)!r}: it exists; use --overwrite to replace it"
         )
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):
         raise SinkUnavailable(f"cannot write {str(output)!r}: no folder {str(output.parent)!r}")
 
 
@@ -58,7 +79,8 @@ def made_by_rtmag(path: Path) -> bool:
 
     try:
         with open_container(path) as container:
-            return container.metadata.get("comment", "").startswith(SIGNATURE)
+            tags = {key.lower(): value for key, value in container.metadata.items()}
+            return tags.get("comment", "").startswith(SIGNATURE)
     except SourceUnavailable:
         return False
 

@@ -23,6 +23,7 @@ from rtmag.realtime.encoder import FILE_TYPES, VideoEncoder
 from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.outputs import check_kind
 from rtmag.realtime.video import VideoSource
 
 _TIME_BASE = Fraction(1, 90_000)
@@ -73,11 +74,7 @@ class VideoSink:
         self._like, self._comment, self._overwrite = like, comment, overwrite
         self._audio = audio and like is not None and like.has_audio
         self._fps = (like.fps if like else None) or fps
-        if self.path.suffix.lower() not in FILE_TYPES:
-            kinds = ", ".join(FILE_TYPES)
-            raise OptionError(
-                f"cannot write {str(self.path)!r}: the name must end in one of {kinds}"
-            )
+        check_kind(self.path)
         self._kind = FILE_TYPES[self.path.suffix.lower()]
         if not (self._fps > 0 and np.isfinite(self._fps)):
             raise OptionError(f"fps must be a positive number, got {fps = }")
@@ -105,10 +102,10 @@ class VideoSink:
             )
         part = self.path.with_stem(f"{self.path.stem}.part")
         numbers = count(2)
-        while os.path.lexists(part) and not self._overwrite:
+        while os.path.lexists(part):  # what a crash left, or even the input
             part = self.path.with_stem(f"{self.path.stem}.part{next(numbers)}")
         with self._translated(SinkUnavailable):
-            part.open("wb" if self._overwrite else "xb").close()
+            part.open("xb").close()
         return part
 
     @contextmanager
@@ -144,6 +141,7 @@ class VideoSink:
         # Times before 0 cannot be stored, and files that count frames begin at once.
         live = self._like is None
         self._shift = -frame.time if live or self._kind.constant_rate or frame.time < 0 else 0.0
+        self._end = frame.time + self._shift
         try:
             self._container = self._start(copy=True)
         except (av.FFmpegError, ValueError):

@@ -90,7 +90,7 @@ class SceneSource(Closing):
         *,
         live: bool = False,
     ) -> None:
-        if min(size) < 16 or not fps > 0:
+        if min(size) < 16 or not (fps > 0 and np.isfinite(fps)):
             raise OptionError(
                 f"the scene needs at least 16x16 pixels and fps > 0, got {size = }, {fps = }"
             )

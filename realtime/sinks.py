@@ -14,7 +14,7 @@ from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
 
-_NO_DISPLAY = "no display; use --view none, or --record OUT"
+_NO_DISPLAY = "no display; use --view none"
 _NO_WINDOWS = (
     "this OpenCV has no windows; pip uninstall opencv-python-headless, "
     "then pip install --force-reinstall opencv-python; or use --view none"
@@ -203,7 +203,10 @@ def _x11_answers(display: str) -> bool:
 def _connects(family: int, target: object) -> bool:
     with socket.socket(family) as connection:
         connection.settimeout(2.0)
-        return connection.connect_ex(target) == 0  # type: ignore[arg-type]
+        try:
+            return connection.connect_ex(target) == 0  # type: ignore[arg-type]
+        except OSError:  # no such host
+            return False
 
 
 def _black(size: tuple[int, int]) -> Image:

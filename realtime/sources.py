@@ -109,7 +109,8 @@ def _camera_named(text: str, size: tuple[int, int] | None, fps: float | None) ->
     from rtmag.realtime.camera import list_cameras
 
     # A path that does not exist is not a camera's name, and cameras need not be looked for.
-    cameras = [] if Path(text).suffix or os.sep in text else list_cameras()
+    path_like = os.sep in text or re.fullmatch(r"\.[A-Za-z]\w{1,4}", Path(text).suffix)
+    cameras = [] if path_like else list_cameras()
     for info in cameras:
         if text and text.lower() in info.name.lower():
             return _camera(info.index, size, fps)

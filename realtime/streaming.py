@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rtmag.realtime.engine import load_engine
+from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
@@ -46,8 +47,9 @@ def stream(
         magnifier = Magnifier(
             load_engine(model), alpha=alpha, filter=filter, fps=rate, capture_fps=capture_fps
         )
-        if not frames.live:
-            yield from map(magnifier, frames)
-            return
-        with closing(LatestFrames(frames)) as newest:
-            yield from map(magnifier, newest)
+        with closing(LatestFrames(frames) if frames.live else frames) as each:
+            for frame in each:
+                shown = magnifier(frame)
+                if magnifier.warning is not None:  # it was passed on as it is
+                    raise OptionError(magnifier.warning)
+                yield shown

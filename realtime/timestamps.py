@@ -18,6 +18,11 @@ _WRAP = 12 * 3600.0
 """Seconds: so does a step ahead by more; clocks of transport streams run over after 26 hours."""
 
 
+def leaps(step: float) -> bool:
+    """Whether a step of a file's time, in seconds, begins a new count of time."""
+    return not -_LEAP < step < _WRAP
+
+
 class Clock:
     """Makes timestamps increase where a file's do not; the true ones pass unchanged."""
 
@@ -34,7 +39,7 @@ class Clock:
         elif time is None:
             self._last = last + self._dt
         else:
-            if not last - _LEAP < time + self._shift < last + _WRAP:
+            if leaps(time + self._shift - last):
                 self._shift = last + self._dt - time
             # A repeated timestamp goes halfway, so that the next true one still comes later.
             self._last = time + self._shift if time + self._shift > last else last + self._dt / 2

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from clips import flat, number, packets, smooth
 from rtmag.realtime import encoder
 from rtmag.realtime.errors import OptionError, SinkError, SinkUnavailable, SourceLost
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.outputs import made_by_rtmag
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.video import VideoSource
 
@@ -337,12 +339,27 @@ class TestNames:
         assert sink.path_written == tmp_path / "out.part3.mp4"
         assert (tmp_path / "out.part.mp4").read_text() == "old"
 
-    def test_earlier_parts_are_replaced_when_overwriting(
-        self, tmp_path: Path, frames: MakeFrames
+    def test_a_part_may_be_the_input_of_the_recording_that_replaces_its_output(
+        self, clip: MakeClip, tmp_path: Path, frames: MakeFrames
     ) -> None:
-        (tmp_path / "out.part.mp4").write_text("old")
+        (tmp_path / "out.mp4").write_text("old")
+        part = clip("out.part.mp4")
+        before = part.read_bytes()
         record(tmp_path / "out.mp4", frames(3), overwrite=True)
-        assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+        assert part.read_bytes() == before
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.part.mp4"]
+
+    def test_a_failure_of_the_first_frame_is_told_once(
+        self, tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no space")
+
+        monkeypatch.setattr("rtmag.realtime.encoder.VideoEncoder.encode", full)
+        sink = VideoSink(tmp_path / "out.mp4")
+        with pytest.raises(SinkError, match=r"out\.mp4"):
+            sink.write(frames(1)[0])
+        sink.close(finished=False)
 
     def test_the_input_is_refused(self, clip: MakeClip, tmp_path: Path) -> None:
         source = clip("in.mp4")
@@ -405,11 +422,36 @@ class TestLife:
             sink.write(frames(1)[0])
 
     def test_comment(self, tmp_path: Path, frames: MakeFrames) -> None:
-        for kind in ("mp4", "mkv", "avi"):
-            record(tmp_path / f"out.{kind}", frames(2), comment="alpha 20, ünï")
+        for kind in ("mp4", "mkv", "avi", "webm"):
+            record(tmp_path / f"out.{kind}", frames(2), comment="rtmag 1, ünï")
             with av.open(str(tmp_path / f"out.{kind}")) as container:
                 tags = {key.lower(): value for key, value in container.metadata.items()}
-            assert tags["comment"] == "alpha 20, ünï"
+            assert tags["comment"] == "rtmag 1, ünï"
+            assert made_by_rtmag(tmp_path / f"out.{kind}")
+
+    @pytest.mark.parametrize("kind", ["mp4", "webm"])
+    def test_sound_of_a_stream_whose_clock_starts_anew_is_kept(
+        self, kind: str, clip: MakeClip, tmp_path: Path
+    ) -> None:
+        joined = tmp_path / "joined.ts"
+        for start in (3000, 0):  # 100 s, then 0: as two recordings put one behind the other
+            part = clip(
+                f"{start}.ts",
+                ticks=range(start, start + 30),
+                audio=("aac",),
+                audio_start=start / 30,
+            )
+            with joined.open("ab") as file:
+                file.write(part.read_bytes())
+        with VideoSource(joined) as source:
+            sink = VideoSink(tmp_path / f"out.{kind}", like=source)
+            for frame in source:
+                sink.write(frame)
+            sink.close()
+        with av.open(str(tmp_path / f"out.{kind}")) as out:
+            heard = [float(p.pts * p.time_base) for p in out.demux(audio=0) if p.pts is not None]
+        assert heard[-1] - heard[0] == pytest.approx(2.0, abs=0.3)
+        assert max(np.diff(heard)) < 0.3
 
     def test_another_size_is_fitted_into_the_first(
         self, tmp_path: Path, frames: MakeFrames
