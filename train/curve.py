@@ -25,8 +25,11 @@ def plot(log: Path, out: Path, *, title: str) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
     for name in rows[0]:
         if name not in ("step", "seconds", "lr"):
-            values = smoothed([float(row[name]) for row in rows])
-            axes.plot(minutes, values, label=name)
+            # A term that came later has no value before.
+            known = [
+                (x, float(row[name])) for x, row in zip(minutes, rows, strict=True) if row[name]
+            ]
+            axes.plot([x for x, _ in known], smoothed([y for _, y in known]), label=name)
     axes.set(xlabel="minutes", ylabel="loss, smoothed", yscale="log", title=title)
     axes.grid(alpha=0.3)
     right = axes.twinx()
