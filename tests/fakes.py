@@ -6,12 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from onnx import TensorProto, helper
 
+from rtmag.realtime.closing import Closing
 from rtmag.realtime.filters import Filter, Static
 from rtmag.realtime.frame import Frame, Image
 
@@ -35,7 +34,7 @@ def blank(value: int = 0, size: tuple[int, int] = (64, 48)) -> Image:
     return np.full((size[1], size[0], 3), value, np.uint8)
 
 
-class FakeSource:
+class FakeSource(Closing):
     """Frames of rising grey level; live ones come `every` seconds until `frames` or close()."""
 
     name = "fake"
@@ -71,17 +70,6 @@ class FakeSource:
 
     def close(self) -> None:
         pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class FakeMagnifier:
