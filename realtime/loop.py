@@ -116,6 +116,7 @@ class _Session:
         self._recording = Recording(record, controls)
         self._viewer = Viewer(view, controls, self._info)
         self._errors: list[str] = []
+        self._warned = False
 
     def play(self, limit: int | None, on_frame: OnFrame | None) -> Ending:
         try:
@@ -190,7 +191,8 @@ class _Session:
             self._viewer.say(words)
         elif self._source.live:
             raise OptionError(words)
-        elif words not in self._errors:
+        if not self._source.live and not self._warned:  # once: rates in the words vary
+            self._warned = True
             self._errors.append(words)
 
     def _steered(self, frame: Frame) -> Frame:

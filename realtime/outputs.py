@@ -19,6 +19,8 @@ def beside(source: Path, alpha: float, folder: Path | None = None) -> Path:
 
     A kind of file that cannot be written becomes an mp4, and so does a folder of images.
     """
+    if any(mark in source.name for mark in "*?[") and not os.path.lexists(source):
+        source = source.parent  # a pattern: pictures of this folder
     if source.name in ("", ".."):
         source = source.resolve()
     folder_of_pictures = os.path.isdir(source)

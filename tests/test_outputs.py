@@ -30,6 +30,16 @@ def test_a_folder_of_images_becomes_a_video(tmp_path: Path) -> None:
     assert beside(folder, 20) == tmp_path / "shots.v2.mag20.mp4"
 
 
+def test_patterns_and_dots_are_named_after_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    assert beside(folder / "*.png", 20) == tmp_path / "shots.mag20.mp4"
+    monkeypatch.chdir(folder)
+    assert beside(Path(), 20) == tmp_path / "shots.mag20.mp4"
+
+
 def test_numbers_avoid_every_ending(tmp_path: Path) -> None:
     prefix = tmp_path / "v1.demo"
     assert numbered(prefix, (".mp4", ".png")) == prefix
