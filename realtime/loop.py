@@ -13,6 +13,7 @@ from rtmag.realtime import overlay
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.recording import Recording
 from rtmag.realtime.report import Ending, Report, Tally
@@ -138,7 +139,8 @@ class _Session:
             else:
                 self._tally.arrived(frame)
                 magnified = self._magnify(frame)
-                self._deliver(frame, magnified)
+                with deferred():  # written, and counted as written
+                    self._deliver(frame, magnified)
                 if on_frame is not None:
                     on_frame(frame, magnified)
                 self._viewer.poll()

@@ -22,6 +22,7 @@ from rtmag.realtime.colour import Colour
 from rtmag.realtime.encoder import FILE_TYPES, VideoEncoder
 from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.outputs import check_kind
 from rtmag.realtime.video import VideoSource
@@ -195,7 +196,7 @@ class VideoSink:
         self.path_written = self._part
         finished = finished and not self._failed
         try:
-            with self._translated():
+            with deferred(), self._translated():
                 self._finish(self._container, None if finished else self._end)
         except SinkError:
             # After a failure that was already reported a second report would hide it.

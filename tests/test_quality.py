@@ -145,7 +145,8 @@ def test_the_yardstick_reads_a_perfect_magnifier_as_perfect(pictures: list[Any])
         for motion, alpha in [max(gain.cases(), key=np.prod), min(gain.cases(), key=np.prod)]:
             shift = alpha * motion * np.array([np.cos(gain.DIRECTION), np.sin(gain.DIRECTION)])
             ideal = Perfect(iter([picture, gain.shifted(spectrum, *shift, 3)]))
-            assert gain.gain(ideal, picture, motion, alpha) == pytest.approx(1, abs=0.05)
+            measured = gain.gain(ideal, picture, motion, alpha)
+            assert measured == pytest.approx(1, abs=0.02 + 0.008 / (alpha * motion))  # 8 bits
 
 
 @pytest.mark.parametrize("kind", CLASSICAL[1:])
