@@ -173,11 +173,12 @@ def main(
     methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())
+    models = {engine.name: described(engine) for engine in engines}
     document = {
         "benchmark": "quality",
         "machine": {"cpu": processor(), "cores": usable_cores()},
-        "models": {engine.name: described(engine) for engine in engines},
-        "commits": {engine.name: described(engine)["commit"] for engine in engines},
+        "models": models,
+        "commits": {name: facts["commit"] for name, facts in models.items()},
         "pictures": list(named),
         "pairs": score_pairs(methods, pictures, quick=quick),
         "gain": score_gain(methods, pictures, quick=quick),

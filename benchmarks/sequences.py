@@ -30,10 +30,14 @@ FILTERS: dict[str, Filter] = {
 BAND = Temporal(1, 3)
 
 
+def sos(sections: Sections) -> NDArray[np.float64]:
+    """The sections as scipy wants them, with a0 = 1."""
+    return np.insert(sections.astype(np.float64), 3, 1.0, axis=1)
+
+
 def filtered(x: NDArray[np.float64], sections: Sections) -> NDArray[np.float64]:
     """A signal that starts from rest at x[0], through the cascade, by scipy."""
-    sos = np.insert(sections.astype(np.float64), 3, 1.0, axis=1)
-    return np.asarray(sosfilt(sos, x - x[0]), np.float64)
+    return np.asarray(sosfilt(sos(sections), x - x[0]), np.float64)
 
 
 def magnified(
@@ -113,6 +117,5 @@ def selectivity(method: Stepper, picture: Image, hz: float, side: int = 128) -> 
     tracker = Tracker(gray(clip[0]), (side // 4, side // 4, side // 2, side // 2))
     shown = list(magnified(method, clip, sections))[settle:]
     track = np.array([tracker.displacement(gray(image))[0] for image in shown])
-    sos = np.insert(sections.astype(np.float64), 3, 1.0, axis=1)
-    response = freqz_sos(sos, [hz], fs=FPS)[1][0]
+    response = freqz_sos(sos(sections), [hz], fs=FPS)[1][0]
     return amplitude(track, hz, FPS) / size, float(abs(1 + (ALPHA - 1) * response))

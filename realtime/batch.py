@@ -17,7 +17,7 @@ from rtmag.realtime.progress import Progress
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Ending, Report
 from rtmag.realtime.sinks import WindowSink
-from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.sources import FrameSource, is_pattern, open_source
 from rtmag.realtime.video import VideoSource
 
 _INTERRUPTED = 130
@@ -185,6 +185,6 @@ def _open(path: Path) -> FrameSource:
     """A file, a folder or a pattern; names that also mean something else are files here."""
     if os.path.lexists(path):
         return open_source(path.absolute())
-    if any(mark in str(path) for mark in "*?["):
+    if is_pattern(str(path)):
         return open_source(path)
     raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")

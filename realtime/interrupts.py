@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+
 
 @contextmanager
 def deferred() -> Iterator[None]:
@@ -17,9 +19,9 @@ def deferred() -> Iterator[None]:
         yield
         return
     received: list[int] = []
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in (getattr(signal, n) for n in names)}
-    before = {number: handler for number, handler in before.items() if handler is not None}
+    handlers = {number: signal.getsignal(number) for number in _STOPS}
+    # A handler that Python did not set it could not set again either.
+    before = {number: handler for number, handler in handlers.items() if handler is not None}
     for number in before:
         signal.signal(number, lambda number, _: received.append(number))
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rtmag.realtime.encoder import FILE_TYPES
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+from rtmag.realtime.sources import is_pattern
 
 SIGNATURE = "rtmag "
 """How the comment in every output of `rtmag file` begins."""
@@ -19,7 +20,7 @@ def beside(source: Path, alpha: float, folder: Path | None = None) -> Path:
 
     A kind of file that cannot be written becomes an mp4, and so does a folder of images.
     """
-    if any(mark in source.name for mark in "*?[") and not os.path.lexists(source):
+    if is_pattern(source.name) and not os.path.lexists(source):
         source = source.parent  # a pattern: pictures of this folder
     if source.name in ("", ".."):
         source = source.resolve()
@@ -61,13 +62,13 @@ def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> 
         OptionError: the output is the input.
         SinkUnavailable: it exists and `overwrite` is not given, or its folder does not exist.
     """
-    both = source is not None and os.path.exists(source) and os.path.exists(output)
-    if both and source is not None and output.samefile(source):
+    there = os.path.exists(output)
+    if there and source is not None and os.path.exists(source) and output.samefile(source):
         raise OptionError(f"cannot write {str(output)!r}: it is the input")
     if os.path.isdir(output):
         raise SinkUnavailable(f"cannot write {str(output)!r}: it is a folder")
     check_kind(output)
-    if os.path.exists(output) and not overwrite:
+    if there and not overwrite:
         raise SinkUnavailable(
             f"cannot write {str(output)!r}: it exists; use --overwrite to replace it"
         )

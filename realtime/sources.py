@@ -44,6 +44,11 @@ class FrameSource(Protocol):
     ) -> None: ...
 
 
+def is_pattern(text: str) -> bool:
+    """Whether a name may stand for many files."""
+    return any(mark in text for mark in "*?[")
+
+
 def open_source(
     spec: str | int | os.PathLike[str],
     *,
@@ -75,7 +80,7 @@ def open_source(
         return SceneSource(size=size or (640, 480), fps=fps or 30.0)
     if os.path.lexists(text):
         return _file(Path(text), fps)
-    if any(mark in text for mark in "*?["):
+    if is_pattern(text):
         return _pictures(text, fps)
     return _camera_named(text, size, fps)
 

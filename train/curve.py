@@ -26,10 +26,9 @@ def plot(log: Path, out: Path, *, title: str) -> None:
     for name in rows[0]:
         if name not in ("step", "seconds", "lr"):
             # A term that came later has no value before.
-            known = [
-                (x, float(row[name])) for x, row in zip(minutes, rows, strict=True) if row[name]
-            ]
-            axes.plot([x for x, _ in known], smoothed([y for _, y in known]), label=name)
+            known = [row for row in rows if row[name]]
+            x = [float(row["seconds"]) / 60 for row in known]
+            axes.plot(x, smoothed([float(row[name]) for row in known]), label=name)
     axes.set(xlabel="minutes", ylabel="loss, smoothed", yscale="log", title=title)
     axes.grid(alpha=0.3)
     right = axes.twinx()

@@ -24,8 +24,8 @@ class Log:
     def __init__(self, path: Path, *, append: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.sums, self.steps = path, dict[str, torch.Tensor](), 0
-        self.header = not (append and path.exists() and path.stat().st_size)
-        if self.header:
+        self.begun = False
+        if not (append and path.exists()):
             path.write_text("")
 
     def collect(self, terms: dict[str, torch.Tensor]) -> None:
@@ -38,20 +38,20 @@ class Log:
         """Append a line; returns what the progress bar says."""
         means = {name: f"{(value / self.steps).item():.5f}" for name, value in self.sums.items()}
         row = {"step": history["step"], "seconds": history["seconds"], "lr": f"{lr:.2e}", **means}
-        self._keep_other_columns(list(row), history["step"])
+        if not self.begun:
+            self._begin(list(row), history["step"])
         with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if self.header:
-                writer.writeheader()
-                self.header = False
-            writer.writerow(row)
+            csv.DictWriter(file, list(row)).writerow(row)
         self.sums, self.steps = {}, 0
         return f"step {row['step']}  loss {means['total']}"
 
-    def _keep_other_columns(self, columns: list[str], step: int) -> None:
-        """A log of other terms, which an older version began, is kept beside the new one."""
+    def _begin(self, columns: list[str], step: int) -> None:
+        """Head the file; a log of other terms, which an older version began, is kept beside it."""
         with self.path.open(newline="") as file:
-            found = next(csv.reader(file), columns)
-        if found != columns:
+            found = next(csv.reader(file), None)
+        if found not in (None, columns):
             self.path.rename(self.path.with_name(f"{self.path.stem}-until-{step}.csv"))
-            self.header = True
+        if found != columns:
+            with self.path.open("w", newline="") as file:
+                csv.writer(file).writerow(columns)
+        self.begun = True

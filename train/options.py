@@ -27,7 +27,7 @@ Seed = Annotated[int, Option(min=0, help="Of weights, scenes and order.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1 ...")]
 Precision = Annotated[str, Option(help="auto, fp32 or bf16.")]
 Compile = Annotated[
-    bool, Option("--compile", help="A third faster after a minute; needs a C++ compiler.")
+    bool, Option("--compile", help="Faster steps after a minute of compiling; needs C++.")
 ]
 Every = Annotated[float, Option(min=0, help="Seconds between checkpoints.")]
 Validate = Annotated[

@@ -220,8 +220,8 @@ def expose(
 def _refuse_another(folder: Path, shape: list[int]) -> None:
     """Scenes took long to render, and another run may be learning from them."""
     count = folder / "pool.json"
-    if count.is_file() and json.loads(count.read_text())["shape"] != shape:
-        held = json.loads(count.read_text())["shape"]
+    held = json.loads(count.read_text())["shape"] if count.is_file() else shape
+    if held != shape:
         raise OptionError(
             f"cannot use pool {str(folder)!r}: it holds {held[0]} scenes of {held[-1]} px, not "
             f"{shape[0]} of {shape[-1]} px; give another --pool, or delete it"
