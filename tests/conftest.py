@@ -1,5 +1,6 @@
 """Fixtures for several test files."""
 
+import signal
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -18,6 +19,10 @@ TRAINING = (
 )  # fmt: skip
 # A plain install has no torch and runs no training.
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in TRAINING]
+
+
+# A shell that starts us in the background has Ctrl-C ignored, in every process begun here too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
