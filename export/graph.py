@@ -9,6 +9,9 @@ Inputs
 Outputs
     image_out (H, W, 3) uint8, BGR
     state_out like state: z1 then z2 of the first section, then of the second, C channels each
+Further outputs of MagNet, for those who would compose the picture themselves
+    flow      (1, 2, H/4, W/4) where to look for each pixel, x then y, px
+    residual  (H, W, 3) int8, grey levels to add after that
 
 Conventions
     The cascade is linear in (shape, state), so one step of it is one small matrix times both. The
@@ -19,6 +22,7 @@ Conventions
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rtmag.train.model import MagNet, Oh2018
 
@@ -61,13 +65,27 @@ class Graph(nn.Module):
 
     def forward(
         self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """One step; see the module's description."""
         x = image.permute(2, 0, 1)[None].to(torch.float32) / 255  # (1, 3, H, W)
         texture, shape = self.net.encode(x)
         memory = torch.cat([shape.reshape(1, -1), state.reshape(sections.shape[0] * 2, -1)])
         memory = transition(sections, reset) @ memory  # (1 + 2 S, C h w)
         difference = memory[:1].reshape(shape.shape)
-        out = self.net.decode(x, texture, shape, difference, alpha)
-        out = torch.round(out.clamp(0, 1) * 255).to(torch.uint8)
-        return out[0].permute(1, 2, 0), memory[1:].reshape(state.shape)
+        memory = memory[1:].reshape(state.shape)
+        if isinstance(self.net, Oh2018):
+            out = self.net.decode(x, texture, shape, difference, alpha)
+            return _shown(out), memory
+        flow, residual = self.net.motion(texture, shape, difference, alpha)
+        added = torch.round(residual * 255).clamp(-127, 127).to(torch.int8)  # (1, 48, H/4, W/4)
+        return (
+            _shown(self.net.compose(x, flow, residual)),
+            memory,
+            flow,
+            F.pixel_shuffle(added, 4)[0].permute(1, 2, 0),
+        )
+
+
+def _shown(image: Tensor) -> Tensor:
+    """(1, 3, H, W) of 0 to 1 -> (H, W, 3) uint8."""
+    return torch.round(image.clamp(0, 1) * 255).to(torch.uint8)[0].permute(1, 2, 0)

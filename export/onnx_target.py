@@ -12,12 +12,13 @@ import torch
 
 from rtmag.export.graph import SECTIONS, Graph
 from rtmag.export.parity import Parity, compare
-from rtmag.realtime.engine import CONTRACT, OnnxEngine
+from rtmag.realtime.contract import CONTRACT, INPUTS, MOVES, OUTPUTS
+from rtmag.realtime.engine import OnnxEngine
 from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
+from rtmag.train.model import MagNet
 
 OPSET = 20
-NAMES = (["image", "alpha", "sections", "reset", "state"], ["image_out", "state_out"])
 EXAMPLE = (80, 64)  # width, height that the graph is traced at; any other works afterwards
 LARGEST = 8192  # px
 
@@ -62,8 +63,7 @@ def export_onnx(
         "rtmag.training": json.dumps(training),
     }
     onnx.helper.set_model_props(model, facts)
-    engine = OnnxEngine(model.SerializeToString(), source=name, provider="cpu", threads=None)
-    parity = compare(graph, engine)
+    parity = _prove(graph, model.SerializeToString(), name)
     onnx.helper.set_model_props(model, facts | {"rtmag.parity": json.dumps(parity.to_dict())})
     onnx.checker.check_model(model)
     partial = out.with_name(out.name + ".part")
@@ -73,9 +73,19 @@ def export_onnx(
     return parity
 
 
+def _prove(graph: Graph, model: bytes, name: str) -> Parity:
+    """Compare the network with its graph, and with what is composed from the graph's flow."""
+    drawn, composed = (
+        compare(graph, OnnxEngine(model, source=name, provider="cpu", composes=composes))
+        for composes in (False, True)
+    )
+    return max(drawn, composed, key=lambda parity: parity.mean)
+
+
 def _trace(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
     """Torch module -> ONNX model in memory."""
     channels, stride = graph.net.config.channels, graph.net.stride
+    moves = isinstance(graph.net, MagNet)
     width, height = size or EXAMPLE
     example = (
         torch.zeros(height, width, 3, dtype=torch.uint8),
@@ -89,7 +99,7 @@ def _trace(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             graph, example, dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
-            input_names=NAMES[0], output_names=NAMES[1],
+            input_names=[*INPUTS], output_names=[*OUTPUTS, *(MOVES if moves else ())],
             dynamic_shapes=_dynamic_shapes(channels, stride, frozen=size is not None),
         )  # fmt: skip
     assert program is not None

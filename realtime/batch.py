@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rtmag.realtime.engine import Engine, load_engine
+from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.errors import OptionError, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.keys import Controls
@@ -87,8 +87,7 @@ class Batch:
     audio: bool = True
     overwrite: bool = False
     skip_existing: bool = False
-    model: str | None = None
-    provider: str = "auto"
+    engine: EngineSpec = field(default_factory=EngineSpec)
     view: ViewKind = "none"
     _engine: Engine | None = field(default=None, init=False)
 
@@ -122,7 +121,7 @@ class Batch:
                 make_folder(job.folder)
             check_free(job.output, overwrite=self.overwrite, source=job.source)
             if self._engine is None:
-                self._engine = load_engine(self.model, provider=self.provider)
+                self._engine = self.engine.load()
             return self._magnify(source, job.output, self._engine)
 
     def _magnify(self, source: FrameSource, output: Path, engine: Engine) -> Ending:

@@ -17,6 +17,7 @@ from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
 
 if TYPE_CHECKING:
+    from rtmag.realtime.engine import EngineSpec
     from rtmag.realtime.progress import Progress
 
 _WELCOME = """\
@@ -68,6 +69,7 @@ def demo(
     overwrite: options.Overwrite = False,
     model: options.Model = None,
     provider: options.Provider = "auto",
+    motion_scale: options.MotionScale = "1",
 ) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
     options.make_controls(alpha=alpha, mode=None, fl=None, fh=None)
@@ -79,8 +81,7 @@ def demo(
         out=out,
         window=window,
         overwrite=overwrite,
-        model=model,
-        provider=provider,
+        engine=_engine(model, provider, motion_scale),
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
@@ -107,6 +108,7 @@ def camera(
     overwrite: options.Overwrite = False,
     model: options.Model = None,
     provider: options.Provider = "auto",
+    motion_scale: options.MotionScale = "1",
 ) -> None:
     """Magnify a camera live. Keys in the window change everything; h lists them."""
     controls = options.make_controls(
@@ -123,8 +125,7 @@ def camera(
         record=record,
         overwrite=overwrite,
         view=view,
-        model=model,
-        provider=provider,
+        engine=_engine(model, provider, motion_scale),
         limit=frames,
     ).run(spec)
     _out(report)
@@ -165,6 +166,7 @@ def file(
     skip_existing: options.SkipExisting = False,
     model: options.Model = None,
     provider: options.Provider = "auto",
+    motion_scale: options.MotionScale = "1",
     view: options.View = "none",
     progress: options.ProgressOption = "auto",
 ) -> None:
@@ -180,14 +182,20 @@ def file(
         audio=audio,
         overwrite=overwrite,
         skip_existing=skip_existing,
-        model=model,
-        provider=provider,
+        engine=_engine(model, provider, motion_scale),
         view=view,
         progress=_progress(progress),
         note=_note,
         done=_out,
     ).run(plan(paths, output, alpha))
     raise typer.Exit(code)
+
+
+def _engine(model: str | None, provider: str, scale: options.Scale) -> "EngineSpec":
+    from rtmag.realtime.engine import EngineSpec
+
+    numbers = {"1": 1.0, "1/2": 0.5, "1/4": 0.25}
+    return EngineSpec(model=model, provider=provider, motion_scale=numbers[scale])
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":

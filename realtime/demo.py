@@ -3,10 +3,10 @@
 Writes a video (original | magnified) and x-t slices of both vibrating things before and after.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtmag.realtime.engine import load_engine
+from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import SinkError
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.keys import Controls
@@ -83,8 +83,7 @@ class Demo:
     """A folder, or the beginning of both outputs' paths."""
     window: bool = False
     overwrite: bool = False
-    model: str | None = None
-    provider: str = "auto"
+    engine: EngineSpec = field(default_factory=EngineSpec)
 
     def run(self) -> Outcome:
         """Make the video and the slices, and measure."""
@@ -94,7 +93,7 @@ class Demo:
         controls = Controls(
             alpha=self.alpha, mode="temporal", fl=BAND[0], fh=BAND[1], order=2, layout="side"
         )
-        engine = load_engine(self.model, provider=self.provider)
+        engine = self.engine.load()
         with SceneSource(frames=self.frames) as scene:
             magnifier = Magnifier(engine, alpha=self.alpha, filter=controls.filter(), fps=scene.fps)
             measurement = Measurement(scene)

@@ -15,16 +15,14 @@ Conventions
     Networks are trained to add motion, not to take it away. Alpha below 1 adds 1 - alpha times the
     opposite motion instead: the filter's first section, and with it the state, changes sign.
 
-The graph's contract
-    inputs   image uint8 (H, W, 3); alpha, reset float32 (); sections float32 (S, 5);
-             state float32 (1, 2 S C, H/stride, W/stride)
-    outputs  image_out uint8 (H, W, 3); state_out, like state
-    metadata rtmag.contract = 1, rtmag.model, rtmag.channels = C, rtmag.stride, ...
+Motion scale
+    The network may look at a picture of half or a quarter of the size: `motion_scale`. The picture
+    shown keeps its resolution, only the motion is found more coarsely, in less time.
 """
 
 import re
 from contextlib import suppress
-from importlib import resources
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,22 +30,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime import providers
-from rtmag.realtime.errors import ModelError, ModelIncompatible, ProviderUnavailable, RtmagError
+from rtmag.realtime.composition import CELL, compose
+from rtmag.realtime.contract import MOVES, OUTPUTS, check
+from rtmag.realtime.errors import (
+    ModelError,
+    ModelIncompatible,
+    OptionError,
+    ProviderUnavailable,
+    RtmagError,
+)
 from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
+from rtmag.realtime.models import read_model
 from rtmag.realtime.opencv import cv2
 
-CONTRACT = "1"
-DEFAULT_MODEL = "standard"
 SMALLEST = 16  # px; smaller pictures are padded, for reflecting borders need something to reflect
-INPUTS = {
-    "image": ("tensor(uint8)", 3),
-    "alpha": ("tensor(float)", 0),
-    "sections": ("tensor(float)", 2),
-    "reset": ("tensor(float)", 0),
-    "state": ("tensor(float)", 4),
-}
-OUTPUTS = {"image_out": ("tensor(uint8)", 3), "state_out": ("tensor(float)", 4)}
+MOTION_SCALES = {1.0: 1, 0.5: 2, 0.25: 4}
+"""How many times smaller the picture is that the network sees."""
 
 
 class Engine(Protocol):
@@ -68,26 +67,58 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """An exported graph on ONNX Runtime."""
+    """An exported graph on ONNX Runtime.
 
-    def __init__(self, model: bytes, *, source: str, provider: str, threads: int | None) -> None:
+    On a CPU, and wherever the network sees a smaller picture, the graph is left where the flow is
+    known, and the picture composed here (rtmag/realtime/composition.py).
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        source: str,
+        provider: str = "auto",
+        threads: int | None = None,
+        motion_scale: float = 1.0,
+        composes: bool | None = None,
+    ) -> None:
+        """Open a session; see `load_engine`. `composes` overrides where the picture is made."""
+        if motion_scale not in MOTION_SCALES:
+            raise OptionError(f"motion scale must be 1, 1/2 or 1/4, got {motion_scale}")
         if re.search(rb"(\x08|\x88\x80*\x00)location", model):  # as only outside weights need one
             raise ModelIncompatible(
                 f"cannot use model {source!r}: its weights lie in another file; export it again"
             )
         self._session = _open(model, source, provider, threads)
+        self._asked_only = providers.runtime().RunOptions()
+        self._asked_only.only_execute_path_to_fetches = True
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        _check(self._session, self.metadata, source)
+        moves = check(self._session, self.metadata, source)
+        self._shrink = MOTION_SCALES[motion_scale]
+        if self._shrink > 1 and not moves:
+            raise ModelIncompatible(
+                f"model {source!r} draws its pictures itself: no motion scale but 1, "
+                f"got {motion_scale:g}"
+            )
         self.name = self.metadata["rtmag.model"]
         used = self._session.get_providers()[0]
         self.provider = next(k for k, v in providers.NAMES.items() if v == used)
+        wanted = self._shrink > 1 or (self.provider == "cpu" if composes is None else composes)
+        self.composes = moves and wanted
+        """Whether the picture is made here, not in the graph."""
         self._channels = int(self.metadata["rtmag.channels"])
         self._stride = int(self.metadata["rtmag.stride"])
         shape = self._session.get_inputs()[0].shape
         self.size: tuple[int, int] | None = None
         """(width, height) when the model was exported for one size only."""
         if isinstance(shape[0], int) and isinstance(shape[1], int):
-            self.size = (shape[1], shape[0])
+            self.size = (shape[1] * self._shrink, shape[0] * self._shrink)
+
+    @property
+    def motion_scale(self) -> float:
+        """Size of the picture that the network sees, over that of the picture shown."""
+        return 1 / self._shrink
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
@@ -98,9 +129,8 @@ class OnnxEngine:
             ModelIncompatible: image or state do not fit the model or each other.
             ModelError: the runtime failed, for want of memory for example.
         """
-        height, width = image.shape[:2]
-        padded = self._pad(image)
-        h, w = (side // self._stride for side in padded.shape[:2])
+        seen = self._seen(image)
+        h, w = (side // self._stride for side in seen.shape[:2])
         expected = (1, 2 * len(sections) * self._channels, h, w)
         if state is None:
             memory = np.zeros(expected, np.float32)
@@ -111,37 +141,46 @@ class OnnxEngine:
         turned = alpha < 1
         if turned:
             alpha, sections, memory = 2 - alpha, _turned(sections), -memory
-        out, memory = self._run(
-            {
-                "image": padded,
-                "alpha": np.array(alpha, np.float32),
-                "sections": sections,
-                "reset": np.array(state is None, np.float32),
-                "state": memory,
-            }
-        )
-        return out[:height, :width], -memory if turned else memory
+        inputs = {
+            "image": seen,
+            "alpha": np.array(alpha, np.float32),
+            "sections": sections,
+            "reset": np.array(state is None, np.float32),
+            "state": memory,
+        }
+        if self.composes:
+            flow, residual, memory = self._run([*MOVES, "state_out"], inputs)
+            out = compose(image, flow, residual, self._shrink)
+        else:
+            out, memory = self._run([*OUTPUTS], inputs)
+            out = out[: image.shape[0], : image.shape[1]]
+        return out, -memory if turned else memory
 
-    def _run(self, inputs: dict[str, NDArray[Any]]) -> tuple[Image, State]:
+    def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         try:
-            image, state = self._session.run(list(OUTPUTS), inputs)
+            found: list[NDArray[Any]] = self._session.run(outputs, inputs, self._asked_only)
         except Exception as error:  # onnxruntime's errors share no other base class
             raise ModelError(
                 f"cannot run model {self.name!r} on {self.provider}: {_reason(error)}"
             ) from error
-        return image, state
+        return found
 
-    def _pad(self, image: Image) -> Image:
+    def _seen(self, image: Image) -> Image:
+        """The picture as the network wants it: sides that fit, and as small as its scale says."""
         height, width = image.shape[:2]
         if self.size is not None and (width, height) != self.size:
             raise ModelIncompatible(
                 f"model {self.name!r} was exported for {self.size[0]}x{self.size[1]}, "
                 f"got {width}x{height}; give --size, or export without it"
             )
-        down, right = (max(SMALLEST, -(-side // 4) * 4) - side for side in (height, width))
-        if not down and not right:
-            return np.ascontiguousarray(image)
-        return np.asarray(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
+        unit, least = CELL * self._shrink, SMALLEST * self._shrink
+        down, right = (max(least, -(-side // unit) * unit) - side for side in (height, width))
+        if down or right:
+            image = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        if self._shrink > 1:
+            size = image.shape[1] // self._shrink, image.shape[0] // self._shrink
+            return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        return np.ascontiguousarray(image)
 
 
 def _open(model: bytes, source: str, provider: str, threads: int | None) -> Any:
@@ -172,37 +211,6 @@ def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rpartition(" : ")[2]
 
 
-def _check(session: Any, metadata: dict[str, str], source: str) -> None:
-    """Refuse a model that does not keep the contract."""
-    contract = metadata.get("rtmag.contract")
-    if contract is None:
-        raise ModelIncompatible(
-            f"cannot use model {source!r}: not made by rtmag export (it has no rtmag metadata)"
-        )
-    if contract != CONTRACT:
-        raise ModelIncompatible(
-            f"cannot use model {source!r}: contract {contract}, this version needs {CONTRACT}; "
-            "export it again"
-        )
-    for kind, expected, found in (
-        ("inputs", INPUTS, session.get_inputs()),
-        ("outputs", OUTPUTS, session.get_outputs()),
-    ):
-        given = {value.name: (value.type, len(value.shape)) for value in found}
-        if given != expected:
-            raise ModelIncompatible(
-                f"cannot use model {source!r}: expected {kind} {_listed(expected)}, "
-                f"got {_listed(given)}"
-            )
-    numbers = {key: metadata.get(f"rtmag.{key}", "") for key in ("channels", "stride")}
-    wrong = [key for key, value in numbers.items() if not re.fullmatch("[1-9][0-9]{0,3}", value)]
-    wrong += [] if metadata.get("rtmag.model") else ["model"]
-    if wrong:
-        raise ModelIncompatible(
-            f"cannot use model {source!r}: no metadata {', '.join(wrong)}, or not as it should be"
-        )
-
-
 def _turned(sections: Sections) -> Sections:
     """The filter whose result is the opposite."""
     out = sections.copy()
@@ -210,38 +218,12 @@ def _turned(sections: Sections) -> Sections:
     return out
 
 
-def _listed(values: dict[str, tuple[str, int]]) -> str:
-    """Such as `image uint8 3-d`."""
-    return ", ".join(f"{name} {kind[7:-1]} {rank}-d" for name, (kind, rank) in values.items())
-
-
-def model_names() -> list[str]:
-    """Models inside this package."""
-    folder = resources.files("rtmag.realtime.models")
-    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".onnx"))
-
-
-def read_model(model: str | Path | None = None) -> tuple[bytes, str]:
-    """The bytes of a model by name or path, and what to call it in messages.
-
-    Raises:
-        ModelIncompatible: no such model.
-    """
-    name = str(model or DEFAULT_MODEL)
-    if name in model_names():
-        inside = resources.files("rtmag.realtime.models") / f"{name}.onnx"
-        return inside.read_bytes(), name
-    try:
-        return Path(name).read_bytes(), name
-    except OSError as error:
-        known = ", ".join(model_names()) or "none"
-        raise ModelIncompatible(
-            f"cannot load model {name!r}: no such file or model (inside the package: {known})"
-        ) from error
-
-
 def load_engine(
-    model: str | Path | None = None, *, provider: str = "auto", threads: int | None = None
+    model: str | Path | None = None,
+    *,
+    provider: str = "auto",
+    threads: int | None = None,
+    motion_scale: float = 1.0,
 ) -> OnnxEngine:
     """Load a magnifier.
 
@@ -249,10 +231,29 @@ def load_engine(
         model: Name of a model inside the package, path of an exported one, or None: the default.
         provider: `auto` takes the best that really opens; `cpu` or `cuda` that one or none.
         threads: CPU threads; None is one per usable core.
+        motion_scale: Size of the picture in which motion is looked for, over that of the picture
+            shown: 1, 1/2 or 1/4.
 
     Raises:
-        ModelIncompatible: no such file, or not a model of this contract.
+        ModelIncompatible: no such file, not a model of this contract, or one that draws its
+            pictures itself and so knows one motion scale only.
+        OptionError: another motion scale.
         ProviderUnavailable: the provider asked for does not open.
     """
     content, source = read_model(model)
-    return OnnxEngine(content, source=source, provider=provider, threads=threads)
+    return OnnxEngine(
+        content, source=source, provider=provider, threads=threads, motion_scale=motion_scale
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpec:
+    """Which engine somebody wants; loaded when everything else has been found in order."""
+
+    model: str | None = None
+    provider: str = "auto"
+    motion_scale: float = 1.0
+
+    def load(self) -> OnnxEngine:
+        """The engine; raises what `load_engine` raises."""
+        return load_engine(self.model, provider=self.provider, motion_scale=self.motion_scale)

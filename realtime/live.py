@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtmag.realtime.engine import load_engine
+from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
@@ -33,8 +33,7 @@ class Live:
     """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
     overwrite: bool = False
     view: ViewKind = "window"
-    model: str | None = None
-    provider: str = "auto"
+    engine: EngineSpec = field(default_factory=EngineSpec)
     limit: int | None = None
 
     def run(self, spec: str) -> Report:
@@ -51,7 +50,7 @@ class Live:
                 Temporal(1, 2)  # a key may ask for a band, which loads a large library
                 view = WindowSink(f"rtmag: {source.name}")
                 opened.callback(view.close)
-            engine = load_engine(self.model, provider=self.provider)
+            engine = self.engine.load()
             magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
             self.note(f"{source.name}, {engine.name} on {engine.provider}; keys: h")
             rate = source.fps or self.fps or 30.0

@@ -10,6 +10,7 @@ from rtmag.realtime.errors import OptionError
 from rtmag.realtime.keys import Controls, Layout, Mode
 
 ViewKind = Literal["window", "none"]
+Scale = Literal["1", "1/2", "1/4"]
 ProgressKind = Literal["auto", "none", "json"]
 
 Alpha = Annotated[
@@ -39,6 +40,10 @@ Model = Annotated[
     Option("--model", metavar="FILE", help="An exported .onnx model.", show_default="built in"),
 ]
 Provider = Annotated[str, Option("--provider", help="What runs the model: auto, cpu, cuda ...")]
+MotionScale = Annotated[
+    Scale,
+    Option("--motion-scale", help="Look for motion in a picture of this size: faster, coarser."),
+]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an output that exists.")]
 View = Annotated[ViewKind, Option("--view", help="Show it in a window, or not at all.")]
 ProgressOption = Annotated[

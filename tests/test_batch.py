@@ -10,6 +10,7 @@ from fakes import identity_model
 from rich.console import Console
 
 from rtmag.realtime.batch import Batch, Job, plan
+from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.progress import open_progress
@@ -33,7 +34,7 @@ class Told:
             progress=open_progress("none", Console(), Console()),
             note=self.notes.append,
             done=self.done.append,
-            model=model,
+            engine=EngineSpec(model=model),
             **options,
         )
 

@@ -9,8 +9,9 @@ from fakes import identity_model
 from rich.console import Console
 
 from rtmag.realtime.demo import Demo, Outcome
-from rtmag.realtime.engine import model_names
+from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.models import model_names
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.progress import open_progress
 
@@ -34,7 +35,7 @@ def play(**options: Any) -> Outcome:
 
 
 def test_it_writes_a_video_and_slices(model: str) -> None:
-    outcome = play(model=model, frames=10)
+    outcome = play(engine=EngineSpec(model=model), frames=10)
     assert outcome.files == [Path("rtmag-demo.mp4"), Path("rtmag-demo.png")]
     with av.open("rtmag-demo.mp4") as container:
         stream = container.streams.video[0]
@@ -47,11 +48,11 @@ def test_it_writes_a_video_and_slices(model: str) -> None:
 
 def test_an_earlier_demo_is_kept(model: str) -> None:
     Path("rtmag-demo.png").write_bytes(b"precious")
-    outcome = play(model=model, frames=2)
+    outcome = play(engine=EngineSpec(model=model), frames=2)
     assert outcome.files == [Path("rtmag-demo-2.mp4"), Path("rtmag-demo-2.png")]
     assert "wrote rtmag-demo-2.mp4" in outcome.lines
     assert Path("rtmag-demo.png").read_bytes() == b"precious"
-    outcome = play(model=model, frames=2, overwrite=True)
+    outcome = play(engine=EngineSpec(model=model), frames=2, overwrite=True)
     assert outcome.files[1].read_bytes() != b"precious"
 
 
@@ -64,11 +65,11 @@ def test_an_earlier_demo_is_kept(model: str) -> None:
     ],
 )
 def test_outputs_go_where_they_are_wanted(model: str, out: str, video: str) -> None:
-    assert play(model=model, frames=1, out=out).files[0] == Path(video)
+    assert play(engine=EngineSpec(model=model), frames=1, out=out).files[0] == Path(video)
 
 
 def test_what_is_unchanged_has_gain_one_and_no_leak(model: str) -> None:
-    outcome = play(model=model, frames=105)
+    outcome = play(engine=EngineSpec(model=model), frames=105)
     for gain in outcome.gains:
         assert gain.ratio == pytest.approx(1, abs=0.15)
     before, after = outcome.noise
@@ -76,14 +77,14 @@ def test_what_is_unchanged_has_gain_one_and_no_leak(model: str) -> None:
 
 
 def test_a_short_demo_does_not_pretend_to_measure(model: str) -> None:
-    outcome = play(model=model, frames=5)
+    outcome = play(engine=EngineSpec(model=model), frames=5)
     assert all(gain.ratio is None for gain in outcome.gains)
     assert any("240 frames" in line for line in outcome.lines)
 
 
 def test_nonsense_is_refused_before_anything_is_written(model: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError):
-        play(model=model, frames=3, alpha=float("nan"))
+        play(engine=EngineSpec(model=model), frames=3, alpha=float("nan"))
     assert not list(tmp_path.glob("rtmag*"))
 
 

@@ -14,11 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rtmag.realtime import engine as engine_module
 from rtmag.realtime import providers
-from rtmag.realtime.engine import OnnxEngine, load_engine, model_names
+from rtmag.realtime.engine import OnnxEngine, load_engine
 from rtmag.realtime.errors import ModelError, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.models import DEFAULT_MODEL, model_names
 from rtmag.realtime.registration import displacement, gray
 
 FILTERS: list[Filter] = [
@@ -27,7 +28,7 @@ FILTERS: list[Filter] = [
 STATIC = Static().sections(30)
 
 shipped = pytest.mark.skipif(
-    engine_module.DEFAULT_MODEL not in model_names(), reason="the default model is not here"
+    DEFAULT_MODEL not in model_names(), reason="the default model is not here"
 )
 
 

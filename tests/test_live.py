@@ -8,6 +8,7 @@ import pytest
 from fakes import FakeView, identity_model
 
 from rtmag.realtime import live
+from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.live import Live
@@ -27,7 +28,9 @@ def make(model: str, controls: Controls | None = None, **options: Any) -> tuple[
     notes: list[str] = []
     usual: dict[str, Any] = {"view": "none", "size": (64, 48), "limit": 8}
     controls = controls or Controls()
-    made = Live(controls=controls, note=notes.append, model=model, **usual | options)
+    made = Live(
+        controls=controls, note=notes.append, engine=EngineSpec(model=model), **usual | options
+    )
     return made, notes
 
 

@@ -106,25 +106,26 @@ def test_motion_is_judged_where_it_is_known() -> None:
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
     terms["velocity"].backward()
-    assert net.manipulator.derivative.weight.grad is not None
+    assert net.manipulator.generators.weight.grad is not None
 
 
 def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_seen() -> None:
     true = torch.zeros(1, 2, 4, 4)
     true[:, 0] = 8.0
-    much, nothing = torch.full((1, 1, 16, 16), 0.3), torch.zeros(1, 1, 16, 16)
+    much, nothing = torch.full((1, 1, 4, 4), 0.3), torch.zeros(1, 1, 4, 4)
     assert float(misjudged(true, true, much)) == 0
     wrong = float(misjudged(true + torch.tensor([0.0, 4.0])[:, None, None], true, much))
     assert wrong == pytest.approx(0.5 * 0.5**2, rel=0.2)  # half the motion, squared, halved
     assert float(misjudged(2 * true, true, nothing)) == 0
 
 
-def test_spread_is_the_deviation_around_each_pixel() -> None:
+def test_spread_is_the_deviation_around_each_cell() -> None:
     picture = small.image(1, 3, 20, 24)
     found = spread(picture)
-    assert found.shape == (1, 1, 20, 24)
-    for y, x in ((10, 12), (0, 0), (19, 5)):
-        grey = picture[0].mean(0)[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5]
+    assert found.shape == (1, 1, 5, 6)
+    for y, x in ((2, 3), (0, 0), (4, 1)):
+        rows, columns = slice(max(4 * y - 4, 0), 4 * y + 8), slice(max(4 * x - 4, 0), 4 * x + 8)
+        grey = picture[0].mean(0)[rows, columns]
         assert float(found[0, 0, y, x]) == pytest.approx(float(grey.std(correction=0)), abs=1e-5)
 
 

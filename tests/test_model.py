@@ -68,7 +68,7 @@ def test_no_motion_and_alpha_one_change_nothing(alpha: float, moves: bool, seed:
     image, reference = small.image(2, 1, 3, 32, 48, seed=seed)
     texture, shape = net.encode(image)
     difference = shape - net.encode(reference)[1] if moves else torch.zeros_like(shape)
-    flow, residual = net.motion(texture, difference, torch.tensor([alpha]))
+    flow, residual = net.motion(texture, shape, difference, torch.tensor([alpha]))
     assert not flow.any()
     assert not residual.any()
     out = net.decode(image, texture, shape, difference, torch.tensor([alpha]))

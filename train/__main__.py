@@ -32,6 +32,7 @@ from rtmag.train.textures import Bank
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 DECAY = 0.999  # of the averaged weights; shorter early on
+PACE = 0.05  # of what is about right before training: at full pace, Adam would spoil it first
 REPORT = 2.0  # seconds between log lines
 
 
@@ -42,6 +43,7 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     minutes: options.Minutes = None,
     steps: options.Steps = None,
     resume: options.Resume = False,
+    init: options.Init = None,
     batch: options.Batch = None,
     crop: options.Crop = 112,
     lr: options.Lr = None,
@@ -60,7 +62,7 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     validate_every: options.ValidateEvery = 10.0,
 ) -> None:
     """Train a magnifier on scenes that are synthesised as it learns."""
-    options.check(model, minutes, steps, crop, lr, out, resume)
+    options.check(model, minutes, steps, crop, lr, out, resume, init)
     options.check_clips(validate or [])
 
     # ---- processes ----
@@ -74,12 +76,14 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
 
     # ---- network ----
     net = build(CONFIGS[model])
+    if init is not None:
+        checkpoint.start_from(init, net)
     net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     paper = isinstance(net, Oh2018)
     count = batch or (4 if paper else 16)
     rate = lr or (1e-4 if paper else 1e-3)
     objective: torch.nn.Module = Objective(net)
-    optimizer = torch.optim.Adam(net.parameters(), rate, betas=(0.9, 0.999), fused=True)
+    optimizer = torch.optim.Adam(groups(net), rate, betas=(0.9, 0.999), fused=True)
     average = checkpoint.averaged(net)
     history: dict[str, Any] = {"step": 0, "seconds": 0.0}
     if resume:
@@ -128,7 +132,8 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
             if done >= 1:
                 break
             for group in optimizer.param_groups:
-                group["lr"] = rate if paper else rate * schedule(done, history["step"])
+                pace = 1.0 if paper else group["pace"] * schedule(done, history["step"])
+                group["lr"] = rate * pace
             sample = next(samples).to(where)
             with torch.autocast(where.type, dtype, enabled=dtype is not torch.float32):
                 terms = objective(sample)
@@ -169,6 +174,14 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
 
 
 # ---- parts, in the order of use ---------------------------------------------------------------
+
+
+def groups(net: MagNet | Oh2018) -> list[dict[str, Any]]:
+    """What learns at which share of the rate."""
+    basis = net.basis() if isinstance(net, MagNet) else []
+    slow = {id(weight) for weight in basis}
+    rest = [weight for weight in net.parameters() if id(weight) not in slow]
+    return [{"params": rest, "pace": 1.0}, {"params": basis, "pace": PACE}][: 2 if basis else 1]
 
 
 def provenance(

@@ -114,6 +114,25 @@ def resume(
     return history
 
 
+def start_from(folder: Path, net: MagNet | Oh2018) -> None:
+    """Take over the weights of another run, as far as they fit: fine-tuning, or a changed network.
+
+    Raises:
+        ModelIncompatible: no weights are there, or none of them fits.
+    """
+    own = net.state_dict()
+    try:
+        given = load_file(folder / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise ModelIncompatible(f"cannot start from {str(folder)!r}: no weights there") from error
+    fit = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    if not fit:
+        raise ModelIncompatible(f"cannot start from {str(folder)!r}: none of its weights fits")
+    net.load_state_dict(own | fit)
+    if isinstance(net, MagNet) and "manipulator.generators.weight" not in fit:
+        net.manipulator.fit(net.encoder.kernels())
+
+
 def load(folder: Path) -> tuple[MagNet | Oh2018, dict[str, Any]]:
     """The trained network of a run's folder, ready for inference, and how it came about.
 

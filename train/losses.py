@@ -49,13 +49,13 @@ class Objective(nn.Module):
         _, shape_a = net.encode(batch.frame_a)
         texture, shape = net.encode(batch.frame_b)
         difference = shape - shape_a
-        flow, residual = net.motion(texture, difference, batch.alpha)
+        flow, residual = net.motion(texture, shape, difference, batch.alpha)
         out = net.compose(batch.frame_b, flow, residual)
         contrast = spread(batch.amplified)
         error = (out - batch.amplified) * evened(contrast)
         terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
         if batch.motion is not None:
-            estimate = net.manipulator.velocity(texture, difference)
+            estimate = net.manipulator.velocity(shape, difference)
             terms["velocity"] = misjudged(estimate, -batch.motion, spread(batch.frame_b))
         return terms
 
@@ -88,18 +88,12 @@ def edges(error: Tensor) -> Tensor:
 
 
 def spread(image: Tensor) -> Tensor:
-    """Standard deviation of the grey picture around each pixel: (B, C, H, W) -> (B, 1, H, W)."""
+    """Standard deviation of the grey picture around each cell: (B, C, H, W) -> (B, 1, H/4, W/4)."""
     grey = image.mean(1, keepdim=True)
-    mean, square = torch.chunk(_around(torch.cat([grey, grey * grey], dim=1)), 2, dim=1)
+    cells = F.avg_pool2d(torch.cat([grey, grey * grey], dim=1), 4)
+    mean, square = F.avg_pool2d(cells, 3, 1, 1, count_include_pad=False).chunk(2, dim=1)
     deviation: Tensor = (square - mean * mean).clamp(min=0).sqrt()
     return deviation
-
-
-def _around(image: Tensor) -> Tensor:
-    """Mean over 9 x 9 px, rows and columns apart: a fifth of the work."""
-    for kernel, padding in (((9, 1), (4, 0)), ((1, 9), (0, 4))):
-        image = F.avg_pool2d(image, kernel, 1, padding, count_include_pad=False)
-    return image
 
 
 def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
@@ -111,19 +105,18 @@ def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
     Args:
         estimate: (B, 2, h, w) px.
         true: The same.
-        contrast: (B, 1, 4 h, 4 w) of the frame that the motion is of, from `spread`.
+        contrast: (B, 1, h, w) of the frame that the motion is of, from `spread`.
     """
     wrong = (estimate - true).norm(dim=1, keepdim=True)
     wrong = wrong / (true.norm(dim=1, keepdim=True) + LEAST_MOTION)
-    seen = F.avg_pool2d(contrast, 4)
     error = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
-    return (error * seen / (seen + 0.02)).mean()
+    return (error * contrast / (contrast + 0.02)).mean()
 
 
 def evened(contrast: Tensor) -> Tensor:
-    """Weight of each pixel, (B, 1, H, W): about 1, more where there is little contrast.
+    """Weight of each pixel, (B, 1, 4 h, 4 w): about 1, more where there is little contrast.
 
     The error of a wrong motion is proportional to the contrast; unweighted, little would be learnt
     from dim pictures and faint edges, which eyes (and SSIM) judge by their own standard.
     """
-    return 0.15 / (contrast + 0.1)
+    return F.interpolate(0.15 / (contrast + 0.1), scale_factor=4.0, mode="nearest")

@@ -19,7 +19,7 @@ Conventions
 
 References:
     T.-H. Oh et al., Learning-based Video Motion Magnification, ECCV 2018 (arXiv 1804.02684).
-    B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981 (the ratio).
+    B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981 (velocity).
 """
 
 from dataclasses import asdict, dataclass
@@ -28,6 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from rtmag.train.kernels import derivatives, generators
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +95,30 @@ class Encoder(nn.Module):
     """Image -> texture and shape at a quarter of the resolution.
 
     `shape` is one linear convolution, so that filtering it in time is exact. Its kernels sum to
-    zero over space and colour: a uniform change of brightness is no motion.
+    zero over space and colour: a uniform change of brightness is no motion. They begin as
+    derivatives of Gaussians.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.shape = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate", bias=False)
+        known = derivatives(channels)
+        with torch.no_grad():
+            self.shape.weight[: len(known)] = known
         self.texture = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate")
         self.block = ResBlock(channels, bias=True)
+
+    def kernels(self) -> Tensor:
+        """Those of shape, (C, 48, 3, 3)."""
+        weight = self.shape.weight
+        return weight - weight.mean((1, 2, 3), keepdim=True)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Image (B, 3, H, W) -> texture and shape, (B, C, H/4, W/4) each."""
         u = F.pixel_unshuffle(image - 0.5, 4)  # (B, 48, H/4, W/4)
-        weight = self.shape.weight
-        weight = weight - weight.mean((1, 2, 3), keepdim=True)
         with torch.autocast(image.device.type, enabled=False):
             # The difference of two shapes is a thousandth of either, too little for bfloat16.
-            shape = F.conv2d(F.pad(u, (1, 1, 1, 1), mode="replicate"), weight)  # (B, C, H/4, W/4)
+            shape = F.conv2d(F.pad(u, (1, 1, 1, 1), mode="replicate"), self.kernels())
         texture: Tensor = self.block(torch.relu(self.texture(u)))  # (B, C, H/4, W/4)
         return texture, shape
 
@@ -117,34 +126,44 @@ class Encoder(nn.Module):
 class Manipulator(nn.Module):
     """Shape difference -> how far things moved, and a non-linear code of it, both times alpha - 1.
 
-    `velocity` is a learned Lucas-Kanade: the texture predicts, per location, the derivative M of
-    the shape code by displacement; the least-squares displacement is M.d / M.M. It is linear in
-    the difference, so it stays exact under any temporal filter.
+    `velocity` is Lucas-Kanade on all channels of shape: a matrix gives the derivative M of shape
+    by displacement from shape itself, and the displacement that explains the difference d best,
+    over 3 x 3 cells, solves the normal equations (M'M) v = M'd. As M is linear in the picture, v
+    does not depend on contrast; as v is linear in d, it stays exact under any temporal filter.
     """
 
-    EPS = 1e-2  # keeps the ratio finite where there is no texture; of the order of one grey level
+    EPS = 1e-4  # keeps the solution small where there is no texture: below a grey level of contrast
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kernels: Tensor) -> None:
+        """`kernels` are the encoder's, to begin with (C, 48, 3, 3)."""
         super().__init__()
-        self.channels = channels
-        self.derivative = nn.Conv2d(channels, 2 * channels, 1)
+        self.generators = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        self.fit(kernels)
         self.before = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
-    def velocity(self, texture: Tensor, difference: Tensor) -> Tensor:
-        """The learned Lucas-Kanade: px by which to look back for what moved, (B, 2, h, w)."""
-        mx, my = self.derivative(texture).split(self.channels, dim=1)  # 2 x (B, C, h, w)
-        return torch.cat([self._project(mx, difference), self._project(my, difference)], dim=1)
+    @torch.no_grad()
+    def fit(self, kernels: Tensor) -> None:
+        """Learn how codes of these kernels move, (C, 48, 3, 3), without any training."""
+        self.generators.weight[:] = generators(kernels)[..., None, None]
 
-    def forward(self, texture: Tensor, difference: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+    def velocity(self, shape: Tensor, difference: Tensor) -> Tensor:
+        """Lucas-Kanade: px by which to look back for what moved, (B, 2, h, w)."""
+        with torch.autocast(shape.device.type, enabled=False):  # a ratio of sums of squares
+            mx, my = self.generators(shape.float()).chunk(2, dim=1)  # 2 x (B, C, h, w)
+            d = difference.float()
+            products = mx * mx, my * my, mx * my, mx * d, my * d
+            sums = torch.cat([p.sum(1, keepdim=True) for p in products], dim=1)  # (B, 5, h, w)
+            sums = F.avg_pool2d(sums, 3, 1, 1, count_include_pad=False)
+            xx, yy, xy, xd, yd = sums.split(1, dim=1)
+            xx, yy = xx + self.EPS, yy + self.EPS
+            return torch.cat([yy * xd - xy * yd, xx * yd - xy * xd], dim=1) / (xx * yy - xy * xy)
+
+    def forward(self, shape: Tensor, difference: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
         """`gain` (B, 1, 1, 1) is alpha - 1 -> velocity (B, 2, h, w) in px, code (B, C, h, w)."""
-        velocity = gain * self.velocity(texture, difference)
+        velocity = gain * self.velocity(shape, difference)
         code = self.after(gain * torch.relu(self.before(difference)))  # (B, C, h, w)
         return velocity, code
-
-    def _project(self, m: Tensor, d: Tensor) -> Tensor:
-        m, d = m.float(), d.float()  # a ratio of sums of squares: half precision would not do
-        return (m * d).sum(1, keepdim=True) / ((m * m).sum(1, keepdim=True) + self.EPS)
 
 
 class Decoder(nn.Module):
@@ -154,7 +173,7 @@ class Decoder(nn.Module):
     """
 
     REACH = 8.0  # px: motion of this size is a feature of size one
-    TRUST = 2.0  # how far the velocity is trusted where the body has no opinion: to seven eighths
+    TRUST = 4.0  # how far the velocity is trusted where the body has no opinion: to 98 %
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
@@ -162,9 +181,10 @@ class Decoder(nn.Module):
         channels, width = config.channels, config.width
         self.mix = nn.Conv2d(2 * channels + 2, width, 1, bias=False)
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
-        self.flow = nn.Conv2d(width, 3, 3, padding=1, bias=False)
+        self.correction = nn.Conv2d(width, 3, 3, padding=1, bias=False)
         self.residual = nn.Conv2d(width, 48, 3, padding=1, bias=False)
         nn.init.zeros_(self.residual.weight)
+        nn.init.zeros_(self.correction.weight)
 
     def forward(
         self, texture: Tensor, velocity: Tensor, code: Tensor, energy: Tensor
@@ -173,8 +193,8 @@ class Decoder(nn.Module):
         gate = (energy / (energy + self.GATE)).to(texture.dtype)  # (B, 1, h, w)
         x = torch.cat([texture * gate, squash(code), squash(velocity / self.REACH)], dim=1)
         x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
-        flow, trust = self.flow(x).float().split([2, 1], dim=1)
-        return flow + torch.sigmoid(trust + self.TRUST) * velocity, self.residual(x)
+        correction, trust = self.correction(x).float().split([2, 1], dim=1)
+        return correction + torch.sigmoid(trust + self.TRUST) * velocity, self.residual(x)
 
 
 class MagNet(nn.Module):
@@ -192,18 +212,24 @@ class MagNet(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.channels)
-        self.manipulator = Manipulator(config.channels)
+        self.manipulator = Manipulator(config.channels, self.encoder.kernels())
         self.decoder = Decoder(config)
+
+    def basis(self) -> list[nn.Parameter]:
+        """What is about right before any training, and should change slowly if at all."""
+        return [self.encoder.shape.weight, self.manipulator.generators.weight]
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Image -> (texture, shape)."""
         texture, shape = self.encoder(image)
         return texture, shape
 
-    def motion(self, texture: Tensor, difference: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    def motion(
+        self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The picture's change: flow (B, 2, h, w) in pixels, residual (B, 48, h, w)."""
         gain = column(alpha) - 1
-        velocity, code = self.manipulator(texture, difference, gain)
+        velocity, code = self.manipulator(shape, difference, gain)
         energy = (gain * difference.float()).square().mean(1, keepdim=True)
         flow, residual = self.decoder(texture, velocity, code, energy)
         return flow.float(), residual.float()
@@ -211,8 +237,8 @@ class MagNet(nn.Module):
     def decode(
         self, image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
     ) -> Tensor:
-        """The image with its motion magnified; `shape` is not used."""
-        return self.compose(image, *self.motion(texture, difference, alpha))
+        """The image with its motion magnified."""
+        return self.compose(image, *self.motion(texture, shape, difference, alpha))
 
     def compose(self, image: Tensor, flow: Tensor, residual: Tensor) -> Tensor:
         """Move the image's pixels, and add what that cannot make."""

@@ -14,6 +14,7 @@ Model = Annotated[str, Option(help=f"One of {', '.join(CONFIGS)}.")]
 Minutes = Annotated[float | None, Option(help="Stop after this long.")]
 Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps.")]
 Resume = Annotated[bool, Option("--resume", help="Go on where OUT stopped.")]
+Init = Annotated[Path | None, Option(help="Start from this run's weights, as far as they fit.")]
 Batch = Annotated[int | None, Option(min=1, help="Samples per step and process.")]
 Crop = Annotated[int, Option(help="Side of a sample in pixels, a multiple of 4.")]
 Lr = Annotated[float | None, Option(help="Adam's step: 1e-3 and a cosine; oh2018 1e-4.")]
@@ -38,7 +39,7 @@ ValidateEvery = Annotated[float, Option(min=0, help="Minutes between validations
 
 def check(
     model: str, minutes: float | None, steps: int | None, crop: int, lr: float | None,
-    out: Path, resume: bool,
+    out: Path, resume: bool, init: Path | None,
 ) -> None:  # fmt: skip
     """Refuse what cannot be carried out, before any work."""
     if model not in CONFIGS:
@@ -51,6 +52,8 @@ def check(
         raise OptionError(f"lr must be a positive number, got {lr}")
     if crop % 4 or crop < 32:
         raise OptionError(f"crop must be a multiple of 4 and at least 32, got {crop}")
+    if resume and init is not None:
+        raise OptionError("--resume goes on with the run's own weights: leave out --init")
     if not resume and any((out / f"{n}.safetensors").exists() for n in ("resume", "model")):
         raise OptionError(f"{str(out)!r} holds a run already; --resume continues it")
 

@@ -25,9 +25,7 @@ from rtmag.train.dataset import Batch
 from rtmag.train.synthesis import CELL, Scenes, Synthesizer, noisy, perturb, rounded
 
 NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a dark room
-NOISE_AFTER = (
-    4000  # batches until noise has its full strength: under noise alone, nothing is learnt
-)
+NOISE_AFTER = 1000  # batches until noise has its full strength: it hides what is learnt first
 CHUNK = 8  # scenes rendered at a time: more does not fit the caches, fewer cost calls (measured)
 
 

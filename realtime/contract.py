@@ -1,0 +1,81 @@
+"""What an exported magnifier must look like for the engine to run it.
+
+Inputs
+    image     uint8 (H, W, 3), BGR; H and W multiples of 4
+    alpha     float32 ()
+    sections  float32 (S, 5)
+    reset     float32 ()
+    state     float32 (1, 2 S C, H/stride, W/stride)
+Outputs
+    image_out uint8 (H, W, 3), BGR
+    state_out like state
+Further outputs, of a net that moves the input's pixels instead of drawing its own
+    flow      float32 (1, 2, H/4, W/4): where to look for each pixel, x then y, px
+    residual  int8 (H, W, 3): grey levels to add after that
+Metadata
+    rtmag.contract = 1, rtmag.model, rtmag.channels = C, rtmag.stride, ...
+"""
+
+import re
+from typing import Any
+
+from rtmag.realtime.errors import ModelIncompatible
+
+CONTRACT = "1"
+Values = dict[str, tuple[str, int]]
+"""Type and rank by name."""
+INPUTS: Values = {
+    "image": ("tensor(uint8)", 3),
+    "alpha": ("tensor(float)", 0),
+    "sections": ("tensor(float)", 2),
+    "reset": ("tensor(float)", 0),
+    "state": ("tensor(float)", 4),
+}
+OUTPUTS: Values = {"image_out": ("tensor(uint8)", 3), "state_out": ("tensor(float)", 4)}
+MOVES: Values = {"flow": ("tensor(float)", 4), "residual": ("tensor(int8)", 3)}
+
+
+def check(session: Any, metadata: dict[str, str], source: str) -> bool:
+    """Whether the model also says how pixels move.
+
+    Raises:
+        ModelIncompatible: it does not keep the contract.
+    """
+    contract = metadata.get("rtmag.contract")
+    if contract is None:
+        raise ModelIncompatible(
+            f"cannot use model {source!r}: not made by rtmag export (it has no rtmag metadata)"
+        )
+    if contract != CONTRACT:
+        raise ModelIncompatible(
+            f"cannot use model {source!r}: contract {contract}, this version needs {CONTRACT}; "
+            "export it again"
+        )
+    inputs, outputs = _values(session.get_inputs()), _values(session.get_outputs())
+    moves = bool(MOVES.keys() & outputs.keys())
+    for kind, expected, given in (
+        ("inputs", INPUTS, inputs),
+        ("outputs", OUTPUTS | MOVES if moves else OUTPUTS, outputs),
+    ):
+        if given != expected:
+            raise ModelIncompatible(
+                f"cannot use model {source!r}: expected {kind} {_listed(expected)}, "
+                f"got {_listed(given)}"
+            )
+    numbers = {key: metadata.get(f"rtmag.{key}", "") for key in ("channels", "stride")}
+    wrong = [key for key, value in numbers.items() if not re.fullmatch("[1-9][0-9]{0,3}", value)]
+    wrong += [] if metadata.get("rtmag.model") else ["model"]
+    if wrong:
+        raise ModelIncompatible(
+            f"cannot use model {source!r}: no metadata {', '.join(wrong)}, or not as it should be"
+        )
+    return moves
+
+
+def _values(given: Any) -> Values:
+    return {value.name: (value.type, len(value.shape)) for value in given}
+
+
+def _listed(values: Values) -> str:
+    """Such as `image uint8 3-d`."""
+    return ", ".join(f"{name} {kind[7:-1]} {rank}-d" for name, (kind, rank) in values.items())
