@@ -4,12 +4,13 @@ Everything is synthesised from pictures that training never sees (benchmarks/hel
 
     pairs       two frames and the truth, by set (benchmarks/pairs.py): MAE, SSIM, PSNR, leak
     gain        motion shown over motion asked for (benchmarks/gain.py)
-    sequences   60-frame clips under each filter; flicker; selectivity (benchmarks/sequences.py)
+    sequences   60-frame clips under each filter; flicker; band (benchmarks/sequences.py)
     identity    largest change at alpha 1, grey levels
     scene       the scene of `rtmag demo`: gains at alpha 20, error of still pixels
 
-Methods are the models given, and beside them the input unchanged, the linear Eulerian, the
-Laplacian and the Riesz pyramid (benchmarks/classical.py, riesz.py).
+Methods are the models given (all that are shipped), at every motion scale that they can have, and
+beside them the input unchanged, the linear Eulerian, the Laplacian and the Riesz pyramid
+(benchmarks/classical.py, riesz.py).
 
     python -m benchmarks.quality [--model NAME|PATH]... [--quick] [--out FILE.json]
 
@@ -34,9 +35,11 @@ from benchmarks.fps import processor
 from benchmarks.riesz import Riesz
 from rtmag.realtime import demo
 from rtmag.realtime.engine import OnnxEngine, load_engine
+from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.measurement import Measurement
+from rtmag.realtime.models import model_names
 from rtmag.realtime.providers import usable_cores
 from rtmag.realtime.scene import SceneSource
 
@@ -91,23 +94,32 @@ def score_sequences(methods: list[Stepper], pictures: list[Any], *, quick: bool)
     return rows
 
 
-def score_steadiness(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Flicker of a still noisy clip, gains along the band, and the error of alpha 1."""
-    fl, fh = sequences.BAND.fl, sequences.BAND.fh
-    rates: tuple[float, ...] = (fh,) if quick else (fl / 2, fl, float(np.sqrt(fl * fh)), fh, 2 * fh)
+def score_steadiness(methods: list[Stepper], pictures: list[Any]) -> list[Row]:
+    """Flicker of still noisy clips, and the largest error of alpha 1."""
     rows = []
     for method in methods:
         flicker = [sequences.flicker(method, p, 2.0, seed) for seed, p in enumerate(pictures[:3])]
-        band = []
-        for hz in rates:
-            measured, designed = sequences.selectivity(method, pictures[1], hz)
-            band.append(
-                {"hz": rounded(hz), "gain": rounded(measured), "designed": rounded(designed)}
-            )
         rows.append(
-            {"method": method.name, "flicker": rounded(statistics.mean(flicker)), "band": band}
+            {"method": method.name, "flicker": rounded(statistics.mean(flicker))}
             | {"identity": max(identity(method, picture) for picture in pictures)}
         )
+    return rows
+
+
+def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
+    """Gains below, at, within and above the band's edges, beside the filter's design."""
+    fl, fh = sequences.BAND.fl, sequences.BAND.fh
+    rates: tuple[float, ...] = (fl / 2, fl, float(np.sqrt(fl * fh)), fh, 2 * fh)
+    rows = []
+    for hz in (fh,) if quick else rates:
+        sways = [sequences.sway(picture, hz) for picture in pictures[:: 1 if quick else 2]]
+        for method in methods:
+            each = [sway.gain(method) for sway in sways]
+            rows.append(
+                {"method": method.name, "hz": rounded(hz), "designed": rounded(sways[0].designed)}
+                | {"gain": rounded(statistics.mean(each))}
+                | {"least": rounded(min(each)), "most": rounded(max(each))}
+            )
     return rows
 
 
@@ -125,6 +137,19 @@ def score_scene(engines: list[OnnxEngine], *, quick: bool) -> list[Row]:
         before, after = (rounded(value) for value in measurement.noise())
         rows.append({"method": engine.name, "gain": times, "noise": before, "shown": after})
     return rows
+
+
+def scaled(model: str) -> list[OnnxEngine]:
+    """The model that looks for motion in smaller pictures, if it can."""
+    engines = []
+    for scale, label in ((0.5, "1/2"), (0.25, "1/4")):
+        try:
+            engine = load_engine(model, motion_scale=scale)
+        except ModelIncompatible:
+            return []
+        engine.name += f" {label}"
+        engines.append(engine)
+    return engines
 
 
 def identity(method: Stepper, picture: Any) -> int:
@@ -167,10 +192,11 @@ def main(
     began = time.monotonic()
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-    engines = [load_engine(each) for each in model or ["standard"]]
+    engines = [load_engine(each) for each in model or model_names()]
     if len({engine.name for engine in engines}) < len(engines):
         raise typer.BadParameter("models need names that differ: rtmag export --name")
-    methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines]
+    coarse = [] if quick else [each for name in model or model_names() for each in scaled(name)]
+    methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *coarse]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())
     models = {engine.name: described(engine) for engine in engines}
@@ -183,7 +209,8 @@ def main(
         "pairs": score_pairs(methods, pictures, quick=quick),
         "gain": score_gain(methods, pictures, quick=quick),
         "sequences": score_sequences(methods, pictures, quick=quick),
-        "steadiness": score_steadiness(methods, pictures, quick=quick),
+        "steadiness": score_steadiness(methods, pictures),
+        "band": score_band(methods, pictures, quick=quick),
         "scene": score_scene(engines, quick=quick),
         "seconds": round(time.monotonic() - began),
     }

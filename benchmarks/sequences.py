@@ -107,15 +107,45 @@ def unrest(clip: list[Image], where: NDArray[np.bool_]) -> float:
     return float(np.stack([image[where] for image in clip]).astype(np.float32).std(0).mean())
 
 
-def selectivity(method: Stepper, picture: Image, hz: float, side: int = 128) -> tuple[float, float]:
-    """Gain of a picture that sways at one frequency under BAND: measured, and designed."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Sway:
+    """A picture that sways at one frequency, and the yardstick for what is shown of it."""
+
+    hz: float
+    clip: list[Image]
+    truth: list[Image]
+    """What a perfect magnifier shows under BAND."""
+    designed: float
+    """Its gain: that of the filter, magnified, beside the motion that is there anyway."""
+
+    def gain(self, method: Stepper) -> float:
+        """What a method's gain is, by a yardstick that finds the perfect magnifier's right."""
+        shown = list(magnified(method, self.clip, BAND.sections(FPS)))
+        return self.designed * self._swing(shown) / self._swing(self.truth)
+
+    def _swing(self, shown: list[Image]) -> float:
+        side = self.clip[0].shape[0]
+        tracker = Tracker(gray(self.clip[0]), (side // 4, side // 4, side // 2, side // 2))
+        track = [tracker.displacement(gray(image))[0] for image in shown[SETTLE:]]
+        return amplitude(np.array(track), self.hz, FPS)
+
+
+SETTLE = 60  # frames until the filter has forgotten how it began
+
+
+def sway(picture: Image, hz: float, side: int = 160) -> Sway:
+    """The middle of a picture, swaying by a twentieth of a pixel."""
     sections = BAND.sections(FPS)
-    settle, count, size = 60, 120, 0.1
-    x = size * np.sin(2 * np.pi * hz * np.arange(settle + count) / FPS)
-    spectrum = np.fft.fft2(picture[:side, :side].astype(np.float64), axes=(0, 1))
-    clip = [shifted(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(x)]
-    tracker = Tracker(gray(clip[0]), (side // 4, side // 4, side // 2, side // 2))
-    shown = list(magnified(method, clip, sections))[settle:]
-    track = np.array([tracker.displacement(gray(image))[0] for image in shown])
+    count, size = SETTLE + 120, 0.05
+    x = size * np.sin(2 * np.pi * hz * np.arange(count) / FPS)
+    wanted = x + (ALPHA - 1) * filtered(x, sections)
+    corner = (picture.shape[0] - side) // 2
+    middle = picture[corner : corner + side, corner : corner + side].astype(np.float64)
+    spectrum = np.fft.fft2(middle, axes=(0, 1))
     response = freqz_sos(sos(sections), [hz], fs=FPS)[1][0]
-    return amplitude(track, hz, FPS) / size, float(abs(1 + (ALPHA - 1) * response))
+    return Sway(
+        hz=hz,
+        clip=[shifted(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(x)],
+        truth=[shifted(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(wanted)],
+        designed=float(abs(1 + (ALPHA - 1) * response)),
+    )

@@ -1,7 +1,7 @@
 """Writes the tables of README and model card from results: `python -m benchmarks.tables`.
 
 A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, and comes from the file in
-benchmarks/results that SOURCES names. A test holds both documents to the JSON.
+benchmarks/results that TABLES names. A test holds both documents to the JSON.
 """
 
 import json
@@ -34,16 +34,30 @@ def fps_table(document: dict[str, Any]) -> str:
 
 
 def gain_table(document: dict[str, Any]) -> str:
-    """Realised over asked magnification: a row per motion, a column per alpha; the first model."""
-    model = next(iter(document["models"]))
-    rows = [row for row in document["gain"] if row["method"] == model]
+    """Realised over asked magnification: a row per model and motion, a column per alpha."""
+    rows = [row for row in document["gain"] if row["method"] in document["models"]]
     alphas = sorted({row["alpha"] for row in rows})
-    gains = {(row["motion"], row["alpha"]): f"{row['gain']:.2f}" for row in rows}
-    lines = ["| motion | " + " | ".join(f"alpha {alpha:g}" for alpha in alphas) + " |"]
-    lines.append("|---" * (len(alphas) + 1) + "|")
-    for motion in sorted({row["motion"] for row in rows}):
-        cells = [gains.get((motion, alpha), "") for alpha in alphas]
-        lines.append(f"| {motion:g} px | " + " | ".join(cells) + " |")
+    gains = {(r["method"], r["motion"], r["alpha"]): f"{r['gain']:.2f}" for r in rows}
+    lines = ["| model | motion | " + " | ".join(f"alpha {alpha:g}" for alpha in alphas) + " |"]
+    lines.append("|---" * (len(alphas) + 2) + "|")
+    for model in document["models"]:
+        for motion in sorted({row["motion"] for row in rows}):
+            cells = [gains.get((model, motion, alpha), "") for alpha in alphas]
+            lines.append(f"| `{model}` | {motion:g} px | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def band_table(document: dict[str, Any]) -> str:
+    """Gain along the band 1-3 Hz at alpha 20, designed and shown."""
+    rows = document["band"]
+    rates = list(dict.fromkeys(row["hz"] for row in rows))
+    lines = ["| gain at | " + " | ".join(f"{hz:g} Hz" for hz in rates) + " |"]
+    lines.append("|---" * (len(rates) + 1) + "|")
+    designed = {row["hz"]: f"{row['designed']:.2f}" for row in rows}
+    lines.append("| as designed | " + " | ".join(designed.values()) + " |")
+    for method in dict.fromkeys(row["method"] for row in rows):
+        cells = [f"{row['gain']:.2f}" for row in rows if row["method"] == method]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -63,13 +77,18 @@ def quality_table(document: dict[str, Any]) -> str:
 
 
 def scene_table(document: dict[str, Any]) -> str:
-    """What becomes of the scene of `rtmag demo`, by the first model."""
-    row = document["scene"][0]
-    lines = ["| scene of `rtmag demo`, alpha 20 | |", "|---|---|"]
-    lines += [f"| gain of the {thing} | {times:.1f} |" for thing, times in row["gain"].items()]
-    lines.append(
-        f"| error of still pixels before, after | {row['noise']:.2f}, {row['shown']:.2f} |"
-    )
+    """What becomes of the scene of `rtmag demo`."""
+    rows = document["scene"]
+    things = list(rows[0]["gain"])
+    lines = [
+        "| scene of `rtmag demo`, alpha 20 | "
+        + " | ".join(f"gain of the {thing}" for thing in things)
+        + " | error of still pixels before | after |"
+    ]
+    lines.append("|---" * (len(things) + 3) + "|")
+    for row in rows:
+        gains = " | ".join(f"{times:.1f}" for times in row["gain"].values())
+        lines.append(f"| `{row['method']}` | {gains} | {row['noise']:.2f} | {row['shown']:.2f} |")
     return "\n".join(lines)
 
 
@@ -78,20 +97,21 @@ def _mean(rows: list[dict[str, Any]], name: str) -> float:
 
 
 # Table -> the results it is made of.
-SOURCES = {"fps": "fps", "gain": "quality", "quality": "quality", "scene": "quality"}
 TABLES = {
-    "fps": fps_table,
-    "gain": gain_table,
-    "quality": quality_table,
-    "scene": scene_table,
+    "fps": ("fps", fps_table),
+    "gain": ("quality", gain_table),
+    "band": ("quality", band_table),
+    "quality": ("quality", quality_table),
+    "scene": ("quality", scene_table),
 }
-DOCUMENTS = (ROOT / "README.md", ROOT / "realtime" / "models" / "standard.md")
+CARDS = sorted((ROOT / "realtime" / "models").glob("*.md"))
+DOCUMENTS = (ROOT / "README.md", *CARDS)
 
 
 def filled(text: str) -> str:
     """A document with every table made anew."""
-    for name, table in TABLES.items():
-        path = RESULTS / f"{SOURCES[name]}.json"
+    for name, (source, table) in TABLES.items():
+        path = RESULTS / f"{source}.json"
         if path.exists():
             body = table(json.loads(path.read_text()))
             pattern = rf"(<!-- {name} -->).*?(<!-- /{name} -->)"

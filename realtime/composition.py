@@ -4,6 +4,8 @@ Apart from the network, so that the network may look at a smaller picture than i
 because OpenCV does this several times faster than ONNX Runtime on a CPU.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,9 +32,16 @@ def compose(
     height, width = image.shape[:2]
     h, w = flow.shape[2:]
     size = w * CELL * shrink, h * CELL * shrink
-    field = np.ascontiguousarray(flow[0].transpose(1, 2, 0)) * np.float32(shrink)  # (h, w, 2)
-    field = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    moved = cv2.remap(image, field, None, _LOOK_UP, borderMode=cv2.BORDER_REPLICATE)
-    if shrink > 1:
-        residual = cv2.resize(residual.astype(np.int16), size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.add(moved, residual[:height, :width], dtype=cv2.CV_8U))
+    cells = np.ascontiguousarray(flow[0].transpose(1, 2, 0)) * np.float32(shrink)  # (h, w, 2)
+    field = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    moved = cv2.remap(  # type: ignore[call-overload] - the stubs know no None for the second map
+        image, field, None, _LOOK_UP, borderMode=cv2.BORDER_REPLICATE
+    )
+    added = residual if shrink == 1 else _enlarged(residual, size)
+    return np.asarray(cv2.add(moved, added[:height, :width], dtype=cv2.CV_8U))
+
+
+def _enlarged(residual: NDArray[np.int8], size: tuple[int, int]) -> NDArray[Any]:
+    """OpenCV enlarges no int8."""
+    wide = residual.astype(np.int16)
+    return np.asarray(cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR))

@@ -141,7 +141,7 @@ class OnnxEngine:
         turned = alpha < 1
         if turned:
             alpha, sections, memory = 2 - alpha, _turned(sections), -memory
-        inputs = {
+        inputs: dict[str, NDArray[Any]] = {
             "image": seen,
             "alpha": np.array(alpha, np.float32),
             "sections": sections,
@@ -176,7 +176,8 @@ class OnnxEngine:
         unit, least = CELL * self._shrink, SMALLEST * self._shrink
         down, right = (max(least, -(-side // unit) * unit) - side for side in (height, width))
         if down or right:
-            image = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+            padded = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+            image = np.asarray(padded, np.uint8)
         if self._shrink > 1:
             size = image.shape[1] // self._shrink, image.shape[0] // self._shrink
             return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

@@ -37,7 +37,12 @@ LayoutOption = Annotated[
 ]
 Model = Annotated[
     str | None,
-    Option("--model", metavar="FILE", help="An exported .onnx model.", show_default="built in"),
+    Option(
+        "--model",
+        metavar="NAME|FILE",
+        help="standard, fast, or an exported .onnx file.",
+        show_default="standard",
+    ),
 ]
 Provider = Annotated[str, Option("--provider", help="What runs the model: auto, cpu, cuda ...")]
 MotionScale = Annotated[

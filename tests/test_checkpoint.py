@@ -246,3 +246,46 @@ def test_nothing_unpickles() -> None:
     assert len(files) > 40
     for path in files:
         assert not risky.search(path.read_text()), path
+
+
+# ---- beginning where another run ended --------------------------------------------------------
+
+
+def test_a_run_starts_from_another(tmp_path: Path) -> None:
+    Run(seed=1).learn(1).save(tmp_path)
+    net = small.net(seed=2)
+    checkpoint.start_from(tmp_path, net)
+    assert same(net.state_dict(), checkpoint.load(tmp_path)[0].state_dict())
+
+
+def test_weights_that_do_not_fit_are_left_as_they_are(tmp_path: Path) -> None:
+    Run(seed=1).save(tmp_path)
+    given = load_file(tmp_path / "model.safetensors")
+    wide = Config(channels=4, width=8, blocks=1)
+    net = small.net(wide, seed=2)
+    own = {k: v.clone() for k, v in net.state_dict().items()}
+    checkpoint.start_from(tmp_path, net)
+    for name, value in net.state_dict().items():
+        fits = given[name].shape == own[name].shape
+        assert torch.equal(value, given[name] if fits else own[name]), name
+
+
+def test_motion_is_fitted_to_kernels_that_came_without_it(tmp_path: Path) -> None:
+    Run(seed=1).save(tmp_path)
+    given = load_file(tmp_path / "model.safetensors")
+    del given["manipulator.generators.weight"]
+    save_file(given, tmp_path / "model.safetensors")
+    net = small.net(seed=2)
+    assert isinstance(net, MagNet)
+    checkpoint.start_from(tmp_path, net)
+    found = net.manipulator.generators.weight.clone()
+    net.manipulator.fit(net.encoder.kernels())
+    assert torch.equal(found, net.manipulator.generators.weight)
+
+
+def test_nothing_to_start_from_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelIncompatible, match=r"cannot start from '.*': no weights there"):
+        checkpoint.start_from(tmp_path, small.net())
+    save_file({"other": torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelIncompatible, match="none of its weights fits"):
+        checkpoint.start_from(tmp_path, small.net())

@@ -15,7 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 from rtmag.realtime import engine as engine_module
 from rtmag.realtime import providers
 from rtmag.realtime.engine import OnnxEngine, load_engine
-from rtmag.realtime.errors import ModelError, ModelIncompatible, ProviderUnavailable
+from rtmag.realtime.errors import (
+    ModelError,
+    ModelIncompatible,
+    OptionError,
+    ProviderUnavailable,
+)
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
@@ -83,6 +88,38 @@ def counting_model(path: Path, *, frozen: bool = False) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     about = {"contract": "1", "model": "counting", "channels": "2", "stride": "4"}
     helper.set_model_props(model, {f"rtmag.{key}": value for key, value in about.items()})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def moving_model(path: Path, *, frozen: bool = False) -> Path:
+    """Looks alpha px to the right and adds 3 levels; draws the picture as it is."""
+    model = onnx.load(counting_model(path, frozen=frozen))
+    constants = {
+        "two": np.array([2], np.int64), "first": np.array([0], np.int64),
+        "last": np.array([2, 3], np.int64), "three": np.array([[[3]]], np.int8),
+        "rightwards": np.array([[[[1.0]], [[0.0]]]], np.float32),
+    }  # fmt: skip
+    model.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
+    node = helper.make_node
+    model.graph.node.extend(
+        [
+            node("Mul", ["rightwards", "alpha"], ["cell"]),
+            node("Shape", ["state"], ["extent"]),
+            node("Gather", ["extent", "last"], ["sides"]),
+            node("Concat", ["two", "sides"], ["field"], axis=0),
+            node("Expand", ["cell", "field"], ["flow"]),
+            node("Shape", ["image"], ["all"]),
+            node("Expand", ["three", "all"], ["residual"]),
+        ]
+    )
+    info = helper.make_tensor_value_info
+    model.graph.output.extend(
+        [
+            info("flow", TensorProto.FLOAT, [1, 2, "y", "x"]),
+            info("residual", TensorProto.INT8, ["h", "w", 3]),
+        ]
+    )
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -303,6 +340,56 @@ def test_a_state_of_another_size_or_filter_is_refused(tmp_path: Path) -> None:
     two = Temporal(1, 2, order=2).sections(30)
     with pytest.raises(ModelIncompatible, match=r"state \(1, 8, 4, 8\), got \(1, 4, 4, 8\)"):
         engine.step(noise((32, 16)), 1, two, state)
+
+
+# ---- pictures composed by the engine ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scale", "steps"), [(1.0, 1), (0.5, 2), (0.25, 4)])
+@pytest.mark.parametrize("size", [(64, 64), (61, 43)])
+def test_the_net_sees_a_smaller_picture_and_the_whole_one_is_moved(
+    scale: float, steps: int, size: tuple[int, int], tmp_path: Path
+) -> None:
+    path = moving_model(tmp_path / "moving.onnx")
+    engine = load_engine(path, provider="cpu", motion_scale=scale)
+    assert engine.motion_scale == scale
+    image = noise(size)
+    out, state = engine.step(image, 2.0, STATIC, None)
+    assert np.array_equal(out[:, : -2 * steps], image[:, 2 * steps :] + 3)
+    cells = [-(-side // (4 * steps)) for side in (size[1], size[0])]
+    assert state.shape == (1, 4, *(max(4, side) for side in cells))
+    assert engine.step(image, 2.0, STATIC, state)[1].min() == 1
+
+
+def test_where_the_picture_is_made_can_be_chosen(tmp_path: Path) -> None:
+    model = moving_model(tmp_path / "moving.onnx").read_bytes()
+    image = noise((32, 16))
+    drawn = OnnxEngine(model, source="x", provider="cpu", composes=False)
+    assert not drawn.composes
+    assert np.array_equal(drawn.step(image, 1.0, STATIC, None)[0], image)
+
+
+def test_a_net_that_draws_has_no_motion_scale(identity: Path) -> None:
+    assert not load_engine(identity).composes
+    with pytest.raises(ModelIncompatible, match=r"draws its pictures itself: .*got 0\.5"):
+        load_engine(identity, motion_scale=0.5)
+    with pytest.raises(OptionError, match=r"must be 1, 1/2 or 1/4, got 0\.3"):
+        load_engine(identity, motion_scale=0.3)
+
+
+def test_half_a_way_to_move_pixels_is_refused(tmp_path: Path) -> None:
+    path = moving_model(tmp_path / "moving.onnx")
+    model = onnx.load(path)
+    model.graph.output.pop()
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelIncompatible, match=r"residual int8 3-d, got .*flow float 4-d$"):
+        load_engine(path)
+
+
+def test_a_frozen_model_takes_a_larger_picture_at_a_smaller_scale(tmp_path: Path) -> None:
+    path = moving_model(tmp_path / "frozen.onnx", frozen=True)
+    assert load_engine(path).size == (32, 16)
+    assert load_engine(path, motion_scale=0.5).size == (64, 32)
 
 
 # ---- the shipped model -----------------------------------------------------------------------

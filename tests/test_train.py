@@ -163,6 +163,30 @@ def test_a_finished_run_has_nothing_to_do(tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors").read_bytes() == weights
 
 
+def test_a_run_may_start_from_another(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    main([str(first), *TINY, "--steps", "1"])
+    # A step so small that nothing is lost of what was taken over.
+    main([str(second), *TINY, "--steps", "1", "--init", str(first), "--lr", "1e-9", "--seed", "9"])
+    begun, ended = (load_file(folder / "model.safetensors") for folder in (first, second))
+    assert all(torch.allclose(begun[name], ended[name], atol=1e-6) for name in begun)
+    assert described(second)["step"] == 1
+    with pytest.raises(OptionError, match="leave out --init"):
+        main([str(second), *TINY, "--steps", "2", "--init", str(first), "--resume"])
+
+
+def test_what_is_right_before_training_learns_slowly(tmp_path: Path) -> None:
+    from rtmag.train.model import MagNet, build
+
+    net = build(CONFIGS["fast"])
+    assert isinstance(net, MagNet)
+    fast, slow = script.groups(net)
+    assert slow["params"] == net.basis()
+    assert slow["pace"] < 0.1 < fast["pace"] == 1
+    assert len(fast["params"]) + len(slow["params"]) == len(list(net.parameters()))
+    assert len(script.groups(build(CONFIGS["oh2018"]))) == 1
+
+
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelIncompatible, match="cannot resume"):
         main([str(tmp_path / "gone"), *TINY, "--steps", "1", "--resume"])

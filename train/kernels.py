@@ -51,7 +51,8 @@ def generators(kernels: Tensor) -> Tensor:
     change = torch.cat([along_x, along_y]) / (2 * step)
     covariance = code @ code.T
     ridge = 1e-4 * covariance.diagonal().mean() * torch.eye(channels)
-    return change @ code.T @ torch.linalg.inv(covariance + ridge)
+    matrix: Tensor = change @ code.T @ torch.linalg.inv(covariance + ridge)
+    return matrix
 
 
 def _codes(kernels: Tensor, dx: float, dy: float, count: int = 24, side: int = 96) -> Tensor:

@@ -155,9 +155,11 @@ class Manipulator(nn.Module):
             products = mx * mx, my * my, mx * my, mx * d, my * d
             sums = torch.cat([p.sum(1, keepdim=True) for p in products], dim=1)  # (B, 5, h, w)
             sums = F.avg_pool2d(sums, 3, 1, 1, count_include_pad=False)
-            xx, yy, xy, xd, yd = sums.split(1, dim=1)
+            xx, yy, xy, xd, yd = torch.chunk(sums, 5, dim=1)
             xx, yy = xx + self.EPS, yy + self.EPS
-            return torch.cat([yy * xd - xy * yd, xx * yd - xy * xd], dim=1) / (xx * yy - xy * xy)
+            solved = torch.cat([yy * xd - xy * yd, xx * yd - xy * xd], dim=1)
+            velocity: Tensor = solved / (xx * yy - xy * xy)
+            return velocity
 
     def forward(self, shape: Tensor, difference: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
         """`gain` (B, 1, 1, 1) is alpha - 1 -> velocity (B, 2, h, w) in px, code (B, C, h, w)."""
@@ -215,7 +217,7 @@ class MagNet(nn.Module):
         self.manipulator = Manipulator(config.channels, self.encoder.kernels())
         self.decoder = Decoder(config)
 
-    def basis(self) -> list[nn.Parameter]:
+    def basis(self) -> list[Tensor]:
         """What is about right before any training, and should change slowly if at all."""
         return [self.encoder.shape.weight, self.manipulator.generators.weight]
 

@@ -1,0 +1,32 @@
+"""The models inside the package, by name; others by path."""
+
+from pathlib import Path
+
+import pytest
+
+from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.models import DEFAULT_MODEL, model_names, read_model
+
+
+def test_the_default_is_inside_the_package() -> None:
+    assert DEFAULT_MODEL in model_names()
+    assert read_model() == read_model(DEFAULT_MODEL)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_each_has_its_card_log_and_curve(name: str) -> None:
+    import rtmag.realtime.models as package
+
+    folder = Path(str(package.__file__)).parent
+    for suffix in (".onnx", ".md", ".csv", "-curve.png"):
+        assert (folder / f"{name}{suffix}").stat().st_size > 1000, suffix
+
+
+def test_a_path_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(b"model")
+    assert read_model(tmp_path / "mine.onnx") == (b"model", str(tmp_path / "mine.onnx"))
+
+
+def test_what_is_neither_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ModelIncompatible, match=r"'huge': no such file or model .*standard"):
+        read_model("huge")
