@@ -34,7 +34,8 @@ def compose(
     size = w * CELL * shrink, h * CELL * shrink
     cells = np.ascontiguousarray(flow[0].transpose(1, 2, 0)) * np.float32(shrink)  # (h, w, 2)
     field = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    moved = cv2.remap(  # type: ignore[call-overload] - the stubs know no None for the second map
+    # The stubs know no None for the second map.
+    moved = cv2.remap(  # type: ignore[call-overload]
         image, field, None, _LOOK_UP, borderMode=cv2.BORDER_REPLICATE
     )
     added = residual if shrink == 1 else _enlarged(residual, size)
