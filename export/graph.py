@@ -9,7 +9,7 @@ Inputs
 Outputs
     image_out (H, W, 3) uint8, BGR
     state_out like state: z1 then z2 of the first section, then of the second, C channels each
-Further outputs of MagNet, for those who would compose the picture themselves
+Further outputs of MagNet, for those who compose the picture themselves
     flow      (1, 2, H/4, W/4) where to look for each pixel, x then y, px
     residual  (H, W, 3) int8, grey levels to add after that
 

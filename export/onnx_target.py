@@ -1,4 +1,4 @@
-"""Checkpoint -> one ONNX file that keeps the engine's contract, or no file at all."""
+"""Checkpoint -> ONNX files that keep the engine's contract, one per form, or no file at all."""
 
 import hashlib
 import json
@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.utils
 import torch
 
 from rtmag.export.graph import SECTIONS, Graph
 from rtmag.export.parity import Parity, compare
-from rtmag.realtime.contract import CONTRACT, INPUTS, MOVES, OUTPUTS
+from rtmag.realtime.contract import CONTRACT, INPUTS, MOTION, OUTPUTS
 from rtmag.realtime.engine import OnnxEngine
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.models import motion_form
 from rtmag.train import checkpoint
 from rtmag.train.model import MagNet
 
@@ -30,7 +32,7 @@ def export_onnx(
 
     Args:
         run: Folder made by `rtmag train`.
-        out: The file to write.
+        out: The file to write; its form `motion` is written beside it.
         name: What the model calls itself.
         size: (width, height) to freeze; None accepts any size.
         overwrite: Replace an existing file.
@@ -43,8 +45,9 @@ def export_onnx(
         OptionError: the output exists, or the size is not one the graph can have.
         ParityError: the graph computes something else than the network; nothing is written.
     """
-    if out.exists() and not overwrite:
-        raise OptionError(f"cannot write {str(out)!r}: it exists; use --overwrite")
+    for path in (out, motion_form(out)):
+        if path.exists() and not overwrite:
+            raise OptionError(f"cannot write {str(path)!r}: it exists; use --overwrite")
     if size is not None and any(side % 4 or not 16 <= side <= LARGEST for side in size):
         raise OptionError(
             f"size must be multiples of 4 from 16 to {LARGEST}, got {size[0]}x{size[1]}"
@@ -62,24 +65,36 @@ def export_onnx(
         "rtmag.sha256": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
         "rtmag.training": json.dumps(training),
     }
-    onnx.helper.set_model_props(model, facts)
-    parity = _prove(graph, model.SerializeToString(), name)
-    onnx.helper.set_model_props(model, facts | {"rtmag.parity": json.dumps(parity.to_dict())})
-    onnx.checker.check_model(model)
-    partial = out.with_name(out.name + ".part")
+    forms = _forms(model, moves=isinstance(net, MagNet))
+    parity = _prove(graph, forms, facts)
+    for form in forms:
+        onnx.helper.set_model_props(form, facts | {"rtmag.parity": json.dumps(parity.to_dict())})
+        onnx.checker.check_model(form)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_bytes(model.SerializeToString())
-    partial.replace(out)
+    motion_form(out).unlink(missing_ok=True)  # of other weights
+    for path, form in zip((out, motion_form(out)), forms, strict=False):
+        partial = path.with_name(path.name + ".part")
+        partial.write_bytes(form.SerializeToString())
+        partial.replace(path)
     return parity
 
 
-def _prove(graph: Graph, model: bytes, name: str) -> Parity:
-    """Compare the network with its graph, and with what is composed from the graph's flow."""
-    drawn, composed = (
-        compare(graph, OnnxEngine(model, source=name, provider="cpu", composes=composes))
-        for composes in (False, True)
-    )
-    return max(drawn, composed, key=lambda parity: parity.mean)
+def _forms(model: onnx.ModelProto, *, moves: bool) -> list[onnx.ModelProto]:
+    """The graph up to the picture, and up to the flow where there is one."""
+    whole = onnx.utils.Extractor(model)
+    outputs = [OUTPUTS, MOTION] if moves else [OUTPUTS]
+    return [whole.extract_model(list(INPUTS), list(each)) for each in outputs]
+
+
+def _prove(graph: Graph, forms: list[onnx.ModelProto], facts: dict[str, str]) -> Parity:
+    """Compare the network with each form of its graph; returns the worse result."""
+    found = []
+    for form in forms:
+        onnx.helper.set_model_props(form, facts)
+        name = facts["rtmag.model"]
+        engine = OnnxEngine(form.SerializeToString(), source=name, provider="cpu")
+        found.append(compare(graph, engine))
+    return max(found, key=lambda parity: parity.mean)
 
 
 def _trace(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
@@ -99,7 +114,7 @@ def _trace(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             graph, example, dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
-            input_names=[*INPUTS], output_names=[*OUTPUTS, *(MOVES if moves else ())],
+            input_names=[*INPUTS], output_names=list(OUTPUTS | (MOTION if moves else {})),
             dynamic_shapes=_dynamic_shapes(channels, stride, frozen=size is not None),
         )  # fmt: skip
     assert program is not None

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime import providers
 from rtmag.realtime.composition import CELL, compose
-from rtmag.realtime.contract import MOVES, OUTPUTS, check
+from rtmag.realtime.contract import MOTION, OUTPUTS, check
 from rtmag.realtime.errors import (
     ModelError,
     ModelIncompatible,
@@ -69,34 +69,35 @@ class Engine(Protocol):
 class OnnxEngine:
     """An exported graph on ONNX Runtime.
 
-    On a CPU, and wherever the network sees a smaller picture, the graph is left where the flow is
-    known, and the picture composed here (rtmag/realtime/composition.py).
+    Where a CPU runs it, and wherever the network sees a smaller picture, the graph's form `motion`
+    is taken if there is one, and the picture composed here (rtmag/realtime/composition.py).
     """
 
     def __init__(
         self,
         model: bytes,
+        motion: bytes | None = None,
         *,
         source: str,
         provider: str = "auto",
         threads: int | None = None,
         motion_scale: float = 1.0,
-        composes: bool | None = None,
     ) -> None:
-        """Open a session; see `load_engine`. `composes` overrides where the picture is made."""
+        """Open a session on `model`, or on its other form where that is better: `load_engine`."""
         if motion_scale not in MOTION_SCALES:
             raise OptionError(f"motion scale must be 1, 1/2 or 1/4, got {motion_scale}")
-        if re.search(rb"(\x08|\x88\x80*\x00)location", model):  # as only outside weights need one
-            raise ModelIncompatible(
-                f"cannot use model {source!r}: its weights lie in another file; export it again"
-            )
-        self._session = _open(model, source, provider, threads)
-        self._asked_only = providers.runtime().RunOptions()
-        self._asked_only.only_execute_path_to_fetches = True
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        moves = check(self._session, self.metadata, source)
         self._shrink = MOTION_SCALES[motion_scale]
-        if self._shrink > 1 and not moves:
+        for content in (model, motion or b""):
+            if re.search(rb"(\x08|\x88\x80*\x00)location", content):  # as outside weights need one
+                raise ModelIncompatible(
+                    f"cannot use model {source!r}: its weights lie in another file; export it again"
+                )
+        forms = {"cpu": motion or model, "cuda": motion if motion and self._shrink > 1 else model}
+        self._session = _open(forms, source, provider, threads)
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.composes = check(self._session, self.metadata, source)
+        """Whether the picture is made here, not in the graph."""
+        if self._shrink > 1 and not self.composes:
             raise ModelIncompatible(
                 f"model {source!r} draws its pictures itself: no motion scale but 1, "
                 f"got {motion_scale:g}"
@@ -104,9 +105,6 @@ class OnnxEngine:
         self.name = self.metadata["rtmag.model"]
         used = self._session.get_providers()[0]
         self.provider = next(k for k, v in providers.NAMES.items() if v == used)
-        wanted = self._shrink > 1 or (self.provider == "cpu" if composes is None else composes)
-        self.composes = moves and wanted
-        """Whether the picture is made here, not in the graph."""
         self._channels = int(self.metadata["rtmag.channels"])
         self._stride = int(self.metadata["rtmag.stride"])
         shape = self._session.get_inputs()[0].shape
@@ -149,7 +147,7 @@ class OnnxEngine:
             "state": memory,
         }
         if self.composes:
-            flow, residual, memory = self._run([*MOVES, "state_out"], inputs)
+            flow, residual, memory = self._run([*MOTION], inputs)
             out = compose(image, flow, residual, self._shrink)
         else:
             out, memory = self._run([*OUTPUTS], inputs)
@@ -158,7 +156,7 @@ class OnnxEngine:
 
     def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         try:
-            found: list[NDArray[Any]] = self._session.run(outputs, inputs, self._asked_only)
+            found: list[NDArray[Any]] = self._session.run(outputs, inputs)
         except Exception as error:  # onnxruntime's errors share no other base class
             raise ModelError(
                 f"cannot run model {self.name!r} on {self.provider}: {_reason(error)}"
@@ -184,14 +182,14 @@ class OnnxEngine:
         return np.ascontiguousarray(image)
 
 
-def _open(model: bytes, source: str, provider: str, threads: int | None) -> Any:
+def _open(forms: dict[str, bytes], source: str, provider: str, threads: int | None) -> Any:
     """A session; `auto` tries the best provider first and ends at the CPU."""
     if provider == "auto":
         *better, provider = providers.PREFERENCE
         for name in better:
             with suppress(ProviderUnavailable):
-                return _open_on(name, model, source, threads)
-    return _open_on(provider, model, source, threads)
+                return _open_on(name, forms[name], source, threads)
+    return _open_on(provider, forms.get(provider, b""), source, threads)
 
 
 def _open_on(provider: str, model: bytes, source: str, threads: int | None) -> Any:
@@ -241,9 +239,14 @@ def load_engine(
         OptionError: another motion scale.
         ProviderUnavailable: the provider asked for does not open.
     """
-    content, source = read_model(model)
+    content, motion, source = read_model(model)
     return OnnxEngine(
-        content, source=source, provider=provider, threads=threads, motion_scale=motion_scale
+        content,
+        motion,
+        source=source,
+        provider=provider,
+        threads=threads,
+        motion_scale=motion_scale,
     )
 
 

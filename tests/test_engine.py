@@ -24,7 +24,7 @@ from rtmag.realtime.errors import (
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.models import DEFAULT_MODEL, model_names
+from rtmag.realtime.models import DEFAULT_MODEL, model_names, motion_form
 from rtmag.realtime.registration import displacement, gray
 
 FILTERS: list[Filter] = [
@@ -93,11 +93,11 @@ def counting_model(path: Path, *, frozen: bool = False) -> Path:
 
 
 def moving_model(path: Path, *, frozen: bool = False) -> Path:
-    """Looks alpha px to the right and adds 3 levels; draws the picture as it is."""
+    """A model that changes nothing, whose other form looks alpha px to the right and adds 3."""
     model = onnx.load(counting_model(path, frozen=frozen))
     constants = {
-        "two": np.array([2], np.int64), "first": np.array([0], np.int64),
-        "last": np.array([2, 3], np.int64), "three": np.array([[[3]]], np.int8),
+        "two": np.array([1, 2], np.int64), "last": np.array([2, 3], np.int64),
+        "three": np.array([[[3]]], np.int8),
         "rightwards": np.array([[[[1.0]], [[0.0]]]], np.float32),
     }  # fmt: skip
     model.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
@@ -114,13 +114,14 @@ def moving_model(path: Path, *, frozen: bool = False) -> Path:
         ]
     )
     info = helper.make_tensor_value_info
+    model.graph.output.pop(0)
     model.graph.output.extend(
         [
             info("flow", TensorProto.FLOAT, [1, 2, "y", "x"]),
             info("residual", TensorProto.INT8, ["h", "w", 3]),
         ]
     )
-    path.write_bytes(model.SerializeToString())
+    motion_form(path).write_bytes(model.SerializeToString())
     return path
 
 
@@ -361,10 +362,12 @@ def test_the_net_sees_a_smaller_picture_and_the_whole_one_is_moved(
     assert engine.step(image, 2.0, STATIC, state)[1].min() == 1
 
 
-def test_where_the_picture_is_made_can_be_chosen(tmp_path: Path) -> None:
-    model = moving_model(tmp_path / "moving.onnx").read_bytes()
+def test_a_cpu_takes_the_other_form_where_there_is_one(tmp_path: Path) -> None:
+    path = moving_model(tmp_path / "moving.onnx")
     image = noise((32, 16))
-    drawn = OnnxEngine(model, source="x", provider="cpu", composes=False)
+    assert load_engine(path, provider="cpu").composes
+    assert load_engine(motion_form(path), provider="cpu").composes
+    drawn = OnnxEngine(path.read_bytes(), source="x", provider="cpu")
     assert not drawn.composes
     assert np.array_equal(drawn.step(image, 1.0, STATIC, None)[0], image)
 
@@ -379,10 +382,12 @@ def test_a_net_that_draws_has_no_motion_scale(identity: Path) -> None:
 
 def test_half_a_way_to_move_pixels_is_refused(tmp_path: Path) -> None:
     path = moving_model(tmp_path / "moving.onnx")
-    model = onnx.load(path)
+    model = onnx.load(motion_form(path))
     model.graph.output.pop()
-    path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelIncompatible, match=r"residual int8 3-d, got .*flow float 4-d$"):
+    motion_form(path).write_bytes(model.SerializeToString())
+    with pytest.raises(
+        ModelIncompatible, match=r"residual int8 3-d, state_out .*, got .*flow float 4-d$"
+    ):
         load_engine(path)
 
 

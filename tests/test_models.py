@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.models import DEFAULT_MODEL, model_names, read_model
+from rtmag.realtime.models import DEFAULT_MODEL, model_names, motion_form, read_model
 
 
 def test_the_default_is_inside_the_package() -> None:
@@ -24,9 +24,20 @@ def test_each_has_its_card_log_and_curve(name: str) -> None:
 
 def test_a_path_is_read(tmp_path: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(b"model")
-    assert read_model(tmp_path / "mine.onnx") == (b"model", str(tmp_path / "mine.onnx"))
+    assert read_model(tmp_path / "mine.onnx") == (b"model", None, str(tmp_path / "mine.onnx"))
 
 
 def test_what_is_neither_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ModelIncompatible, match=r"'huge': no such file or model .*standard"):
         read_model("huge")
+
+
+def test_the_other_form_is_read_if_it_is_of_the_same_weights(tmp_path: Path) -> None:
+    path = tmp_path / "mine.onnx"
+    notes = [b"rtmag.sha256\x12\x40" + letter * 64 for letter in (b"a", b"b")]
+    path.write_bytes(b"model" + notes[0])
+    motion_form(path).write_bytes(b"motion" + notes[0])
+    assert read_model(path)[1] == b"motion" + notes[0]
+    motion_form(path).write_bytes(b"motion" + notes[1])
+    with pytest.raises(ModelIncompatible, match=r"mine\.motion\.onnx beside it is of other"):
+        read_model(path)
