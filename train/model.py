@@ -175,7 +175,7 @@ class Decoder(nn.Module):
     """
 
     REACH = 8.0  # px: motion of this size is a feature of size one
-    TRUST = 4.0  # how far the velocity is trusted where the body has no opinion: to 98 %
+    TRUST = 4.0  # how far the velocity is trusted to begin with: to 98 %
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
@@ -185,6 +185,7 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
         self.correction = nn.Conv2d(width, 3, 3, padding=1, bias=False)
         self.residual = nn.Conv2d(width, 48, 3, padding=1, bias=False)
+        self.trust = nn.Parameter(torch.tensor(self.TRUST))
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.correction.weight)
 
@@ -196,7 +197,7 @@ class Decoder(nn.Module):
         x = torch.cat([texture * gate, squash(code), squash(velocity / self.REACH)], dim=1)
         x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
         correction, trust = self.correction(x).float().split([2, 1], dim=1)
-        return correction + torch.sigmoid(trust + self.TRUST) * velocity, self.residual(x)
+        return correction + torch.sigmoid(trust + self.trust) * velocity, self.residual(x)
 
 
 class MagNet(nn.Module):
