@@ -1,7 +1,8 @@
 """Writes the tables of README and model card from results: `python -m benchmarks.tables`.
 
 A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, and comes from the file in
-benchmarks/results that TABLES names. A test holds both documents to the JSON.
+benchmarks/results that TABLES names; in a model's card, `facts` comes from the model itself. A test
+holds the documents to both.
 """
 
 import json
@@ -9,6 +10,9 @@ import re
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.models import model_names
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -104,21 +108,50 @@ TABLES = {
     "quality": ("quality", quality_table),
     "scene": ("quality", scene_table),
 }
-CARDS = sorted((ROOT / "realtime" / "models").glob("*.md"))
-DOCUMENTS = (ROOT / "README.md", *CARDS)
+DOCUMENTS = {ROOT / "README.md": None} | {
+    ROOT / "realtime" / "models" / f"{name}.md": name for name in model_names()
+}
+"""Each with the model whose card it is."""
 
 
-def filled(text: str) -> str:
-    """A document with every table made anew."""
+def facts(model: str) -> str:
+    """How a shipped model came about, as it says itself."""
+    metadata = load_engine(model, provider="cpu").metadata
+    run = json.loads(metadata["rtmag.training"])
+    rows = {
+        "file": f"`{model}.onnx`, and `{model}.motion.onnx` for CPUs; opset 20, any size",
+        "weights' sha256": f"`{metadata['rtmag.sha256']}`",
+        "training": f"{run['step']} steps of {run['batch']} samples of {run['crop']} px, "
+        f"{run['seconds'] / 60:.0f} minutes, Adam with a cosine from {run['lr']:g}",
+        "machine": f"{run['device']}, {run['precision']}, torch {run['torch']}",
+        "data": run["data"],
+        "seed, commit": f"{run['seed']}, `{run['commit']}`",
+        "log, curve": f"`{model}.csv`, `{model}-curve.png`",
+        "licence": "MIT",
+    }
+    lines = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+    lines += ["", "| from step | commit | command |", "|---|---|---|"]
+    lines += [
+        f"| {part['from_step']} | `{part['commit']}` | `rtmag train {part['command']}` |"
+        for part in run["parts"]
+    ]
+    return "\n".join(lines)
+
+
+def filled(text: str, model: str | None = None) -> str:
+    """A document with every table made anew; `model` is whose card it is."""
     for name, (source, table) in TABLES.items():
         path = RESULTS / f"{source}.json"
         if path.exists():
-            body = table(json.loads(path.read_text()))
-            pattern = rf"(<!-- {name} -->).*?(<!-- /{name} -->)"
-            text = re.sub(pattern, lambda m, b=body: f"{m[1]}\n{b}\n{m[2]}", text, flags=re.DOTALL)
-    return text
+            text = _put(text, name, table(json.loads(path.read_text())))
+    return _put(text, "facts", facts(model)) if model else text
+
+
+def _put(text: str, name: str, body: str) -> str:
+    pattern = rf"(<!-- {name} -->).*?(<!-- /{name} -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}\n{body}\n{m[2]}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    for each in DOCUMENTS:
-        each.write_text(filled(each.read_text()))
+    for document, model in DOCUMENTS.items():
+        document.write_text(filled(document.read_text(), model))

@@ -20,8 +20,9 @@ def test_tables_are_those_of_the_results() -> None:
     from benchmarks.tables import DOCUMENTS, TABLES, filled
 
     texts = [path.read_text() for path in DOCUMENTS]
-    for text in texts:
-        assert filled(text) == text
+    for text, model in zip(texts, DOCUMENTS.values(), strict=True):
+        assert filled(text, model) == text
+        assert model is None or "<!-- facts -->" in text
     for name in TABLES:
         assert any(f"<!-- {name} -->\n|" in text for text in texts), f"no document has table {name}"
 
@@ -58,3 +59,20 @@ def test_the_gain_of_a_picture_that_is_not_magnified_is_one_over_alpha() -> None
     picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
     measured = gain.gain(Unchanged(), picture, 0.5, 4.0)  # type: ignore[arg-type]
     assert measured == pytest.approx(0.25, rel=0.03)
+
+
+def test_a_glance_tells_what_an_untrained_network_knows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from benchmarks import glance, heldout
+
+    some = dict(list(heldout.pictures().items())[:2])
+    monkeypatch.setattr(heldout, "pictures", lambda: some)
+    monkeypatch.setattr(glance, "SETS", ("alpha", "static"))
+    monkeypatch.setattr(glance, "CASES", ((0.25, 10.0),))
+    glance.main(runs=None, untrained=["fast"])
+    head, row = capsys.readouterr().out.splitlines()
+    assert head == "| what | alpha | static | leak | gain |"
+    least, _, most = row.split("|")[-2].split()
+    assert 0.85 < float(least) <= float(most) < 1.1

@@ -1,0 +1,75 @@
+"""A minute's look at a training run: which of two small experiments is better?
+
+    python -m benchmarks.glance RUN... [--untrained NAME]
+
+A part of the quality benchmark (two pairs for every other condition, seven gains on every picture)
+on the network itself, without export. Prints one line of a table per run: SSIM by set, leak in grey
+levels, and the least and the largest gain. train/EXPERIMENTS.md is made of such lines.
+"""
+
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from benchmarks import gain, heldout, pairs
+from rtmag.train import checkpoint
+from rtmag.train.model import CONFIGS, MagNet, Oh2018, build
+
+SETS = ("axial", "noise", "alpha", "large", "contrast", "static")
+CASES = ((0.05, 2.0), (0.05, 20.0), (0.1, 5.0), (0.25, 10.0), (0.5, 5.0), (1.0, 2.0), (1.0, 5.0))
+
+
+class Net:
+    """A network as the benchmark wants it, in static mode."""
+
+    def __init__(self, net: MagNet | Oh2018, name: str) -> None:
+        self.net = net.eval()
+        self.name = name
+
+    @torch.no_grad()
+    def step(self, image: Any, alpha: float, _: Any, state: Any) -> tuple[Any, Any]:
+        """Magnify from the first image on."""
+        x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+        texture, shape = self.net.encode(x)
+        if state is None:
+            return image, shape
+        out = self.net.decode(x, texture, shape, shape - state, torch.tensor([float(alpha)]))
+        levels = (out[0].clamp(0, 1) * 255).round().byte()
+        return levels.permute(1, 2, 0).numpy(), state
+
+
+def look(net: Net, pictures: list[Any]) -> str:
+    """One line of the table."""
+    scores: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for condition in [c for c in pairs.conditions() if c.set in SETS][::2]:
+        for pair in pairs.pairs(condition, pictures, 2):
+            scores[condition.set].append(pairs.score(net, pair, condition.alpha))
+    gains = [gain.gain(net, picture, *case) for case in CASES for picture in pictures]
+    cells = [f"{statistics.mean(s['ssim'] for s in scores[name]):.3f}" for name in SETS]
+    cells.append(f"{statistics.mean(s['leak'] for s in scores['static']):.1f}")
+    return " | ".join([net.name, *cells, f"{min(gains):.2f} to {max(gains):.2f}"])
+
+
+def main(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of training runs.")] = None,
+    untrained: Annotated[
+        list[str] | None, typer.Option(help="A configuration as it begins; repeatable.")
+    ] = None,
+) -> None:
+    """Score runs."""
+    pictures = list(heldout.pictures().values())
+    print("| " + " | ".join(["what", *SETS, "leak", "gain"]) + " |")
+    for name in untrained or []:
+        torch.manual_seed(0)
+        print(f"| {look(Net(build(CONFIGS[name]), f'{name}, untrained'), pictures)} |", flush=True)
+    for run in runs or []:
+        print(f"| {look(Net(checkpoint.load(run)[0], run.name), pictures)} |", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
