@@ -106,9 +106,9 @@ def camera(
     layout: options.LayoutOption = "magnified",
     frames: options.Limit = None,
     overwrite: options.Overwrite = False,
-    model: options.Model = None,
+    model: options.LiveModel = "auto",
     provider: options.Provider = "auto",
-    motion_scale: options.MotionScale = "1",
+    motion_scale: options.LiveScale = "auto",
 ) -> None:
     """Magnify a camera live. Keys in the window change everything; h lists them."""
     controls = options.make_controls(
@@ -191,10 +191,10 @@ def file(
     raise typer.Exit(code)
 
 
-def _engine(model: str | None, provider: str, scale: options.Scale) -> "EngineSpec":
+def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
     from rtmag.realtime.engine import EngineSpec
 
-    numbers = {"1": 1.0, "1/2": 0.5, "1/4": 0.25}
+    numbers = {"auto": None, "1": 1.0, "1/2": 0.5, "1/4": 0.25}
     return EngineSpec(model=model, provider=provider, motion_scale=numbers[scale])
 
 

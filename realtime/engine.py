@@ -118,6 +118,11 @@ class OnnxEngine:
         """Size of the picture that the network sees, over that of the picture shown."""
         return 1 / self._shrink
 
+    @property
+    def described(self) -> str:
+        """Name, and motion scale where it is not 1."""
+        return self.name if self._shrink == 1 else f"{self.name}, motion at 1/{self._shrink}"
+
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:
@@ -250,14 +255,23 @@ def load_engine(
     )
 
 
+AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
     """Which engine somebody wants; loaded when everything else has been found in order."""
 
     model: str | None = None
+    """As of `load_engine`; `auto` for the most faithful that keeps up (rtmag.realtime.choice)."""
     provider: str = "auto"
-    motion_scale: float = 1.0
+    motion_scale: float | None = 1.0
+    """None for the largest that keeps up."""
 
     def load(self) -> OnnxEngine:
-        """The engine; raises what `load_engine` raises."""
-        return load_engine(self.model, provider=self.provider, motion_scale=self.motion_scale)
+        """The engine, or the most faithful one where there is a choice; raises as `load_engine`."""
+        return load_engine(
+            None if self.model == AUTO else self.model,
+            provider=self.provider,
+            motion_scale=self.motion_scale or 1.0,
+        )

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.keys import Controls
@@ -50,10 +51,10 @@ class Live:
                 Temporal(1, 2)  # a key may ask for a band, which loads a large library
                 view = WindowSink(f"rtmag: {source.name}")
                 opened.callback(view.close)
-            engine = self.engine.load()
-            magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
-            self.note(f"{source.name}, {engine.name} on {engine.provider}; keys: h")
             rate = source.fps or self.fps or 30.0
+            engine = choose(self.engine, source.size, rate)
+            magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
+            self.note(f"{source.name}, {engine.described} on {engine.provider}; keys: h")
             return run(
                 source,
                 magnifier,

@@ -45,6 +45,18 @@ Model = Annotated[
     ),
 ]
 Provider = Annotated[str, Option("--provider", help="What runs the model: auto, cpu, cuda ...")]
+LiveModel = Annotated[
+    str | None,
+    Option(
+        "--model",
+        metavar="NAME|FILE|auto",
+        help="As for file; auto: the most faithful that keeps up with the camera.",
+    ),
+]
+LiveScale = Annotated[
+    Literal["auto", "1", "1/2", "1/4"],
+    Option("--motion-scale", help="As for file; auto: the largest that keeps up."),
+]
 MotionScale = Annotated[
     Scale,
     Option("--motion-scale", help="Look for motion in a picture of this size: faster, coarser."),
