@@ -56,6 +56,18 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def machine() -> dict[str, Any]:
+    """Where and with what a benchmark ran."""
+    return {
+        "machine": {"cpu": processor(), "cores": usable_cores(), "system": platform.platform()},
+        "versions": {
+            "rtmag": rtmag_version(),
+            "numpy": np.__version__,
+            "onnxruntime": runtime().__version__,
+        },
+    }
+
+
 def time_steps(
     engines: dict[str, OnnxEngine], size: tuple[int, int], rounds: int, warm: int = 3
 ) -> dict[str, list[float]]:
@@ -117,12 +129,7 @@ def main(
     document = {
         "benchmark": "fps",
         "provider": next(iter(engines.values())).provider,
-        "machine": {"cpu": processor(), "cores": usable_cores(), "system": platform.platform()},
-        "versions": {
-            "rtmag": rtmag_version(),
-            "numpy": np.__version__,
-            "onnxruntime": runtime().__version__,
-        },
+        **machine(),
         "commits": {
             n: json.loads(e.metadata["rtmag.training"]).get("commit", "untrained")
             for n, e in engines.items()

@@ -194,8 +194,7 @@ def file(
 def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
     from rtmag.realtime.engine import EngineSpec
 
-    numbers = {"auto": None, "1": 1.0, "1/2": 0.5, "1/4": 0.25}
-    return EngineSpec(model=model, provider=provider, motion_scale=numbers[scale])
+    return EngineSpec(model=model, provider=provider, motion_scale=options.scale_of(scale))
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":

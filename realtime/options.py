@@ -133,6 +133,11 @@ def make_controls(
     return controls
 
 
+def scale_of(text: str) -> float | None:
+    """The number of a motion scale; None for `auto`."""
+    return {"auto": None, "1": 1.0, "1/2": 0.5, "1/4": 0.25}[text]
+
+
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """(width, height) from '640x480'."""
     if text is None:

@@ -47,6 +47,43 @@ def test_the_step_benchmark_ends_with_json(
     assert document["rows"][1]["speed_over_oh2018"] == 1.0
 
 
+@pytest.mark.parametrize("record", [False, True])
+def test_the_live_benchmark_counts_what_comes_late(
+    record: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import live
+
+    monkeypatch.setattr(live, "WARM", 0.2)
+    live.main(
+        model="standard", motion_scale="1/2", size=["64x48"], fps=20, seconds=1, record=record
+    )
+    row = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"][0]
+    assert row["engine"] == "standard, motion at 1/2"
+    assert row["frames"] == 20
+    assert row["sink"] == ("file" if record else "none")
+    assert 0 < row["magnify_ms"] < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+
+
+def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    from benchmarks import live
+    from rtmag.realtime.engine import EngineSpec
+
+    class Slow:
+        described, size = "slow", None
+
+        def step(self, image: object, *_: object) -> tuple[object, object]:
+            time.sleep(0.25)
+            return image, None
+
+    monkeypatch.setattr(live, "WARM", 0.1)
+    monkeypatch.setattr(live, "choose", lambda *_: Slow())
+    row = live.measure(EngineSpec(), (64, 48), 10.0, 1.0, None)
+    assert row["shown"] < row["frames"] == 10
+    assert row["late_percent"] == 100
+
+
 def test_the_gain_of_a_picture_that_is_not_magnified_is_one_over_alpha() -> None:
     import numpy as np
 
