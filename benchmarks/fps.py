@@ -1,4 +1,4 @@
-"""How long one step takes: model by model at each size, interleaved in one process.
+"""How long one step takes: each model and motion scale at each size, interleaved in one process.
 
 Regimes: this times the engine's step alone (picture in, picture out, state carried), on moving
 pictures, without capture or display. Rounds alternate between the models, so that whatever else the
@@ -22,8 +22,10 @@ import numpy as np
 import typer
 
 from rtmag.realtime.engine import OnnxEngine, load_engine
+from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import State, Temporal
 from rtmag.realtime.installed import rtmag_version
+from rtmag.realtime.models import model_names
 from rtmag.realtime.options import parse_size
 from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
@@ -68,6 +70,19 @@ def machine() -> dict[str, Any]:
     }
 
 
+def scaled(model: str, threads: int | None = None) -> list[OnnxEngine]:
+    """The model that looks for motion in smaller pictures, if it can."""
+    engines = []
+    for scale, label in ((0.5, "1/2"), (0.25, "1/4")):
+        try:
+            engine = load_engine(model, threads=threads, motion_scale=scale)
+        except ModelIncompatible:
+            return []
+        engine.name += f" {label}"
+        engines.append(engine)
+    return engines
+
+
 def time_steps(
     engines: dict[str, OnnxEngine], size: tuple[int, int], rounds: int, warm: int = 3
 ) -> dict[str, list[float]]:
@@ -109,12 +124,16 @@ def main(
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        paths = {Path(m).stem: m for m in model or ["standard"]}
-        if len(paths) < len(model or ["standard"]):
+        models = model or model_names()
+        paths = {Path(m).stem: m for m in models}
+        if len(paths) < len(models):
             raise typer.BadParameter("models need file names that differ")
         if BASELINE not in paths:
             paths[BASELINE] = str(untrained(BASELINE, Path(folder)))
         engines = {n: load_engine(p, threads=threads) for n, p in paths.items()}
+        for name, path in paths.items():
+            coarse = [] if quick else scaled(path, threads)
+            engines |= {f"{name} {e.name.rpartition(' ')[2]}": e for e in coarse}
     rows = []
     for extent in [(160, 120)] if quick else sizes:
         times = time_steps(engines, extent, 3 if quick else rounds)
@@ -122,7 +141,7 @@ def main(
         for name in engines:
             rows.append(row(name, extent, times[name], reference))
             print(
-                "{model:10} {width}x{height}  p50 {p50_ms:8.2f} ms  {fps:7.1f} fps".format(
+                "{model:12} {width}x{height}  p50 {p50_ms:8.2f} ms  {fps:7.1f} fps".format(
                     **rows[-1]
                 )
             )

@@ -31,11 +31,10 @@ import typer
 
 from benchmarks import gain, heldout, pairs, sequences
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
-from benchmarks.fps import processor
+from benchmarks.fps import processor, scaled
 from benchmarks.riesz import Riesz
 from rtmag.realtime import demo
 from rtmag.realtime.engine import OnnxEngine, load_engine
-from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.measurement import Measurement
@@ -137,19 +136,6 @@ def score_scene(engines: list[OnnxEngine], *, quick: bool) -> list[Row]:
         before, after = (rounded(value) for value in measurement.noise())
         rows.append({"method": engine.name, "gain": times, "noise": before, "shown": after})
     return rows
-
-
-def scaled(model: str) -> list[OnnxEngine]:
-    """The model that looks for motion in smaller pictures, if it can."""
-    engines = []
-    for scale, label in ((0.5, "1/2"), (0.25, "1/4")):
-        try:
-            engine = load_engine(model, motion_scale=scale)
-        except ModelIncompatible:
-            return []
-        engine.name += f" {label}"
-        engines.append(engine)
-    return engines
 
 
 def identity(method: Stepper, picture: Any) -> int:
