@@ -4,7 +4,7 @@
 
 A part of the quality benchmark (two pairs under some conditions, seven gains on every picture), on
 the network itself, without export. Prints one line of a table per run: SSIM by set, leak in grey
-levels, and the least and the largest gain. train/EXPERIMENTS.md is made of such lines.
+levels, and the least and the largest gain. benchmarks/EXPERIMENTS.md is made of such lines.
 """
 
 import statistics
