@@ -26,7 +26,7 @@ from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import State, Temporal
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.models import model_names
-from rtmag.realtime.options import parse_size
+from rtmag.realtime.options import parse_size, scale_of
 from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
 
@@ -70,16 +70,16 @@ def machine() -> dict[str, Any]:
     }
 
 
-def scaled(model: str, threads: int | None = None) -> list[OnnxEngine]:
-    """The model that looks for motion in smaller pictures, if it can."""
-    engines = []
-    for scale, label in ((0.5, "1/2"), (0.25, "1/4")):
+def scaled(model: str, threads: int | None = None) -> dict[str, OnnxEngine]:
+    """The model that looks for motion in smaller pictures, by scale; none if it cannot."""
+    engines = {}
+    for label in ("1/2", "1/4"):
         try:
-            engine = load_engine(model, threads=threads, motion_scale=scale)
+            engine = load_engine(model, threads=threads, motion_scale=scale_of(label) or 1.0)
         except ModelIncompatible:
-            return []
+            return {}
         engine.name += f" {label}"
-        engines.append(engine)
+        engines[label] = engine
     return engines
 
 
@@ -132,8 +132,8 @@ def main(
             paths[BASELINE] = str(untrained(BASELINE, Path(folder)))
         engines = {n: load_engine(p, threads=threads) for n, p in paths.items()}
         for name, path in paths.items():
-            coarse = [] if quick else scaled(path, threads)
-            engines |= {f"{name} {e.name.rpartition(' ')[2]}": e for e in coarse}
+            coarse = {} if quick else scaled(path, threads)
+            engines |= {f"{name} {label}": engine for label, engine in coarse.items()}
     rows = []
     for extent in [(160, 120)] if quick else sizes:
         times = time_steps(engines, extent, 3 if quick else rounds)

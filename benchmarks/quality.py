@@ -181,7 +181,8 @@ def main(
     engines = [load_engine(each) for each in model or model_names()]
     if len({engine.name for engine in engines}) < len(engines):
         raise typer.BadParameter("models need names that differ: rtmag export --name")
-    coarse = [] if quick else [each for name in model or model_names() for each in scaled(name)]
+    names = [] if quick else model or model_names()
+    coarse = [engine for name in names for engine in scaled(name).values()]
     methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *coarse]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())

@@ -178,10 +178,12 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
 
 def groups(net: MagNet | Oh2018) -> list[dict[str, Any]]:
     """What learns at which share of the rate."""
-    basis = net.basis() if isinstance(net, MagNet) else []
+    if not isinstance(net, MagNet):
+        return [{"params": list(net.parameters()), "pace": 1.0}]
+    basis = net.basis()
     slow = {id(weight) for weight in basis}
     rest = [weight for weight in net.parameters() if id(weight) not in slow]
-    return [{"params": rest, "pace": 1.0}, {"params": basis, "pace": PACE}][: 2 if basis else 1]
+    return [{"params": rest, "pace": 1.0}, {"params": basis, "pace": PACE}]
 
 
 def provenance(
