@@ -59,7 +59,7 @@ def export_onnx(
         "rtmag.contract": CONTRACT,
         "rtmag.model": name,
         "rtmag.architecture": net.config.architecture,
-        "rtmag.channels": str(net.config.channels),
+        "rtmag.channels": str(net.shape_channels),
         "rtmag.stride": str(net.stride),
         "rtmag.sections": str(SECTIONS),
         "rtmag.sha256": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
@@ -99,7 +99,7 @@ def _prove(graph: Graph, forms: list[onnx.ModelProto], facts: dict[str, str]) ->
 
 def _trace(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
     """Torch module -> ONNX model in memory."""
-    channels, stride = graph.net.config.channels, graph.net.stride
+    channels, stride = graph.net.shape_channels, graph.net.stride
     moves = isinstance(graph.net, MagNet)
     width, height = size or EXAMPLE
     example = (

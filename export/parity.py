@@ -63,7 +63,7 @@ def _torch_step(
 ) -> tuple[Image, State]:
     height, width = image.shape[:2]
     net = graph.net
-    shape = (1, 2 * len(sections) * net.config.channels, height // net.stride, width // net.stride)
+    shape = (1, 2 * len(sections) * net.shape_channels, height // net.stride, width // net.stride)
     out, memory, *_ = graph(
         torch.from_numpy(image),
         torch.tensor(alpha),

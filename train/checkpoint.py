@@ -129,8 +129,8 @@ def start_from(folder: Path, net: MagNet | Oh2018) -> None:
     if not fit:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: none of its weights fits")
     net.load_state_dict(own | fit)
-    if isinstance(net, MagNet) and "manipulator.generators.weight" not in fit:
-        net.manipulator.fit(net.encoder.kernels())
+    if isinstance(net, MagNet) and "manipulator.fine.generators.weight" not in fit:
+        net.manipulator.fine.fit(net.encoder.kernels()[0])
 
 
 def load(folder: Path) -> tuple[MagNet | Oh2018, dict[str, Any]]:

@@ -20,7 +20,7 @@ NORM = 0.33  # of a kernel; with it shapes are about as large as contrasts
 
 
 def derivatives(count: int) -> Tensor:
-    """The first `count` of 28 kernels for pixel-unshuffled BGR pictures, (<= count, 48, 3, 3)."""
+    """The first `count` of 28 kernels for pixel-unshuffled grey pictures, (<= count, 16, 3, 3)."""
     kernels = []
     for order in ORDERS:
         for sigma in SCALES:
@@ -30,15 +30,14 @@ def derivatives(count: int) -> Tensor:
             kernels += [torch.outer(profile[order - x], profile[x]) for x in range(order + 1)]
     stack = torch.stack(kernels[:count])
     stack = stack * (NORM / stack.flatten(1).norm(dim=1))[:, None, None]
-    cells = F.pixel_unshuffle(stack[:, None], 4)  # (n, 16, 3, 3)
-    return cells.repeat(1, 3, 1, 1)
+    return F.pixel_unshuffle(stack[:, None], 4)
 
 
 def generators(kernels: Tensor) -> Tensor:
     """How codes change per pixel of motion, seen from where the motion ended.
 
     Args:
-        kernels: (C, 48, 3, 3), each of sum zero.
+        kernels: (C, 16 n, 3, 3) for pictures of n colours, each of sum zero.
 
     Returns:
         (2 C, C): code -> its derivative by where to look, x then y.
@@ -62,5 +61,5 @@ def _codes(kernels: Tensor, dx: float, dy: float, count: int = 24, side: int = 9
     radius = torch.hypot(f[:, None], f[None]).clamp(1 / side)
     phase = torch.exp(-2j * math.pi * (f[None] * dx + f[:, None] * dy))
     picture = torch.fft.ifft2(torch.fft.fft2(noise) / radius * phase).real[:, None]
-    cells = F.pixel_unshuffle(picture.repeat(1, 3, 1, 1), 4)
+    cells = F.pixel_unshuffle(picture.repeat(1, kernels.shape[1] // 16, 1, 1), 4)
     return F.conv2d(cells, kernels).transpose(0, 1).flatten(1)

@@ -2,7 +2,7 @@
 
     reconstruction     L1(output, amplified); for MagNet, pixels of little contrast weigh more
     edges              the same of horizontal and vertical differences
-    velocity           relative error of MagNet's first estimate of motion, where there is
+    velocity           relative error of MagNet's first estimates of motion, where there is
                        contrast; only where samples know how far things moved
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
@@ -49,14 +49,17 @@ class Objective(nn.Module):
         _, shape_a = net.encode(batch.frame_a)
         texture, shape = net.encode(batch.frame_b)
         difference = shape - shape_a
-        flow, residual = net.motion(texture, shape, difference, batch.alpha)
+        velocities = net.manipulator.velocities(shape, difference)
+        flow, residual = net.magnify(texture, difference, velocities, batch.alpha)
         out = net.compose(batch.frame_b, flow, residual)
         contrast = spread(batch.amplified)
         error = (out - batch.amplified) * evened(contrast)
         terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
         if batch.motion is not None:
-            estimate = net.manipulator.velocity(shape, difference)
-            terms["velocity"] = misjudged(estimate, -batch.motion, spread(batch.frame_b))
+            contrast = spread(batch.frame_b)
+            estimates = velocities.chunk(len(net.decoder.TRUST), dim=1)
+            wrong = [misjudged(estimate, -batch.motion, contrast) for estimate in estimates]
+            terms["velocity"] = torch.stack(wrong).mean()
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:

@@ -92,66 +92,97 @@ class ResBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image -> texture and shape at a quarter of the resolution.
+    """Image -> texture at a quarter of the resolution, and shape on three levels.
 
     `shape` is one linear convolution, so that filtering it in time is exact. Its kernels sum to
     zero over space and colour: a uniform change of brightness is no motion. They begin as
-    derivatives of Gaussians.
+    derivatives of Gaussians. Motion of many pixels shows in smaller pictures, of which grey is
+    enough: kernels of their own see the picture at a half and at a quarter of its size.
     """
+
+    COARSE = 16  # channels of a coarse level
+    PACKED = COARSE // 4 + COARSE // 16  # channels that the coarse levels fill at full resolution
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.shape = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate", bias=False)
+        self.coarse = nn.Conv2d(16, self.COARSE, 3, padding=1, padding_mode="replicate", bias=False)
         known = derivatives(channels)
         with torch.no_grad():
-            self.shape.weight[: len(known)] = known
+            self.shape.weight[: len(known)] = known.repeat(1, 3, 1, 1)
+            self.coarse.weight[:] = 3 * derivatives(self.COARSE)
         self.texture = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate")
         self.block = ResBlock(channels, bias=True)
 
-    def kernels(self) -> Tensor:
-        """Those of shape, (C, 48, 3, 3)."""
-        weight = self.shape.weight
-        return weight - weight.mean((1, 2, 3), keepdim=True)
+    def kernels(self) -> tuple[Tensor, Tensor]:
+        """Those of shape, (C, 48, 3, 3), and of its coarse levels, (16, 16, 3, 3)."""
+        fine, coarse = (
+            w - w.mean((1, 2, 3), keepdim=True) for w in (self.shape.weight, self.coarse.weight)
+        )
+        return fine, coarse
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Image (B, 3, H, W) -> texture and shape, (B, C, H/4, W/4) each."""
-        u = F.pixel_unshuffle(image - 0.5, 4)  # (B, 48, H/4, W/4)
+        """Image (B, 3, H, W) -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
+
+        The last channels of shape hold the levels at H/8 and H/16, folded as `levels` unfolds them.
+        """
+        image = image - 0.5
+        u = F.pixel_unshuffle(image, 4)  # (B, 48, H/4, W/4)
         with torch.autocast(image.device.type, enabled=False):
             # The difference of two shapes is a thousandth of either, too little for bfloat16.
-            shape = F.conv2d(F.pad(u, (1, 1, 1, 1), mode="replicate"), self.kernels())
+            fine, coarse = self.kernels()
+            half = F.avg_pool2d(image.mean(1, keepdim=True), 2)  # (B, 1, H/2, W/2)
+            quarter = F.avg_pool2d(half, 2)
+            shape = torch.cat(
+                [
+                    _code(u, fine),
+                    F.pixel_shuffle(_code(F.pixel_unshuffle(half, 4), coarse), 2),
+                    F.pixel_shuffle(_code(F.pixel_unshuffle(quarter, 4), coarse), 4),
+                ],
+                dim=1,
+            )
         texture: Tensor = self.block(torch.relu(self.texture(u)))  # (B, C, H/4, W/4)
         return texture, shape
 
 
-class Manipulator(nn.Module):
-    """Shape difference -> how far things moved, and a non-linear code of it, both times alpha - 1.
+def _code(cells: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve, borders repeated."""
+    return F.conv2d(F.pad(cells, (1, 1, 1, 1), mode="replicate"), kernels)
 
-    `velocity` is Lucas-Kanade on all channels of shape: a matrix gives the derivative M of shape
-    by displacement from shape itself, and the displacement that explains the difference d best,
-    over 3 x 3 cells, solves the normal equations (M'M) v = M'd. As M is linear in the picture, v
-    does not depend on contrast; as v is linear in d, it stays exact under any temporal filter.
+
+def levels(shape: Tensor) -> list[Tensor]:
+    """Shape, or a filter of it -> (B, C, h, w), (B, 16, h/2, w/2) and (B, 16, h/4, w/4)."""
+    fine, half, quarter = shape.split([shape.shape[1] - 5, 4, 1], dim=1)
+    return [fine, F.pixel_unshuffle(half, 2), F.pixel_unshuffle(quarter, 4)]
+
+
+class LucasKanade(nn.Module):
+    """Codes of a picture and their change -> how far things moved.
+
+    A matrix gives the derivative M of the code by displacement from the code itself, and the
+    displacement that explains the change d best, over 3 x 3 cells, solves the normal equations
+    (M'M) v = M'd. As M is linear in the picture, v does not depend on contrast; as v is linear in
+    d, it stays exact under any temporal filter.
     """
 
     EPS = 1e-4  # keeps the solution small where there is no texture: below a grey level of contrast
 
-    def __init__(self, channels: int, kernels: Tensor) -> None:
-        """`kernels` are the encoder's, to begin with (C, 48, 3, 3)."""
+    def __init__(self, kernels: Tensor) -> None:
+        """`kernels` (C, 16 n, 3, 3) make the code, to begin with."""
         super().__init__()
-        self.generators = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        self.generators = nn.Conv2d(len(kernels), 2 * len(kernels), 1, bias=False)
         self.fit(kernels)
-        self.before = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     @torch.no_grad()
     def fit(self, kernels: Tensor) -> None:
-        """Learn how codes of these kernels move, (C, 48, 3, 3), without any training."""
+        """Learn how codes of these kernels move, without any training."""
         self.generators.weight[:] = generators(kernels)[..., None, None]
 
-    def velocity(self, shape: Tensor, difference: Tensor) -> Tensor:
-        """Lucas-Kanade: px by which to look back for what moved, (B, 2, h, w)."""
-        with torch.autocast(shape.device.type, enabled=False):  # a ratio of sums of squares
-            mx, my = self.generators(shape.float()).chunk(2, dim=1)  # 2 x (B, C, h, w)
-            d = difference.float()
+    def forward(self, code: Tensor, change: Tensor) -> Tensor:
+        """(B, C, h, w) each -> px by which to look back for what moved, (B, 2, h, w)."""
+        with torch.autocast(code.device.type, enabled=False):  # a ratio of sums of squares
+            mx, my = self.generators(code.float()).chunk(2, dim=1)  # 2 x (B, C, h, w)
+            d = change.float()
             products = mx * mx, my * my, mx * my, mx * d, my * d
             sums = torch.cat([p.sum(1, keepdim=True) for p in products], dim=1)  # (B, 5, h, w)
             sums = F.avg_pool2d(sums, 3, 1, 1, count_include_pad=False)
@@ -161,43 +192,69 @@ class Manipulator(nn.Module):
             velocity: Tensor = solved / (xx * yy - xy * xy)
             return velocity
 
-    def forward(self, shape: Tensor, difference: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-        """`gain` (B, 1, 1, 1) is alpha - 1 -> velocity (B, 2, h, w) in px, code (B, C, h, w)."""
-        velocity = gain * self.velocity(shape, difference)
-        code = self.after(gain * torch.relu(self.before(difference)))  # (B, C, h, w)
-        return velocity, code
+
+class Manipulator(nn.Module):
+    """Shape difference -> how far things moved, as each level sees it, and a non-linear code."""
+
+    def __init__(self, channels: int, kernels: tuple[Tensor, Tensor]) -> None:
+        """`kernels` are the encoder's, to begin with."""
+        super().__init__()
+        self.fine, self.coarse = (LucasKanade(each) for each in kernels)
+        self.before = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def velocities(self, shape: Tensor, difference: Tensor) -> Tensor:
+        """px by which to look back for what moved: (B, 6, h, w), x and y of each level."""
+        pairs = zip(levels(shape), levels(difference), strict=True)
+        fine, half, quarter = pairs
+        found = [self.fine(*fine)]
+        for scale, pair in ((2, half), (4, quarter)):
+            wide = F.interpolate(self.coarse(*pair), scale_factor=float(scale), mode="bilinear")
+            found.append(scale * wide)
+        return torch.cat(found, dim=1)
+
+    def forward(self, difference: Tensor, gain: Tensor) -> Tensor:
+        """`gain` (B, 1, 1, 1) is alpha - 1 -> code (B, C, h, w)."""
+        code: Tensor = self.after(gain * torch.relu(self.before(levels(difference)[0])))
+        return code
 
 
 class Decoder(nn.Module):
     """Texture and magnified motion -> a backward flow and a residual; the image is warped.
 
-    The flow is the velocity as far as the body trusts it, plus what the body adds.
+    The flow is a mean of the levels' velocities and of none, weighed by how far the body trusts
+    each, plus what the body adds.
     """
 
     REACH = 8.0  # px: motion of this size is a feature of size one
-    TRUST = 4.0  # how far the velocity is trusted to begin with: to 98 %
+    TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        channels, width = config.channels, config.width
-        self.mix = nn.Conv2d(2 * channels + 2, width, 1, bias=False)
+        channels, width, count = config.channels, config.width, len(self.TRUST)
+        self.mix = nn.Conv2d(2 * channels + 2 * count, width, 1, bias=False)
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
-        self.correction = nn.Conv2d(width, 3, 3, padding=1, bias=False)
+        self.correction = nn.Conv2d(width, 2 + count, 3, padding=1, bias=False)
         self.residual = nn.Conv2d(width, 48, 3, padding=1, bias=False)
         self.trust = nn.Parameter(torch.tensor(self.TRUST))
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.correction.weight)
 
     def forward(
-        self, texture: Tensor, velocity: Tensor, code: Tensor, energy: Tensor
+        self, texture: Tensor, velocities: Tensor, code: Tensor, energy: Tensor
     ) -> tuple[Tensor, Tensor]:
         """`energy` (B, 1, h, w) of the magnified difference -> flow in px, residual."""
         gate = (energy / (energy + self.GATE)).to(texture.dtype)  # (B, 1, h, w)
-        x = torch.cat([texture * gate, squash(code), squash(velocity / self.REACH)], dim=1)
+        x = torch.cat([texture * gate, squash(code), squash(velocities / self.REACH)], dim=1)
         x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
-        correction, trust = self.correction(x).float().split([2, 1], dim=1)
-        return correction + torch.sigmoid(trust + self.trust) * velocity, self.residual(x)
+        count = len(self.TRUST)
+        flow, trust = self.correction(x).float().split([2, count], dim=1)
+        trust = trust + self.trust[:, None, None]
+        share = torch.softmax(torch.cat([torch.zeros_like(trust[:, :1]), trust], dim=1), dim=1)
+        for level, velocity in enumerate(velocities.chunk(count, dim=1), start=1):
+            flow = flow + share[:, level : level + 1] * velocity
+        return flow, self.residual(x)
 
 
 class MagNet(nn.Module):
@@ -214,13 +271,16 @@ class MagNet(nn.Module):
     def __init__(self, config: Config = CONFIGS["standard"]) -> None:
         super().__init__()
         self.config = config
+        self.shape_channels = config.channels + Encoder.PACKED
         self.encoder = Encoder(config.channels)
         self.manipulator = Manipulator(config.channels, self.encoder.kernels())
         self.decoder = Decoder(config)
 
     def basis(self) -> list[Tensor]:
         """What is about right before any training, and should change slowly if at all."""
-        return [self.encoder.shape.weight, self.manipulator.generators.weight]
+        encoder, manipulator = self.encoder, self.manipulator
+        layers = encoder.shape, encoder.coarse, manipulator.fine.generators
+        return [layer.weight for layer in (*layers, manipulator.coarse.generators)]
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Image -> (texture, shape)."""
@@ -231,10 +291,17 @@ class MagNet(nn.Module):
         self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The picture's change: flow (B, 2, h, w) in pixels, residual (B, 48, h, w)."""
+        velocities = self.manipulator.velocities(shape, difference)
+        return self.magnify(texture, difference, velocities, alpha)
+
+    def magnify(
+        self, texture: Tensor, difference: Tensor, velocities: Tensor, alpha: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What `motion` does once velocities (B, 6, h, w) are known."""
         gain = column(alpha) - 1
-        velocity, code = self.manipulator(shape, difference, gain)
+        code = self.manipulator(difference, gain)
         energy = (gain * difference.float()).square().mean(1, keepdim=True)
-        flow, residual = self.decoder(texture, velocity, code, energy)
+        flow, residual = self.decoder(texture, gain * velocities, code, energy)
         return flow.float(), residual.float()
 
     def decode(
@@ -314,7 +381,7 @@ class Oh2018(nn.Module):
     def __init__(self, config: Config = CONFIGS["oh2018"]) -> None:
         super().__init__()
         self.config = config
-        c = config.channels
+        c = self.shape_channels = config.channels
         self.encoder = nn.Sequential(
             _conv(3, 16, 7), nn.ReLU(), _halve(16, c), *[OhBlock(c) for _ in range(3)]
         )
