@@ -39,7 +39,8 @@ def untrained(name: str, folder: Path) -> Path:
 
     from rtmag.export.onnx_target import export_onnx
     from rtmag.train import checkpoint
-    from rtmag.train.model import CONFIGS, build
+    from rtmag.train.config import CONFIGS
+    from rtmag.train.model import build
 
     net = build(CONFIGS[name])
     optimizer = torch.optim.Adam(net.parameters())

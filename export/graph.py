@@ -1,7 +1,7 @@
 """The graph that is exported: a network with the recurrence, colours and rounding around it.
 
 Inputs
-    image     (H, W, 3) uint8, BGR; H and W multiples of 4
+    image     (H, W, 3) uint8, BGR; H and W multiples of 16
     alpha     () total magnification factor
     sections  (S, 5) b0, b1, b2, a1, a2 of each second-order section; S is 1 or 2
     reset     () 1: take this image as the new reference; the state is ignored
@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtmag.train.model import MagNet, Oh2018
+from rtmag.train.model import MagNet
+from rtmag.train.oh2018 import Oh2018
 
 SECTIONS = 2  # most sections of a filter: a band-pass of order 2
 

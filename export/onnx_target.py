@@ -13,7 +13,7 @@ import torch
 
 from rtmag.export.graph import SECTIONS, Graph
 from rtmag.export.parity import Parity, compare
-from rtmag.realtime.contract import CONTRACT, INPUTS, MOTION, OUTPUTS
+from rtmag.realtime.contract import CONTRACT, INPUTS, MOTION, OUTPUTS, UNIT
 from rtmag.realtime.engine import OnnxEngine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.models import motion_form
@@ -34,7 +34,7 @@ def export_onnx(
         run: Folder made by `rtmag train`.
         out: The file to write; its form `motion` is written beside it.
         name: What the model calls itself.
-        size: (width, height) to freeze; None accepts any size.
+        size: (width, height) to freeze, rounded up to what the network can see; None accepts any.
         overwrite: Replace an existing file.
 
     Returns:
@@ -48,10 +48,8 @@ def export_onnx(
     for path in (out, motion_form(out)):
         if path.exists() and not overwrite:
             raise OptionError(f"cannot write {str(path)!r}: it exists; use --overwrite")
-    if size is not None and any(side % 4 or not 16 <= side <= LARGEST for side in size):
-        raise OptionError(
-            f"size must be multiples of 4 from 16 to {LARGEST}, got {size[0]}x{size[1]}"
-        )
+    if size is not None and not all(1 <= side <= LARGEST for side in size):
+        raise OptionError(f"size must be at most {LARGEST}x{LARGEST}, got {size[0]}x{size[1]}")
     net, training = checkpoint.load(run)
     graph = Graph(net)
     model = _trace(graph, size)
@@ -101,7 +99,7 @@ def _trace(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
     """Torch module -> ONNX model in memory."""
     channels, stride = graph.net.shape_channels, graph.net.stride
     moves = isinstance(graph.net, MagNet)
-    width, height = size or EXAMPLE
+    width, height = (-(-side // UNIT) * UNIT for side in size or EXAMPLE)
     example = (
         torch.zeros(height, width, 3, dtype=torch.uint8),
         torch.tensor(2.0),
@@ -132,8 +130,7 @@ def _dynamic_shapes(channels: int, stride: int, *, frozen: bool) -> dict[str, An
         "state": {1: 2 * channels * sections},
     }  # fmt: skip
     if not frozen:
-        h, w = (dim(f"{side}_quarter", min=4, max=LARGEST // 4) for side in ("height", "width"))
-        scale = 4 // stride
-        shapes["image"] = {0: 4 * h, 1: 4 * w}
-        shapes["state"] |= {2: h * scale if scale > 1 else h, 3: w * scale if scale > 1 else w}
+        h, w = (dim(f"{side}_units", min=1, max=LARGEST // UNIT) for side in ("height", "width"))
+        shapes["image"] = {0: UNIT * h, 1: UNIT * w}
+        shapes["state"] |= {2: UNIT // stride * h, 3: UNIT // stride * w}
     return shapes

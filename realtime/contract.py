@@ -1,7 +1,7 @@
 """What an exported magnifier must look like for the engine to run it.
 
 Inputs
-    image     uint8 (H, W, 3), BGR; H and W multiples of 4
+    image     uint8 (H, W, 3), BGR; H and W multiples of 16
     alpha     float32 ()
     sections  float32 (S, 5)
     reset     float32 ()
@@ -14,7 +14,7 @@ Outputs of the form `motion`, which leaves the picture to others (rtmag/realtime
     residual  int8 (H, W, 3): grey levels to add after that
     state_out like state
 Metadata
-    rtmag.contract = 1, rtmag.model, rtmag.channels = C, rtmag.stride, ...
+    rtmag.contract = 1, rtmag.model, rtmag.channels = C (of shape), rtmag.stride, ...
 """
 
 import re
@@ -23,6 +23,8 @@ from typing import Any
 from rtmag.realtime.errors import ModelIncompatible
 
 CONTRACT = "1"
+UNIT = 16
+"""px: sides of the picture are multiples of it."""
 Values = dict[str, tuple[str, int]]
 """Type and rank by name."""
 INPUTS: Values = {

@@ -11,7 +11,7 @@ Outputs
 
 Conventions
     State is a value: the engine keeps none, so one engine may serve several streams in turn. The
-    graph wants sides that are multiples of 4; the engine repeats the border and cuts it off again.
+    graph wants sides that are multiples of 16; the engine repeats the border and cuts it off again.
     Networks are trained to add motion, not to take it away. Alpha below 1 adds 1 - alpha times the
     opposite motion instead: the filter's first section, and with it the state, changes sign.
 
@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime import providers
-from rtmag.realtime.composition import CELL, compose
-from rtmag.realtime.contract import MOTION, OUTPUTS, check
+from rtmag.realtime.composition import compose
+from rtmag.realtime.contract import MOTION, OUTPUTS, UNIT, check
 from rtmag.realtime.errors import (
     ModelError,
     ModelIncompatible,
@@ -44,7 +44,6 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.models import read_model
 from rtmag.realtime.opencv import cv2
 
-SMALLEST = 16  # px; smaller pictures are padded, for reflecting borders need something to reflect
 MOTION_SCALES = {1.0: 1, 0.5: 2, 0.25: 4}
 """How many times smaller the picture is that the network sees."""
 
@@ -109,7 +108,7 @@ class OnnxEngine:
         self._stride = int(self.metadata["rtmag.stride"])
         shape = self._session.get_inputs()[0].shape
         self.size: tuple[int, int] | None = None
-        """(width, height) when the model was exported for one size only."""
+        """(width, height) with the border, when the model was exported for one size only."""
         if isinstance(shape[0], int) and isinstance(shape[1], int):
             self.size = (shape[1] * self._shrink, shape[0] * self._shrink)
 
@@ -171,13 +170,13 @@ class OnnxEngine:
     def _seen(self, image: Image) -> Image:
         """The picture as the network wants it: sides that fit, and as small as its scale says."""
         height, width = image.shape[:2]
-        if self.size is not None and (width, height) != self.size:
+        unit = UNIT * self._shrink
+        down, right = (-side % unit for side in (height, width))
+        if self.size is not None and (width + right, height + down) != self.size:
             raise ModelIncompatible(
                 f"model {self.name!r} was exported for {self.size[0]}x{self.size[1]}, "
                 f"got {width}x{height}; give --size, or export without it"
             )
-        unit, least = CELL * self._shrink, SMALLEST * self._shrink
-        down, right = (max(least, -(-side // unit) * unit) - side for side in (height, width))
         if down or right:
             padded = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
             image = np.asarray(padded, np.uint8)

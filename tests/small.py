@@ -10,8 +10,10 @@ from torch import Tensor
 
 from rtmag.realtime.opencv import cv2
 from rtmag.train import textures
+from rtmag.train.config import Config
 from rtmag.train.dataset import Batch
-from rtmag.train.model import Config, MagNet, Oh2018, build
+from rtmag.train.model import MagNet, build
+from rtmag.train.oh2018 import Oh2018
 
 MAGNET = Config(channels=4, width=4, blocks=1)
 OH2018 = Config(architecture="oh2018", channels=4, width=8, blocks=1)

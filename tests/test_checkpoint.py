@@ -16,8 +16,10 @@ from torch import Tensor
 
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.train import checkpoint
+from rtmag.train.config import Config
 from rtmag.train.losses import Objective
-from rtmag.train.model import Config, MagNet, Oh2018
+from rtmag.train.model import MagNet
+from rtmag.train.oh2018 import Oh2018
 
 
 class Run:
@@ -268,19 +270,6 @@ def test_weights_that_do_not_fit_are_left_as_they_are(tmp_path: Path) -> None:
     for name, value in net.state_dict().items():
         fits = given[name].shape == own[name].shape
         assert torch.equal(value, given[name] if fits else own[name]), name
-
-
-def test_motion_is_fitted_to_kernels_that_came_without_it(tmp_path: Path) -> None:
-    Run(seed=1).save(tmp_path)
-    given = load_file(tmp_path / "model.safetensors")
-    del given["manipulator.generators.weight"]
-    save_file(given, tmp_path / "model.safetensors")
-    net = small.net(seed=2)
-    assert isinstance(net, MagNet)
-    checkpoint.start_from(tmp_path, net)
-    found = net.manipulator.generators.weight.clone()
-    net.manipulator.fit(net.encoder.kernels())
-    assert torch.equal(found, net.manipulator.generators.weight)
 
 
 def test_nothing_to_start_from_is_said(tmp_path: Path) -> None:

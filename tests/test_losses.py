@@ -7,9 +7,11 @@ import small
 import torch
 from torch import Tensor, nn
 
+from rtmag.train.config import Config
 from rtmag.train.dataset import Batch
 from rtmag.train.losses import WEIGHTS, Objective, edges, l1, misjudged, spread
-from rtmag.train.model import Config, MagNet, Oh2018
+from rtmag.train.model import MagNet
+from rtmag.train.oh2018 import Oh2018
 
 
 class Recorder(nn.Module):
@@ -106,7 +108,7 @@ def test_motion_is_judged_where_it_is_known() -> None:
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
     terms["velocity"].backward()
-    assert net.manipulator.generators.weight.grad is not None
+    assert net.manipulator.fine.generators.weight.grad is not None
 
 
 def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_seen() -> None:

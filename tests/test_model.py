@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from rtmag.train.model import CONFIGS, Config, Encoder, MagNet, Oh2018, _halve, build, warp
+from rtmag.train.config import CONFIGS, Config
+from rtmag.train.model import Encoder, MagNet, build, warp
+from rtmag.train.oh2018 import Oh2018, _halve
 
 
 def cost(net: MagNet | Oh2018, side: int = 64) -> int:
@@ -44,7 +46,7 @@ def test_shapes_are_where_the_stride_says(name: str) -> None:
     texture, shape = net.encode(torch.zeros(2, 3, 32, 48))
     channels = 32 if name == "oh2018" else net.config.channels
     assert texture.shape == (2, channels, 8, 12)
-    assert shape.shape == (2, channels, 32 // net.stride, 48 // net.stride)
+    assert shape.shape == (2, net.shape_channels, 32 // net.stride, 48 // net.stride)
     assert net(*small.image(2, 1, 3, 32, 48), torch.tensor([3.0])).shape == (1, 3, 32, 48)
 
 

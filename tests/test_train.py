@@ -25,7 +25,9 @@ from rtmag.realtime.opencv import cv2
 from rtmag.train import __main__ as script
 from rtmag.train import checkpoint
 from rtmag.train.cli import main
-from rtmag.train.model import CONFIGS, Oh2018, build
+from rtmag.train.config import CONFIGS
+from rtmag.train.model import build
+from rtmag.train.oh2018 import Oh2018
 from rtmag.train.textures import Bank
 
 MakeClip = Callable[..., Path]
@@ -291,7 +293,7 @@ def test_amounts_are_amounts(
         (["--minutes", "0"], "minutes must be a positive number, got 0"),
         (["--steps", "1", "--lr", "-1"], "lr must be a positive number, got -1"),
         ([], "need --minutes or --steps"),
-        (["--steps", "1", "--crop", "50"], "multiple of 4 and at least 32, got 50"),
+        (["--steps", "1", "--crop", "50"], "multiple of 16 and at least 32, got 50"),
         (["--steps", "1", "--crop", "16"], "at least 32, got 16"),
         (["--steps", "1", "--precision", "fp8"], "precision must be auto, fp32 or bf16"),
         (["--steps", "1", "--validate", "gone.mp4"], "cannot validate with 'gone.mp4'"),

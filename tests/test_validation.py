@@ -16,7 +16,7 @@ from scipy.signal import sosfilt
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost, SourceUnavailable
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.opencv import cv2
-from rtmag.train.model import Config
+from rtmag.train.config import Config
 from rtmag.train.validation import Cascade, magnify_clip
 
 MakeClip = Callable[..., Path]

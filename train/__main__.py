@@ -19,12 +19,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rtmag.realtime.errors import RtmagError
 from rtmag.train import checkpoint, options
+from rtmag.train.config import CONFIGS
 from rtmag.train.curve import plot
 from rtmag.train.dataset import Batch, Published
 from rtmag.train.log import Log, progress_bar
 from rtmag.train.losses import Objective
 from rtmag.train.machine import Interrupt, agree, pick_device, pick_precision
-from rtmag.train.model import CONFIGS, MagNet, Oh2018, build
+from rtmag.train.model import MagNet, build
+from rtmag.train.oh2018 import Oh2018
 from rtmag.train.pool import Pool, ahead, fresh
 from rtmag.train.synthesis import Synthesizer
 from rtmag.train.textures import Bank

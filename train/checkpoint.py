@@ -18,7 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.train.model import Config, MagNet, Oh2018, build
+from rtmag.train.config import Config
+from rtmag.train.model import MagNet, build
+from rtmag.train.oh2018 import Oh2018
 
 
 def _write(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -129,8 +131,6 @@ def start_from(folder: Path, net: MagNet | Oh2018) -> None:
     if not fit:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: none of its weights fits")
     net.load_state_dict(own | fit)
-    if isinstance(net, MagNet) and "manipulator.fine.generators.weight" not in fit:
-        net.manipulator.fine.fit(net.encoder.kernels()[0])
 
 
 def load(folder: Path) -> tuple[MagNet | Oh2018, dict[str, Any]]:

@@ -1,13 +1,12 @@
-"""What MagNet knows before it has seen a picture: derivatives, and how they move.
+"""What MagNet sees before it has seen a picture: derivatives of Gaussians.
 
-`derivatives` is a bank of Gaussian derivatives (Koenderink and van Doorn, Biological Cybernetics
-1987). The derivative of one by displacement is again one, of the next order, so such a bank knows
-its own change under motion; `generators` finds that change as a matrix, by least squares on random
-pictures with the spectrum of natural ones. With both, MagNet is the method of Lucas and Kanade on
-many channels before its first step of training.
+The derivative of one by displacement is again one, of the next order, so such a bank knows its own
+change under motion (train/lucas_kanade.py).
+
+References:
+    J. J. Koenderink, A. J. van Doorn, Representation of local geometry in the visual system,
+    Biological Cybernetics 1987.
 """
-
-import math
 
 import torch
 from torch import Tensor
@@ -31,35 +30,3 @@ def derivatives(count: int) -> Tensor:
     stack = torch.stack(kernels[:count])
     stack = stack * (NORM / stack.flatten(1).norm(dim=1))[:, None, None]
     return F.pixel_unshuffle(stack[:, None], 4)
-
-
-def generators(kernels: Tensor) -> Tensor:
-    """How codes change per pixel of motion, seen from where the motion ended.
-
-    Args:
-        kernels: (C, 16 n, 3, 3) for pictures of n colours, each of sum zero.
-
-    Returns:
-        (2 C, C): code -> its derivative by where to look, x then y.
-    """
-    channels = len(kernels)
-    code = _codes(kernels, 0, 0)
-    step = 0.5
-    along_x = _codes(kernels, -step, 0) - _codes(kernels, step, 0)
-    along_y = _codes(kernels, 0, -step) - _codes(kernels, 0, step)
-    change = torch.cat([along_x, along_y]) / (2 * step)
-    covariance = code @ code.T
-    ridge = 1e-4 * covariance.diagonal().mean() * torch.eye(channels)
-    matrix: Tensor = change @ code.T @ torch.linalg.inv(covariance + ridge)
-    return matrix
-
-
-def _codes(kernels: Tensor, dx: float, dy: float, count: int = 24, side: int = 96) -> Tensor:
-    """Codes of 1/f noise moved by (dx, dy) px, (C, n)."""
-    noise = torch.randn(count, side, side, generator=torch.Generator().manual_seed(0))
-    f = torch.fft.fftfreq(side)
-    radius = torch.hypot(f[:, None], f[None]).clamp(1 / side)
-    phase = torch.exp(-2j * math.pi * (f[None] * dx + f[:, None] * dy))
-    picture = torch.fft.ifft2(torch.fft.fft2(noise) / radius * phase).real[:, None]
-    cells = F.pixel_unshuffle(picture.repeat(1, kernels.shape[1] // 16, 1, 1), 4)
-    return F.conv2d(cells, kernels).transpose(0, 1).flatten(1)

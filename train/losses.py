@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtmag.train.dataset import Batch
-from rtmag.train.model import MagNet, Oh2018
+from rtmag.train.model import MagNet
+from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},

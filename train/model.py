@@ -1,7 +1,7 @@
-"""The networks: MagNet, which runs live, and Oh2018, the one it descends from.
+"""MagNet, the network that runs live.
 
 Inputs
-    image       (B, 3, H, W) float in [0, 1], BGR; H and W multiples of 4
+    image       (B, 3, H, W) float in [0, 1], BGR; H and W multiples of 16
     alpha       (B,) total magnification factor; 1 leaves motion unchanged
 
 Outputs
@@ -13,8 +13,8 @@ Stages
     decode      image, texture, shape, difference, alpha -> magnified image
 
 Conventions
-    Both nets show the *current* frame with its motion enlarged, so the difference is scaled by
-    alpha - 1. In MagNet a difference of zero, or alpha = 1, changes nothing, exactly: everything
+    The net shows the *current* frame with its motion enlarged, so the difference is scaled by
+    alpha - 1. A difference of zero, or alpha = 1, changes nothing, exactly: everything
     after the difference is free of biases, and texture enters it through a gate that is zero there.
 
 References:
@@ -22,40 +22,14 @@ References:
     B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981 (velocity).
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtmag.train.kernels import derivatives, generators
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """Everything needed to rebuild a network."""
-
-    architecture: str = "magnet"
-    """`magnet` or `oh2018`."""
-    channels: int = 32
-    """Channels of texture and shape (C)."""
-    width: int = 32
-    """Channels of the decoder's body; limits what it can say about occlusions."""
-    blocks: int = 4
-    """Residual blocks of the decoder's body; their number limits how far motion reaches."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-
-CONFIGS = {
-    "standard": Config(),
-    "fast": Config(channels=16, width=16, blocks=3),
-    "large": Config(channels=64, width=80, blocks=6),
-    "oh2018": Config(architecture="oh2018", width=64, blocks=9),
-}
+from rtmag.train.config import CONFIGS, Config
+from rtmag.train.kernels import derivatives
+from rtmag.train.lucas_kanade import LucasKanade
+from rtmag.train.oh2018 import Oh2018
 
 
 def build(config: Config) -> "MagNet | Oh2018":
@@ -152,45 +126,8 @@ def _code(cells: Tensor, kernels: Tensor) -> Tensor:
 
 def levels(shape: Tensor) -> list[Tensor]:
     """Shape, or a filter of it -> (B, C, h, w), (B, 16, h/2, w/2) and (B, 16, h/4, w/4)."""
-    fine, half, quarter = shape.split([shape.shape[1] - 5, 4, 1], dim=1)
+    fine, half, quarter = torch.split(shape, [shape.shape[1] - 5, 4, 1], dim=1)
     return [fine, F.pixel_unshuffle(half, 2), F.pixel_unshuffle(quarter, 4)]
-
-
-class LucasKanade(nn.Module):
-    """Codes of a picture and their change -> how far things moved.
-
-    A matrix gives the derivative M of the code by displacement from the code itself, and the
-    displacement that explains the change d best, over 3 x 3 cells, solves the normal equations
-    (M'M) v = M'd. As M is linear in the picture, v does not depend on contrast; as v is linear in
-    d, it stays exact under any temporal filter.
-    """
-
-    EPS = 1e-4  # keeps the solution small where there is no texture: below a grey level of contrast
-
-    def __init__(self, kernels: Tensor) -> None:
-        """`kernels` (C, 16 n, 3, 3) make the code, to begin with."""
-        super().__init__()
-        self.generators = nn.Conv2d(len(kernels), 2 * len(kernels), 1, bias=False)
-        self.fit(kernels)
-
-    @torch.no_grad()
-    def fit(self, kernels: Tensor) -> None:
-        """Learn how codes of these kernels move, without any training."""
-        self.generators.weight[:] = generators(kernels)[..., None, None]
-
-    def forward(self, code: Tensor, change: Tensor) -> Tensor:
-        """(B, C, h, w) each -> px by which to look back for what moved, (B, 2, h, w)."""
-        with torch.autocast(code.device.type, enabled=False):  # a ratio of sums of squares
-            mx, my = self.generators(code.float()).chunk(2, dim=1)  # 2 x (B, C, h, w)
-            d = change.float()
-            products = mx * mx, my * my, mx * my, mx * d, my * d
-            sums = torch.cat([p.sum(1, keepdim=True) for p in products], dim=1)  # (B, 5, h, w)
-            sums = F.avg_pool2d(sums, 3, 1, 1, count_include_pad=False)
-            xx, yy, xy, xd, yd = torch.chunk(sums, 5, dim=1)
-            xx, yy = xx + self.EPS, yy + self.EPS
-            solved = torch.cat([yy * xd - xy * yd, xx * yd - xy * xd], dim=1)
-            velocity: Tensor = solved / (xx * yy - xy * xy)
-            return velocity
 
 
 class Manipulator(nn.Module):
@@ -204,7 +141,7 @@ class Manipulator(nn.Module):
         self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def velocities(self, shape: Tensor, difference: Tensor) -> Tensor:
-        """px by which to look back for what moved: (B, 6, h, w), x and y of each level."""
+        """Px by which to look back for what moved: (B, 6, h, w), x and y of each level."""
         pairs = zip(levels(shape), levels(difference), strict=True)
         fine, half, quarter = pairs
         found = [self.fine(*fine)]
@@ -336,86 +273,3 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     gy = (flow[:, 1] + y[None, :, None]) * (2 / (height - 1)) - 1
     grid = torch.stack([gx, gy], dim=-1)  # (B, H, W, 2)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
-
-
-# ---- Oh et al. 2018, layer by layer -----------------------------------------------------------
-
-
-def _conv(cin: int, cout: int, kernel: int) -> nn.Sequential:
-    """Reflection pad and convolution without bias, size kept."""
-    return nn.Sequential(nn.ReflectionPad2d(kernel // 2), nn.Conv2d(cin, cout, kernel, bias=False))
-
-
-def _halve(cin: int, cout: int) -> nn.Sequential:
-    """Stride-2 convolution sampled where TensorFlow's SAME padding samples: 0 before, 1 after."""
-    return nn.Sequential(
-        nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(cin, cout, 3, stride=2, bias=False), nn.ReLU()
-    )
-
-
-class OhBlock(nn.Module):
-    """The paper's residual block: reflect, conv, relu, reflect, conv, add."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            _conv(channels, channels, 3), nn.ReLU(), _conv(channels, channels, 3)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same."""
-        out: Tensor = x + self.body(x)
-        return out
-
-
-class Oh2018(nn.Module):
-    """The network of Oh et al. as its authors configured it: 918 928 parameters.
-
-    240 000 multiply-accumulates per pixel, 69 % of them in the nine blocks of the decoder. The
-    decoder takes the texture of the current frame (as the authors' code does). No biases.
-    """
-
-    stride = 2
-    """Image pixels per element of `shape`."""
-
-    def __init__(self, config: Config = CONFIGS["oh2018"]) -> None:
-        super().__init__()
-        self.config = config
-        c = self.shape_channels = config.channels
-        self.encoder = nn.Sequential(
-            _conv(3, 16, 7), nn.ReLU(), _halve(16, c), *[OhBlock(c) for _ in range(3)]
-        )
-        self.texture = nn.Sequential(_halve(c, c), OhBlock(c), OhBlock(c))
-        self.shape = nn.Sequential(OhBlock(c), OhBlock(c))
-        self.g = nn.Sequential(_conv(c, c, 7), nn.ReLU())
-        self.h = nn.Sequential(_conv(c, c, 3), OhBlock(c))
-        self.texture_up = nn.Sequential(
-            nn.UpsamplingNearest2d(scale_factor=2), _conv(c, c, 3), nn.ReLU()
-        )
-        self.body = nn.Sequential(*[OhBlock(2 * c) for _ in range(config.blocks)])
-        self.tail = nn.Sequential(
-            nn.UpsamplingNearest2d(scale_factor=2), _conv(2 * c, c, 3), nn.ReLU(), _conv(c, 3, 7)
-        )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
-
-    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Image -> texture (B, 32, H/4, W/4), shape (B, 32, H/2, W/2)."""
-        features = self.encoder(image * 2 - 1)
-        return self.texture(features), self.shape(features)
-
-    def decode(
-        self, image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
-    ) -> Tensor:
-        """The magnified image; `image` is not used, every pixel is synthesised."""
-        magnified = shape + self.h(self.g(difference) * (column(alpha) - 1))
-        x = self.body(torch.cat([self.texture_up(texture), magnified], dim=1))
-        out: Tensor = (self.tail(x) + 1) / 2
-        return out
-
-    def forward(self, reference: Tensor, image: Tensor, alpha: Tensor) -> Tensor:
-        """Two frames -> the second with its motion since the first magnified."""
-        _, reference_shape = self.encode(reference)
-        texture, shape = self.encode(image)
-        return self.decode(image, texture, shape, shape - reference_shape, alpha)

@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from rtmag.realtime.errors import OptionError
-from rtmag.train.model import CONFIGS
+from rtmag.train.config import CONFIGS
 
 Out = Annotated[Path, Argument(help="Folder of the run; made if missing.")]
 Model = Annotated[str, Option(help=f"One of {', '.join(CONFIGS)}.")]
@@ -16,7 +16,7 @@ Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps.")]
 Resume = Annotated[bool, Option("--resume", help="Go on where OUT stopped.")]
 Init = Annotated[Path | None, Option(help="Start from this run's weights, as far as they fit.")]
 Batch = Annotated[int | None, Option(min=1, help="Samples per step and process.")]
-Crop = Annotated[int, Option(help="Side of a sample in pixels, a multiple of 4.")]
+Crop = Annotated[int, Option(help="Side of a sample in pixels, a multiple of 16.")]
 Lr = Annotated[float | None, Option(help="Adam's step: 1e-3 and a cosine; oh2018 1e-4.")]
 Images = Annotated[Path | None, Option(help="Photographs for the scenes (a folder, COCO, VOC).")]
 Data = Annotated[Path | None, Option(help="The published data set, in place of synthesis.")]
@@ -50,8 +50,8 @@ def check(
         raise OptionError(f"minutes must be a positive number, got {minutes}")
     if lr is not None and not (math.isfinite(lr) and lr > 0):
         raise OptionError(f"lr must be a positive number, got {lr}")
-    if crop % 4 or crop < 32:
-        raise OptionError(f"crop must be a multiple of 4 and at least 32, got {crop}")
+    if crop % 16 or crop < 32:
+        raise OptionError(f"crop must be a multiple of 16 and at least 32, got {crop}")
     if resume and init is not None:
         raise OptionError("--resume goes on with the run's own weights: leave out --init")
     if not resume and any((out / f"{n}.safetensors").exists() for n in ("resume", "model")):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtmag.realtime.contract import UNIT
 from rtmag.realtime.errors import SinkError, SourceUnavailable
 from rtmag.realtime.filters import Sections, Temporal
 from rtmag.realtime.frame import Frame, Image
@@ -18,10 +19,10 @@ from rtmag.realtime.opencv import cv2
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.slices import Line, figure, samples
 from rtmag.realtime.video import VideoSource
-from rtmag.train.model import MagNet, Oh2018
+from rtmag.train.model import MagNet
+from rtmag.train.oh2018 import Oh2018
 
 BAND = Temporal(0.4, 3)  # Hz: breathing, pulse, sway; what people film first
-SMALLEST = 16  # px
 
 
 class Cascade:
@@ -56,7 +57,7 @@ def magnify_clip(
     """Magnify the beginning of a clip into `out`.mp4 and `out`.png.
 
     The video shows original and magnified side by side. The picture shows the middle row and the
-    middle column over time, before above after. Sides are cropped to multiples of 4.
+    middle column over time, before above after. Sides are cropped to multiples of 16.
 
     Args:
         net: The network, on the device that is to run it.
@@ -72,8 +73,8 @@ def magnify_clip(
         SinkError: an output cannot be written.
     """
     with VideoSource(clip) as source:
-        if min(source.size) < SMALLEST:
-            raise SourceUnavailable(f"cannot magnify {str(clip)!r}: smaller than {SMALLEST} px")
+        if min(source.size) < UNIT:
+            raise SourceUnavailable(f"cannot magnify {str(clip)!r}: smaller than {UNIT} px")
         cascade = Cascade(BAND.sections(source.fps or 30.0))
         _make_folder(out.parent)
         video = out.with_name(out.name + ".mp4")
@@ -104,7 +105,7 @@ def _step(net: MagNet | Oh2018, image: Image, alpha: float, cascade: Cascade) ->
 
 
 def _cropped(image: Image) -> Image:
-    height, width = (side // 4 * 4 for side in image.shape[:2])
+    height, width = (side // UNIT * UNIT for side in image.shape[:2])
     return np.ascontiguousarray(image[:height, :width])
 
 
