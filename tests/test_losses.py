@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rtmag.train.config import Config
 from rtmag.train.dataset import Batch
-from rtmag.train.losses import WEIGHTS, Objective, edges, l1, misjudged, spread
+from rtmag.train.losses import WEIGHTS, Objective, astray, edges, l1, misjudged, spread
 from rtmag.train.model import MagNet
 from rtmag.train.oh2018 import Oh2018
 
@@ -89,7 +89,8 @@ def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: ty
     assert isinstance(net, kind)
     terms = Objective(net)(small.batch())
     weights = WEIGHTS[config.architecture].copy()
-    weights.pop("velocity", None)  # these samples do not know it
+    for unknown in ("velocity", "flow"):  # to these samples
+        weights.pop(unknown, None)
     assert set(terms) == {*weights, "total"}
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
@@ -101,9 +102,9 @@ def test_motion_is_judged_where_it_is_known() -> None:
     net = small.net()
     assert isinstance(net, MagNet)
     batch = small.batch()
-    batch.motion = torch.ones(2, 2, 8, 8)
+    batch.flows = torch.full((2, 4, 8, 8), 3.0)
     terms = Objective(net)(batch)
-    assert set(terms) == {"reconstruction", "edges", "velocity", "total"}
+    assert set(terms) == {"reconstruction", "edges", "velocity", "flow", "total"}
     weights = WEIGHTS["magnet"]
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
@@ -119,6 +120,15 @@ def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_s
     wrong = float(misjudged(true + torch.tensor([0.0, 4.0])[:, None, None], true, much))
     assert wrong == pytest.approx(0.5 * 0.5**2, rel=0.2)  # half the motion, squared, halved
     assert float(misjudged(2 * true, true, nothing)) == 0
+
+
+def test_a_flow_is_judged_beyond_a_pixel_and_where_what_it_looks_for_is_seen() -> None:
+    true = torch.zeros(1, 2, 4, 4)
+    seen, hidden = torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 0.5)
+    off = torch.tensor([3.0, 4.0])[:, None, None]
+    assert float(astray(true + 0.1 * off, true, seen)) == 0
+    assert float(astray(true + off, true, seen)) == pytest.approx(4)
+    assert float(astray(true + off, true, hidden)) == pytest.approx(4 / 101)
 
 
 def test_spread_is_the_deviation_around_each_cell() -> None:

@@ -31,7 +31,7 @@ class Numbered(Synthesizer):
         numbers = torch.arange(self.made, self.made + count)
         self.made += count
         image = (numbers / 1000).reshape(-1, 1, 1, 1).expand(-1, 3, self.size, self.size)
-        cells = torch.zeros(count, 2, self.size // CELL, self.size // CELL)
+        cells = torch.zeros(count, 4, self.size // CELL, self.size // CELL)
         return Scenes(image, image, image, numbers.float(), cells)
 
 
@@ -125,7 +125,7 @@ def test_a_pool_of_another_size_is_left_alone(tmp_path: Path) -> None:
     assert numbers(Pool(Numbered(), capacity=16, folder=tmp_path)) == list(range(16))
 
 
-@pytest.mark.parametrize("lost", ["images.u16", "motion.f16", "alpha.f32", "pool.json"])
+@pytest.mark.parametrize("lost", ["images.u16", "flows.f16", "alpha.f32", "pool.json"])
 def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
     Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
     (tmp_path / lost).unlink()
@@ -140,9 +140,9 @@ def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
 
 
 def seen(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
-    """The augmented pictures, whatever their motion."""
+    """The augmented pictures, whatever their flows."""
     cells = planes.shape[-1] // CELL
-    return augment(planes, torch.zeros(len(planes), 2, cells, cells), crop, rng)[0]
+    return augment(planes, torch.zeros(len(planes), 4, cells, cells), crop, rng)[0]
 
 
 def test_augmentation_treats_the_three_frames_alike() -> None:
@@ -179,14 +179,15 @@ def test_a_dim_scene_is_dim_in_every_frame() -> None:
         assert torch.equal(sample[:3], sample[6:])
 
 
-def test_motion_keeps_its_direction_relative_to_the_picture() -> None:
+def test_flows_keep_their_direction_relative_to_the_picture() -> None:
     """A picture and its right neighbour stay neighbours, whichever way they are turned."""
     rng = np.random.default_rng(0)
     wide = small.image(1, 3, 24, 25)
     planes = torch.cat([wide[..., :-1], wide[..., 1:], wide[..., :-1]], 1)
-    motion = torch.zeros(40, 2, 6, 6)
-    motion[:, 0] = 1  # the second frame shows at p what the first shows at p + (1, 0)
-    for sample, vectors in zip(*augment(planes.repeat(40, 1, 1, 1), motion, 16, rng), strict=True):
+    flows = torch.zeros(40, 4, 6, 6)
+    flows[:, 0] = 1  # the second frame shows at p what the first shows at p + (1, 0)
+    flows[:, 3] = 2  # another pair of frames, another direction
+    for sample, vectors in zip(*augment(planes.repeat(40, 1, 1, 1), flows, 16, rng), strict=True):
         a, b = sample[:3], sample[3:6]
         shifts = {
             (1, 0): torch.equal(a[:, :, 1:], b[:, :, :-1]),
@@ -194,14 +195,15 @@ def test_motion_keeps_its_direction_relative_to_the_picture() -> None:
             (0, 1): torch.equal(a[:, 1:], b[:, :-1]),
             (0, -1): torch.equal(a[:, :-1], b[:, 1:]),
         }
-        assert [shift for shift, holds in shifts.items() if holds] == [tuple(vectors[:, 2, 2])]
+        assert [shift for shift, holds in shifts.items() if holds] == [tuple(vectors[:2, 2, 2])]
         assert (vectors == vectors[:, :1, :1]).all()
+        assert vectors[:2, 2, 2] @ vectors[2:, 2, 2] == 0
 
 
-def test_motion_is_cut_and_turned_with_the_picture() -> None:
+def test_flows_are_cut_and_turned_with_the_picture() -> None:
     """Cells that carry their own colour still lie on it."""
     rng = np.random.default_rng(0)
-    cells = small.image(20, 2, 6, 6)
+    cells = small.image(20, 4, 6, 6)
     colour = cells.norm(dim=1, keepdim=True).div(2).repeat_interleave(CELL, 2)
     planes = colour.repeat_interleave(CELL, 3).expand(-1, 9, -1, -1)
     for sample, vectors in zip(*augment(planes, cells, 16, rng), strict=True):
@@ -216,8 +218,8 @@ def test_motion_is_cut_and_turned_with_the_picture() -> None:
 def scenes(count: int = 400) -> Scenes:
     """Scenes of middle brightness, which colour offsets do not clip."""
     pictures = [0.3 + 0.4 * small.image(count, 3, 8, 8, seed=seed) for seed in range(3)]
-    alpha, motion = torch.full((count,), 3.0), torch.zeros(count, 2, 2, 2)
-    return Scenes(*pictures, alpha=alpha, motion=motion)  # type: ignore[misc]
+    alpha, flows = torch.full((count,), 3.0), torch.zeros(count, 4, 2, 2)
+    return Scenes(*pictures, alpha=alpha, flows=flows)  # type: ignore[misc]
 
 
 def test_frame_b_and_the_target_change_colour_alike() -> None:

@@ -138,30 +138,33 @@ def test_a_background_alone_has_no_objects(bank: Bank) -> None:
     assert torch.allclose(scenes.reference, F.avg_pool2d(first, 2), atol=1e-6)
 
 
-def test_motion_leads_from_the_moved_frame_back_to_the_reference(bank: Bank) -> None:
-    """Turned and zoomed layers too: the reference warped by it is the moved frame."""
+def test_flows_lead_from_each_frame_back_to_the_one_before(bank: Bank) -> None:
+    """Turned and zoomed layers too: one frame warped by its flow is the next."""
     limits = Limits(motion=8.0, least=1.0, magnified=16.0, objects=0)
     scenes = Synthesizer(bank, size=96, limits=limits, seed=5).batch(24)
-    flow = F.interpolate(-scenes.motion, scale_factor=CELL, mode="bilinear", align_corners=False)
+    flows = F.interpolate(scenes.flows, scale_factor=CELL, mode="bilinear", align_corners=False)
 
     def inner(image: Tensor) -> Tensor:
         """What no motion brings in from outside, without what interpolation costs."""
         return F.avg_pool2d(image[..., 16:-16, 16:-16], 4).abs().mean((1, 2, 3))
 
-    error = inner(warp(scenes.reference, flow) - scenes.moved)
-    change = inner(scenes.reference - scenes.moved)
-    assert (change > 0.002).sum() > 6
-    assert (error < 0.3 * change + 1e-3).all()
+    frames = scenes.reference, scenes.moved, scenes.magnified
+    for seen, shown, flow in zip(frames, frames[1:], flows.chunk(2, dim=1), strict=False):
+        error, change = inner(warp(seen, flow) - shown), inner(seen - shown)
+        assert (change > 0.002).sum() > 6
+        assert (error < 0.3 * change + 1e-3).all()
 
 
-def test_motion_of_a_covered_cell_is_that_of_what_covers_it(bank: Bank) -> None:
+def test_flows_of_a_covered_cell_are_those_of_what_covers_it(bank: Bank) -> None:
     maker = Forced(bank, KINDS.index("static background"), size=64, limits=Limits(objects=1))
     maker.bank = Bank(bank.textures, torch.full_like(bank.outlines, 255))
     scenes = maker.batch(16)
-    moved = maker.shifts[1][:, :, None, None]
-    still = scenes.motion.abs().amax(1, keepdim=True) < 1e-5
-    assert torch.where(still, moved, scenes.motion).sub(moved).abs().max() < 1e-3
-    assert 0.1 < still.float().mean() < 0.9
+    back = -maker.shifts[1][:, :, None, None]
+    further = (scenes.alpha - 1)[:, None, None, None]
+    for flow, once in zip(scenes.flows.chunk(2, dim=1), (back, further * back), strict=True):
+        still = flow.abs().amax(1, keepdim=True) < 1e-5
+        assert torch.where(still, once, flow).sub(once).abs().max() < 1e-3
+        assert 0.1 < still.float().mean() < 0.9
 
 
 def test_blurred_backgrounds_have_less_contrast(bank: Bank) -> None:

@@ -34,8 +34,8 @@ class Batch:
     amplified: Tensor
     alpha: Tensor
     """(B,) total magnification factor."""
-    motion: Tensor | None = None
-    """(B, 2, S/4, S/4) px, x then y, from frame_a to frame_b; only synthesis knows it."""
+    flows: Tensor | None = None
+    """(B, 4, S/4, S/4) px, as in Scenes; only synthesis knows them."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

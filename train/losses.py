@@ -4,6 +4,7 @@
     edges              the same of horizontal and vertical differences
     velocity           relative error of MagNet's first estimates of motion, where there is
                        contrast; only where samples know how far things moved
+    flow               what MagNet's flow is wrong by beyond a pixel; as above
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
     shape              L1(M(b), M(c)): shape does not depend on colour
@@ -25,7 +26,7 @@ from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05},
+    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.02},
 }
 LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
 
@@ -56,11 +57,14 @@ class Objective(nn.Module):
         contrast = spread(batch.amplified)
         error = (out - batch.amplified) * evened(contrast)
         terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
-        if batch.motion is not None:
-            contrast = spread(batch.frame_b)
+        if batch.flows is not None:
+            before, back = batch.flows.chunk(2, dim=1)
             estimates = velocities.chunk(len(net.decoder.TRUST), dim=1)
-            wrong = [misjudged(estimate, -batch.motion, contrast) for estimate in estimates]
+            contrast = spread(batch.frame_b)
+            wrong = [misjudged(estimate, before, contrast) for estimate in estimates]
             terms["velocity"] = torch.stack(wrong).mean()
+            ideal = net.compose(batch.frame_b, back, residual=torch.zeros_like(residual))
+            terms["flow"] = astray(flow, back, ideal - batch.amplified)
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:
@@ -115,6 +119,23 @@ def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
     wrong = wrong / (true.norm(dim=1, keepdim=True) + LEAST_MOTION)
     error = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
     return (error * contrast / (contrast + 0.02)).mean()
+
+
+def astray(flow: Tensor, true: Tensor, unseen: Tensor) -> Tensor:
+    """Mean distance in pixels, beyond one, between where flow looks and where it should.
+
+    Pictures tell a flow that is off by many pixels neither how far nor which way; below one they
+    judge it better than truth does, which knows nothing of noise.
+
+    Args:
+        flow: (B, 2, h, w) px.
+        true: The same.
+        unseen: (B, 3, 4 h, 4 w): what the true flow leaves wrong. Where that is much, what is to be
+            shown lies hidden in the frame that it is looked for in.
+    """
+    excess = torch.relu((flow - true).norm(dim=1, keepdim=True) - 1)
+    hidden = F.avg_pool2d(unseen.abs().mean(1, keepdim=True), 4) / 0.05
+    return (excess / (1 + hidden * hidden)).mean()
 
 
 def evened(contrast: Tensor) -> Tensor:

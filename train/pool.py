@@ -3,7 +3,7 @@
 Rendering a scene costs more than learning from it once. Each scene is therefore used `reuse` times
 on average, every time cropped, mirrored and recoloured differently and with noise, dither and
 colour change of its own; meanwhile new scenes replace the oldest. Scenes are kept clean, as 16-bit
-values, with their motion. `fresh` does without: on a GPU every step may see scenes never seen
+values, with their flows. `fresh` does without: on a GPU every step may see scenes never seen
 before.
 """
 
@@ -40,16 +40,16 @@ class Pool:
         """Scenes rendered so far; the newest lies at (made - 1) % capacity."""
         self._count_file = folder / "pool.json" if folder else None
         shape = (capacity, 9, self.size, self.size)  # reference, moved, magnified; uint16
-        cells = (capacity, 2, self.size // CELL, self.size // CELL)
+        cells = (capacity, 4, self.size // CELL, self.size // CELL)
         if folder is None:
             self.images: NDArray[np.uint16] = np.zeros(shape, np.uint16)
-            self.motion: NDArray[np.float16] = np.zeros(cells, np.float16)
+            self.flows: NDArray[np.float16] = np.zeros(cells, np.float16)
             self.alpha: NDArray[np.float32] = np.zeros(capacity, np.float32)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             _refuse_another(folder, list(shape))
             self.images = _open(folder / "images.u16", shape, np.uint16)
-            self.motion = _open(folder / "motion.f16", cells, np.float16)
+            self.flows = _open(folder / "flows.f16", cells, np.float16)
             self.alpha = _open(folder / "alpha.f32", (capacity,), np.float32)
             self._continue()
 
@@ -72,7 +72,7 @@ class Pool:
             values = (stack.clamp(0, 1) * 65535).round().cpu().numpy().astype(np.uint16)
             slots = np.arange(self.made, self.made + CHUNK) % self.capacity
             self.images[slots] = values
-            self.motion[slots] = scenes.motion.cpu().numpy()
+            self.flows[slots] = scenes.flows.cpu().numpy()
             self.alpha[slots] = scenes.alpha.cpu().numpy()
             self.made += CHUNK
         if self._count_file is not None:
@@ -100,11 +100,11 @@ class Pool:
                 debt %= CHUNK
             picks = rng.integers(0, len(self), count)
             planes = torch.from_numpy(self.images[picks].astype(np.float32) / 65535)
-            motion = torch.from_numpy(self.motion[picks].astype(np.float32))
-            planes, motion = augment(planes, motion, crop, rng)
+            flows = torch.from_numpy(self.flows[picks].astype(np.float32))
+            planes, flows = augment(planes, flows, crop, rng)
             reference, moved, magnified = planes[:, :3], planes[:, 3:6], planes[:, 6:]
             alpha = torch.from_numpy(self.alpha[picks])
-            scenes = Scenes(reference, moved, magnified, alpha, motion)
+            scenes = Scenes(reference, moved, magnified, alpha, flows)
             noise = NOISE * min(1.0, step / NOISE_AFTER)
             yield expose(scenes, generator, noise=noise, third=third)
 
@@ -143,29 +143,29 @@ def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
 
 
 def augment(
-    planes: Tensor, motion: Tensor, crop: int, rng: np.random.Generator
+    planes: Tensor, flows: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) and motion -> (B, 9, crop, crop)."""
-    posed = [_pose(*pair, crop, rng) for pair in zip(planes, motion, strict=True)]
-    samples, motions = zip(*posed, strict=True)
-    return torch.stack([_recolour(sample, rng) for sample in samples]), torch.stack(motions)
+    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) and flows -> (B, 9, crop, crop)."""
+    posed = [_pose(*pair, crop, rng) for pair in zip(planes, flows, strict=True)]
+    samples, turned = zip(*posed, strict=True)
+    return torch.stack([_recolour(sample, rng) for sample in samples]), torch.stack(turned)
 
 
 def _pose(
-    sample: Tensor, motion: Tensor, crop: int, rng: np.random.Generator
+    sample: Tensor, flows: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """A random square of a scene, mirrored and turned; vectors turn with it."""
     cells, spare = crop // CELL, (sample.shape[-1] - crop) // CELL
     y, x = (int(corner) for corner in rng.integers(0, spare + 1, 2))
     sample = sample[:, CELL * y :, CELL * x :][:, :crop, :crop]
-    motion = motion[:, y : y + cells, x : x + cells]
+    flows = flows[:, y : y + cells, x : x + cells]
     for axis, component in ((1, 1), (2, 0)):
         if rng.random() < 0.5:
-            sample, motion = sample.flip(axis), motion.flip(axis)
-            motion[component].neg_()
+            sample, flows = sample.flip(axis), flows.flip(axis)
+            flows[component::2].neg_()
     if rng.random() < 0.5:
-        sample, motion = sample.transpose(1, 2), motion.transpose(1, 2).flip(0)
-    return sample, motion
+        sample, flows = sample.transpose(1, 2), flows.transpose(1, 2)[[1, 0, 3, 2]]
+    return sample, flows
 
 
 def _recolour(sample: Tensor, rng: np.random.Generator) -> Tensor:
@@ -211,7 +211,7 @@ def expose(
         frame_c=shoot(scenes.moved) if third else frame_b,
         amplified=perturb(scenes.magnified, offset),
         alpha=scenes.alpha,
-        motion=scenes.motion,
+        flows=scenes.flows,
     )
 
 

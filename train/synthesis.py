@@ -3,7 +3,7 @@
 Inputs
     bank        textures and outlines (train/textures.py)
 Outputs
-    Scenes      reference, moved and magnified images, alpha, and how far each point moved
+    Scenes      reference, moved and magnified images, alpha, and where each point came from
 Stages
     choose      kind of scene, alpha, and per layer an appearance, a placement and a motion
     place       where each layer's points lie when its motion is taken 0, 1 and alpha times
@@ -48,8 +48,9 @@ class Scenes:
     """(B, 3, S, S): motion alpha times as large."""
     alpha: Tensor
     """(B,) total magnification factor."""
-    motion: Tensor
-    """(B, 2, S/4, S/4) px, x then y: how far what the moved frame shows here has moved."""
+    flows: Tensor
+    """(B, 4, S/4, S/4) px: where to look, x then y, in the reference for what the moved frame shows
+    here, and in the moved frame for what the magnified one shows."""
     kind: Tensor | None = None
     """(B,) index into KINDS, where it is known."""
 
@@ -113,15 +114,15 @@ class Synthesizer:
         alpha = torch.exp(self._uniform(count, low=math.log(1.2), high=math.log(self.limits.alpha)))
         weaken = self._uniform(count) < self.limits.attenuation
         alpha = torch.where(weaken, self._uniform(count), alpha)
-        frames, motion = self._layer_background(kind, alpha)
+        frames, flows = self._layer_background(kind, alpha)
         for _ in range(self.limits.objects):
             colour, mask, carried = self._layer_object(kind, alpha)
             frames = torch.lerp(frames, colour, mask)
-            motion = torch.where(self._covered(mask), carried, motion)
+            flows = torch.where(self._covered(mask), carried, flows)
         s = self.size * self.supersample
         frames = frames.reshape(count, 3, 3, s, s).transpose(1, 2).reshape(count * 3, 3, s, s)
         frames = F.avg_pool2d(frames, self.supersample).reshape(count, 3, 3, self.size, self.size)
-        return Scenes(frames[:, 0], frames[:, 1], frames[:, 2], alpha, motion, kind)
+        return Scenes(frames[:, 0], frames[:, 1], frames[:, 2], alpha, flows, kind)
 
     # ---- choose -------------------------------------------------------------------------------
 
@@ -167,19 +168,20 @@ class Synthesizer:
         matrix, offset = place
         return turn @ matrix, (turn @ offset[..., None])[..., 0]
 
-    def _displacement(self, place: Placement) -> Tensor:
-        """How far a layer's points moved, at their place in the moved frame -> (B, 2, h, w) px."""
-        (before, once, _), (there, here, _) = (part.unbind(1) for part in place)
-        back = torch.linalg.inv(before)
-        change = torch.eye(2, device=self.device) - back @ once
-        shift = back @ (there - here)[..., None]  # (B, 2, 1)
-        motion: Tensor = change @ self._cells.T + shift  # (B, 2, cells)
-        return motion.reshape(*shift.shape[:2], self.size // CELL, self.size // CELL)
+    def _flows(self, place: Placement) -> Tensor:
+        """From each later frame back to the one before it, of a layer alone -> (B, 4, h, w) px."""
+        matrix, offset = place
+        back = torch.linalg.inv(matrix[:, :2])  # (B, 2, 2, 2): two pairs of frames
+        change = back @ matrix[:, 1:] - torch.eye(2, device=self.device)
+        shift = back @ (offset[:, 1:] - offset[:, :2])[..., None]  # (B, 2, 2, 1)
+        flows: Tensor = change @ self._cells.T + shift  # (B, 2, 2, cells)
+        return flows.reshape(len(matrix), 4, self.size // CELL, self.size // CELL)
 
     def _covered(self, mask: Tensor) -> Tensor:
-        """Cells of the moved frame that an object covers by half or more -> (B, 1, h, w)."""
-        moved = mask.chunk(3, dim=2)[1]
-        return F.avg_pool2d(moved, CELL * self.supersample) >= 0.5
+        """Cells of the two later frames that an object covers by half or more -> (B, 4, h, w)."""
+        later = torch.cat(mask.chunk(3, dim=2)[1:], dim=1)
+        covered = F.avg_pool2d(later, CELL * self.supersample) >= 0.5
+        return covered.repeat_interleave(2, dim=1)
 
     # ---- render -------------------------------------------------------------------------------
 
@@ -210,13 +212,13 @@ class Synthesizer:
         return colour.mul_(contrast[:, None, None, None]).add_(floor[:, None, None, None])
 
     def _layer_background(self, kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour (B, 3, 3 s, s) and motion."""
+        """Colour (B, 3, 3 s, s) and flows."""
         centre = self._uniform(kind.shape[0], 2, low=-0.5, high=0.5) * self.size
         place = self._place(alpha, centre, moves=kind <= 2)
-        return self._texture(place, blurred=kind == 1), self._displacement(place)
+        return self._texture(place, blurred=kind == 1), self._flows(place)
 
     def _layer_object(self, kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour (B, 3, 3 s, s), coverage (B, 1, 3 s, s) and motion of one object."""
+        """Colour (B, 3, 3 s, s), coverage (B, 1, 3 s, s) and flows of one object."""
         count = kind.shape[0]
         centre = self._uniform(count, 2, low=-0.5, high=0.5) * self.size
         place = self._place(alpha, centre, (kind != 3) & (self._uniform(count) < 0.8))
@@ -224,7 +226,7 @@ class Synthesizer:
         mask = self._sample(self.bank.outlines, self._turned(place, radius), "zeros")
         present = (kind != 2) & (self._uniform(count) < 0.75)
         mask = mask * present.to(mask.dtype)[:, None, None, None]
-        return self._texture(place), mask, self._displacement(place)
+        return self._texture(place), mask, self._flows(place)
 
 
 # ---- sensor -----------------------------------------------------------------------------------
