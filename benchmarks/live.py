@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.fps import machine
+from rtmag.realtime.bench import machine
 from rtmag.realtime.choice import choose
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.engine import EngineSpec

@@ -31,9 +31,9 @@ import typer
 
 from benchmarks import gain, heldout, pairs, sequences
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
-from benchmarks.fps import processor, scaled
 from benchmarks.riesz import Riesz
 from rtmag.realtime import demo
+from rtmag.realtime.bench import open_engines, processor
 from rtmag.realtime.engine import OnnxEngine, load_engine
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
@@ -182,7 +182,9 @@ def main(
     if len({engine.name for engine in engines}) < len(engines):
         raise typer.BadParameter("models need names that differ: rtmag export --name")
     names = [] if quick else model or model_names()
-    coarse = [engine for name in names for engine in scaled(name).values()]
+    coarse = open_engines(names, (0.5, 0.25), "auto", None)
+    for engine in coarse:
+        engine.name += f" 1/{1 / engine.motion_scale:.0f}"
     methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *coarse]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())

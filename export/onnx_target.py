@@ -18,6 +18,7 @@ from rtmag.realtime.engine import OnnxEngine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.models import motion_form
 from rtmag.train import checkpoint
+from rtmag.train.cost import cost
 from rtmag.train.model import MagNet
 
 OPSET = 20
@@ -53,6 +54,7 @@ def export_onnx(
     net, training = checkpoint.load(run)
     graph = Graph(net)
     model = _trace(graph, size)
+    spent = cost(net)
     facts = {
         "rtmag.contract": CONTRACT,
         "rtmag.model": name,
@@ -60,6 +62,8 @@ def export_onnx(
         "rtmag.channels": str(net.shape_channels),
         "rtmag.stride": str(net.stride),
         "rtmag.sections": str(SECTIONS),
+        "rtmag.parameters": str(spent.parameters),
+        "rtmag.macs": str(spent.macs),
         "rtmag.sha256": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
         "rtmag.training": json.dumps(training),
     }

@@ -1,4 +1,4 @@
-"""The commands: `rtmag demo`, `camera`, `cameras`, `file`, `train`, `export`, `doctor`.
+"""The commands: `rtmag demo`, `camera`, `cameras`, `file`, `train`, `export`, `bench`, `doctor`.
 
 They only read options and hand over; heavy libraries are imported inside them, so that help is
 quick.
@@ -226,6 +226,42 @@ def _pass_on(package: str, args: list[str]) -> None:
             f"rtmag {package} needs {error.name}: pip install 'rtmag[{package}]'"
         ) from error
     command.main(args)
+
+
+@app.command()
+def bench(
+    models: options.BenchModels = None,
+    sizes: options.BenchSizes = None,
+    provider: options.Provider = "auto",
+    threads: options.Threads = None,
+    rounds: options.Rounds = 30,
+    quick: options.Quick = False,
+    out: options.BenchOut = None,
+    overwrite: options.Overwrite = False,
+    compare: options.Compare = None,
+) -> None:
+    """Time models on this machine; the last line is JSON. Compare two such results."""
+    from rtmag.realtime import comparison
+
+    if compare is not None:
+        _out("\n".join(comparison.compare(*compare)))
+        return
+    options.check_new(out, overwrite=overwrite)
+    extents = [options.parse_size(each) or (640, 480) for each in sizes or ["640x480"]]
+    from rtmag.realtime import bench as timing
+    from rtmag.realtime.models import model_names
+
+    document = timing.bench(
+        models or model_names(),
+        timing.QUICK if quick else extents,
+        provider=provider,
+        threads=threads,
+        rounds=3 if quick else rounds,
+    )
+    _out("\n".join(comparison.report(document)))
+    if out is not None:
+        out.write_text(json.dumps(document, indent=2) + "\n")
+    _out(json.dumps(document))
 
 
 @app.command()

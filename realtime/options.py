@@ -80,6 +80,22 @@ Camera = Annotated[
 Size = Annotated[str | None, Option("--size", metavar="WxH", help="Ask the camera for this size.")]
 Fps = Annotated[float | None, Option("--fps", min=0.1, help="Ask the camera for this rate.")]
 Record = Annotated[Path | None, Option("--record", metavar="FILE", help="Record what is made.")]
+BenchModels = Annotated[
+    list[str] | None,
+    Option("--model", metavar="NAME|FILE", help="Repeatable.", show_default="all built in"),
+]
+BenchSizes = Annotated[
+    list[str] | None,
+    Option("--size", metavar="WxH", help="Repeatable.", show_default="640x480"),
+]
+Threads = Annotated[int | None, Option("--threads", min=1, help="Of the CPU.")]
+Rounds = Annotated[int, Option("--rounds", min=1, help="Steps timed of each.")]
+Quick = Annotated[bool, Option("--quick", help="A small picture and few steps: does it run?")]
+BenchOut = Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="Also write it here.")]
+Compare = Annotated[
+    tuple[Path, Path] | None,
+    Option("--compare", metavar="A B", help="Two results: how many times faster B is."),
+]
 Limit = Annotated[int | None, Option("--frames", min=1, help="Stop after so many.")]
 
 Paths = Annotated[
@@ -131,6 +147,20 @@ def make_controls(
         controls.fl, controls.fh = fl, fh
     controls.filter()  # which checks its numbers
     return controls
+
+
+def check_new(path: Path | None, *, overwrite: bool) -> None:
+    """Refuse to destroy a file, or to write where there is no folder.
+
+    Raises:
+        OptionError: as said.
+    """
+    if path is None:
+        return
+    if path.exists() and not overwrite:
+        raise OptionError(f"cannot write {str(path)!r}: it exists; use --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise OptionError(f"cannot write {str(path)!r}: no such folder")
 
 
 def scale_of(text: str) -> float | None:

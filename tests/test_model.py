@@ -8,36 +8,24 @@ import small
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from rtmag.train.config import CONFIGS, Config
+from rtmag.train.cost import Cost, cost
 from rtmag.train.model import Encoder, MagNet, build, warp
-from rtmag.train.oh2018 import Oh2018, _halve
-
-
-def cost(net: MagNet | Oh2018, side: int = 64) -> int:
-    """Multiply-accumulates per pixel with one encode per frame."""
-    image, alpha = torch.zeros(1, 3, side, side), torch.tensor([2.0])
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        texture, shape = net.encode(image)
-        net.decode(image, texture, shape, torch.zeros_like(shape), alpha)
-    flops, odd = divmod(int(counter.get_total_flops()), 2 * side * side)
-    assert not odd
-    return flops
+from rtmag.train.oh2018 import _halve
 
 
 def test_oh2018_is_as_large_as_the_authors() -> None:
     net = build(CONFIGS["oh2018"])
-    assert sum(p.numel() for p in net.parameters()) == 918_928
     assert not any(m.bias is not None for m in net.modules() if isinstance(m, nn.Conv2d))
-    assert cost(net) == 240_208
+    assert cost(net) == Cost(parameters=918_928, macs=240_208)
 
 
 @pytest.mark.parametrize(
     ("name", "most"), [("fast", 3_000), ("standard", 10_000), ("large", 60_000)]
 )
 def test_magnet_keeps_its_budget(name: str, most: int) -> None:
-    assert 0.9 * most < cost(build(CONFIGS[name])) <= most
+    assert 0.9 * most < cost(build(CONFIGS[name])).macs <= most
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -1,0 +1,76 @@
+"""Two results of a benchmark side by side: `rtmag bench --compare`, and how results are read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rtmag.realtime.errors import OptionError
+
+Key = tuple[str, float, int, int]
+
+
+def report(document: dict[str, Any]) -> list[str]:
+    """The machine's card, and a line per row."""
+    machine, floor = document["machine"], document["floor"]
+    lines = [
+        f"{machine['cores']} cores of {machine['cpu']}, provider {document['provider']}: "
+        f"{floor['gemm'] / 1e9:.0f} G multiply-accumulates/s, copies {floor['copy'] / 1e9:.1f} GB/s"
+    ]
+    for row in document["rows"]:
+        share = "" if row["floor_ms"] is None else f", {row['floor_share']:4.0%} of its floor"
+        lines.append(
+            f"{_named(_key(row)):28} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
+            f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{share}, "
+            f"{row['speed']:.1f} x {document['baseline']}"
+        )
+    return lines
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What `rtmag bench --out` wrote.
+
+    Raises:
+        OptionError: the file is not there, or something else.
+    """
+    try:
+        document = json.loads(path.read_text())
+        assert document["benchmark"] == "fps"
+        for row in document["rows"]:
+            _key(row), float(row["p50_ms"])
+    except OSError as error:
+        raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise OptionError(
+            f"cannot compare {str(path)!r}: not a result of rtmag bench --out"
+        ) from error
+    return dict(document)
+
+
+def compare(before: Path, after: Path) -> list[str]:
+    """How many times faster the second result is, row by row.
+
+    Raises:
+        OptionError: a file is none of ours, or they have no row in common.
+    """
+    old, new = (read_results(path) for path in (before, after))
+    times = {_key(row): row["p50_ms"] for row in old["rows"]}
+    common = [row for row in new["rows"] if _key(row) in times]
+    if not common:
+        raise OptionError(f"cannot compare {str(before)!r} and {str(after)!r}: no row in common")
+    lines = []
+    if old["machine"] != new["machine"]:
+        lines.append("not the same machine: ratios say as much about it as about rtmag")
+    for row in common:
+        was, now = times[_key(row)], row["p50_ms"]
+        lines.append(f"{_named(_key(row)):28} {was:8.2f} ms -> {now:8.2f} ms  {was / now:5.2f} x")
+    return lines
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return str(row["model"]), float(row["motion_scale"]), int(row["width"]), int(row["height"])
+
+
+def _named(key: Key) -> str:
+    model, scale, width, height = key
+    label = model if scale == 1 else f"{model} 1/{1 / scale:.0f}"
+    return f"{label} {width}x{height}"

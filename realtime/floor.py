@@ -1,0 +1,51 @@
+"""The least time a step can take on this machine, from rates measured on it.
+
+A step must do the network's multiply-accumulates, and must read and write pictures and state. The
+floor is the larger of the first over the rate of a large matrix product, and the second over the
+rate of a large copy. Both are the best of several tries: a bound is what was reached once.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+SIDE = 1536  # of the matrices: large enough for every thread, small enough for a moment
+LENGTH = 64 << 20  # bytes copied: more than caches hold
+TRIES = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What the machine reaches."""
+
+    gemm: float
+    """Multiply-accumulates per second, float32."""
+    copy: float
+    """Bytes per second, those read and those written."""
+
+    def ms(self, macs: float, moved: float) -> float:
+        """Of a step that multiplies and accumulates `macs` times and moves so many bytes."""
+        return 1e3 * max(macs / self.gemm, moved / self.copy)
+
+
+def measure_floor(tries: int = TRIES) -> Floor:
+    """Multiply and copy, on as many threads as the libraries take by themselves."""
+    a = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
+    product = np.empty_like(a)
+    source = np.ones(LENGTH, np.uint8)
+    target = np.empty_like(source)
+    multiply = _best(lambda: np.matmul(a, a, out=product), tries)
+    copy = _best(lambda: np.copyto(target, source), tries)
+    return Floor(SIDE**3 / multiply, 2 * LENGTH / copy)
+
+
+def _best(work: Callable[[], object], tries: int) -> float:
+    """Least seconds."""
+    times = []
+    for _ in range(tries + 1):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times[1:])

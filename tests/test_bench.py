@@ -1,0 +1,88 @@
+"""The benchmark: what is timed, beside what, and what its results can be used for."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fakes import identity_model
+
+from rtmag.realtime import bench as timing
+from rtmag.realtime.bench import bench, floor_ms, open_engines, time_steps
+from rtmag.realtime.cli import execute
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.filters import Static, Temporal
+from rtmag.realtime.floor import Floor
+
+SIZE = (64, 48)
+
+
+@pytest.fixture(autouse=True)
+def _known_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "measure_floor", lambda: Floor(gemm=1e10, copy=1e10))
+
+
+def test_every_model_is_timed_at_every_scale_it_knows(tmp_path: Path) -> None:
+    document = bench(["fast", identity_model(tmp_path / "plain.onnx")], [SIZE], rounds=2)
+    names = [(row["model"], row["motion_scale"]) for row in document["rows"]]
+    assert names == [("fast", 1.0), ("fast", 0.5), ("fast", 0.25), ("identity", 1.0)]
+    assert document["baseline"] == "identity"
+    for row in document["rows"]:
+        assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert row["fps"] == pytest.approx(1000 / row["p50_ms"], rel=0.02, abs=0.1)
+    assert document["rows"][-1]["speed"] == 1.0
+    assert document["commits"]["fast"] != "untrained"
+
+
+def test_a_model_that_is_not_there_is_not_passed_over() -> None:
+    with pytest.raises(ModelIncompatible, match=r"'nowhere\.onnx'"):
+        open_engines(["nowhere.onnx"], (1.0, 0.5), "cpu", None)
+
+
+def test_engines_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, other = load_engine("fast", provider="cpu"), load_engine("fast", provider="cpu")
+    order: list[str] = []
+    for name, each in (("a", engine), ("b", other)):
+        step = each.step
+
+        def noted(*args: object, name: str = name, step: object = step) -> object:
+            order.append(name)
+            return step(*args)  # type: ignore[operator]
+
+        monkeypatch.setattr(each, "step", noted)
+    times = time_steps([engine, other], SIZE, Static().sections(30.0), rounds=4)
+    assert order == ["a", "b"] * (4 + timing.WARM)
+    assert [len(each) for each in times] == [4, 4]
+
+
+def test_the_floor_counts_the_picture_that_the_network_sees(tmp_path: Path) -> None:
+    sections = Temporal(0.5, 3).sections(30.0)
+    full, half = (load_engine("fast", provider="cpu", motion_scale=s) for s in (1.0, 0.5))
+    slow = Floor(gemm=1e6, copy=1e12)  # multiplying is what takes the time
+    pixels = SIZE[0] * SIZE[1]
+    assert floor_ms(full, SIZE, sections, slow) == pytest.approx(
+        1e3 * int(full.metadata["rtmag.macs"]) * pixels / 1e6
+    )
+    quarter = (floor_ms(full, SIZE, sections, slow) or 0) / 4
+    assert floor_ms(half, SIZE, sections, slow) == pytest.approx(quarter)
+    copying = Floor(gemm=1e15, copy=1e6)
+    state = 2 * 4 * 2 * int(full.metadata["rtmag.channels"]) / 16
+    assert floor_ms(full, SIZE, sections, copying) == pytest.approx(pixels * (6 + state) / 1e3)
+    plain = load_engine(identity_model(tmp_path / "plain.onnx"), provider="cpu")
+    assert floor_ms(plain, SIZE, sections, slow) is None
+
+
+def test_the_command_writes_what_it_prints_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "now.json"
+    assert execute(["bench", "--model", "fast", "--quick", "--out", str(out)]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert json.loads(last) == json.loads(out.read_text())
+    assert any(line.startswith("fast 1/2 160x120") for line in lines)
+    assert execute(["bench", "--compare", str(out), str(out)]) == 0
+    ratios = capsys.readouterr().out.splitlines()
+    assert len(ratios) == 3
+    assert all(line.endswith("1.00 x") for line in ratios)
+    assert execute(["bench", "--model", "fast", "--quick", "--out", str(out)]) == 2
+    assert "it exists; use --overwrite" in capsys.readouterr().err

@@ -1,0 +1,84 @@
+"""Two results side by side, and what is no result."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtmag.realtime.comparison import compare, report
+from rtmag.realtime.errors import OptionError
+
+
+def document(**times: float) -> dict[str, Any]:
+    """A result of one model per time."""
+    rows = [
+        {
+            "model": name, "motion_scale": 0.5, "width": 640, "height": 480, "p50_ms": ms,
+            "p95_ms": ms, "p99_ms": ms, "fps": 1000 / ms, "floor_ms": ms / 2, "floor_share": 0.5,
+            "speed": 1.0,
+        }
+        for name, ms in times.items()
+    ]  # fmt: skip
+    machine = {"cpu": "some", "cores": 2, "system": "any"}
+    return {
+        "benchmark": "fps", "machine": machine, "floor": {"gemm": 1e11, "copy": 2e10},
+        "provider": "cpu", "baseline": "last", "rows": rows,
+    }  # fmt: skip
+
+
+def write(path: Path, content: Any) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_rows_in_common_are_compared(tmp_path: Path) -> None:
+    before = write(tmp_path / "a.json", document(fast=30.0, gone=1.0))
+    after = write(tmp_path / "b.json", document(fast=20.0, new=1.0))
+    (line,) = compare(before, after)
+    assert line.split() == [
+        "fast",
+        "1/2",
+        "640x480",
+        "30.00",
+        "ms",
+        "->",
+        "20.00",
+        "ms",
+        "1.50",
+        "x",
+    ]
+
+
+def test_another_machine_is_told_of(tmp_path: Path) -> None:
+    other = document(fast=20.0)
+    other["machine"] = {"cpu": "other"}
+    lines = compare(
+        write(tmp_path / "a.json", document(fast=30.0)), write(tmp_path / "b.json", other)
+    )
+    assert lines[0].startswith("not the same machine")
+
+
+@pytest.mark.parametrize("content", [[], {}, {"benchmark": "live", "rows": []}, {"rows": [1]}])
+def test_what_is_no_result_is_refused(content: Any, tmp_path: Path) -> None:
+    good = write(tmp_path / "a.json", document(fast=30.0))
+    with pytest.raises(OptionError, match=r"b\.json': not a result of rtmag bench"):
+        compare(good, write(tmp_path / "b.json", content))
+    with pytest.raises(OptionError, match=r"cannot read '.*c\.json': No such file"):
+        compare(good, tmp_path / "c.json")
+
+
+def test_results_of_other_models_cannot_be_compared(tmp_path: Path) -> None:
+    before = write(tmp_path / "a.json", document(fast=30.0))
+    after = write(tmp_path / "b.json", document(standard=30.0))
+    with pytest.raises(OptionError, match="no row in common"):
+        compare(before, after)
+
+
+def test_a_report_names_machine_and_floor() -> None:
+    first, row = report(document(fast=30.0))
+    assert first.startswith("2 cores of some, provider cpu: 100 G multiply-accumulates/s")
+    assert "50% of its floor" in row
+    nothing = document(fast=30.0)
+    nothing["rows"][0]["floor_ms"] = None
+    assert "floor" not in report(nothing)[1]
