@@ -34,7 +34,7 @@ from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
 from benchmarks.riesz import Riesz
 from rtmag.realtime import demo
 from rtmag.realtime.bench import open_engines, processor
-from rtmag.realtime.engine import OnnxEngine, load_engine
+from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.measurement import Measurement
@@ -122,7 +122,7 @@ def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> l
     return rows
 
 
-def score_scene(engines: list[OnnxEngine], *, quick: bool) -> list[Row]:
+def score_scene(engines: list[Engine], *, quick: bool) -> list[Row]:
     """The scene of `rtmag demo`: how many times larger its things are shown to move; its noise."""
     rows = []
     for engine in engines:
@@ -163,7 +163,7 @@ def rounded(value: float) -> float:
     return round(float(value), 4)
 
 
-def described(engine: OnnxEngine) -> dict[str, str]:
+def described(engine: Engine) -> dict[str, str]:
     """Which weights these were."""
     training = json.loads(engine.metadata["rtmag.training"])
     return {"commit": training.get("commit", ""), "sha256": engine.metadata["rtmag.sha256"]}

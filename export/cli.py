@@ -1,13 +1,21 @@
 """`rtmag export`: its options, parsed when the command is called."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rtmag.realtime.errors import OptionError
 from rtmag.realtime.options import parse_size
 
+if TYPE_CHECKING:
+    from rtmag.export.parity import Parity
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "tensorrt": ".trt.pt2"}
 
 
 @app.command()
@@ -15,33 +23,66 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of a training run.")] = Path(
         "runs/standard"
     ),
-    target: Annotated[Literal["onnx", "tensorrt"], typer.Option(help="What to make.")] = "onnx",
+    target: Annotated[
+        Literal["onnx", "pt2", "tensorrt"],
+        typer.Option(help="onnx runs anywhere; pt2 by PyTorch; tensorrt on this machine's GPU."),
+    ] = "onnx",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write [NAME.onnx].")
+        Path | None, typer.Option("--out", "-o", help="File to write [NAME.onnx, .pt2, .trt.pt2].")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="What the model calls itself [the run's folder].")
     ] = None,
     size: Annotated[str | None, typer.Option(help="Freeze width and height, as 640x480.")] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16"] | None,
+        typer.Option(help="Of texture and decoder [fp32; tensorrt: fp16]."),
+    ] = None,
+    workspace: Annotated[
+        float, typer.Option(min=0.1, help="tensorrt: GiB that building may use.")
+    ] = 2.0,
+    force: Annotated[bool, typer.Option("--force", help="tensorrt: build again.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
 ) -> None:
     """Turn trained weights into a model that rtmag runs, after proving that both do the same."""
+    label = name or checkpoint.resolve().name
+    path = out or Path(f"{label}{SUFFIXES[target]}")
+    if not path.name.endswith(SUFFIXES[target]):
+        raise OptionError(f"--out must end in {SUFFIXES[target]} for {target}, got {str(path)!r}")
     frozen = parse_size(size)
+    parity: Parity | None
     if target == "tensorrt":
         from rtmag.export.tensorrt_target import export_tensorrt
 
-        export_tensorrt(frozen)
-    from rtmag.export.onnx_target import export_onnx
-
-    label = name or checkpoint.resolve().name
-    path = out or Path(f"{label}.onnx")
-    parity = export_onnx(checkpoint, path, name=label, size=frozen, overwrite=overwrite)
+        parity = export_tensorrt(
+            checkpoint, path, name=label, size=frozen, precision=precision or "fp16",
+            workspace=workspace, force=force, overwrite=overwrite,
+        )  # fmt: skip
+    else:
+        make = _maker(target)
+        parity = make(
+            checkpoint, path, name=label, size=frozen, precision=precision or "fp32",
+            overwrite=overwrite,
+        )  # fmt: skip
+    if parity is None:
+        print(f"{path}: of these weights and this machine already; --force builds it again")
+        return
     print(
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, equal to the network within {parity.worst} "
         f"grey levels ({parity.mean:.5f} on average) over {parity.steps} steps"
     )
+
+
+def _maker(target: str) -> "Callable[..., Parity]":
+    if target == "pt2":
+        from rtmag.export.torch_target import export_torch
+
+        return export_torch
+    from rtmag.export.onnx_target import export_onnx
+
+    return export_onnx
 
 
 def main(args: list[str]) -> None:

@@ -24,10 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rtmag.realtime.contract import SECTIONS
 from rtmag.train.model import MagNet
 from rtmag.train.oh2018 import Oh2018
-
-SECTIONS = 2  # most sections of a filter: a band-pass of order 2
 
 
 def transition(sections: Tensor, reset: Tensor) -> Tensor:
@@ -68,15 +67,19 @@ class Graph(nn.Module):
         self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
     ) -> tuple[Tensor, ...]:
         """One step; see the module's description."""
-        x = image.permute(2, 0, 1)[None].to(torch.float32) / 255  # (1, 3, H, W)
-        texture, shape = self.net.encode(x)
+        levels = image.permute(2, 0, 1)[None].to(torch.float32)  # (1, 3, H, W), 0 to 255
+        x = levels / 255
+        if isinstance(self.net, MagNet):
+            texture, shape = self.net.encode(levels, white=255.0)
+        else:
+            texture, shape = self.net.encode(x)
         memory = torch.cat([shape.reshape(1, -1), state.reshape(sections.shape[0] * 2, -1)])
-        memory = transition(sections, reset) @ memory  # (1 + 2 S, C h w)
-        difference = memory[:1].reshape(shape.shape)
-        memory = memory[1:].reshape(state.shape)
-        if isinstance(self.net, Oh2018):
-            out = self.net.decode(x, texture, shape, difference, alpha)
-            return _shown(out), memory
+        # Two products, not one and slices of it: copies cost more.
+        matrix = transition(sections, reset)  # (1 + 2 S, 1 + 2 S)
+        difference = (matrix[:1] @ memory).reshape(shape.shape)
+        memory = (matrix[1:] @ memory).reshape(state.shape)
+        if not isinstance(self.net, MagNet):
+            return _shown(self.net.decode(x, texture, shape, difference, alpha)), memory
         flow, residual = self.net.motion(texture, shape, difference, alpha)
         added = torch.round(residual * 255).clamp(-127, 127).to(torch.int8)  # (1, 48, H/4, W/4)
         return (

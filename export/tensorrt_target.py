@@ -1,32 +1,116 @@
-"""Checkpoint -> TensorRT engine. This version builds none; it says what a build would need."""
+"""Checkpoint -> TensorRT engine, by torch-tensorrt: `rtmag export --target tensorrt`.
 
-from importlib.util import find_spec
-from typing import NoReturn
+Written against the documentation of torch-tensorrt 2.14; it has not been run on hardware. The
+precision is that of the tensors (TensorRT 11 has no switch for it), sizes are fixed, and building
+is remembered in `.trt-cache` beside the output.
+"""
 
-from rtmag.realtime.errors import MissingExtra, OptionError
+import json
+from pathlib import Path
+from typing import Any
+
+from rtmag.export.parity import Parity, compare
+from rtmag.export.precision import Precision
+from rtmag.export.trace import Size, Traceable, refuse_existing, traceable
+from rtmag.realtime.errors import ModelIncompatible, OptionError
+from rtmag.realtime.sidecar import check_sidecar, here, read_sidecar, sidecar
+from rtmag.realtime.torch_engine import TorchEngine
+
+CACHE = ".trt-cache"
+"""Folder of engines and of kernel timings, beside the output."""
 
 
-def export_tensorrt(size: tuple[int, int] | None) -> NoReturn:
-    """Refuse, naming what is missing on this machine.
+def export_tensorrt(
+    run: Path,
+    out: Path,
+    *,
+    name: str,
+    size: Size | None,
+    precision: Precision = "fp16",
+    workspace: float = 2.0,
+    force: bool = False,
+    overwrite: bool = False,
+) -> Parity | None:
+    """Build an engine for this machine's GPU and prove that it computes what the network does.
+
+    Args:
+        run: Folder made by `rtmag train`.
+        out: The file to write, `.trt.pt2`; the machine it is for is noted beside it.
+        name: What the model calls itself.
+        size: (width, height), rounded up to what the network can see.
+        precision: Of texture and decoder; motion is found in float32 always.
+        workspace: GiB of GPU memory that building may use.
+        force: Build again even where the file there is of these weights and this machine.
+        overwrite: Replace a file that is not.
+
+    Returns:
+        How far engine and network were apart; None when there was nothing to do.
 
     Raises:
-        OptionError: no size given, or everything is there but this version builds no engines.
         MissingExtra: torch-tensorrt or a CUDA GPU is missing.
+        ModelIncompatible: the folder holds no usable checkpoint.
+        OptionError: no size given, or the output exists and is something else.
+        ParityError: the engine computes something else than the network; nothing is written.
     """
-    import torch
-
     if size is None:
         raise OptionError("--target tensorrt needs --size WxH: an engine is built for one size")
-    if find_spec("torch_tensorrt") is None:
-        raise MissingExtra(
-            "cannot export to TensorRT: torch-tensorrt is not installed; "
-            "pip install 'rtmag[trt]' (needs NVIDIA's package index)"
-        )
-    if not torch.cuda.is_available():
-        raise MissingExtra(
-            "cannot export to TensorRT: no CUDA GPU; engines are built where they run"
-        )
-    raise OptionError(
-        "cannot export to TensorRT: this version builds no engines; "
-        "export --target onnx and run it with --provider cuda"
+    machine = here()
+    source = traceable(run, name=name, size=size, precision=precision)
+    if not force and _current(out, source):
+        return None
+    refuse_existing(out, overwrite=overwrite or force)
+    program = _build(source, out.parent / CACHE, workspace)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f"{out.name.removesuffix('.pt2')}.part.pt2")
+    try:
+        _save(program, source, partial)
+        sidecar(partial).write_text(json.dumps(source.facts | machine, indent=2) + "\n")
+        parity = compare(source.reference, TorchEngine(partial, provider="cuda"), half=True)
+        noted = source.facts | machine | {"rtmag.parity": json.dumps(parity.to_dict())}
+        sidecar(partial).write_text(json.dumps(noted, indent=2) + "\n")
+        partial.replace(out)
+        sidecar(partial).replace(sidecar(out))
+    finally:
+        partial.unlink(missing_ok=True)
+        sidecar(partial).unlink(missing_ok=True)
+    return parity
+
+
+def _current(out: Path, source: Traceable) -> bool:
+    """Whether the file is what would be built."""
+    facts = read_sidecar(out) if out.is_file() else None
+    if facts is None:
+        return False
+    try:
+        check_sidecar(out, facts)
+    except ModelIncompatible:
+        return False
+    return all(facts.get(key) == value for key, value in source.facts.items())
+
+
+def _build(source: Traceable, cache: Path, workspace: float) -> Any:
+    """Compile on the GPU."""
+    import torch_tensorrt
+
+    cache.mkdir(parents=True, exist_ok=True)
+    inputs = [each.cuda() for each in source.example()]
+    return torch_tensorrt.compile(
+        source.graph.cuda(),
+        ir="dynamo",
+        arg_inputs=inputs,
+        min_block_size=1,
+        require_full_compilation=False,  # bytes to floats may stay with PyTorch
+        truncate_double=True,
+        workspace_size=int(workspace * 2**30),
+        cache_built_engines=True,
+        reuse_cached_engines=True,
+        engine_cache_dir=str(cache),
+        timing_cache_path=str(cache / "timing.bin"),
     )
+
+
+def _save(program: Any, source: Traceable, path: Path) -> None:
+    import torch_tensorrt
+
+    inputs = [each.cuda() for each in source.example()]
+    torch_tensorrt.save(program, str(path), output_format="exported_program", arg_inputs=inputs)

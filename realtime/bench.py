@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rtmag.realtime.engine import MOTION_SCALES, OnnxEngine, load_engine
+from rtmag.realtime.engine import MOTION_SCALES, Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
 from rtmag.realtime.floor import Floor, measure_floor
@@ -72,7 +72,7 @@ def bench(
 
 def open_engines(
     models: Sequence[str | Path], scales: Sequence[float], provider: str, threads: int | None
-) -> list[OnnxEngine]:
+) -> list[Engine]:
     """Every model at every scale that it knows."""
     engines = []
     for model in models:
@@ -88,7 +88,7 @@ def open_engines(
 
 
 def time_steps(
-    engines: Sequence[OnnxEngine], size: tuple[int, int], sections: Sections, rounds: int
+    engines: Sequence[Engine], size: tuple[int, int], sections: Sections, rounds: int
 ) -> list[list[float]]:
     """Milliseconds of each step, per engine, taking turns."""
     with SceneSource(size, frames=16) as scene:
@@ -105,7 +105,7 @@ def time_steps(
 
 
 def floor_ms(
-    engine: OnnxEngine, size: tuple[int, int], sections: Sections, floor: Floor
+    engine: Engine, size: tuple[int, int], sections: Sections, floor: Floor
 ) -> float | None:
     """The least a step can take; None for a model that does not tell what it costs."""
     facts = engine.metadata
@@ -119,7 +119,7 @@ def floor_ms(
 
 
 def row(
-    engine: OnnxEngine, times: list[float], least: float | None, size: tuple[int, int], base: float
+    engine: Engine, times: list[float], least: float | None, size: tuple[int, int], base: float
 ) -> dict[str, Any]:
     """One line of the table."""
     p50, p95, p99 = (float(np.percentile(times, p)) for p in (50, 95, 99))
@@ -156,5 +156,5 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit(engine: OnnxEngine) -> str:
+def _commit(engine: Engine) -> str:
     return str(json.loads(engine.metadata.get("rtmag.training", "{}")).get("commit", "untrained"))

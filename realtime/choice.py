@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtmag.realtime.engine import AUTO, Engine, EngineSpec, OnnxEngine
+from rtmag.realtime.engine import AUTO, Engine, EngineSpec
 from rtmag.realtime.filters import Static
 
 CANDIDATES = (
@@ -28,7 +28,7 @@ SHARE = 0.6
 TRIALS = 5
 
 
-def choose(wanted: EngineSpec, size: tuple[int, int], fps: float) -> OnnxEngine:
+def choose(wanted: EngineSpec, size: tuple[int, int], fps: float) -> Engine:
     """The most faithful engine that takes a step in time, or the fastest there is.
 
     Args:
@@ -58,8 +58,8 @@ def _specs(wanted: EngineSpec) -> list[EngineSpec]:
 
 def _first_in_time(
     specs: list[EngineSpec], measure: Callable[[Engine], float], most: float
-) -> OnnxEngine:
-    tried: list[tuple[float, OnnxEngine]] = []
+) -> Engine:
+    tried: list[tuple[float, Engine]] = []
     for spec in specs:
         if tried and not tried[-1][1].composes:
             break  # it draws its pictures itself, at one scale only

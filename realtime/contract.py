@@ -23,6 +23,8 @@ from typing import Any
 from rtmag.realtime.errors import ModelIncompatible
 
 CONTRACT = "1"
+SECTIONS = 2
+"""Most sections of a filter: a band-pass of order 2."""
 UNIT = 16
 """px: sides of the picture are multiples of it."""
 Values = dict[str, tuple[str, int]]

@@ -57,6 +57,23 @@ class Engine(Protocol):
     """What runs it: `cpu`, `cuda` ..."""
     metadata: dict[str, str]
     """What the model says about itself."""
+    size: tuple[int, int] | None
+    """(width, height) with the border, when the model was exported for one size only."""
+
+    @property
+    def motion_scale(self) -> float:
+        """Size of the picture that the network sees, over that of the picture shown."""
+        ...
+
+    @property
+    def composes(self) -> bool:
+        """Whether the picture is made from flow and residual, outside the network."""
+        ...
+
+    @property
+    def described(self) -> str:
+        """Name, and what is not usual about it."""
+        ...
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
@@ -140,9 +157,9 @@ class OnnxEngine:
             memory = state
         else:
             raise ModelIncompatible(f"model expects state {expected}, got {state.shape}")
-        turned = alpha < 1
-        if turned:
-            alpha, sections, memory = 2 - alpha, _turned(sections), -memory
+        opposite = alpha < 1
+        if opposite:
+            alpha, sections, memory = 2 - alpha, turned(sections), -memory
         inputs: dict[str, NDArray[Any]] = {
             "image": seen,
             "alpha": np.array(alpha, np.float32),
@@ -156,7 +173,7 @@ class OnnxEngine:
         else:
             out, memory = self._run([*OUTPUTS], inputs)
             out = out[: image.shape[0], : image.shape[1]]
-        return out, -memory if turned else memory
+        return out, -memory if opposite else memory
 
     def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         try:
@@ -169,21 +186,30 @@ class OnnxEngine:
 
     def _seen(self, image: Image) -> Image:
         """The picture as the network wants it: sides that fit, and as small as its scale says."""
-        height, width = image.shape[:2]
-        unit = UNIT * self._shrink
-        down, right = (-side % unit for side in (height, width))
-        if self.size is not None and (width + right, height + down) != self.size:
-            raise ModelIncompatible(
-                f"model {self.name!r} was exported for {self.size[0]}x{self.size[1]}, "
-                f"got {width}x{height}; give --size, or export without it"
-            )
-        if down or right:
-            padded = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
-            image = np.asarray(padded, np.uint8)
+        image = bordered(image, self.size, self.name, UNIT * self._shrink)
         if self._shrink > 1:
             size = image.shape[1] // self._shrink, image.shape[0] // self._shrink
             return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        return np.ascontiguousarray(image)
+        return image
+
+
+def bordered(image: Image, size: tuple[int, int] | None, name: str, unit: int = UNIT) -> Image:
+    """The image with its border repeated until sides are multiples of `unit`.
+
+    Raises:
+        ModelIncompatible: that is not the only `size` that model `name` knows.
+    """
+    height, width = image.shape[:2]
+    down, right = (-side % unit for side in (height, width))
+    if size is not None and (width + right, height + down) != size:
+        raise ModelIncompatible(
+            f"model {name!r} was exported for {size[0]}x{size[1]}, "
+            f"got {width}x{height}; give --size, or export without it"
+        )
+    if down or right:
+        wide = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        return np.asarray(wide, np.uint8)
+    return np.ascontiguousarray(image)
 
 
 def _open(forms: dict[str, bytes], source: str, provider: str, threads: int | None) -> Any:
@@ -214,7 +240,7 @@ def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rpartition(" : ")[2]
 
 
-def _turned(sections: Sections) -> Sections:
+def turned(sections: Sections) -> Sections:
     """The filter whose result is the opposite."""
     out = sections.copy()
     out[0, :3] *= -1
@@ -227,22 +253,33 @@ def load_engine(
     provider: str = "auto",
     threads: int | None = None,
     motion_scale: float = 1.0,
-) -> OnnxEngine:
+) -> Engine:
     """Load a magnifier.
 
     Args:
-        model: Name of a model inside the package, path of an exported one, or None: the default.
+        model: Name of a model inside the package, path of an exported one (`.onnx`, or `.pt2` to be
+            run by PyTorch or TensorRT), or None: the default.
         provider: `auto` takes the best that really opens; `cpu` or `cuda` that one or none.
         threads: CPU threads; None is one per usable core.
         motion_scale: Size of the picture in which motion is looked for, over that of the picture
             shown: 1, 1/2 or 1/4.
 
     Raises:
+        MissingExtra: a `.pt2` file, and PyTorch (or TensorRT, if it needs that) is not installed.
         ModelIncompatible: no such file, not a model of this contract, or one that draws its
             pictures itself and so knows one motion scale only.
         OptionError: another motion scale.
         ProviderUnavailable: the provider asked for does not open.
     """
+    if Path(model or "").suffix == ".pt2":
+        from rtmag.realtime.torch_engine import TorchEngine
+
+        if motion_scale != 1:
+            raise ModelIncompatible(
+                f"model {str(model)!r} draws its pictures itself: no motion scale but 1, "
+                f"got {motion_scale:g}"
+            )
+        return TorchEngine(str(model), provider=provider)
     content, motion, source = read_model(model)
     return OnnxEngine(
         content,
@@ -267,7 +304,7 @@ class EngineSpec:
     motion_scale: float | None = 1.0
     """None for the largest that keeps up."""
 
-    def load(self) -> OnnxEngine:
+    def load(self) -> Engine:
         """The engine, or the most faithful one where there is a choice; raises as `load_engine`."""
         return load_engine(
             None if self.model == AUTO else self.model,

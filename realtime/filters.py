@@ -146,7 +146,7 @@ def rebase(state: State, old: Sections, new: Sections) -> State:
     """
     if old[0, 0] == new[0, 0]:
         return state
-    out = state.copy()
+    out = np.array(state)
     out[:, : state.shape[1] // len(new)] *= new[0, 0] / old[0, 0]
     return out
 
@@ -159,6 +159,7 @@ def coast(before: State, after: State, sections: Sections, frames: int) -> State
     """
     count = len(sections)
     b0, _, b2, _, a2 = sections[0]
+    before, after = np.asarray(before), np.asarray(after)  # they may lie on another device
     z1, z2 = before.reshape(2 * count, -1)[0], after.reshape(2 * count, -1)[1]
     shape = (z2 + a2 * z1) / (b2 - a2 * b0)
     power = np.linalg.matrix_power(_transition(sections), frames)[1:].astype(np.float32)

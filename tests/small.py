@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtmag.realtime.opencv import cv2
-from rtmag.train import textures
+from rtmag.train import checkpoint, textures
 from rtmag.train.config import Config
 from rtmag.train.dataset import Batch
+from rtmag.train.losses import Objective
 from rtmag.train.model import MagNet, build
 from rtmag.train.oh2018 import Oh2018
 
@@ -73,3 +74,19 @@ def textured(height: int, width: int, shift: float = 0.0) -> NDArray[np.uint8]:
             0, 1, 3
         )
     return np.clip(128 + 15 * total, 0, 255).astype(np.uint8)
+
+
+def trained(config: Config, folder: Path) -> Path:
+    """The folder of a run of two steps from random weights."""
+    torch.manual_seed(0)
+    net = build(config)
+    if isinstance(net, MagNet):
+        torch.nn.init.normal_(net.decoder.residual.weight, std=0.02)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    for step in range(2):
+        optimizer.zero_grad()
+        Objective(net)(batch(count=1, seed=step))["total"].backward()
+        optimizer.step()
+    history = {"step": 2, "commit": "abc", "seed": 0}
+    checkpoint.save(folder, net, checkpoint.averaged(net), optimizer, history)
+    return folder

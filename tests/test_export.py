@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from scipy.signal import sosfilt
 from torch import Tensor
 
-from rtmag.export import onnx_target, parity, tensorrt_target
+from rtmag.export import onnx_target, parity
 from rtmag.export.cli import main
 from rtmag.export.graph import Graph, transition
 from rtmag.export.onnx_target import export_onnx
+from rtmag.export.trace import Traceable, traceable
 from rtmag.realtime.cli import execute
 from rtmag.realtime.engine import OnnxEngine, load_engine
-from rtmag.realtime.errors import MissingExtra, ModelIncompatible, OptionError, ParityError
+from rtmag.realtime.errors import ModelIncompatible, OptionError, ParityError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.models import motion_form
 from rtmag.realtime.registration import displacement, gray
 from rtmag.train import checkpoint
 from rtmag.train.config import CONFIGS, Config
-from rtmag.train.losses import Objective
-from rtmag.train.model import MagNet, build
+from rtmag.train.model import MagNet
 from rtmag.train.oh2018 import Oh2018
 
 FILTERS: tuple[Filter, ...] = (
@@ -110,22 +110,6 @@ def test_the_graph_filters_shape_in_time(
 # ---- exports ----------------------------------------------------------------------------------
 
 
-def trained(config: Config, folder: Path) -> Path:
-    """The folder of a run of two steps from random weights."""
-    torch.manual_seed(0)
-    net = build(config)
-    if isinstance(net, MagNet):
-        torch.nn.init.normal_(net.decoder.residual.weight, std=0.02)
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    for step in range(2):
-        optimizer.zero_grad()
-        Objective(net)(small.batch(count=1, seed=step))["total"].backward()
-        optimizer.step()
-    history = {"step": 2, "commit": "abc", "seed": 0}
-    checkpoint.save(folder, net, checkpoint.averaged(net), optimizer, history)
-    return folder
-
-
 @pytest.fixture(scope="module", autouse=True)
 def short() -> Iterator[None]:
     """Compare little; one test puts everything back."""
@@ -138,14 +122,14 @@ def short() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
+    return small.trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
 
 
 @pytest.fixture(scope="module")
 def whole(run: Path) -> bytes:
     """The tiny run's graph with the outputs of all forms."""
-    graph = onnx_target._trace(Graph(checkpoint.load(run)[0]), None)
-    return bytes(graph.SerializeToString())
+    source = traceable(run, name="tiny", size=None, precision="fp32")
+    return bytes(onnx_target._trace(source).SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +221,7 @@ def test_a_model_says_what_it_is(run: Path, model: Path) -> None:
 def test_both_architectures_at_full_size(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = trained(CONFIGS[name], tmp_path / name)
+    run = small.trained(CONFIGS[name], tmp_path / name)
     assert execute(["export", str(run), "--out", str(tmp_path / "out" / "x.onnx")]) == 0
     said = capsys.readouterr().out
     assert said.startswith(str(tmp_path / "out" / "x.onnx"))
@@ -314,7 +298,7 @@ def test_a_graph_that_differs_is_not_written(
 ) -> None:
     """The weights change on the way by a few per cent, as a bug in the exporter might have it."""
 
-    def wrong(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto:
+    def wrong(source: Traceable) -> onnx.ModelProto:
         traced = onnx.load_from_string(whole)
         for tensor in traced.graph.initializer:
             value = onnx.numpy_helper.to_array(tensor)
@@ -358,20 +342,3 @@ def test_errors_are_one_line(
         assert said.count("\n") == 1
     assert execute(["export", str(run), "--target", "coreml"]) == 2
     assert not list(tmp_path.iterdir())
-
-
-def test_tensorrt_says_what_it_needs(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    args = [str(run), "--target", "tensorrt"]
-    with pytest.raises(OptionError, match="needs --size WxH"):
-        main(args)
-    args += ["--size", "640x480"]
-    monkeypatch.setattr(tensorrt_target, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"torch-tensorrt is not installed; .*rtmag\[trt\]"):
-        main(args)
-    monkeypatch.setattr(tensorrt_target, "find_spec", lambda name: object())
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(MissingExtra, match="no CUDA GPU"):
-        main(args)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(OptionError, match="--target onnx"):
-        main(args)

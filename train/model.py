@@ -72,20 +72,26 @@ class Encoder(nn.Module):
     zero over space and colour: a uniform change of brightness is no motion. They begin as
     derivatives of Gaussians. Motion of many pixels shows in smaller pictures, of which grey is
     enough: kernels of their own see the picture at a half and at a quarter of its size.
+
+    Kernels are kept as 3 x 3 on cells of 4 x 4 px, one channel per pixel and colour, and applied to
+    the picture itself, in steps of a cell: the same sums without moving the pixels first.
     """
 
+    quadrants: Tensor
     COARSE = 16  # channels of a coarse level
     PACKED = COARSE // 4 + COARSE // 16  # channels that the coarse levels fill at full resolution
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.shape = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate", bias=False)
-        self.coarse = nn.Conv2d(16, self.COARSE, 3, padding=1, padding_mode="replicate", bias=False)
+        self.shape = nn.Conv2d(48, channels, 3, bias=False)
+        self.coarse = nn.Conv2d(16, self.COARSE, 3, bias=False)
         known = derivatives(channels)
         with torch.no_grad():
             self.shape.weight[: len(known)] = known.repeat(1, 3, 1, 1)
             self.coarse.weight[:] = 3 * derivatives(self.COARSE)
-        self.texture = nn.Conv2d(48, channels, 3, padding=1, padding_mode="replicate")
+        quadrants = torch.eye(4).reshape(4, 1, 2, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        self.register_buffer("quadrants", quadrants.repeat(1, 3, 1, 1) / 12, persistent=False)
+        self.texture = nn.Conv2d(48, channels, 3)
         self.block = ResBlock(channels, bias=True)
 
     def kernels(self) -> tuple[Tensor, Tensor]:
@@ -95,39 +101,60 @@ class Encoder(nn.Module):
         )
         return fine, coarse
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
         """Image (B, 3, H, W) -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
 
-        The last channels of shape hold the levels at H/8 and H/16, folded as `levels` unfolds them.
+        The last channels of shape hold the levels at H/8 and H/16, laid out as `levels` reads them.
+        `white` is the image's largest value: scaling kernels is cheaper than scaling pictures.
         """
-        image = image - 0.5
-        u = F.pixel_unshuffle(image, 4)  # (B, 48, H/4, W/4)
+        padded = F.pad(image, (4, 4, 4, 4), mode="replicate")
         with torch.autocast(image.device.type, enabled=False):
             # The difference of two shapes is a thousandth of either, too little for bfloat16.
-            fine, coarse = self.kernels()
-            half = F.avg_pool2d(image.mean(1, keepdim=True), 2)  # (B, 1, H/2, W/2)
-            quarter = F.avg_pool2d(half, 2)
-            shape = torch.cat(
-                [
-                    _code(u, fine),
-                    F.pixel_shuffle(_code(F.pixel_unshuffle(half, 4), coarse), 2),
-                    F.pixel_shuffle(_code(F.pixel_unshuffle(quarter, 4), coarse), 4),
-                ],
-                dim=1,
-            )
-        texture: Tensor = self.block(torch.relu(self.texture(u)))  # (B, C, H/4, W/4)
+            fine, coarse = (kernels / white for kernels in self.kernels())
+            shape = _code(padded, fine)  # (B, C, h, w)
+            grey = F.conv2d(image, self.quadrants, stride=4)  # (B, 4, h, w): 2 x 2 px each
+            codes = _coarse_codes(grey, coarse)
+            h, w = shape.shape[2:]
+            folded = [code.reshape(-1, n, h, w) for code, n in zip(codes, (4, 1), strict=True)]
+            shape = torch.cat([shape, *folded], dim=1)
+        weight, bias = self.texture.weight, self.texture.bias
+        assert bias is not None
+        if weight.dtype is not padded.dtype:  # half: such small kernels would lose their digits
+            padded, white = (padded / white).to(weight.dtype), 1.0
+        texture = _code(padded, weight / white, bias - weight.sum((1, 2, 3)) / 2)
+        texture = self.block(torch.relu(texture))  # (B, C, h, w)
         return texture, shape
 
 
-def _code(cells: Tensor, kernels: Tensor) -> Tensor:
-    """Convolve, borders repeated."""
-    return F.conv2d(F.pad(cells, (1, 1, 1, 1), mode="replicate"), kernels)
+def _code(padded: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve a picture with kernels for cells, once per cell."""
+    return F.conv2d(padded, F.pixel_shuffle(kernels, 4), bias, stride=4)
+
+
+def _coarse_codes(grey: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes of the picture at a half and at a quarter of its size.
+
+    Args:
+        grey: (B, 4, h, w): the halved picture, 2 x 2 of its pixels to a cell. Their mean is a pixel
+            of the quartered one.
+        kernels: (16, 16, 3, 3), of either picture.
+
+    Returns:
+        (B, 16, h/2, w/2) and (B, 16, h/4, w/4).
+    """
+    pixels = F.pixel_shuffle(kernels, 4)  # (16, 1, 12, 12)
+    half, quarter = (F.pad(grey, (edge,) * 4, mode="replicate") for edge in (2, 4))
+    return (
+        F.conv2d(half, F.pixel_unshuffle(pixels, 2), stride=2),
+        F.conv2d(quarter, pixels.expand(-1, 4, -1, -1) / 4, stride=4),
+    )
 
 
 def levels(shape: Tensor) -> list[Tensor]:
     """Shape, or a filter of it -> (B, C, h, w), (B, 16, h/2, w/2) and (B, 16, h/4, w/4)."""
-    fine, half, quarter = torch.split(shape, [shape.shape[1] - 5, 4, 1], dim=1)
-    return [fine, F.pixel_unshuffle(half, 2), F.pixel_unshuffle(quarter, 4)]
+    b, channels, h, w = shape.shape
+    fine, half, quarter = torch.split(shape, [channels - 5, 4, 1], dim=1)
+    return [fine, half.reshape(b, 16, h // 2, w // 2), quarter.reshape(b, 16, h // 4, w // 4)]
 
 
 class Manipulator(nn.Module):
@@ -152,7 +179,8 @@ class Manipulator(nn.Module):
 
     def forward(self, difference: Tensor, gain: Tensor) -> Tensor:
         """`gain` (B, 1, 1, 1) is alpha - 1 -> code (B, C, h, w)."""
-        code: Tensor = self.after(gain * torch.relu(self.before(levels(difference)[0])))
+        fine = levels(difference)[0].to(self.before.weight.dtype)
+        code: Tensor = self.after(gain.to(fine.dtype) * torch.relu(self.before(fine)))
         return code
 
 
@@ -187,15 +215,18 @@ class Decoder(nn.Module):
         x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
         count = len(self.TRUST)
         flow, trust = self.correction(x).float().split([2, count], dim=1)
-        trust = trust + self.trust[:, None, None]
-        share = torch.softmax(torch.cat([torch.zeros_like(trust[:, :1]), trust], dim=1), dim=1)
-        for level, velocity in enumerate(velocities.chunk(count, dim=1), start=1):
-            flow = flow + share[:, level : level + 1] * velocity
+        # A softmax beside nothing's zero, spelled out: runtimes are slow at one across channels.
+        weight = torch.exp((trust + self.trust[:, None, None]).clamp(max=30))
+        share = weight / (1 + weight.sum(1, keepdim=True))
+        for part, velocity in zip(
+            share.chunk(count, dim=1), velocities.chunk(count, dim=1), strict=True
+        ):
+            flow = flow + part * velocity
         return flow, self.residual(x)
 
 
 class MagNet(nn.Module):
-    """The real-time network: about 9 800 multiply-accumulates per pixel at C = 32.
+    """The real-time network: about 10 000 multiply-accumulates per pixel at C = 32.
 
     Oh et al. spend 240 000, most of them on synthesising pixels that the input already holds.
     Here the decoder says where pixels go and warps the current frame; a small residual repairs
@@ -219,9 +250,9 @@ class MagNet(nn.Module):
         layers = encoder.shape, encoder.coarse, manipulator.fine.generators
         return [layer.weight for layer in (*layers, manipulator.coarse.generators)]
 
-    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Image -> (texture, shape)."""
-        texture, shape = self.encoder(image)
+    def encode(self, image: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Image, from 0 to `white` -> (texture, shape)."""
+        texture, shape = self.encoder(image, white)
         return texture, shape
 
     def motion(
@@ -237,7 +268,7 @@ class MagNet(nn.Module):
         """What `motion` does once velocities (B, 6, h, w) are known."""
         gain = column(alpha) - 1
         code = self.manipulator(difference, gain)
-        energy = (gain * difference.float()).square().mean(1, keepdim=True)
+        energy = gain * gain * levels(difference)[0].float().square().mean(1, keepdim=True)
         flow, residual = self.decoder(texture, gain * velocities, code, energy)
         return flow.float(), residual.float()
 

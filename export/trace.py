@@ -1,0 +1,116 @@
+"""What every target needs: a network as a graph, example inputs, what a model says of itself."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rtmag.export.graph import Graph
+from rtmag.export.precision import Precision, converted
+from rtmag.realtime.contract import CONTRACT, SECTIONS, UNIT
+from rtmag.realtime.errors import OptionError
+from rtmag.train import checkpoint
+from rtmag.train.cost import cost
+
+EXAMPLE = (208, 176)  # width, height to trace at; unlike numbers of channels, which are no guards
+LARGEST = 8192  # px
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Traceable:
+    """A trained network, ready to be traced."""
+
+    graph: Graph
+    """In the precision that was asked for."""
+    reference: Graph
+    """As it was trained."""
+    facts: dict[str, str]
+    """The model's metadata."""
+    size: Size | None
+    """(width, height) with the border, if only that is to be accepted."""
+
+    @property
+    def half(self) -> bool:
+        """Whether some of it is in half precision."""
+        return self.graph.net is not self.reference.net
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs to trace with."""
+        net = self.graph.net
+        width, height = self.size or EXAMPLE
+        channels, h, w = net.shape_channels, height // net.stride, width // net.stride
+        return (
+            torch.zeros(height, width, 3, dtype=torch.uint8),
+            torch.tensor(2.0),
+            torch.tensor([[1.0, -1, 0, -1, 0]] * SECTIONS),
+            torch.tensor(1.0),
+            torch.zeros(1, 2 * SECTIONS * channels, h, w),
+        )
+
+    def dynamic_shapes(self, *, sections: bool = True) -> dict[str, Any]:
+        """Which extents may vary: height and width unless frozen, and the number of sections."""
+        dim = torch.export.Dim
+        channels, stride = self.graph.net.shape_channels, self.graph.net.stride
+        count = dim("sections", min=1, max=SECTIONS)
+        shapes: dict[str, Any] = {
+            "image": None, "alpha": None, "sections": {0: count} if sections else None,
+            "reset": None, "state": {1: 2 * channels * count} if sections else {},
+        }  # fmt: skip
+        if self.size is None:
+            h, w = (
+                dim(f"{side}_units", min=1, max=LARGEST // UNIT) for side in ("height", "width")
+            )
+            shapes["image"] = {0: UNIT * h, 1: UNIT * w}
+            shapes["state"] |= {2: UNIT // stride * h, 3: UNIT // stride * w}
+        return shapes
+
+
+def traceable(run: Path, *, name: str, size: Size | None, precision: Precision) -> Traceable:
+    """Load a training run's averaged weights.
+
+    Raises:
+        ModelIncompatible: the folder holds no usable checkpoint.
+        OptionError: the size or the precision is not one that the network can have.
+    """
+    if size is not None and not all(1 <= side <= LARGEST for side in size):
+        raise OptionError(f"size must be at most {LARGEST}x{LARGEST}, got {size[0]}x{size[1]}")
+    net, training = checkpoint.load(run)
+    spent = cost(net)
+    facts = {
+        "rtmag.contract": CONTRACT,
+        "rtmag.model": name,
+        "rtmag.architecture": net.config.architecture,
+        "rtmag.channels": str(net.shape_channels),
+        "rtmag.stride": str(net.stride),
+        "rtmag.sections": str(SECTIONS),
+        "rtmag.precision": precision,
+        "rtmag.parameters": str(spent.parameters),
+        "rtmag.macs": str(spent.macs),
+        "rtmag.sha256": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
+        "rtmag.training": json.dumps(training),
+    }
+    whole: Size | None = None
+    if size is not None:
+        width, height = (-(-side // UNIT) * UNIT for side in size)
+        whole = width, height
+        facts["rtmag.size"] = f"{width}x{height}"
+    reference = Graph(net)
+    graph = reference if precision == "fp32" else Graph(converted(net, precision))
+    return Traceable(graph, reference, facts, whole)
+
+
+def refuse_existing(*paths: Path, overwrite: bool) -> None:
+    """Never destroy a file unasked.
+
+    Raises:
+        OptionError: one of them exists.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise OptionError(f"cannot write {str(path)!r}: it exists; use --overwrite")

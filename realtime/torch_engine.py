@@ -1,0 +1,225 @@
+"""Runs an exported magnifier by PyTorch: files `.pt2` of `rtmag export --target pt2|tensorrt`.
+
+For machines with PyTorch but no GPU build of ONNX Runtime, and the way to TensorRT. Pictures cross
+the bus as bytes, state stays on the device. The only module of the runtime that imports torch, and
+only once such a file is opened.
+
+On CUDA a step is captured as a graph for each size of the picture and replayed, so that the CPU
+does not launch kernels one by one; where capture fails, steps are run plainly.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmag.realtime.contract import CONTRACT, SECTIONS
+from rtmag.realtime.engine import bordered, turned
+from rtmag.realtime.errors import MissingExtra, ModelError, ModelIncompatible, ProviderUnavailable
+from rtmag.realtime.filters import Sections, State
+from rtmag.realtime.frame import Image
+from rtmag.realtime.sidecar import check_sidecar, read_sidecar
+
+if TYPE_CHECKING:
+    import torch
+
+FACTS = "rtmag.json"
+"""What lies beside the program in its file."""
+WARM = 3
+"""Steps before a capture: libraries choose their kernels in them."""
+THROUGH = np.array([[1, 0, 0, 0, 0]], np.float32)
+"""A section that changes nothing."""
+
+
+class OnDevice:
+    """A state that stays where the network runs; NumPy gets a copy when it asks for one."""
+
+    def __init__(self, tensor: "torch.Tensor") -> None:
+        self.tensor = tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(1, 2 S C, h, w)."""
+        return tuple(self.tensor.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.tensor.cpu().numpy(), dtype)
+
+
+class TorchEngine:
+    """An exported program on PyTorch; as `OnnxEngine`, but at motion scale 1 only.
+
+    Every filter is run as one of two sections, so that all shapes are known beforehand.
+    """
+
+    motion_scale = 1.0
+    composes = False
+
+    def __init__(self, path: str | Path, *, provider: str = "auto") -> None:
+        """Open a file.
+
+        Raises:
+            MissingExtra: PyTorch (or what the file needs besides) is not installed.
+            ModelIncompatible: not a file of ours, or made for another machine.
+            ProviderUnavailable: no such device here.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtra(
+                f"cannot run {str(path)!r}: it needs PyTorch; pip install 'rtmag[train]'"
+            ) from error
+        self._torch = torch
+        self._device = torch.device(_device(torch, provider))
+        self.provider = self._device.type
+        self._program, self.metadata = open_program(path)
+        self._program.to(self._device)
+        self.name = self.metadata["rtmag.model"]
+        self._channels = int(self.metadata["rtmag.channels"])
+        self._stride = int(self.metadata["rtmag.stride"])
+        size = self.metadata.get("rtmag.size")
+        self.size: tuple[int, int] | None = None
+        """(width, height) with the border, when the model was exported for one size only."""
+        if size:
+            width, height = size.split("x")
+            self.size = int(width), int(height)
+        self._captured: dict[tuple[int, ...], _Captured | None] = {}
+
+    @property
+    def described(self) -> str:
+        """Name, and what runs it."""
+        return f"{self.name}, torch on {self.provider}"
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | OnDevice | None
+    ) -> tuple[Image, State]:
+        """Magnify one image; see `rtmag.realtime.engine`.
+
+        Raises:
+            ModelIncompatible: image or state do not fit the model or each other.
+            ModelError: PyTorch failed, for want of memory for example.
+        """
+        seen = bordered(image, self.size, self.name)
+        h, w = (side // self._stride for side in seen.shape[:2])
+        count, opposite = len(sections), alpha < 1
+        expected = (1, 2 * count * self._channels, h, w)
+        if state is not None and tuple(state.shape) != expected:
+            raise ModelIncompatible(f"model expects state {expected}, got {tuple(state.shape)}")
+        if opposite:
+            alpha, sections = 2 - alpha, turned(sections)
+        full = np.concatenate([sections, *[THROUGH] * (SECTIONS - count)]).astype(np.float32)
+        torch = self._torch
+        try:
+            with torch.inference_mode():
+                memory = torch.zeros(1, 2 * SECTIONS * self._channels, h, w, device=self._device)
+                if state is not None:
+                    known = memory[:, : expected[1]]
+                    known.copy_(state.tensor if isinstance(state, OnDevice) else _tensor(state))
+                    if opposite:
+                        known.neg_()
+                out, after = self._run(
+                    _tensor(seen), torch.tensor(alpha, dtype=torch.float32), _tensor(full),
+                    torch.tensor(float(state is None)), memory,
+                )  # fmt: skip
+                after = after[:, : expected[1]]
+                after = -after if opposite else after.clone()
+                shown = out.cpu().numpy()[: image.shape[0], : image.shape[1]]
+        except RuntimeError as error:
+            reason = (str(error).splitlines() or ["?"])[0]
+            raise ModelError(f"cannot run model {self.name!r} on torch: {reason}") from error
+        return np.ascontiguousarray(shown), OnDevice(after)  # type: ignore[return-value]
+
+    def _run(self, *inputs: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        placed = [each.to(self._device, non_blocking=True) for each in inputs]
+        if self._device.type == "cuda":
+            shape = tuple(placed[0].shape)
+            if shape not in self._captured:
+                self._captured[shape] = capture(self._program, placed)
+            graph = self._captured[shape]
+            if graph is not None:
+                return graph(placed)
+        out, after, *_ = self._program(*placed)
+        return out, after
+
+
+class _Captured:
+    """One step as a CUDA graph over buffers of its own."""
+
+    def __init__(self, graph: Any, inputs: list[Any], outputs: tuple[Any, ...]) -> None:
+        self._graph, self._inputs, self._outputs = graph, inputs, outputs
+
+    def __call__(self, values: list[Any]) -> tuple[Any, Any]:
+        for buffer, value in zip(self._inputs, values, strict=True):
+            buffer.copy_(value)
+        self._graph.replay()
+        return self._outputs[0], self._outputs[1]
+
+
+def capture(program: Any, inputs: list[Any]) -> _Captured | None:
+    """Record a step; None where this program cannot be recorded."""
+    import torch
+
+    buffers = [each.clone() for each in inputs]
+    try:
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM):
+                program(*buffers)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = tuple(program(*buffers))
+    except RuntimeError:
+        torch.cuda.synchronize()
+        return None
+    return _Captured(graph, buffers, outputs)
+
+
+def open_program(path: str | Path) -> tuple[Any, dict[str, str]]:
+    """A program and what it says about itself.
+
+    Raises:
+        ModelIncompatible: not a file of ours, or made for another machine.
+        MissingExtra: it holds a TensorRT engine, and torch-tensorrt is not installed.
+    """
+    import torch
+
+    if not Path(path).is_file():
+        raise ModelIncompatible(f"cannot load model {str(path)!r}: no such file")
+    facts = read_sidecar(Path(path))
+    if facts is not None:
+        check_sidecar(Path(path), facts)
+    extra = {FACTS: "{}"}
+    try:
+        program = torch.export.load(path, extra_files=extra)
+    except Exception as error:  # zip, JSON, torch: they share no base class
+        raise ModelIncompatible(
+            f"cannot load model {str(path)!r}: PyTorch {torch.__version__} cannot read it"
+        ) from error
+    metadata: dict[str, str] = (facts or {}) | json.loads(extra[FACTS])
+    if metadata.get("rtmag.contract") != CONTRACT:
+        raise ModelIncompatible(
+            f"cannot use model {str(path)!r}: contract {metadata.get('rtmag.contract')}, this "
+            f"version needs {CONTRACT}; export it again"
+        )
+    # Sizes are checked here; tracing also noted chances of its example, such as 16 % height != 0.
+    return program.module(check_guards=False), metadata
+
+
+def _device(torch: Any, provider: str) -> str:
+    if provider == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if provider not in ("cpu", "cuda"):
+        raise ProviderUnavailable(f"provider must be auto, cuda or cpu, got {provider!r}")
+    if provider == "cuda" and not torch.cuda.is_available():
+        raise ProviderUnavailable("cannot open provider 'cuda': PyTorch sees no CUDA GPU")
+    return provider
+
+
+def _tensor(array: Any) -> "torch.Tensor":
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,0 +1,176 @@
+"""Programs that PyTorch runs: the same pictures as the network's, state kept where it is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+
+from rtmag.export import parity
+from rtmag.export.torch_target import export_torch
+from rtmag.realtime import torch_engine
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.errors import (
+    MissingExtra,
+    ModelError,
+    ModelIncompatible,
+    OptionError,
+    ProviderUnavailable,
+)
+from rtmag.realtime.filters import Dynamic, Static, Temporal
+from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.torch_engine import FACTS, OnDevice, TorchEngine
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short() -> object:
+    """Compare little."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "ALPHAS", (20.0,))
+        patch.setattr(parity, "FILTERS", (Static(), Temporal(0.5, 3, order=2)))
+        patch.setattr(parity.clip, "__defaults__", (4,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def program(run: Path) -> Path:
+    export_torch(run, run / "tiny.pt2", name="tiny")
+    return run / "tiny.pt2"
+
+
+def test_a_program_says_what_it_is(run: Path, program: Path) -> None:
+    engine = load_engine(program)
+    assert isinstance(engine, TorchEngine)
+    assert (engine.name, engine.size, engine.motion_scale) == ("tiny", None, 1.0)
+    assert engine.metadata["rtmag.precision"] == "fp32"
+    assert json.loads(engine.metadata["rtmag.parity"])["worst"] <= parity.WORST
+    assert not list(run.glob("*.part*"))
+
+
+@pytest.mark.parametrize("size", [(80, 64), (61, 47), (150, 33)])
+@pytest.mark.parametrize("alpha", [20.0, 0.25])
+def test_pictures_of_any_size_are_those_of_onnx(
+    run: Path, program: Path, size: tuple[int, int], alpha: float
+) -> None:
+    from rtmag.export.onnx_target import export_onnx
+
+    if not (run / "tiny.onnx").exists():
+        export_onnx(run, run / "tiny.onnx", name="tiny")
+    ours, theirs = load_engine(program, provider="cpu"), load_engine(run / "tiny.onnx")
+    for filter in (Dynamic(), Temporal(0.5, 3, order=2)):
+        a = b = None
+        for image in parity.clip(size, 4):
+            sections = filter.sections(30.0)
+            mine, a = ours.step(image, alpha, sections, a)
+            other, b = theirs.step(image, alpha, sections, b)
+            assert mine.shape == image.shape
+            assert np.abs(mine.astype(int) - other).max() <= parity.WORST
+        assert np.allclose(a, b, atol=1e-5)
+
+
+def test_state_is_a_value_that_numpy_can_read(program: Path) -> None:
+    engine = load_engine(program, provider="cpu")
+    images, sections = parity.clip((32, 32), 3), Temporal(0.5, 3).sections(30.0)
+    _, first = engine.step(images[0], 20.0, sections, None)
+    assert isinstance(first, OnDevice)
+    kept = np.asarray(first)
+    again, _ = engine.step(images[1], 20.0, sections, first)
+    assert np.array_equal(kept, np.asarray(first)), "a step changes the state it is given"
+    same, _ = engine.step(images[1], 20.0, sections, kept)
+    assert np.array_equal(again, same)
+    with pytest.raises(ModelIncompatible, match="expects state"):
+        engine.step(images[1], 20.0, np.repeat(sections, 2, axis=0), first)
+
+
+def test_a_magnifier_may_change_its_band_on_the_way(program: Path) -> None:
+    magnifier = Magnifier(load_engine(program), alpha=20, filter=Temporal(0.5, 3), fps=30)
+    from rtmag.realtime.frame import Frame
+
+    for index, image in enumerate(parity.clip((32, 32), 6)):
+        if index == 3:
+            magnifier.filter = Temporal(1, 4)
+        shown = magnifier(Frame(image, index / 30, index))
+        assert shown.image.shape == image.shape
+
+
+def test_one_size_means_one_size(run: Path) -> None:
+    export_torch(run, run / "one.pt2", name="one", size=(60, 40), precision="fp16")
+    engine = load_engine(run / "one.pt2", provider="cpu")
+    assert engine.size == (64, 48)
+    assert engine.metadata["rtmag.precision"] == "fp16"
+    sections = Static().sections(30.0)
+    engine.step(np.zeros((48, 64, 3), np.uint8), 2.0, sections, None)
+    with pytest.raises(ModelIncompatible, match="exported for 64x48, got 80x48"):
+        engine.step(np.zeros((48, 80, 3), np.uint8), 2.0, sections, None)
+
+
+def test_what_cannot_be_run_is_told_in_a_line(
+    run: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelIncompatible, match=r"nowhere\.pt2': no such file"):
+        load_engine("nowhere.pt2")
+    (tmp_path / "bad.pt2").write_bytes(b"PK nothing")
+    with pytest.raises(ModelIncompatible, match="cannot read it"):
+        load_engine(tmp_path / "bad.pt2")
+    with pytest.raises(ModelIncompatible, match="no motion scale but 1"):
+        load_engine(program, motion_scale=0.5)
+    with pytest.raises(ProviderUnavailable, match="got 'npu'"):
+        load_engine(program, provider="npu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ProviderUnavailable, match="no CUDA GPU"):
+        load_engine(program, provider="cuda")
+    other = torch.export.load(program)
+    torch.export.save(other, tmp_path / "old.pt2", extra_files={FACTS: '{"rtmag.contract": "0"}'})
+    with pytest.raises(ModelIncompatible, match="contract 0, this version needs 1"):
+        load_engine(tmp_path / "old.pt2")
+    engine = load_engine(program, provider="cpu")
+
+    def fails(*_: object) -> object:
+        raise RuntimeError("out of memory\nand more")
+
+    monkeypatch.setattr(engine, "_run", fails)
+    with pytest.raises(ModelError, match=r"cannot run model 'tiny' on torch: out of memory$"):
+        engine.step(np.zeros((32, 32, 3), np.uint8), 2.0, Static().sections(30.0), None)
+
+
+def test_without_pytorch_it_says_so(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match="needs PyTorch; pip install"):
+        TorchEngine(program)
+
+
+def test_an_existing_file_is_kept(run: Path, program: Path) -> None:
+    before = program.read_bytes()
+    with pytest.raises(OptionError, match="it exists; use --overwrite"):
+        export_torch(run, program, name="tiny")
+    assert program.read_bytes() == before
+
+
+def test_where_no_graph_can_be_captured_steps_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "Stream", _no_cuda)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert torch_engine.capture(lambda x: (x, x), [torch.zeros(1)]) is None
+
+
+def _no_cuda(*_: object) -> None:
+    raise RuntimeError("no CUDA here")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_gpu_shows_what_the_cpu_shows(program: Path) -> None:
+    cpu, gpu = (load_engine(program, provider=provider) for provider in ("cpu", "cuda"))
+    a = b = None
+    for image in parity.clip((96, 80), 60):
+        one, a = cpu.step(image, 100.0, Temporal(0.5, 3).sections(30.0), a)
+        two, b = gpu.step(image, 100.0, Temporal(0.5, 3).sections(30.0), b)
+        assert np.abs(one.astype(int) - two).max() <= parity.WORST
