@@ -6,7 +6,7 @@ through the latest-frame slot, the magnifier and the loop to a sink that keeps n
 frame until the sink has it. A frame is late when it was dropped, or took longer than two intervals.
 
     python -m benchmarks.live [--model NAME|PATH|auto] [--motion-scale auto|1|1/2|1/4]
-                              [--size 640x480]... [--fps 30] [--seconds 20] [--out FILE.json]
+                              [--size 640x480[@30]]... [--seconds 20] [--out FILE.json]
 
 The last line of stdout is one JSON document.
 """
@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from rtmag.realtime.bench import machine
+from rtmag.realtime.bench import commit, machine
 from rtmag.realtime.choice import choose
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.engine import EngineSpec
@@ -100,6 +100,12 @@ class Watched:
         self._sink.close(finished=finished)
 
 
+def parsed(case: str, fps: float) -> tuple[tuple[int, int], float]:
+    """Size and rate from '640x480' or '640x480@15'."""
+    size, _, rate = case.partition("@")
+    return parse_size(size) or (640, 480), float(rate or fps)
+
+
 def measure(
     spec: EngineSpec, size: tuple[int, int], fps: float, seconds: float, record: Path | None
 ) -> dict[str, Any]:
@@ -119,7 +125,8 @@ def measure(
     late = due - int((latencies <= 2e3 / fps).sum())
     p50, p95, p99 = (round(float(v), 1) for v in np.percentile(latencies, (50, 95, 99)))
     return {
-        "engine": engine.described, "width": size[0], "height": size[1], "fps": fps,
+        "engine": engine.described, "commit": commit(engine),
+        "width": size[0], "height": size[1], "fps": fps,
         "frames": due, "shown": len(latencies), "late_percent": round(100 * late / due, 2),
         "p50_ms": p50, "p95_ms": p95, "p99_ms": p99,
         "magnify_ms": round(1e3 * float(np.median(watched.magnified[first:])), 2),
@@ -132,8 +139,8 @@ def measure(
 def main(
     model: Annotated[str, typer.Option(help="Name, path or auto.")] = "auto",
     motion_scale: LiveScale = "auto",
-    size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
-    fps: Annotated[float, typer.Option(help="Of the source.")] = 30.0,
+    size: Annotated[list[str] | None, typer.Option(help="WxH or WxH@FPS; repeatable.")] = None,
+    fps: Annotated[float, typer.Option(help="Of the source, where a size says none.")] = 30.0,
     seconds: Annotated[float, typer.Option(help="Measured, per size.")] = 20.0,
     record: Annotated[bool, typer.Option("--record", help="Into a video file.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
@@ -142,14 +149,15 @@ def main(
     spec = EngineSpec(model=model, motion_scale=scale_of(motion_scale))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for extent in [parse_size(each) or (640, 480) for each in size or ["640x480"]]:
+        for extent, rate in [parsed(each, fps) for each in size or ["640x480"]]:
             path = Path(folder) / f"{extent[0]}x{extent[1]}.mp4" if record else None
-            rows.append(measure(spec, extent, fps, seconds, path))
+            rows.append(measure(spec, extent, rate, seconds, path))
             print(
                 "{width}x{height} at {fps:g} fps: {engine}, latency {p50_ms} ms (95 %: {p95_ms}), "
                 "{late_percent} % late, {cpu_ms} ms of CPU per frame".format(**rows[-1])
             )
-    document = {"benchmark": "live", **machine(), "rows": rows}
+    commits = {row["engine"]: row.pop("commit") for row in rows}
+    document = {"benchmark": "live", **machine(), "commits": commits, "rows": rows}
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(document, indent=2) + "\n")

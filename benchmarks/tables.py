@@ -41,6 +41,24 @@ def fps_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def live_table(document: dict[str, Any]) -> str:
+    """What becomes of a camera's pictures on their way to the screen."""
+    lines = [
+        "| camera | chosen | latency, median | 95 % below | 99 % below | late or dropped "
+        "| CPU per frame |"
+    ]
+    lines.append("|---" * 7 + "|")
+    for row in document["rows"]:
+        lines.append(
+            f"| {row['width']}x{row['height']} at {row['fps']:g} fps | `{row['engine']}` "
+            f"| {row['p50_ms']:.0f} ms | {row['p95_ms']:.0f} ms | {row['p99_ms']:.0f} ms "
+            f"| {row['late_percent']:.1f} % | {row['cpu_ms']:.0f} ms |"
+        )
+    machine = document["machine"]
+    lines.append(f"\n{machine['cores']} cores of {machine['cpu']}.")
+    return "\n".join(lines)
+
+
 def gain_table(document: dict[str, Any]) -> str:
     """Realised over asked magnification: a row per model and motion, a column per alpha."""
     rows = [row for row in document["gain"] if row["method"] in document["models"]]
@@ -107,6 +125,7 @@ def _mean(rows: list[dict[str, Any]], name: str) -> float:
 # Table -> the results it is made of.
 TABLES = {
     "fps": ("fps", fps_table),
+    "live": ("live", live_table),
     "gain": ("quality", gain_table),
     "band": ("quality", band_table),
     "quality": ("quality", quality_table),

@@ -65,7 +65,7 @@ def bench(
         "provider": engines[0].provider,
         **machine(),
         "floor": asdict(floor),
-        "commits": {e.name: _commit(e) for e in engines},
+        "commits": {e.name: commit(e) for e in engines},
         "rows": rows,
     }
 
@@ -156,5 +156,6 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit(engine: Engine) -> str:
+def commit(engine: Engine) -> str:
+    """Of the code that trained the model."""
     return str(json.loads(engine.metadata.get("rtmag.training", "{}")).get("commit", "untrained"))

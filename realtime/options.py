@@ -40,7 +40,7 @@ Model = Annotated[
     Option(
         "--model",
         metavar="NAME|FILE",
-        help="standard, fast, or an exported .onnx file.",
+        help="standard, fast, or an exported file: .onnx, or .pt2 for PyTorch.",
         show_default="standard",
     ),
 ]

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes import identity_model
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "realtime" / "models" / "standard.onnx"
@@ -38,13 +39,14 @@ def test_the_step_benchmark_ends_with_json(
 ) -> None:
     from benchmarks import fps
 
-    monkeypatch.setattr(fps, "untrained", lambda name, folder: MODEL)
+    plain = identity_model(tmp_path / "plain.onnx")
+    monkeypatch.setattr(fps, "untrained", lambda name, folder: plain)
     out = tmp_path / "fps.json"
     fps.main(model=["standard"], size=None, rounds=1, threads=1, quick=True, out=out)
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert document == json.loads(out.read_text())
-    assert {row["model"] for row in document["rows"]} == {"standard", "oh2018"}
-    assert document["baseline"] == "oh2018"
+    assert {row["model"] for row in document["rows"]} == {"standard", "identity"}
+    assert document["baseline"] == "identity"
     assert document["rows"][-1]["speed"] == 1.0
 
 
@@ -72,7 +74,7 @@ def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatc
     from rtmag.realtime.engine import EngineSpec
 
     class Slow:
-        described, size = "slow", None
+        described, size, metadata = "slow", None, {}
 
         def step(self, image: object, *_: object) -> tuple[object, object]:
             time.sleep(0.25)
