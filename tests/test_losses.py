@@ -9,7 +9,17 @@ from torch import Tensor, nn
 
 from rtmag.train.config import Config
 from rtmag.train.dataset import Batch
-from rtmag.train.losses import WEIGHTS, Objective, astray, edges, l1, misjudged, spread
+from rtmag.train.losses import (
+    WEIGHTS,
+    Objective,
+    astray,
+    edges,
+    l1,
+    misjudged,
+    seen,
+    spread,
+    uneven,
+)
 from rtmag.train.model import MagNet
 from rtmag.train.oh2018 import Oh2018
 
@@ -89,7 +99,7 @@ def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: ty
     assert isinstance(net, kind)
     terms = Objective(net)(small.batch())
     weights = WEIGHTS[config.architecture].copy()
-    for unknown in ("velocity", "flow"):  # to these samples
+    for unknown in ("velocity", "flow", "gain"):  # to these samples
         weights.pop(unknown, None)
     assert set(terms) == {*weights, "total"}
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
@@ -104,7 +114,7 @@ def test_motion_is_judged_where_it_is_known() -> None:
     batch = small.batch()
     batch.flows = torch.full((2, 4, 8, 8), 3.0)
     terms = Objective(net)(batch)
-    assert set(terms) == {"reconstruction", "edges", "velocity", "flow", "total"}
+    assert set(terms) == {"reconstruction", "edges", "velocity", "flow", "gain", "total"}
     weights = WEIGHTS["magnet"]
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)
@@ -124,11 +134,25 @@ def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_s
 
 def test_a_flow_is_judged_beyond_a_pixel_and_where_what_it_looks_for_is_seen() -> None:
     true = torch.zeros(1, 2, 4, 4)
-    seen, hidden = torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 0.5)
+    visible, hidden = seen(torch.zeros(1, 3, 16, 16)), seen(torch.full((1, 3, 16, 16), 0.5))
     off = torch.tensor([3.0, 4.0])[:, None, None]
-    assert float(astray(true + 0.1 * off, true, seen)) == 0
-    assert float(astray(true + off, true, seen)) == pytest.approx(4)
+    assert float(astray(true + 0.1 * off, true, visible)) == 0
+    assert float(astray(true + off, true, visible)) == pytest.approx(4)
     assert float(astray(true + off, true, hidden)) == pytest.approx(4 / 101)
+
+
+def test_a_gain_is_judged_by_sample_whatever_the_motion() -> None:
+    torch.manual_seed(0)
+    everywhere = torch.ones(1, 1, 16, 16)
+    for length in (0.1, 1.0):
+        true = torch.zeros(1, 2, 16, 16)
+        true[:, 1] = length
+        assert float(uneven(true, true, everywhere)) == 0
+        assert float(uneven(0.7 * true, true, everywhere)) == pytest.approx(0.3, rel=0.15)
+        noise = length * torch.randn(1, 2, 16, 16)
+        assert float(uneven(true + noise, true, everywhere)) < 0.15
+    assert float(uneven(torch.ones_like(true), torch.zeros_like(true), everywhere)) == 0
+    assert float(uneven(true, 30 * true, everywhere)) == 0
 
 
 def test_spread_is_the_deviation_around_each_cell() -> None:

@@ -5,6 +5,7 @@
     velocity           relative error of MagNet's first estimates of motion, where there is
                        contrast; only where samples know how far things moved
     flow               what MagNet's flow is wrong by beyond a pixel; as above
+    gain               how far each sample's motion is shown too large or small on average; as above
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
     shape              L1(M(b), M(c)): shape does not depend on colour
@@ -26,9 +27,10 @@ from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.005},
+    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.005, "gain": 0.01},
 }
 LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
+GAUGED = (0.03, 4.0)  # px: with less there is no gain to speak of, with more other terms see to it
 
 
 class Objective(nn.Module):
@@ -64,7 +66,9 @@ class Objective(nn.Module):
             wrong = [misjudged(estimate, before, contrast) for estimate in estimates]
             terms["velocity"] = torch.stack(wrong).mean()
             ideal = net.compose(batch.frame_b, back, residual=torch.zeros_like(residual))
-            terms["flow"] = astray(flow, back, ideal - batch.amplified)
+            visible = seen(ideal - batch.amplified)
+            terms["flow"] = astray(flow, back, visible)
+            terms["gain"] = uneven(flow, back, visible * contrast / (contrast + 0.02))
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:
@@ -121,7 +125,22 @@ def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
     return (error * contrast / (contrast + 0.02)).mean()
 
 
-def astray(flow: Tensor, true: Tensor, unseen: Tensor) -> Tensor:
+def seen(error: Tensor) -> Tensor:
+    """How surely a cell shows what its true flow finds, from the error that flow alone leaves.
+
+    Where that is large, what is to be shown lies hidden in the frame that it is looked for in.
+
+    Args:
+        error: (B, 3, 4 h, 4 w).
+
+    Returns:
+        (B, 1, h, w), 0 to 1.
+    """
+    hidden = F.avg_pool2d(error.abs().mean(1, keepdim=True), 4) / 0.05
+    return 1 / (1 + hidden * hidden)
+
+
+def astray(flow: Tensor, true: Tensor, visible: Tensor) -> Tensor:
     """Mean distance in pixels, beyond one, between where flow looks and where it should.
 
     Pictures tell a flow that is off by many pixels neither how far nor which way; below one they
@@ -130,12 +149,29 @@ def astray(flow: Tensor, true: Tensor, unseen: Tensor) -> Tensor:
     Args:
         flow: (B, 2, h, w) px.
         true: The same.
-        unseen: (B, 3, 4 h, 4 w): what the true flow leaves wrong. Where that is much, what is to be
-            shown lies hidden in the frame that it is looked for in.
+        visible: (B, 1, h, w), from `seen`.
     """
     excess = torch.relu((flow - true).norm(dim=1, keepdim=True) - 1)
-    hidden = F.avg_pool2d(unseen.abs().mean(1, keepdim=True), 4) / 0.05
-    return (excess / (1 + hidden * hidden)).mean()
+    return (excess * visible).mean()
+
+
+def uneven(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """How far gains are from 1, each sample's averaged over its cells before it is judged.
+
+    Noise averages out, so what is left is bias: against errors of single pixels it pays to show
+    little of small motion, and nothing else here would object.
+
+    Args:
+        flow: (B, 2, h, w) px.
+        true: The same.
+        weight: (B, 1, h, w) of each cell.
+    """
+    least, most = GAUGED
+    size = true.square().sum(1, keepdim=True)
+    weight = weight * (size < most * most) / (size + least * least)
+    excess = (weight * ((flow - true) * true).sum(1, keepdim=True)).mean((1, 2, 3))
+    asked = (weight * size).mean((1, 2, 3))
+    return (excess.abs() / (asked + 0.05)).mean()
 
 
 def evened(contrast: Tensor) -> Tensor:
