@@ -152,6 +152,11 @@ def facts(model: str) -> str:
         "log, curve": f"`{model}.csv`, `{model}-curve.png`",
         "licence": "MIT",
     }
+    if "blended" in run:
+        point = run["blended"]
+        rows["weights"] = (
+            f"{point['share']:.0%} of the way from step {point['from_step']} to the end"
+        )
     lines = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
     lines += ["", "| from step | commit | command |", "|---|---|---|"]
     lines += [
