@@ -16,12 +16,12 @@ from rtmag.realtime.engine import AUTO, Engine, EngineSpec
 from rtmag.realtime.filters import Static
 
 CANDIDATES = (
-    ("standard", 1.0),
     ("fast", 1.0),
-    ("standard", 0.5),
+    ("standard", 1.0),
     ("fast", 0.5),
-    ("standard", 0.25),
+    ("standard", 0.5),
     ("fast", 0.25),
+    ("standard", 0.25),
 )
 SHARE = 0.6
 """Of the time between frames that a step may take: the rest is for capture, display, others."""

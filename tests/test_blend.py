@@ -36,7 +36,7 @@ def test_a_share_of_the_way(tmp_path: Path) -> None:
 def test_what_cannot_be_blended_is_refused(tmp_path: Path) -> None:
     early, late = save(tmp_path / "early", 1, 100), save(tmp_path / "late", 2, 300)
     other = save(tmp_path / "other", 1, 1, small.OH2018)
-    with pytest.raises(OptionError, match="share must be between 0 and 1, got 1.5"):
+    with pytest.raises(OptionError, match=r"share must be between 0 and 1, got 1\.5"):
         blend(early, late, tmp_path / "out", 1.5)
     with pytest.raises(OptionError, match="not the same network"):
         blend(early, other, tmp_path / "out")

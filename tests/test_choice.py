@@ -1,6 +1,8 @@
 """What is chosen when the machine is fast, slow, or too slow for anything."""
 
+import json
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -76,7 +78,7 @@ def test_what_is_asked_for_is_kept_to(loaded: list[Any], monkeypatch: pytest.Mon
     assert chosen(EngineSpec(model="mine", motion_scale=None), fps=1) == ("mine", 0.5)
     loaded.clear()
     chosen(EngineSpec(model="auto", motion_scale=0.5))
-    assert loaded == [("standard", 0.5), ("fast", 0.5)]
+    assert loaded == [("fast", 0.5), ("standard", 0.5)]
 
 
 def test_a_model_that_draws_has_one_scale(tmp_path: Path) -> None:
@@ -95,3 +97,17 @@ def test_steps_are_timed_on_pictures_of_the_size(tmp_path: Path) -> None:
 
 def test_every_candidate_is_shipped() -> None:
     assert {model for model, _ in CANDIDATES} == set(model_names())
+
+
+def test_the_order_is_that_of_the_quality_benchmark() -> None:
+    results = Path(__file__).parent.parent / "benchmarks" / "results" / "quality.json"
+    scores: dict[str, dict[str, list[float]]] = {}
+    for row in json.loads(results.read_text())["pairs"]:
+        scores.setdefault(row["method"], {}).setdefault(row["set"], []).append(row["ssim"])
+
+    def faith(candidate: tuple[str, float]) -> float:
+        model, scale = candidate
+        sets = scores[model if scale == 1 else f"{model} 1/{1 / scale:.0f}"]
+        return mean(mean(each) for each in sets.values())
+
+    assert sorted(CANDIDATES, key=faith, reverse=True) == list(CANDIDATES)
