@@ -40,8 +40,8 @@ Model = Annotated[
     Option(
         "--model",
         metavar="NAME|FILE",
-        help="standard, fast, or an exported file: .onnx, or .pt2 for PyTorch.",
-        show_default="standard",
+        help="fast, standard, or an exported file: .onnx, or .pt2 for PyTorch.",
+        show_default="fast",
     ),
 ]
 Provider = Annotated[str, Option("--provider", help="What runs the model: auto, cpu, cuda ...")]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rtmag.realtime.errors import ModelIncompatible
 
-DEFAULT_MODEL = "standard"
+DEFAULT_MODEL = "fast"
 SUFFIX, MOTION_SUFFIX = ".onnx", ".motion.onnx"
 
 
