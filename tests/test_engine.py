@@ -525,7 +525,7 @@ def test_it_loads_in_a_second_without_torch_or_a_network() -> None:
     """
     seconds, name, torch = run_python(code).split()
     assert float(seconds) < 1
-    assert (name, torch) == ("standard", "False")
+    assert (name, torch) == (DEFAULT_MODEL, "False")
     start = time.perf_counter()
     load_engine()
     assert time.perf_counter() - start < 1

@@ -104,6 +104,8 @@ def test_a_run_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "reconstruction",
         "edges",
         "velocity",
+        "flow",
+        "gain",
         "total",
     }
     assert log(out)[-1]["step"] == "3"
