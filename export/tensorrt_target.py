@@ -5,6 +5,7 @@ precision is that of the tensors (TensorRT 11 has no switch for it), sizes are f
 is remembered in `.trt-cache` beside the output.
 """
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def _build(source: Traceable, cache: Path, workspace: float) -> Any:
     cache.mkdir(parents=True, exist_ok=True)
     inputs = [each.cuda() for each in source.example()]
     return torch_tensorrt.compile(
-        source.graph.cuda(),
+        copy.deepcopy(source.graph).cuda(),  # what it is compared with stays on the CPU
         ir="dynamo",
         arg_inputs=inputs,
         min_block_size=1,
