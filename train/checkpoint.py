@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.train.config import Config
+from rtmag.train.growth import grown, is_smaller
 from rtmag.train.model import MagNet, build
 from rtmag.train.oh2018 import Oh2018
 
@@ -117,7 +118,7 @@ def resume(
 
 
 def start_from(folder: Path, net: MagNet | Oh2018) -> None:
-    """Take over the weights of another run, as far as they fit: fine-tuning, or a changed network.
+    """Take over another run's weights: all of them, a smaller network's, or as many as fit.
 
     Raises:
         ModelIncompatible: no weights are there, or none of them fits.
@@ -127,6 +128,9 @@ def start_from(folder: Path, net: MagNet | Oh2018) -> None:
         given = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: no weights there") from error
+    if is_smaller(given, own):
+        net.load_state_dict(grown(given, own))
+        return
     fit = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if not fit:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: none of its weights fits")

@@ -36,6 +36,8 @@ class Batch:
     """(B,) total magnification factor."""
     flows: Tensor | None = None
     """(B, 4, S/4, S/4) px, as in Scenes; only synthesis knows them."""
+    change: Tensor | None = None
+    """(B, 3, S, S): what a temporal filter makes of frame_b, where it is not frame_b - frame_a."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

@@ -50,9 +50,9 @@ class Objective(nn.Module):
     def _warped(self, batch: Batch) -> dict[str, Tensor]:
         """What a network answers for that moves the pixels of the frame it sees."""
         net = cast(MagNet, self.net)
-        _, shape_a = net.encode(batch.frame_a)
         texture, shape = net.encode(batch.frame_b)
-        difference = shape - shape_a
+        change = batch.frame_b - batch.frame_a if batch.change is None else batch.change
+        difference = net.encoder.locate(change)
         velocities = net.manipulator.velocities(shape, difference)
         flow, residual = net.magnify(texture, difference, velocities, batch.alpha)
         out = net.compose(batch.frame_b, flow, residual)

@@ -104,8 +104,22 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
         """Image (B, 3, H, W) -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
 
-        The last channels of shape hold the levels at H/8 and H/16, laid out as `levels` reads them.
         `white` is the image's largest value: scaling kernels is cheaper than scaling pictures.
+        """
+        shape = self.locate(image, white)
+        padded = F.pad(image, (4, 4, 4, 4), mode="replicate")
+        weight, bias = self.texture.weight, self.texture.bias
+        assert bias is not None
+        if weight.dtype is not padded.dtype:  # half: such small kernels would lose their digits
+            padded, white = (padded / white).to(weight.dtype), 1.0
+        texture = _code(padded, weight / white, bias - weight.sum((1, 2, 3)) / 2)
+        texture = self.block(torch.relu(texture))  # (B, C, h, w)
+        return texture, shape
+
+    def locate(self, image: Tensor, white: float = 1.0) -> Tensor:
+        """Image, or a difference of images -> shape alone.
+
+        The last channels hold the levels at H/8 and H/16, laid out as `levels` reads them.
         """
         padded = F.pad(image, (4, 4, 4, 4), mode="replicate")
         with torch.autocast(image.device.type, enabled=False):
@@ -116,14 +130,7 @@ class Encoder(nn.Module):
             codes = _coarse_codes(grey, coarse)
             h, w = shape.shape[2:]
             folded = [code.reshape(-1, n, h, w) for code, n in zip(codes, (4, 1), strict=True)]
-            shape = torch.cat([shape, *folded], dim=1)
-        weight, bias = self.texture.weight, self.texture.bias
-        assert bias is not None
-        if weight.dtype is not padded.dtype:  # half: such small kernels would lose their digits
-            padded, white = (padded / white).to(weight.dtype), 1.0
-        texture = _code(padded, weight / white, bias - weight.sum((1, 2, 3)) / 2)
-        texture = self.block(torch.relu(texture))  # (B, C, h, w)
-        return texture, shape
+            return torch.cat([shape, *folded], dim=1)
 
 
 def _code(padded: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:

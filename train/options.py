@@ -14,7 +14,9 @@ Model = Annotated[str, Option(help=f"One of {', '.join(CONFIGS)}.")]
 Minutes = Annotated[float | None, Option(help="Stop after this long.")]
 Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps.")]
 Resume = Annotated[bool, Option("--resume", help="Go on where OUT stopped.")]
-Init = Annotated[Path | None, Option(help="Start from this run's weights, as far as they fit.")]
+Init = Annotated[
+    Path | None, Option(help="Start from this run's weights, of the same network or a smaller one.")
+]
 Batch = Annotated[int | None, Option(min=1, help="Samples per step and process.")]
 Crop = Annotated[int, Option(help="Side of a sample in pixels, a multiple of 16.")]
 Lr = Annotated[float | None, Option(help="Adam's step: 1e-3 and a cosine; oh2018 1e-4.")]

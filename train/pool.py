@@ -26,6 +26,8 @@ from rtmag.train.synthesis import CELL, Scenes, Synthesizer, noisy, perturb, rou
 
 NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a dark room
 NOISE_AFTER = 1000  # batches until noise has its full strength: it hides what is learnt first
+FILTERED = 0.5  # of the samples: as a temporal filter shows them, which averages noise away
+QUIETEST = 0.05  # of the noise is what a narrow band leaves
 CHUNK = 8  # scenes rendered at a time: more does not fit the caches, fewer cost calls (measured)
 
 
@@ -185,7 +187,8 @@ def expose(
     """Clean scenes -> what a camera delivers: colour change, noise, dither, 8 bits.
 
     One sample in seven changes colour between the frames; three in ten are noisy. Noise strength is
-    drawn per sample, most often within the paper's 0.3. The target has none.
+    drawn per sample, most often within the paper's 0.3. The target has none. Half of the samples
+    are as within a temporal filter: the picture is as noisy as ever, its change is not.
 
     Args:
         scenes: What was rendered.
@@ -204,14 +207,18 @@ def expose(
     def shoot(image: Tensor) -> Tensor:
         return rounded(noisy(image, strength, generator), generator)
 
-    frame_b = shoot(perturb(scenes.moved, offset))
+    before, after = scenes.reference, perturb(scenes.moved, offset)
+    frame_a, frame_b = shoot(before), shoot(after)
+    share = QUIETEST ** draw(count, 1, 1, 1)
+    filtered = after - before + share * (shoot(after) - after - (frame_a - before))
     return Batch(
-        frame_a=shoot(scenes.reference),
+        frame_a=frame_a,
         frame_b=frame_b,
         frame_c=shoot(scenes.moved) if third else frame_b,
         amplified=perturb(scenes.magnified, offset),
         alpha=scenes.alpha,
         flows=scenes.flows,
+        change=torch.where(draw(count, 1, 1, 1) < FILTERED, filtered, frame_b - frame_a),
     )
 
 
