@@ -263,8 +263,8 @@ def test_a_run_starts_from_another(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_left_as_they_are(tmp_path: Path) -> None:
     Run(seed=1).save(tmp_path)
     given = load_file(tmp_path / "model.safetensors")
-    wide = Config(channels=4, width=8, blocks=1)
-    net = small.net(wide, seed=2)
+    narrow = Config(channels=4, width=2, blocks=1)
+    net = small.net(narrow, seed=2)
     own = {k: v.clone() for k, v in net.state_dict().items()}
     checkpoint.start_from(tmp_path, net)
     for name, value in net.state_dict().items():

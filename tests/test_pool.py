@@ -309,3 +309,17 @@ def test_an_error_of_the_source_reaches_the_learner() -> None:
     next(batches)
     with pytest.raises(OSError, match="the disk is gone"):
         next(batches)
+
+
+def test_half_of_the_samples_change_as_within_a_temporal_filter() -> None:
+    clean = scenes()
+    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.9)
+    assert batch.change is not None
+    plain = (batch.change == batch.frame_b - batch.frame_a).flatten(1).all(1)
+    assert 0.35 < plain.float().mean() < 0.65
+    offset = (batch.amplified - clean.magnified).mean((2, 3), keepdim=True)
+    change = clean.moved - clean.reference + offset
+    unrest = (batch.change - change).std((1, 2, 3))
+    noise = (batch.frame_b - batch.frame_a - change).std((1, 2, 3))
+    assert (unrest[~plain] < 1.3 * noise[~plain]).all()
+    assert unrest[~plain].mean() < 0.5 * noise[~plain].mean()

@@ -19,12 +19,12 @@ _MIX = "decoder.mix.weight"
 
 
 def is_smaller(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
-    """Whether both are of MagNets, and `given` has fewer channels but no part of its own."""
-    if _SHAPE not in given or _SHAPE not in own or not given.keys() <= own.keys():
+    """Whether both are weights of MagNets, and each of `given` has room in its other."""
+    if _SHAPE not in given or not given.keys() <= own.keys():
         return False
     pairs = [(given[name].shape, own[name].shape) for name in given]
     fit = all(len(a) == len(b) and all(map(int.__le__, a, b)) for a, b in pairs)
-    return fit and given[_SHAPE].shape[0] < own[_SHAPE].shape[0]
+    return fit and (len(given) < len(own) or any(a != b for a, b in pairs))
 
 
 def grown(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

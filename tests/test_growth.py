@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+import small
+import torch
+
+from rtmag.train import checkpoint
+from rtmag.train.config import Config
+from rtmag.train.growth import grown, is_smaller
+from rtmag.train.model import MagNet, build
+
+LARGER = (
+    Config(channels=6, width=4, blocks=1),
+    Config(channels=4, width=8, blocks=1),
+    Config(channels=4, width=4, blocks=3),
+    Config(channels=8, width=12, blocks=2),
+)
+PAIR = small.image(1, 3, 48, 64, seed=1), small.image(1, 3, 48, 64, seed=2)
+ALPHA = torch.tensor([5.0])
+
+
+def larger(config: Config) -> MagNet:
+    """Freshly initialised, so that what begins as zero in training does so here."""
+    torch.manual_seed(3)
+    net = build(config)
+    assert isinstance(net, MagNet)
+    return net
+
+
+@pytest.mark.parametrize("config", LARGER)
+def test_a_larger_network_computes_what_the_smaller_one_does(
+    config: Config, tmp_path: Path
+) -> None:
+    checkpoint.start_from(small.trained(small.MAGNET, tmp_path), net := larger(config))
+    before, _ = checkpoint.load(tmp_path)
+    with torch.no_grad():
+        expected, unlike = before(*PAIR, ALPHA), larger(config)(*PAIR, ALPHA)
+        assert torch.allclose(net(*PAIR, ALPHA), expected, atol=1e-5)
+        assert not torch.allclose(unlike, expected, atol=1e-3)
+
+
+def test_what_is_new_can_learn() -> None:
+    net = larger(LARGER[-1])
+    net.load_state_dict(grown(small.net().state_dict(), net.state_dict()))
+    net(*PAIR, ALPHA).square().mean().backward()
+    for name in ("mix", "correction", "residual"):
+        gradient = getattr(net.decoder, name).weight.grad
+        assert gradient is not None and gradient[:, -1].abs().max() > 0, name
+    generators = net.manipulator.fine.generators.weight.grad
+    assert generators is not None and generators[-1].abs().max() > 0
+
+
+def test_only_a_smaller_network_is_grown() -> None:
+    weights = [small.net(config).state_dict() for config in (small.MAGNET, LARGER[-1])]
+    assert is_smaller(*weights)
+    assert not is_smaller(*reversed(weights))
+    assert not is_smaller(weights[0], weights[0])
+    assert not is_smaller(small.net(small.OH2018).state_dict(), weights[1])
