@@ -1,13 +1,12 @@
 """The command line's entry point: runs a command, turns an error into one line and an exit code.
 
 0 done, 1 failed while working, 2 wrong usage or unreadable input, 130 Ctrl-C, 143 SIGTERM, 129
-SIGHUP.
+SIGHUP, 141 nobody reads the output.
 """
 
-import signal
 import sys
 import traceback
-from types import FrameType
+from contextlib import suppress
 from typing import NoReturn
 
 from rtmag.realtime.commands import app
@@ -20,6 +19,8 @@ from rtmag.realtime.errors import (
     SinkUnavailable,
     SourceUnavailable,
 )
+from rtmag.realtime.interrupts import listen
+from rtmag.realtime.speech import hush
 
 _USAGE = (
     MissingExtra,
@@ -50,25 +51,19 @@ def execute(args: list[str]) -> int:
 
 
 def _fail(words: str, code: int, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    print(f"error: {words}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # the terminal may be gone
+        if debug:
+            traceback.print_exc()
+        print(f"error: {words}", file=sys.stderr, flush=True)
     return code
 
 
 def main() -> NoReturn:
     """The entry point: as `execute`; a request to terminate ends a run as Ctrl-C does."""
-    received: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
+    heard = listen()
     code = execute(sys.argv[1:])
-    sys.exit(128 + received[0] if received and code == 130 else code)
+    hush()
+    sys.exit(128 + heard[0] if heard and code else code)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ quick.
 """
 
 import json
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from rich.console import Console
 from rtmag.realtime import options
 from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
+from rtmag.realtime.speech import note, tell
 
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
@@ -36,14 +36,6 @@ app = typer.Typer(
 _passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-def _out(words: object) -> None:
-    print(words, flush=True)
-
-
-def _note(words: object) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
 @app.callback(invoke_without_command=True)
 def welcome(
     context: typer.Context,
@@ -54,10 +46,10 @@ def welcome(
 ) -> None:
     """Magnify motion too small to see, live."""
     if show_version:
-        _out(f"rtmag {rtmag_version()}")
+        tell(f"rtmag {rtmag_version()}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        _out(_WELCOME)
+        tell(_WELCOME)
 
 
 @app.command()
@@ -85,7 +77,7 @@ def demo(
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
-        _out(line)
+        tell(line)
     if outcome.report.ending == "interrupt":
         raise typer.Exit(130)
 
@@ -119,7 +111,7 @@ def camera(
 
     report = Live(
         controls=controls,
-        note=_note,
+        note=note,
         size=wanted,
         fps=fps,
         record=record,
@@ -128,9 +120,9 @@ def camera(
         engine=_engine(model, provider, motion_scale),
         limit=frames,
     ).run(spec)
-    _out(report)
+    tell(report)
     for error in report.errors:
-        _note(f"error: {error}")
+        note(f"error: {error}")
     if report.ending == "interrupt":
         raise typer.Exit(130)
     if report.errors:
@@ -146,7 +138,7 @@ def cameras() -> None:
     if not found:
         raise SourceUnavailable(NO_CAMERA)
     for each in found:
-        _out(each)
+        tell(each)
 
 
 @app.command()
@@ -185,8 +177,8 @@ def file(
         engine=_engine(model, provider, motion_scale),
         view=view,
         progress=_progress(progress),
-        note=_note,
-        done=_out,
+        note=note,
+        done=tell,
     ).run(plan(paths, output, alpha))
     raise typer.Exit(code)
 
@@ -198,9 +190,9 @@ def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":
-    from rtmag.realtime.progress import open_progress
+    from rtmag.realtime.progress import Output, open_progress
 
-    return open_progress(kind, Console(stderr=True), Console())
+    return open_progress(kind, Console(stderr=True), Output())
 
 
 @app.command(context_settings=_passed_on)
@@ -244,7 +236,7 @@ def bench(
     from rtmag.realtime import comparison
 
     if compare is not None:
-        _out("\n".join(comparison.compare(*compare)))
+        tell("\n".join(comparison.compare(*compare)))
         return
     options.check_new(out, overwrite=overwrite)
     extents = [options.parse_size(each) or (640, 480) for each in sizes or ["640x480"]]
@@ -258,10 +250,10 @@ def bench(
         threads=threads,
         rounds=3 if quick else rounds,
     )
-    _out("\n".join(comparison.report(document)))
+    tell("\n".join(comparison.report(document)))
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n")
-    _out(json.dumps(document))
+    tell(json.dumps(document))
 
 
 @app.command()
@@ -272,6 +264,6 @@ def doctor(
     from rtmag.realtime.doctor import as_data, as_text, examine, healthy
 
     findings = examine()
-    _out(json.dumps(as_data(findings), indent=2) if as_json else as_text(findings))
+    tell(json.dumps(as_data(findings), indent=2) if as_json else as_text(findings))
     if not healthy(findings):
         raise typer.Exit(1)

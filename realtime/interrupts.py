@@ -1,11 +1,37 @@
-"""Ctrl-C and requests to stop, put off while something must not be torn in two."""
+"""Ctrl-C and requests to stop: obeyed once at leisure, at once when Ctrl-C comes again.
 
+They are put off while something must not be torn in two.
+"""
+
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 _STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+_heard: list[int] = []
+"""What the process was told so far, once `listen` was called; a process has one set of handlers."""
+
+
+def listen() -> list[int]:
+    """Turn requests to stop into KeyboardInterrupt; returns the list of what has come.
+
+    Ending takes a while where a file must be finished. Ctrl-C during that ends the process at once;
+    the file's fragments are readable. Other requests are not repeated by hand, and change nothing.
+    """
+    for number in _STOPS:
+        signal.signal(number, _stop)
+    return _heard
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    _heard.append(number)
+    if len(_heard) == 1:
+        raise KeyboardInterrupt
+    if number == signal.SIGINT:
+        os._exit(128 + _heard[0])
 
 
 @contextmanager
@@ -23,7 +49,7 @@ def deferred() -> Iterator[None]:
     # A handler that Python did not set it could not set again either.
     before = {number: handler for number, handler in handlers.items() if handler is not None}
     for number in before:
-        signal.signal(number, lambda number, _: received.append(number))
+        signal.signal(number, _stop if _heard else lambda number, _: received.append(number))
     try:
         yield
     finally:

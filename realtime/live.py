@@ -18,6 +18,7 @@ from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import WindowSink
 from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.writer import Writer
 
 _UNNAMED = Path("rtmag-camera.mp4")
 
@@ -69,7 +70,7 @@ class Live:
             return SceneSource(self.size or (640, 480), self.fps or 30.0, live=True)
         return open_source(spec, size=self.size, fps=self.fps)
 
-    def _open_recorder(self, fps: float) -> VideoSink:
+    def _open_recorder(self, fps: float) -> Writer:
         """The file that was asked for; after that, or without it, numbered ones."""
         path, self.record = self.record, None
         overwrite = self.overwrite and path is not None
@@ -77,4 +78,8 @@ class Live:
             suffix = _UNNAMED.suffix
             path = with_suffix(numbered(_UNNAMED.with_suffix(""), (suffix,)), suffix)
         self.note(f"recording to {path}")
-        return VideoSink(path, fps=fps, overwrite=overwrite)
+        return Writer(VideoSink(path, fps=fps, overwrite=overwrite), self._recorded)
+
+    def _recorded(self, path: Path, dropped: int) -> None:
+        if dropped:
+            self.note(f"warning: {path} lacks {dropped} frames: the encoder was too slow for them")

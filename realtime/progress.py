@@ -9,9 +9,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from rtmag.realtime.options import ProgressKind
+from rtmag.realtime.speech import NOBODY_READS, hush
 
 _LINE_EVERY = 5.0
 _JSON_EVERY = 1.0
+
+
+class Output(Console):
+    """A console for programs to read; when they no longer do, the work ends quietly."""
+
+    def on_broken_pipe(self) -> None:
+        """End with the code for that; rich's own is that of a failure."""
+        hush()
+        raise SystemExit(NOBODY_READS)
 
 
 class Progress(Protocol):

@@ -167,6 +167,7 @@ class VideoSink:
                 time_base=like.time_base if like else _TIME_BASE,
                 colour=like.colour if like else Colour(),
                 sample_aspect=like.sample_aspect if like else None,
+                prompt=like is None,
             )
             if like and self._audio:
                 sound = AudioTracks(

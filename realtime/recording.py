@@ -40,7 +40,7 @@ class Recording:
                 return self.close(finished=True)
             if self._opener is None:
                 self._controls.recording = False
-                return "nowhere to record to: start with --record FILE"
+                return "there is nothing to record to here"
             if self._sink is None:
                 self._layout = self._controls.layout
                 self._sink = self._opener()
@@ -59,4 +59,6 @@ class Recording:
         if sink is None:
             return None
         sink.close(finished=finished)
-        return "recording saved" if finished else None
+        left_out = getattr(sink, "dropped", 0)
+        words = f"recording saved, without {left_out} frames" if left_out else "recording saved"
+        return words if finished else None

@@ -1,10 +1,13 @@
-"""The command line as a process of its own: signals, and what is imported."""
+"""The command line as a process of its own: signals, lost terminals, and what is imported."""
 
+import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -93,3 +96,248 @@ def test_an_interrupted_recording_is_finished(
     with av.open("out.mp4") as container:
         assert sum(1 for _ in container.decode(video=0)) == int(told.split()[0])
     assert not list(tmp_path.glob("*.part.mp4"))
+
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and terminals")
+
+
+def seconds_of(path: Path) -> list[float]:
+    """The times of the frames that play; the write that a kill tore apart may be half there."""
+    seconds: list[float] = []
+    with av.open(str(path)) as container, suppress(av.FFmpegError):
+        seconds.extend(float(frame.time or 0) for frame in container.decode(video=0))
+    return seconds
+
+
+def recorded(path: Path) -> int:
+    """How many frames of a file play."""
+    return len(seconds_of(path))
+
+
+def await_recording(process: "subprocess.Popen[str]", folder: Path, size: int = 20_000) -> Path:
+    """The temporary file of a recording, once so much of it is there."""
+    deadline = time.monotonic() + 60
+    while not any(p.stat().st_size > size for p in folder.glob("*.part.mp4")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return next(folder.glob("*.part.mp4"))
+
+
+def camera(model: str, *more: str) -> list[str]:
+    size = ["--size", "160x120", "--view", "none"]
+    return ["camera", "test", *size, "--record", "out.mp4", "--model", model, *more]
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    return str(identity_model(tmp_path / "identity.onnx"))
+
+
+_PACED = """
+import sys, time
+import numpy as np
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.writer import Writer
+
+rng = np.random.default_rng(0)
+pictures = [rng.integers(0, 256, (96, 128, 3), np.uint8) for _ in range(7)]
+recording, began = Writer(VideoSink(sys.argv[1])), time.monotonic()
+for index in range(100_000):
+    time.sleep(max(began + index / 30 - time.monotonic(), 0))
+    recording.write(Frame(pictures[index % 7], time.monotonic(), index))
+    print(time.monotonic(), flush=True)
+"""
+
+
+@POSIX
+def test_a_killed_recording_lost_at_most_a_second_ten_times_of_ten(tmp_path: Path) -> None:
+    """F12: SIGKILL between any two instructions."""
+    for batch in range(2):
+        paths = [tmp_path / f"{batch}{number}.mp4" for number in range(5)]
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-c", _PACED, str(path)],
+                env=ENVIRONMENT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for path in paths
+        ]
+        for number, (process, path) in enumerate(zip(running, paths, strict=True)):
+            assert process.stdout is not None
+            first = float(process.stdout.readline())
+            time.sleep(max(first + 2.6 + 0.13 * number - time.monotonic(), 0))
+            process.kill()
+            last = float(process.communicate(timeout=20)[0].split()[-1])
+            lost = last - first - seconds_of(path.with_suffix(".part.mp4"))[-1]
+            print(f"{lost = :.2f} s")
+            assert lost <= 1.0
+
+
+@POSIX
+def test_a_killed_camera_leaves_a_recording_that_plays(model: str, tmp_path: Path) -> None:
+    """F12, the whole program."""
+    with start(*camera(model)) as process:
+        part = await_recording(process, tmp_path)
+        process.kill()
+        process.communicate(timeout=20)
+    assert recorded(part) > 5
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_requests_to_stop_finish_a_recording(number: int, model: str, tmp_path: Path) -> None:
+    """F13: 143 and 129, within seconds, and nothing is left of the temporary file."""
+    with start(*camera(model)) as process:
+        await_recording(process, tmp_path)
+        process.send_signal(number)
+        began = time.monotonic()
+        _, said = process.communicate(timeout=20)
+        assert time.monotonic() - began < 3
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    assert recorded(tmp_path / "out.mp4") > 5
+    assert not list(tmp_path.glob("*.part.mp4"))
+
+
+def on_terminal(*args: str) -> tuple[int, int]:
+    """Start the program in front of a terminal of its own; its process and the other end."""
+    import pty
+
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(sys.executable, [sys.executable, "-c", MAIN, *args], ENVIRONMENT)
+    return pid, terminal
+
+
+def end_of(pid: int, terminal: int, seconds: float) -> tuple[int, str]:
+    """Exit code and what was said until then."""
+    said, deadline = b"", time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([terminal], [], [], 0.05)
+        with suppress(OSError):
+            said += os.read(terminal, 65536) if ready else b""
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), said.decode()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise AssertionError(f"still running after {seconds} s: {said.decode()}")
+
+
+def _await_part(folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not any(p.stat().st_size > 20_000 for p in folder.glob("*.part.mp4")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@POSIX
+def test_ctrl_c_on_a_terminal_finishes_the_recording(model: str, tmp_path: Path) -> None:
+    """F13: the key itself, which the terminal turns into a signal to the whole group."""
+    pid, terminal = on_terminal(*camera(model))
+    try:
+        _await_part(tmp_path)
+        os.write(terminal, b"\x03")
+        code, said = end_of(pid, terminal, 3)
+    finally:
+        os.close(terminal)
+    assert code == 130
+    assert "Traceback" not in said
+    assert recorded(tmp_path / "out.mp4") > 5
+
+
+_SLOW_END = """
+import sys, time
+from rtmag.realtime.recorder import VideoSink
+
+VideoSink._finish = lambda *_: time.sleep(60)
+from rtmag.realtime.cli import main
+main()
+"""
+
+
+@POSIX
+def test_a_second_ctrl_c_ends_at_once(model: str, tmp_path: Path) -> None:
+    """F13: while a file takes long to be finished; what was written plays."""
+    run = [sys.executable, "-c", _SLOW_END, *camera(model)]
+    with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        part = await_recording(process, tmp_path)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGINT)
+        process.wait(0.5)
+    assert process.returncode == 130
+    assert recorded(part) > 5
+
+
+@POSIX
+def test_a_closed_terminal_ends_a_recording_well(model: str, tmp_path: Path) -> None:
+    """F14: its signal comes, and nothing can be said any more."""
+    pid, terminal = on_terminal(*camera(model))
+    _await_part(tmp_path)
+    os.close(terminal)
+    deadline = time.monotonic() + 5
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert os.waitstatus_to_exitcode(ended[1]) == 129
+    assert recorded(tmp_path / "out.mp4") > 5
+
+
+@POSIX
+@pytest.mark.parametrize("more", [[], ["--progress", "json"]])
+def test_an_output_that_nobody_reads_ends_quietly(
+    more: list[str], clip: MakeClip, model: str, tmp_path: Path
+) -> None:
+    """F14: stdout is a pipe whose other end is closed."""
+    clip("in.mp4", frames=40)
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = [sys.executable, "-c", MAIN, "file", "in.mp4", "out.mp4", "--model", model, *more]
+    done = subprocess.run(
+        run, env=ENVIRONMENT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert done.returncode == 141
+    assert "Traceback" not in done.stderr
+    assert "Broken" not in done.stderr
+    assert any(recorded(path) == 40 for path in tmp_path.glob("out*.mp4"))
+
+
+def test_off_a_terminal_there_is_no_bar(clip: MakeClip, model: str) -> None:
+    """F14: only the path on stdout, no control characters on stderr."""
+    clip("in.mp4", frames=10)
+    with start("file", "in.mp4", "out.mp4", "--model", model) as process:
+        told, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert told == "out.mp4\n"
+    assert "\x1b" not in said
+    assert "\r" not in said
+
+
+_LIMITED = """
+import resource, signal
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+from rtmag.realtime.cli import main
+main()
+"""
+
+
+@POSIX
+def test_a_full_disk_fails_in_one_line_and_keeps_what_there_is(
+    clip: MakeClip, model: str, tmp_path: Path
+) -> None:
+    """F11, file mode: exit 1; the part plays to within a second of the end."""
+    clip("in.mkv", frames=300, size=(160, 120), picture=noisy, options={"crf": "17"})
+    run = [sys.executable, "-c", _LIMITED, "file", "in.mkv", "out.mp4", "--model", model]
+    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1
+    assert "out.part.mp4" in done.stderr
+    assert not Path("out.mp4").exists()
+    assert recorded(tmp_path / "out.part.mp4") > 0
