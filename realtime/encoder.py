@@ -84,15 +84,21 @@ _VP9 = Codec(
     },
 )
 # Fragments keep the file readable when the program is killed or the disk is full, and vanish into
-# an ordinary file at the end; delay_moov lets the file start later than 0.
-_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "500000"}
+# an ordinary file at the end; delay_moov lets the file start later than 0. Each is handed to the
+# system at once, else the last ones would be lost with the process.
+_FRAGMENTS = {
+    "movflags": "hybrid_fragmented+delay_moov",
+    "frag_duration": "500000",
+    "flush_packets": "1",
+}
+_CLUSTERS = {"cluster_time_limit": "500", "flush_packets": "1"}
 
 FILE_TYPES = {
     ".mp4": FileType("mp4", (_H264, _MPEG4), options=_FRAGMENTS),
     ".m4v": FileType("mp4", (_H264, _MPEG4), options=_FRAGMENTS),
     ".mov": FileType("mov", (_H264, _MPEG4), options=_FRAGMENTS),
-    ".mkv": FileType("matroska", (_H264, _MPEG4)),
-    ".webm": FileType("webm", (_VP9,), audio="libopus"),
+    ".mkv": FileType("matroska", (_H264, _MPEG4), options=_CLUSTERS),
+    ".webm": FileType("webm", (_VP9,), audio="libopus", options=_CLUSTERS),
     ".avi": FileType("avi", (_MJPEG, _MPEG4), audio="pcm_s16le", constant_rate=True),
 }
 """By suffix."""

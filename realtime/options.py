@@ -61,6 +61,17 @@ MotionScale = Annotated[
     Scale,
     Option("--motion-scale", help="Look for motion in a picture of this size: faster, coarser."),
 ]
+Like = Annotated[
+    Path | None,
+    Option("--like", metavar="OUTPUT", help="Repeat the settings of an earlier output."),
+]
+MaxPixels = Annotated[
+    int,
+    Option("--max-pixels", min=1, help="Refuse videos whose pictures are larger than this."),
+]
+Strict = Annotated[
+    bool, Option("--strict", help="Exit with 1 where damage in a file cost frames.")
+]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an output that exists.")]
 View = Annotated[ViewKind, Option("--view", help="Show it in a window, or not at all.")]
 ProgressOption = Annotated[
