@@ -5,15 +5,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rtmag.realtime.caveats import caveats
 from rtmag.realtime.engine import Engine, EngineSpec
-from rtmag.realtime.errors import OptionError, RtmagError, SourceUnavailable
+from rtmag.realtime.errors import (
+    OptionError,
+    RtmagError,
+    SinkError,
+    SourceUnavailable,
+)
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.options import ViewKind
+from rtmag.realtime.options import MAX_PIXELS, ViewKind
 from rtmag.realtime.outputs import SIGNATURE, beside, check_free, made_by_rtmag, make_folder
+from rtmag.realtime.pipe import STDOUT, PipeSink
 from rtmag.realtime.progress import Progress
+from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Ending, Report
 from rtmag.realtime.sinks import WindowSink
@@ -56,6 +64,10 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
     if output is None:
         return _distinct([Job(Path(path), beside(Path(path), alpha)) for path in paths])
     target = Path(output)
+    if output == STDOUT:
+        if len(paths) != 1:
+            raise OptionError("-o - passes one video on, got several inputs")
+        return [Job(Path(paths[0]), target)]
     if len(paths) == 1 and not target.is_dir() and target.suffix and not output.endswith("/"):
         return [Job(Path(paths[0]), target)]
     if target.exists() and not target.is_dir():
@@ -87,14 +99,20 @@ class Batch:
     audio: bool = True
     overwrite: bool = False
     skip_existing: bool = False
+    strict: bool = False
+    """Damage that cost frames makes the exit code 1."""
+    max_pixels: int = MAX_PIXELS
+    model_sha256: str | None = None
+    """Of the model that an earlier output was made with, when that is to be repeated."""
     engine: EngineSpec = field(default_factory=EngineSpec)
     view: ViewKind = "none"
+    _damaged: bool = field(default=False, init=False)
     _engine: Engine | None = field(default=None, init=False)
 
     def run(self, jobs: Sequence[Job]) -> int:
         """Do the jobs one by one and return the exit code. A single job raises its error."""
         if len(jobs) == 1:
-            return _INTERRUPTED if self._do(jobs[0]) == "interrupt" else 0
+            return _INTERRUPTED if self._do(jobs[0]) == "interrupt" else self._code()
         failed = 0
         for number, job in enumerate(jobs):
             ending: Ending = "end"
@@ -107,22 +125,32 @@ class Batch:
                 self.note(f"stopped at file {number + 1} of {len(jobs)}")
                 return _INTERRUPTED if ending == "interrupt" else 0
         self.note(f"{len(jobs) - failed} of {len(jobs)} files done")
-        return 1 if failed else 0
+        return 1 if failed else self._code()
+
+    def _code(self) -> int:
+        return 1 if self.strict and self._damaged else 0
 
     def _do(self, job: Job) -> Ending:
         if self.skip_existing and os.path.exists(job.output):
             self.note(f"skipped: {str(job.output)!r} exists")
             return "end"
-        with _open(job.source) as source:
+        with _open(job.source, self.max_pixels) as source:
             fps = self.capture_fps or source.fps
             if fps is not None:
                 self.controls.filter().check(fps)
             if job.folder is not None:
                 make_folder(job.folder)
-            check_free(job.output, overwrite=self.overwrite, source=job.source)
+            if str(job.output) != STDOUT:
+                check_free(job.output, overwrite=self.overwrite, source=job.source)
             if self._engine is None:
-                self._engine = self.engine.load()
+                self._engine = self._load()
             return self._magnify(source, job.output, self._engine)
+
+    def _load(self) -> Engine:
+        engine = self.engine.load()
+        if self.model_sha256 not in (None, engine.metadata.get("rtmag.sha256")):
+            self.note(f"warning: model {engine.name!r} is not of the weights used before")
+        return engine
 
     def _magnify(self, source: FrameSource, output: Path, engine: Engine) -> Ending:
         controls = replace(self.controls)
@@ -135,6 +163,9 @@ class Batch:
         )
         view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
         sink = self._open_sink(source, output, engine)
+        if isinstance(source, VideoSource):
+            for words in caveats(source, controls.filter(), self.capture_fps):
+                self.note(f"warning: {words}")
         self.progress.begin(source.name, source.frames)
         try:
             report = run(
@@ -147,25 +178,30 @@ class Batch:
             )
         finally:
             self.progress.end()
-        self._account(source, report, sink)
+        self._account(source, report, sink, engine)
         return report.ending
 
-    def _open_sink(self, source: FrameSource, output: Path, engine: Engine) -> VideoSink:
+    def _open_sink(self, source: FrameSource, output: Path, engine: Engine) -> VideoSink | PipeSink:
         width, height = source.size
+        size = (2 * width, height) if self.controls.layout == "side" else (width, height)
+        if str(output) == STDOUT:
+            return PipeSink(fps=source.fps or 30.0, size=size)
         comment = f"{SIGNATURE}{rtmag_version()}: alpha {self.controls.alpha:g}, "
         comment += f"{self.controls.filter()}, model {engine.name}"
         return VideoSink(
             output,
             like=source if isinstance(source, VideoSource) else None,
             fps=source.fps or 30.0,
-            size=(2 * width, height) if self.controls.layout == "side" else (width, height),
+            size=size,
             audio=self.audio,
             overwrite=self.overwrite,
             comment=comment,
         )
 
-    def _account(self, source: FrameSource, report: Report, sink: VideoSink) -> None:
-        if sink.path_written is None:
+    def _account(
+        self, source: FrameSource, report: Report, sink: VideoSink | PipeSink, engine: Engine
+    ) -> None:
+        if not report.frames:
             if report.ending == "end":
                 raise SourceUnavailable(f"cannot read {source.name!r}: it holds no frames")
             return
@@ -174,16 +210,36 @@ class Batch:
         damaged = getattr(source, "damaged", 0)
         if damaged:
             self.note(f"warning: {source.name!r} is damaged; {damaged} parts of it were skipped")
+        self._damaged = self._damaged or bool(damaged or report.errors)
+        written = sink.path_written if isinstance(sink, VideoSink) else None
         if report.ending != "end":
-            self.note(f"stopped after {report.frames} frames; they are in {sink.path_written}")
-        else:
-            self.done(sink.path_written)
+            self.note(f"stopped after {report.frames} frames; they are in {written or 'the pipe'}")
+        elif written is not None:
+            self._note_settings(source, written, engine)
+            self.done(written)
+
+    def _note_settings(self, source: FrameSource, output: Path, engine: Engine) -> None:
+        settings = describe(
+            self.controls,
+            engine,
+            self.engine,
+            source=Path(source.name).name,
+            size=source.size,
+            fps=source.fps,
+            capture_fps=self.capture_fps,
+        )
+        try:
+            write_note(output, settings)
+        except SinkError as error:
+            self.note(f"warning: {error}")
 
 
-def _open(path: Path) -> FrameSource:
+def _open(path: Path, max_pixels: int) -> FrameSource:
     """A file, a folder or a pattern; names that also mean something else are files here."""
-    if os.path.lexists(path):
+    if os.path.isdir(path):
         return open_source(path.absolute())
+    if os.path.lexists(path):
+        return VideoSource(path.absolute(), max_pixels=max_pixels)
     if is_pattern(str(path)):
         return open_source(path)
     raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")

@@ -16,11 +16,12 @@ from rtmag.realtime.errors import (
     OptionError,
     ProviderUnavailable,
     RtmagError,
+    SinkClosed,
     SinkUnavailable,
     SourceUnavailable,
 )
 from rtmag.realtime.interrupts import listen
-from rtmag.realtime.speech import hush
+from rtmag.realtime.speech import NOBODY_READS, hush
 
 _USAGE = (
     MissingExtra,
@@ -42,6 +43,8 @@ def execute(args: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
         return 130
+    except SinkClosed:
+        return NOBODY_READS
     except RtmagError as error:
         return _fail(str(error), 2 if isinstance(error, _USAGE) else 1, debug)
     except Exception as error:

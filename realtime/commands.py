@@ -6,7 +6,7 @@ quick.
 
 import json
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,8 @@ from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.speech import note, tell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rtmag.realtime.engine import EngineSpec
     from rtmag.realtime.progress import Progress
 
@@ -101,6 +103,8 @@ def camera(
     model: options.LiveModel = "auto",
     provider: options.Provider = "auto",
     motion_scale: options.LiveScale = "auto",
+    out: options.LiveOut = None,
+    virtual_camera: options.VirtualCamera = None,
 ) -> None:
     """Magnify a camera live. Keys in the window change everything; h lists them."""
     controls = options.make_controls(
@@ -117,10 +121,12 @@ def camera(
         record=record,
         overwrite=overwrite,
         view=view,
+        out=out,
+        virtual_camera=virtual_camera,
         engine=_engine(model, provider, motion_scale),
         limit=frames,
     ).run(spec)
-    tell(report)
+    (tell if out is None else note)(report)
     for error in report.errors:
         note(f"error: {error}")
     if report.ending == "interrupt":
@@ -143,6 +149,7 @@ def cameras() -> None:
 
 @app.command()
 def file(
+    context: typer.Context,
     paths: options.Paths,
     output: options.Output = None,
     alpha: options.Alpha = 20.0,
@@ -161,8 +168,14 @@ def file(
     motion_scale: options.MotionScale = "1",
     view: options.View = "none",
     progress: options.ProgressOption = "auto",
+    like: options.Like = None,
+    strict: options.Strict = False,
+    max_pixels: options.MaxPixels = options.MAX_PIXELS,
+    model_sha256: options.Hidden = None,
 ) -> None:
     """Magnify videos: every frame, with time stamps and sound. Never overwrites unasked."""
+    if like is not None:
+        return file(context, **_repeated(context, like))
     controls = options.make_controls(
         alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
     )
@@ -174,13 +187,30 @@ def file(
         audio=audio,
         overwrite=overwrite,
         skip_existing=skip_existing,
+        strict=strict,
+        max_pixels=max_pixels,
+        model_sha256=model_sha256,
         engine=_engine(model, provider, motion_scale),
         view=view,
-        progress=_progress(progress),
+        progress=_progress(progress if output != "-" or progress != "auto" else "none"),
         note=note,
         done=tell,
     ).run(plan(paths, output, alpha))
     raise typer.Exit(code)
+
+
+def _repeated(context: typer.Context, like: "Path") -> dict[str, Any]:
+    """The options of a command, under those that an earlier output was made with."""
+    from rtmag.realtime.provenance import read_note, repeated
+
+    settings = read_note(like)
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    }
+    sha256 = None if "model" in given else settings.get("model_sha256")
+    return context.params | repeated(settings, given) | {"like": None, "model_sha256": sha256}
 
 
 def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":

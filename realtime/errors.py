@@ -8,7 +8,8 @@ RtmagError(Exception)
 |   |-- SourceUnavailable              cannot open: no such camera, file or URL; busy; permission
 |   `-- SourceLost                     opened, then failed: unplugged, stream dropped, undecodable
 |-- SinkError(RtmagError, OSError)
-|   `-- SinkUnavailable                no display, codec refused, output exists
+|   |-- SinkUnavailable                no display, codec refused, output exists
+|   `-- SinkClosed(BrokenPipeError)    whoever read the frames reads no more
 |-- ModelError(RtmagError, RuntimeError)
 |   |-- ModelIncompatible(ValueError)  inputs, outputs or metadata are not the contract's
 |   `-- ProviderUnavailable            the execution provider asked for cannot be opened
@@ -40,6 +41,10 @@ class SinkError(RtmagError, OSError):
 
 class SinkUnavailable(SinkError):
     """A sink that cannot be opened."""
+
+
+class SinkClosed(SinkError, BrokenPipeError):
+    """Whoever read the frames reads no more; no fault of anyone."""
 
 
 class ModelError(RtmagError, RuntimeError):

@@ -3,21 +3,26 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rtmag.realtime.choice import choose
-from rtmag.realtime.engine import EngineSpec
+from rtmag.realtime.engine import Engine, EngineSpec
+from rtmag.realtime.errors import SinkError
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.options import ViewKind
 from rtmag.realtime.outputs import check_free, numbered, with_suffix
+from rtmag.realtime.pipe import PipeSink
+from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import WindowSink
 from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.virtual_camera import FIRST, VirtualCameraSink
 from rtmag.realtime.writer import Writer
 
 _UNNAMED = Path("rtmag-camera.mp4")
@@ -37,6 +42,11 @@ class Live:
     view: ViewKind = "window"
     engine: EngineSpec = field(default_factory=EngineSpec)
     limit: int | None = None
+    out: str | None = None
+    """`-` passes the frames on to another program too."""
+    virtual_camera: str | None = None
+    """Name of the device that shows them to other programs too, or `first`."""
+    _settings: Callable[[], dict[str, object]] = field(default=dict, init=False)
 
     def run(self, spec: str) -> Report:
         """Magnify until the view is closed, the limit is reached or Ctrl-C comes."""
@@ -56,10 +66,12 @@ class Live:
             engine = choose(self.engine, source.size, rate)
             magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
             self.note(f"{source.name}, {engine.described} on {engine.provider}; keys: h")
+            self._settings = partial(self._describe, engine, source)
             return run(
                 source,
                 magnifier,
                 self.controls,
+                self._open_sinks(source.size, rate, opened),
                 view=view,
                 record=lambda: self._open_recorder(rate),
                 limit=self.limit,
@@ -70,6 +82,23 @@ class Live:
             return SceneSource(self.size or (640, 480), self.fps or 30.0, live=True)
         return open_source(spec, size=self.size, fps=self.fps)
 
+    def _open_sinks(
+        self, size: tuple[int, int], fps: float, opened: ExitStack
+    ) -> list[PipeSink | VirtualCameraSink]:
+        """Whoever else sees the frames."""
+        width, height = size
+        size = (2 * width, height) if self.controls.layout == "side" else size
+        sinks: list[PipeSink | VirtualCameraSink] = []
+        if self.virtual_camera is not None:
+            named = None if self.virtual_camera == FIRST else self.virtual_camera
+            shown = VirtualCameraSink(size, fps, named)
+            opened.callback(shown.close)
+            self.note(f"virtual camera: {shown.device}")
+            sinks.append(shown)
+        if self.out is not None:
+            sinks.append(PipeSink(fps=fps, size=size))
+        return sinks
+
     def _open_recorder(self, fps: float) -> Writer:
         """The file that was asked for; after that, or without it, numbered ones."""
         path, self.record = self.record, None
@@ -78,8 +107,25 @@ class Live:
             suffix = _UNNAMED.suffix
             path = with_suffix(numbered(_UNNAMED.with_suffix(""), (suffix,)), suffix)
         self.note(f"recording to {path}")
-        return Writer(VideoSink(path, fps=fps, overwrite=overwrite), self._recorded)
+        settings = self._settings()
+        return Writer(
+            VideoSink(path, fps=fps, overwrite=overwrite), partial(self._recorded, settings)
+        )
 
-    def _recorded(self, path: Path, dropped: int) -> None:
+    def _describe(self, engine: Engine, source: FrameSource) -> dict[str, object]:
+        return describe(
+            self.controls,
+            engine,
+            self.engine,
+            source=source.name,
+            size=source.size,
+            fps=self.controls.fps or source.fps,
+        )
+
+    def _recorded(self, settings: dict[str, object], path: Path, dropped: int) -> None:
         if dropped:
             self.note(f"warning: {path} lacks {dropped} frames: the encoder was too slow for them")
+        try:
+            write_note(path, settings)
+        except SinkError as error:
+            self.note(f"warning: {error}")

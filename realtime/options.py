@@ -65,12 +65,24 @@ Like = Annotated[
     Path | None,
     Option("--like", metavar="OUTPUT", help="Repeat the settings of an earlier output."),
 ]
+MAX_PIXELS = 8192 * 8192
 MaxPixels = Annotated[
     int,
     Option("--max-pixels", min=1, help="Refuse videos whose pictures are larger than this."),
 ]
-Strict = Annotated[
-    bool, Option("--strict", help="Exit with 1 where damage in a file cost frames.")
+Strict = Annotated[bool, Option("--strict", help="Exit with 1 where damage in a file cost frames.")]
+Hidden = Annotated[str | None, Option(hidden=True)]
+LiveOut = Annotated[
+    Literal["-"] | None,
+    Option("--out", "-o", help="-: also pass the frames on, as Y4M on stdout."),
+]
+VirtualCamera = Annotated[
+    str | None,
+    Option(
+        "--virtual-camera",
+        metavar="DEVICE|first",
+        help="Also show it as a camera that other programs can open.",
+    ),
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an output that exists.")]
 View = Annotated[ViewKind, Option("--view", help="Show it in a window, or not at all.")]

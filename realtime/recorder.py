@@ -182,7 +182,7 @@ class VideoSink:
         time = frame.time + self._shift
         if self._sound is not None:
             self._sound.advance(time)
-        image = _fitted(frame.image, self.size or frame.size)
+        image = fitted(frame.image, self.size or frame.size)
         container.mux(self._encoder.encode(image, time))
         self._end = time
 
@@ -228,7 +228,7 @@ class VideoSink:
         self.path_written = self.path
 
 
-def _fitted(image: Image, size: tuple[int, int]) -> Image:
+def fitted(image: Image, size: tuple[int, int]) -> Image:
     """The image at a size, its shape kept, with black bars where it does not fill it."""
     height, width = image.shape[:2]
     if (width, height) == size:

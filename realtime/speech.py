@@ -1,4 +1,4 @@
-"""What is said to the person: results on stdout, all else on stderr, either of which may be gone."""
+"""What is said to the person: results on stdout, the rest on stderr; either may be gone."""
 
 import os
 import sys

@@ -21,9 +21,8 @@ from rtmag.realtime.colour import Colour, Converter, is_yuv
 from rtmag.realtime.container import open_container, read_packets, video_stream
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.options import MAX_PIXELS
 from rtmag.realtime.timestamps import Clock, decoding_index, span, timestamps, usual_step
-
-MAX_PIXELS = 8192 * 8192
 
 _RATE_FRAMES = 2000
 """So many frames tell the rate, where the index has the rest."""
@@ -94,6 +93,9 @@ class VideoSource(Closing):
             if _is_transposed(matrix):
                 self.size = self.size[::-1]
                 self.sample_aspect = 1 / self.sample_aspect if self.sample_aspect else None
+            self.bits = max(component.bits for component in frame.format.components)
+            """Per channel, as stored; frames have 8."""
+            self.interlaced = frame.interlaced_frame
             self.colour = Colour()
             """The tags of the stored pictures; those of BT.709 when they are RGB or gray."""
             if is_yuv(frame.format):

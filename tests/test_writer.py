@@ -36,7 +36,12 @@ def test_a_slow_encoder_costs_frames_of_the_recording_and_no_time(
 ) -> None:
     free = threading.Event()
     add = VideoSink.write
-    monkeypatch.setattr(VideoSink, "write", lambda *each: (free.wait(10), add(*each)) and None)
+
+    def wait(sink: VideoSink, frame: Frame) -> None:
+        free.wait(10)
+        add(sink, frame)
+
+    monkeypatch.setattr(VideoSink, "write", wait)
     recording = Writer(VideoSink(tmp_path / "out.mp4"))
     began = time.monotonic()
     for frame in frames(60):
