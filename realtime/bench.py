@@ -36,6 +36,7 @@ def bench(
     provider: str = "auto",
     threads: int | None = None,
     rounds: int = 30,
+    unsafe: bool = False,
 ) -> dict[str, Any]:
     """Time every model at every scale and size.
 
@@ -46,11 +47,12 @@ def bench(
         provider: As of `load_engine`.
         threads: As of `load_engine`.
         rounds: Steps timed for each.
+        unsafe: As of `load_engine`.
 
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
-    engines = open_engines(models, scales, provider, threads)
+    engines = open_engines(models, scales, provider, threads, unsafe=unsafe)
     floor = measure_floor()
     sections = Temporal(0.5, 3).sections(30.0)
     rows = []
@@ -71,14 +73,21 @@ def bench(
 
 
 def open_engines(
-    models: Sequence[str | Path], scales: Sequence[float], provider: str, threads: int | None
+    models: Sequence[str | Path],
+    scales: Sequence[float],
+    provider: str,
+    threads: int | None,
+    *,
+    unsafe: bool = False,
 ) -> list[Engine]:
     """Every model at every scale that it knows."""
     engines = []
     for model in models:
         for scale in scales:
             try:
-                engine = load_engine(model, provider=provider, threads=threads, motion_scale=scale)
+                engine = load_engine(
+                    model, provider=provider, threads=threads, motion_scale=scale, unsafe=unsafe
+                )
             except ModelIncompatible:
                 if scale == 1:
                     raise

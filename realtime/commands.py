@@ -64,6 +64,7 @@ def demo(
     model: options.Model = None,
     provider: options.Provider = "auto",
     motion_scale: options.MotionScale = "1",
+    unsafe: options.Unsafe = False,
 ) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
     options.make_controls(alpha=alpha, mode=None, fl=None, fh=None)
@@ -75,7 +76,7 @@ def demo(
         out=out,
         window=window,
         overwrite=overwrite,
-        engine=_engine(model, provider, motion_scale),
+        engine=_engine(model, provider, motion_scale, unsafe),
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
@@ -103,6 +104,7 @@ def camera(
     model: options.LiveModel = "auto",
     provider: options.Provider = "auto",
     motion_scale: options.LiveScale = "auto",
+    unsafe: options.Unsafe = False,
     out: options.LiveOut = None,
     virtual_camera: options.VirtualCamera = None,
 ) -> None:
@@ -123,7 +125,7 @@ def camera(
         view=view,
         out=out,
         virtual_camera=virtual_camera,
-        engine=_engine(model, provider, motion_scale),
+        engine=_engine(model, provider, motion_scale, unsafe),
         limit=frames,
     ).run(spec)
     (tell if out is None else note)(report)
@@ -166,6 +168,7 @@ def file(
     model: options.Model = None,
     provider: options.Provider = "auto",
     motion_scale: options.MotionScale = "1",
+    unsafe: options.Unsafe = False,
     view: options.View = "none",
     progress: options.ProgressOption = "auto",
     like: options.Like = None,
@@ -190,7 +193,7 @@ def file(
         strict=strict,
         max_pixels=max_pixels,
         model_sha256=model_sha256,
-        engine=_engine(model, provider, motion_scale),
+        engine=_engine(model, provider, motion_scale, unsafe),
         view=view,
         progress=_progress(progress if output != "-" or progress != "auto" else "none"),
         note=note,
@@ -213,10 +216,11 @@ def _repeated(context: typer.Context, like: "Path") -> dict[str, Any]:
     return context.params | repeated(settings, given) | {"like": None, "model_sha256": sha256}
 
 
-def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
+def _engine(model: str | None, provider: str, scale: str, unsafe: bool) -> "EngineSpec":
     from rtmag.realtime.engine import EngineSpec
 
-    return EngineSpec(model=model, provider=provider, motion_scale=options.scale_of(scale))
+    motion_scale = options.scale_of(scale)
+    return EngineSpec(model=model, provider=provider, motion_scale=motion_scale, unsafe=unsafe)
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":
@@ -261,6 +265,7 @@ def bench(
     out: options.BenchOut = None,
     overwrite: options.Overwrite = False,
     compare: options.Compare = None,
+    unsafe: options.Unsafe = False,
 ) -> None:
     """Time models on this machine; the last line is JSON. Compare two such results."""
     from rtmag.realtime import comparison
@@ -279,6 +284,7 @@ def bench(
         provider=provider,
         threads=threads,
         rounds=3 if quick else rounds,
+        unsafe=unsafe,
     )
     tell("\n".join(comparison.report(document)))
     if out is not None:

@@ -253,6 +253,7 @@ def load_engine(
     provider: str = "auto",
     threads: int | None = None,
     motion_scale: float = 1.0,
+    unsafe: bool = False,
 ) -> Engine:
     """Load a magnifier.
 
@@ -263,17 +264,24 @@ def load_engine(
         threads: CPU threads; None is one per usable core.
         motion_scale: Size of the picture in which motion is looked for, over that of the picture
             shown: 1, 1/2 or 1/4.
+        unsafe: Allow `.pt2` files, which may run any code when they are opened.
 
     Raises:
         MissingExtra: a `.pt2` file, and PyTorch (or TensorRT, if it needs that) is not installed.
         ModelIncompatible: no such file, not a model of this contract, or one that draws its
             pictures itself and so knows one motion scale only.
-        OptionError: another motion scale.
+        OptionError: another motion scale, or a `.pt2` file without `unsafe`.
         ProviderUnavailable: the provider asked for does not open.
     """
     if Path(model or "").suffix == ".pt2":
         from rtmag.realtime.torch_engine import TorchEngine
 
+        # torch.export.load unpickles whatever it finds; its graphs may call any function of torch.
+        if not unsafe:
+            raise OptionError(
+                f"{str(model)!r} is a PyTorch program, which may run any code once opened: if "
+                "you trust its maker, give --unsafe (in Python: unsafe=True); .onnx needs no trust"
+            )
         if motion_scale != 1:
             raise ModelIncompatible(
                 f"model {str(model)!r} draws its pictures itself: no motion scale but 1, "
@@ -303,6 +311,8 @@ class EngineSpec:
     provider: str = "auto"
     motion_scale: float | None = 1.0
     """None for the largest that keeps up."""
+    unsafe: bool = False
+    """Allow files that may run any code when they are opened."""
 
     def load(self) -> Engine:
         """The engine, or the most faithful one where there is a choice; raises as `load_engine`."""
@@ -310,4 +320,5 @@ class EngineSpec:
             None if self.model == AUTO else self.model,
             provider=self.provider,
             motion_scale=self.motion_scale or 1.0,
+            unsafe=self.unsafe,
         )

@@ -40,7 +40,7 @@ Model = Annotated[
     Option(
         "--model",
         metavar="NAME|FILE",
-        help="fast, standard, or an exported file: .onnx, or .pt2 for PyTorch.",
+        help="fast, standard, or an exported file: .onnx, or .pt2 with --unsafe.",
         show_default="fast",
     ),
 ]
@@ -83,6 +83,9 @@ VirtualCamera = Annotated[
         metavar="DEVICE|first",
         help="Also show it as a camera that other programs can open.",
     ),
+]
+Unsafe = Annotated[
+    bool, Option("--unsafe", help="Allow .pt2 models, which may run any code once opened.")
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an output that exists.")]
 View = Annotated[ViewKind, Option("--view", help="Show it in a window, or not at all.")]

@@ -23,6 +23,7 @@ def stream(
     fps: float | None = None,
     capture_fps: float | None = None,
     motion_scale: float = 1.0,
+    unsafe: bool = False,
 ) -> Iterator[Frame]:
     """Yield the frames of a source magnified: all of a file, of a live source always the newest.
 
@@ -35,6 +36,7 @@ def stream(
         fps: Frames per second to ask a camera for.
         capture_fps: For slow-motion files, the rate at which the scene was filmed, 1/s.
         motion_scale: Size of the picture in which motion is looked for: 1, 1/2 or 1/4.
+        unsafe: Allow `.pt2` models, which may run any code when they are opened.
 
     Yields:
         Frames with (H, W, 3) uint8 BGR images; time in seconds, index from 0.
@@ -46,7 +48,7 @@ def stream(
     """
     with open_source(source, size=size, fps=fps) as frames:
         rate = None if frames.live else frames.fps
-        engine = load_engine(model, motion_scale=motion_scale)
+        engine = load_engine(model, motion_scale=motion_scale, unsafe=unsafe)
         magnifier = Magnifier(engine, alpha=alpha, filter=filter, fps=rate, capture_fps=capture_fps)
         with closing(LatestFrames(frames) if frames.live else frames) as each:
             for frame in each:

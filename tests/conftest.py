@@ -15,7 +15,7 @@ from rtmag.realtime.frame import Frame
 
 TRAINING = (
     "checkpoint", "dataset", "export", "kernels", "losses", "model", "pool", "synthesis",
-    "textures", "train", "validation",
+    "hostile", "textures", "train", "validation",
 )  # fmt: skip
 # A plain install has no torch and runs no training.
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in TRAINING]

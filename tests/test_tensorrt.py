@@ -84,7 +84,7 @@ def test_an_engine_is_built_in_half_for_one_size_and_noted(
     assert (noted["gpu"], noted["compute_capability"]) == ("GPU of some kind", "9.0")
     assert noted["tensorrt"] == "11.1.0.106"
     assert {p.name for p in tmp_path.iterdir()} == {".trt-cache", out.name, out.name + ".json"}
-    engine = load_engine(out, provider="cpu")
+    engine = load_engine(out, unsafe=True, provider="cpu")
     assert (engine.name, engine.size) == ("tiny", (96, 64))
 
 
@@ -112,7 +112,7 @@ def test_an_engine_of_another_machine_is_refused(
     noted = json.loads(sidecar.sidecar(out).read_text())
     sidecar.sidecar(out).write_text(json.dumps(noted | {key: "another"}))
     with pytest.raises(ModelIncompatible, match=f"built for {key} another, here is .*--force"):
-        load_engine(out)
+        load_engine(out, unsafe=True)
 
 
 def test_an_engine_that_computes_something_else_is_not_kept(

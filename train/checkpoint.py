@@ -146,7 +146,10 @@ def load(folder: Path) -> tuple[MagNet | Oh2018, dict[str, Any]]:
     try:
         described = json.loads((folder / "config.json").read_text())
         net = build(Config(**described["config"]))
-        net.load_state_dict(load_file(folder / "model.safetensors"))
+        weights = load_file(folder / "model.safetensors")
+        if not all(bool(torch.isfinite(each).all()) for each in weights.values()):
+            raise ValueError("weights that are not numbers")
+        net.load_state_dict(weights)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
         raise ModelIncompatible(
