@@ -239,7 +239,7 @@ def _open(path: Path, max_pixels: int) -> FrameSource:
     if os.path.isdir(path):
         return open_source(path.absolute())
     if os.path.lexists(path):
-        return VideoSource(path.absolute(), max_pixels=max_pixels)
+        return VideoSource(path, max_pixels=max_pixels)
     if is_pattern(str(path)):
         return open_source(path)
     raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")

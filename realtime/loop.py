@@ -191,10 +191,9 @@ class _Session:
         """The magnifier passes frames on as they are: nobody must take them for magnified."""
         if self._viewer.watched:
             self._viewer.say(words)
-        elif self._source.live:
-            raise OptionError(words)
-        if not self._source.live and not self._warned:  # once: rates in the words vary
-            self._warned = True
+        # A rate that dips for a moment must not end a run that nobody watches.
+        if not (self._viewer.watched and self._source.live) and not self._warned:
+            self._warned = True  # once: rates in the words vary
             self._errors.append(words)
 
     def _steered(self, frame: Frame) -> Frame:

@@ -67,6 +67,8 @@ def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> 
         raise OptionError(f"cannot write {str(output)!r}: it is the input")
     if os.path.isdir(output):
         raise SinkUnavailable(f"cannot write {str(output)!r}: it is a folder")
+    if os.path.lexists(output) and not os.path.isfile(output):
+        raise SinkUnavailable(f"cannot write {str(output)!r}: it is not a regular file")
     check_kind(output)
     if there and not overwrite:
         raise SinkUnavailable(

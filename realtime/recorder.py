@@ -24,7 +24,7 @@ from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SinkUnavai
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.outputs import check_kind
+from rtmag.realtime.outputs import check_free
 from rtmag.realtime.video import VideoSource
 
 _TIME_BASE = Fraction(1, 90_000)
@@ -75,32 +75,17 @@ class VideoSink:
         self._like, self._comment, self._overwrite = like, comment, overwrite
         self._audio = audio and like is not None and like.has_audio
         self._fps = (like.fps if like else None) or fps
-        check_kind(self.path)
+        check_free(self.path, overwrite=overwrite, source=like.path if like else None)
         self._kind = FILE_TYPES[self.path.suffix.lower()]
         if not (self._fps > 0 and np.isfinite(self._fps)):
             raise OptionError(f"fps must be a positive number, got {fps = }")
         self._container: OutputContainer | None = None
         self._sound: AudioTracks | None = None
         self._closed = self._failed = False
-        self._check_path()
         self._part = self._reserve_part()
-
-    def _check_path(self) -> None:
-        if self._like is not None and self.path.exists() and self.path.samefile(self._like.path):
-            raise OptionError(f"cannot write {str(self.path)!r}: it is the input")
-        if not os.path.lexists(self.path):
-            return
-        if not self.path.is_file():
-            raise SinkUnavailable(f"cannot write {str(self.path)!r}: it is not a regular file")
-        if not self._overwrite:
-            raise SinkUnavailable(f"cannot write {str(self.path)!r}: it exists; use --overwrite")
 
     def _reserve_part(self) -> Path:
         """Create the temporary file, which also shows that it can be written."""
-        if not self.path.parent.is_dir():
-            raise SinkUnavailable(
-                f"cannot write {str(self.path)!r}: no such folder: {str(self.path.parent)!r}"
-            )
         part = self.path.with_stem(f"{self.path.stem}.part")
         numbers = count(2)
         while os.path.lexists(part):  # what a crash left, or even the input

@@ -110,6 +110,7 @@ def test_bad_input_is_one_line_and_exits_2(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """I01, I10."""
     whole = clip("in.mp4").read_bytes()
     clip("there.mp4", frames=2)
     Path("empty.mp4").touch()

@@ -229,8 +229,6 @@ def test_unmagnified_frames_are_never_passed_off_as_magnified(live: bool) -> Non
     view = FakeView()
     run(source, magnifier, controls, view=view)
     assert len(np.unique(view.frames[0].image)) > 2
-    if live:
-        with pytest.raises(OptionError, match="fh < fps/2"):
-            run(source, magnifier, controls)
-    else:
-        assert run(source, magnifier, controls).errors == ("need fh < fps/2",)
+    report = run(source, magnifier, controls)
+    assert report.errors == ("need fh < fps/2",)
+    assert report.frames > 0

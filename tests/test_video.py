@@ -58,6 +58,7 @@ def test_formats(clip: MakeClip, name: str) -> None:
 def test_rate_is_counted_from_timestamps(
     clip: MakeClip, ticks: list[int], base: Fraction, fps: float
 ) -> None:
+    """I06."""
     for name in ("a.mp4", "a.mkv"):
         with VideoSource(clip(name, ticks=ticks, time_base=base)) as source:
             assert source.fps == pytest.approx(fps, rel=2e-3)
@@ -84,6 +85,7 @@ def test_one_frame(clip: MakeClip) -> None:
 
 @pytest.mark.parametrize("size", [(321, 241), (17, 3), (2, 2), (1, 1), (4096, 16), (48, 64)])
 def test_sizes(clip: MakeClip, size: tuple[int, int]) -> None:
+    """I04."""
     path = clip(frames=3, size=size, pixel_format="yuv444p")
     with VideoSource(path) as source:
         assert [frame.size for frame in source] == [size] * 3
@@ -111,6 +113,7 @@ def _corner(index: int, size: tuple[int, int]) -> Any:
 def test_pictures_stand_upright(
     clip: MakeClip, rotation: Any, size: tuple[int, int], quarters: str
 ) -> None:
+    """I08."""
     with VideoSource(clip(frames=2, size=(96, 64), rotation=rotation, picture=_corner)) as source:
         image = next(iter(source)).image
         assert source.size == size
@@ -128,6 +131,7 @@ def test_pictures_stand_upright(
     ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12"],
 )
 def test_pixel_formats(clip: MakeClip, pixel_format: str) -> None:
+    """I07."""
     with VideoSource(clip(frames=3, pixel_format=pixel_format)) as source:
         for index, frame in enumerate(source):
             assert frame.image.dtype == np.uint8
@@ -153,6 +157,7 @@ def test_rgb_and_gray_count_as_bt709(
 def test_colours_are_those_that_the_tags_mean(
     clip: MakeClip, tags: tuple[int, int, int, int]
 ) -> None:
+    """I07."""
     path = clip(frames=2, size=(160, 120), tags=tags, picture=smooth, options={"crf": "4"})
     with VideoSource(path) as source:
         assert source.colour == Colour(*tags)
@@ -239,6 +244,7 @@ class TestRefusals:
         assert "not a video" in self.refusal(path)
 
     def test_playlist_in_disguise(self, clip: MakeClip, tmp_path: Path) -> None:
+        """I01, S08."""
         clip("ok.mp4")
         path = tmp_path / "list.mp4"
         path.write_text("ffconcat version 1.0\nfile 'ok.mp4'\n")
@@ -250,6 +256,7 @@ class TestRefusals:
         assert "picture" in self.refusal(path)
 
     def test_cut_off(self, clip: MakeClip) -> None:
+        """I02."""
         path = clip()
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert "incomplete" in self.refusal(path)
@@ -287,6 +294,7 @@ class TestRefusals:
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
 
     def test_bomb(self, tmp_path: Path) -> None:
+        """I05."""
         path = tmp_path / "bomb.gif"
         screen = struct.pack("<HH", 16000, 16000)
         path.write_bytes(
@@ -317,6 +325,7 @@ def _noise(index: int, size: tuple[int, int]) -> Any:
 
 class TestDamage:
     def test_truncated_fragments_give_their_good_frames(self, clip: MakeClip) -> None:
+        """I02."""
         flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
         path = clip(frames=60, container=flags, options={"g": "15"}, picture=_noise)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
@@ -337,6 +346,7 @@ class TestDamage:
         assert 20 < len(seen) < 60
 
     def test_truncated_matroska_plays_to_its_end(self, clip: MakeClip) -> None:
+        """I02."""
         path = clip("a.mkv", frames=60, picture=_noise)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
         seen = []
@@ -346,6 +356,7 @@ class TestDamage:
 
     @pytest.mark.parametrize(("rate", "share"), [(1e-4, 0.97), (1e-3, 0.85), (1e-2, 0.5)])
     def test_random_damage(self, clip: MakeClip, rate: float, share: float) -> None:
+        """I11, in small."""
         path = clip("a.ts", frames=150, options={"g": "15"}, picture=_noise)
         clean = path.read_bytes()
         for seed in range(4):

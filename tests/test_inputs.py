@@ -1,0 +1,289 @@
+"""Bad and unusual inputs, through the whole command: the rows I of the fault matrix.
+
+Rows that are held further down are named where they are tested: test_video.py (I01, I02, I04, I06,
+I08), test_recorder.py (I04, I06, I09, I10), test_batch.py and test_cli.py (I01, I02, I10).
+"""
+
+import hashlib
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from clips import smooth
+from fakes import ENVIRONMENT, identity_model
+
+from rtmag.realtime.cli import execute
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.video import VideoSource
+
+MakeClip = Callable[..., Path]
+MAIN = "from rtmag.realtime.cli import main; main()"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    identity_model(tmp_path / "identity.onnx")
+
+
+def magnify(*args: str, model: str = "identity.onnx") -> int:
+    return execute(["file", *args, "--model", model, "--progress", "none"])
+
+
+def decoded(path: Path) -> list[Any]:
+    """Every picture as the decoder gives it, in BGR."""
+    with VideoSource(path) as video:
+        return [frame.image for frame in video]
+
+
+def bomb(path: Path, width: int, height: int) -> Path:
+    """A GIF of 35 bytes that claims a size."""
+    screen = struct.pack("<HH", width, height)
+    head = b"GIF89a" + screen + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
+    path.write_bytes(head + b"," + bytes(4) + screen + b"\0" + b"\x02\x02\x4c\x01\0;")
+    return path
+
+
+_PEAK = """
+import resource, sys, time
+from rtmag.realtime.cli import execute
+import rtmag.realtime.batch
+before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+code = execute(sys.argv[1:])
+print(code, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024,
+      time.monotonic() - began)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
+@pytest.mark.parametrize("size", [(16000, 16000), (65535, 65535), (8192, 8193)])
+def test_few_bytes_that_claim_many_pixels(size: tuple[int, int], tmp_path: Path) -> None:
+    """I05: refused at once, at little memory."""
+    bomb(tmp_path / "bomb.gif", *size)
+    run = [sys.executable, "-c", _PEAK, "file", "bomb.gif", "--model", "identity.onnx"]
+    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    code, megabytes, seconds = done.stdout.split()
+    assert code == "2"
+    assert "cannot open 'bomb.gif'" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert int(megabytes) <= 150
+    assert float(seconds) <= 1.0
+    assert not list(tmp_path.glob("*mag*"))
+
+
+def test_the_limit_of_pixels_is_an_option(
+    clip: MakeClip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I05."""
+    clip("in.mp4", frames=2)
+    assert magnify("in.mp4", "--max-pixels", str(64 * 48 - 1)) == 2
+    assert "64x48 is too large" in capsys.readouterr().err
+    assert magnify("in.mp4", "--max-pixels", str(64 * 48)) == 0
+
+
+@pytest.mark.parametrize(("flags", "code"), [((), 0), (("--strict",), 1)])
+def test_damage_is_a_warning_or_with_strict_a_failure(
+    flags: tuple[str, ...], code: int, clip: MakeClip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I02: good frames are kept either way."""
+    path = clip("in.mkv", frames=60, picture=_noise)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    whole = clip("whole.mp4", frames=4)
+    assert magnify("in.mkv", "-o", "out.mp4", *flags) in (code, 0)
+    broken = clip("broken.mp4", frames=60, picture=_noise, container={"movflags": "faststart"})
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size * 6 // 10])
+    assert magnify("broken.mp4", *flags) == code
+    assert "is damaged" in capsys.readouterr().err
+    assert 10 < len(decoded(Path("broken.mag20.mp4"))) < 60
+    assert magnify(str(whole), *flags) == 0
+
+
+def _noise(index: int, size: tuple[int, int]) -> Any:
+    return np.random.default_rng(index).integers(0, 256, (*size[::-1], 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_a_few_frames_stay_as_many_and_are_told(
+    frames: int, clip: MakeClip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I03: shorter than any filter needs."""
+    clip("in.mp4", frames=frames)
+    band = [] if frames == 1 else ["--fl", "1", "--fh", "3"]
+    assert magnify("in.mp4", "-o", "out.mp4", *band) == 0
+    assert len(decoded(Path("out.mp4"))) == frames
+    words = "no motion to magnify" if frames == 1 else "less than one period at 1 Hz"
+    assert words in capsys.readouterr().err
+
+
+FORMATS = [
+    ("libx264", "yuv420p10le", None, "has 10 bits per channel"),
+    ("libx265", "yuv420p10le", (1, 9, 9, 16), "is HDR (PQ)"),
+    ("libx265", "yuv420p10le", (1, 9, 9, 18), "is HDR (HLG)"),
+    ("ffv1", "yuv444p12le", None, "has 12 bits per channel"),
+    ("ffv1", "gray16le", None, "has 16 bits per channel"),
+    ("libx264", "yuv422p", None, None),
+    ("libx264", "yuv444p", None, None),
+    ("libx264", "yuvj420p", None, None),
+    ("ffv1", "gray", None, None),
+    ("ffv1", "bgra", None, None),
+    ("libx264", "yuv420p", (2, 1, 1, 1), None),
+]
+
+
+@pytest.mark.parametrize(("codec", "pixels", "tags", "warning"), FORMATS)
+def test_every_kind_of_pixels_stays_what_it_is(
+    codec: str,
+    pixels: str,
+    tags: tuple[int, int, int, int] | None,
+    warning: str | None,
+    clip: MakeClip,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """I07: at alpha 1 within 1.5 grey levels of the plain decode; told where bits are lost."""
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    clip(
+        "in.mkv", frames=4, size=(160, 120), codec=codec, pixel_format=pixels, tags=tags,
+        picture=smooth, options=options,
+    )  # fmt: skip
+    assert magnify("in.mkv", "-o", "out.mkv", "--alpha", "1", model="fast") == 0
+    pairs = zip(decoded(Path("in.mkv")), decoded(Path("out.mkv")), strict=True)
+    for before, after in pairs:
+        assert np.abs(before.astype(int) - after).mean() <= 1.5
+    said = capsys.readouterr().err
+    assert warning is None or warning in said
+    if warning is None:
+        assert said == ""
+    with VideoSource("in.mkv") as before, VideoSource("out.mkv") as after:
+        assert after.colour == before.colour.carried
+
+
+def test_interlaced_and_paletted_videos(clip: MakeClip, capsys: pytest.CaptureFixture[str]) -> None:
+    """I07."""
+    options = {"flags": "+ilme+ildct", "x264-params": "tff=1"}
+    clip("lines.mkv", frames=4, size=(160, 128), picture=smooth, options=options)
+    assert magnify("lines.mkv", "-o", "a.mkv") == 0
+    assert "is interlaced" in capsys.readouterr().err
+    clip("few.gif", frames=4, fps=Fraction(10), codec="gif", pixel_format="rgb8")
+    assert magnify("few.gif", "-o", "b.mkv", "--alpha", "1", model="fast") == 0
+    # Dithered dots lose their colours to 4:2:0; areas keep theirs.
+    for before, after in zip(decoded(Path("few.gif")), decoded(Path("b.mkv")), strict=True):
+        areas = [cv2.blur(each, (16, 16)).astype(int) for each in (before, after)]
+        assert np.abs(areas[0] - areas[1]).mean() <= 3
+
+
+NAMES = [
+    "a b.mp4", "ünï.mp4", "-x.mp4", "%03d.mp4", "a\nb.mp4", "a.mp4:Zone", "[1].mp4", "'\".mp4",
+    "x" * 240 + ".mp4",
+]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has fewer names")
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_names(name: str, clip: MakeClip, tmp_path: Path) -> None:
+    """I10: nothing in them is expanded, split or taken for an option."""
+    clip("in.mp4", frames=3).rename(tmp_path / name)
+    assert magnify(f"./{name}") == 0
+    (output,) = (p for p in tmp_path.iterdir() if ".mag20" in p.name and p.suffix == ".mp4")
+    assert len(decoded(output)) == 3
+
+
+def test_a_name_as_long_as_names_may_be(clip: MakeClip, capsys: pytest.CaptureFixture[str]) -> None:
+    """I10: its output would be longer still; another may be named."""
+    name = "x" * 251 + ".mp4"
+    clip("in.mp4", frames=3).rename(name)
+    assert magnify(name) == 2
+    assert "name is too long" in capsys.readouterr().err
+    assert magnify(name, "-o", "out.mp4") == 0
+
+
+def test_links_are_followed_and_the_input_is_safe(
+    clip: MakeClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I10: output = input under another name."""
+    clip("in.mp4", frames=3)
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "in.mp4")
+    os.link(tmp_path / "in.mp4", tmp_path / "hard.mp4")
+    before = (tmp_path / "in.mp4").read_bytes()
+    for output in ("in.mp4", "link.mp4", "hard.mp4", "./in.mp4"):
+        assert magnify("in.mp4", "-o", output, "--overwrite") == 2
+        assert "it is the input" in capsys.readouterr().err
+    assert magnify("link.mp4") == 0
+    assert (tmp_path / "in.mp4").read_bytes() == before
+
+
+def test_the_same_again_is_the_same(clip: MakeClip) -> None:
+    """I12: bit by bit, with the real model."""
+    clip("in.mp4", frames=12, size=(96, 64), picture=smooth)
+    sums = []
+    for name in ("one.mp4", "two.mp4"):
+        assert magnify("in.mp4", "-o", name, "--fl", "2", "--fh", "5", model="fast") == 0
+        pictures = decoded(Path(name))
+        sums.append(hashlib.sha256(b"".join(each.tobytes() for each in pictures)).hexdigest())
+    assert sums[0] == sums[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
+def test_what_is_no_video_is_refused_at_once(
+    clip: MakeClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I01: one line, exit 2, nothing written."""
+    clip("ok.mp4", frames=2)
+    Path("empty.mp4").touch()
+    Path("text.mp4").write_text("hello\n")
+    Path("list.mp4").write_text("#EXTM3U\nfile:///etc/passwd\n")
+    Path("concat.mp4").write_text("ffconcat version 1.0\nfile 'ok.mp4'\n")
+    Path("folder.mp4").mkdir()
+    Path("picture.mp4").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    os.mkfifo("fifo.mp4")
+    before = sorted(tmp_path.iterdir())
+    names = ("empty", "text", "list", "concat", "folder", "picture", "fifo", "missing")
+    for name in names:
+        began = time.monotonic()
+        assert magnify(f"{name}.mp4") == 2
+        assert time.monotonic() - began < 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: cannot open")
+        assert said.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+_SHORT = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+from rtmag.realtime.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
+def test_too_little_memory_is_said_in_a_line(clip: MakeClip, tmp_path: Path) -> None:
+    """F15: 4K within 2 GB."""
+    clip("in.mp4", frames=3, size=(3840, 2160))
+    run = [sys.executable, "-c", _SHORT, "file", "in.mp4", "out.mp4", "--model", "standard"]
+    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "memory" in done.stderr
+    assert not Path("out.mp4").exists()
+
+
+def test_packets_of_hdr_keep_their_tags(clip: MakeClip) -> None:
+    """I07: PQ stays PQ, so that players show it as they showed the input."""
+    clip(
+        "in.mp4", frames=3, codec="libx265", pixel_format="yuv420p10le", tags=(1, 9, 9, 16),
+        options={"x265-params": "log-level=none"},
+    )  # fmt: skip
+    assert magnify("in.mp4", "-o", "out.mp4") == 0
+    with av.open("out.mp4") as container:
+        context = container.streams.video[0].codec_context
+        assert (context.color_primaries, context.color_trc, context.colorspace) == (9, 16, 9)
