@@ -33,6 +33,11 @@ _USAGE = (
 )
 """Nothing was done yet when these are raised."""
 
+_LITTLE_MEMORY = (
+    "not enough memory for pictures of this size: lower --motion-scale, or --size of a camera"
+)
+_NO_MEMORY = ("Insufficient memory", "Failed to allocate memory", "Cannot allocate memory")
+
 
 def execute(args: list[str]) -> int:
     """Run a command line and return its exit code; an error becomes one line on stderr."""
@@ -46,11 +51,23 @@ def execute(args: list[str]) -> int:
     except SinkClosed:
         return NOBODY_READS
     except RtmagError as error:
-        return _fail(str(error), 2 if isinstance(error, _USAGE) else 1, debug)
+        words = _LITTLE_MEMORY if _short_of_memory(error) else str(error)
+        return _fail(words, 2 if isinstance(error, _USAGE) else 1, debug)
     except Exception as error:
+        if _short_of_memory(error):
+            return _fail(_LITTLE_MEMORY, 1, debug)
         words = f"{type(error).__name__}: {error} (a fault in rtmag; --debug shows where)"
         return _fail(" ".join(words.split()), 1, debug)
     return 0
+
+
+def _short_of_memory(error: BaseException | None) -> bool:
+    """Whether memory was wanting, which every library says in words of its own."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _fail(words: str, code: int, debug: bool) -> int:

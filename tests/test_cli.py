@@ -228,3 +228,17 @@ def test_a_fault_inside_train_is_not_taken_for_a_missing_extra(
     with pytest.raises(ModuleNotFoundError):
         commands._pass_on("train", [])
     assert not issubclass(ModuleNotFoundError, MissingExtra)
+
+
+@pytest.mark.parametrize("kind", [MemoryError, RuntimeError])
+def test_want_of_memory_is_said_with_the_way_out(
+    kind: type[Exception], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise kind("Failed to allocate memory for requested buffer of size 132710400")
+
+    monkeypatch.setattr("rtmag.realtime.camera.list_cameras", fail)
+    code, said = fails(capsys, "cameras")
+    assert code == 1
+    assert "not enough memory" in said
+    assert "--motion-scale" in said
