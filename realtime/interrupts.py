@@ -48,8 +48,15 @@ def deferred() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in _STOPS}
     # A handler that Python did not set it could not set again either.
     before = {number: handler for number, handler in handlers.items() if handler is not None}
+    ours = before.get(signal.SIGINT) is _stop
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        if ours and number == signal.SIGINT and (_heard or received):
+            os._exit(128 + (_heard or received)[0])
+        received.append(number)
+
     for number in before:
-        signal.signal(number, _stop if _heard else lambda number, _: received.append(number))
+        signal.signal(number, put_off)
     try:
         yield
     finally:

@@ -20,12 +20,14 @@ from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
-from rtmag.realtime.sinks import WindowSink
+from rtmag.realtime.sinks import Sink, WindowSink
 from rtmag.realtime.sources import FrameSource, open_source
 from rtmag.realtime.virtual_camera import FIRST, VirtualCameraSink
-from rtmag.realtime.writer import Writer
+from rtmag.realtime.writer import Writer, check_space
 
 _UNNAMED = Path("rtmag-camera.mp4")
+_PATIENCE = 1.0
+"""Seconds for a reader to take the last frames."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,13 +84,11 @@ class Live:
             return SceneSource(self.size or (640, 480), self.fps or 30.0, live=True)
         return open_source(spec, size=self.size, fps=self.fps)
 
-    def _open_sinks(
-        self, size: tuple[int, int], fps: float, opened: ExitStack
-    ) -> list[PipeSink | VirtualCameraSink]:
+    def _open_sinks(self, size: tuple[int, int], fps: float, opened: ExitStack) -> list[Sink]:
         """Whoever else sees the frames."""
         width, height = size
         size = (2 * width, height) if self.controls.layout == "side" else size
-        sinks: list[PipeSink | VirtualCameraSink] = []
+        sinks: list[Sink] = []
         if self.virtual_camera is not None:
             named = None if self.virtual_camera == FIRST else self.virtual_camera
             shown = VirtualCameraSink(size, fps, named)
@@ -96,7 +96,8 @@ class Live:
             self.note(f"virtual camera: {shown.device}")
             sinks.append(shown)
         if self.out is not None:
-            sinks.append(PipeSink(fps=fps, size=size))
+            lacks = partial(self._tell_dropped, "the pipe")
+            sinks.append(Writer(PipeSink(fps=fps, size=size), ended=lacks, patience=_PATIENCE))
         return sinks
 
     def _open_recorder(self, fps: float) -> Writer:
@@ -106,10 +107,12 @@ class Live:
         if path is None:
             suffix = _UNNAMED.suffix
             path = with_suffix(numbered(_UNNAMED.with_suffix(""), (suffix,)), suffix)
+        check_space(path)
         self.note(f"recording to {path}")
-        settings = self._settings()
         return Writer(
-            VideoSink(path, fps=fps, overwrite=overwrite), partial(self._recorded, settings)
+            VideoSink(path, fps=fps, overwrite=overwrite),
+            check=partial(check_space, path),
+            ended=partial(self._recorded, path, self._settings()),
         )
 
     def _describe(self, engine: Engine, source: FrameSource) -> dict[str, object]:
@@ -122,10 +125,15 @@ class Live:
             fps=self.controls.fps or source.fps,
         )
 
-    def _recorded(self, settings: dict[str, object], path: Path, dropped: int) -> None:
-        if dropped:
-            self.note(f"warning: {path} lacks {dropped} frames: the encoder was too slow for them")
+    def _recorded(self, path: Path, settings: dict[str, object], dropped: int) -> None:
+        self._tell_dropped(str(path), dropped)
+        if not path.exists():  # no frame came
+            return
         try:
             write_note(path, settings)
         except SinkError as error:
             self.note(f"warning: {error}")
+
+    def _tell_dropped(self, what: str, dropped: int) -> None:
+        if dropped:
+            self.note(f"warning: {what} lacks {dropped} frames, for which it was too slow")

@@ -1,7 +1,7 @@
-"""A recording written by a thread of its own: the live picture never waits for encoder or disk.
+"""A sink in a thread of its own: the live picture never waits for an encoder, a disk or a reader.
 
-What the encoder has no time for is left out of the recording and counted; the picture goes on. The
-queue is short, because frames in it are lost when the process is killed.
+What the sink has no time for is left out of it and counted; the picture goes on. The queue is
+short, because frames in it are lost when the process is killed.
 """
 
 import queue
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.sinks import Sink
 
 LEAST_FREE = 500_000_000
 """Bytes that a recording leaves free on its disk."""
@@ -24,28 +24,29 @@ _LOOK_EVERY = 1.0
 
 
 class Writer:
-    """Passes frames on to a video file, without waiting for it.
+    """Passes frames on to a sink, without waiting for it.
 
     Args:
         sink: closed by the writer, also when it fails.
-        ended: told where the video is, and how many frames were left out, once it is closed.
-
-    Raises:
-        SinkUnavailable: less than `LEAST_FREE` is free where it lies.
+        check: called each second; when it raises SinkError, the sink is finished early.
+        ended: told how many frames were left out, once the sink is closed and whole.
+        patience: seconds that close() waits for a sink that may never be done; None: until it is.
     """
 
     def __init__(
-        self, sink: VideoSink, ended: Callable[[Path, int], None] = lambda path, dropped: None
+        self,
+        sink: Sink,
+        *,
+        check: Callable[[], None] = lambda: None,
+        ended: Callable[[int], None] = lambda dropped: None,
+        patience: float | None = None,
     ) -> None:
         self.dropped = 0
-        """Frames left out because the encoder was behind."""
-        self._sink, self._ended = sink, ended
+        """Frames left out because the sink was behind."""
+        self._sink, self._check, self._ended, self._patience = sink, check, ended, patience
         self._queue: queue.Queue[Frame | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._finished = True
-        if self._free() < LEAST_FREE:
-            sink.close(finished=False)
-            raise SinkUnavailable(f"cannot record {str(sink.path)!r}: {_little()}")
         self._thread = threading.Thread(target=self._work, name="rtmag writer", daemon=True)
         self._thread.start()
 
@@ -58,9 +59,12 @@ class Writer:
             self.dropped += 1
 
     def close(self, *, finished: bool = True) -> None:
-        """Write what waits and end the file; raises what the file raised."""
+        """Write what waits and end the sink; raises what the sink raised."""
         self._finished = self._finished and finished
+        began = time.monotonic()
         while self._thread.is_alive():  # in short waits, because Windows delivers Ctrl-C between
+            if self._patience is not None and time.monotonic() - began > self._patience:
+                return
             with suppress(queue.Full):
                 self._queue.put_nowait(None)
             self._thread.join(0.05)
@@ -80,8 +84,8 @@ class Writer:
                 raise
             finally:
                 self._sink.close(finished=self._finished)
-                if self._sink.path_written is not None:
-                    self._ended(self._sink.path_written, self.dropped)
+            if self._finished:
+                self._ended(self.dropped)
         except BaseException as error:
             self._error = error
 
@@ -90,14 +94,26 @@ class Writer:
         while (frame := self._queue.get()) is not None:
             if time.monotonic() - looked > _LOOK_EVERY:
                 looked = time.monotonic()
-                if self._free() < LEAST_FREE:
-                    self._sink.close()
-                    raise SinkError(f"recording ended: {_little()}; it is {str(self._sink.path)!r}")
+                self._look()
             self._sink.write(frame)
 
-    def _free(self) -> int:
-        return shutil.disk_usage(self._sink.path.absolute().parent).free
+    def _look(self) -> None:
+        try:
+            self._check()
+        except SinkError:
+            self._sink.close()  # whole, while that is still possible
+            self._ended(self.dropped)
+            raise
 
 
-def _little() -> str:
-    return f"less than {LEAST_FREE // 1_000_000} MB are free on its disk"
+def check_space(path: Path) -> None:
+    """Leave others room on the disk where a recording lies.
+
+    Raises:
+        SinkUnavailable: less than `LEAST_FREE` is free there.
+    """
+    if shutil.disk_usage(path.absolute().parent).free < LEAST_FREE:
+        raise SinkUnavailable(
+            f"cannot record to {str(path)!r} any more: "
+            f"less than {LEAST_FREE // 1_000_000} MB are free on its disk"
+        )

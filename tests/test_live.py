@@ -63,6 +63,15 @@ def test_the_key_r_records_to_names_of_its_own(
     assert (tmp_path / "rtmag-camera-3.mp4").exists()
 
 
+def test_no_recording_begins_on_a_full_disk(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtmag.realtime.writer.LEAST_FREE", 1 << 60)
+    with pytest.raises(SinkUnavailable, match="are free"):
+        make(model, record=tmp_path / "out.mp4")[0].run("test")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_work_is_refused_before_it_begins(model: str, tmp_path: Path) -> None:
     there = tmp_path / "out.mp4"
     there.touch()

@@ -1,8 +1,10 @@
 """Frames for another program, here a real one that reads Y4M from its stdin."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +82,34 @@ def test_a_reader_that_leaves_ends_a_live_picture(model: str) -> None:
     code, saw, said = piped("camera", "test", *shown, "-o", "-", take=3)
     assert (code, len(saw)) == (141, 3)
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(
+    ("command", "signals", "code"),
+    [("camera", [signal.SIGTERM], 143), ("file", [signal.SIGINT, signal.SIGINT], 130)],
+)
+def test_a_reader_that_stands_still_stops_nobody_from_ending(
+    command: str, signals: list[int], code: int, clip: MakeClip, model: str
+) -> None:
+    """F13: a camera drops frames of the pipe and ends when told; a file waits until told twice."""
+    clip("in.mp4", frames=60, size=(320, 240))
+    args = {
+        "camera": ["camera", "test", "--size", "320x240", "--view", "none"],
+        "file": ["file", "in.mp4"],
+    }
+    reading, writing = os.pipe()
+    run = [sys.executable, "-c", MAIN, *args[command], "-o", "-", "--model", model]
+    with subprocess.Popen(run, env=ENVIRONMENT, stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        assert os.read(reading, 9) == b"YUV4MPEG2"
+        time.sleep(1.5)
+        for each in signals:
+            assert process.poll() is None
+            process.send_signal(each)
+            time.sleep(0.3)
+        assert process.wait(5) == code
+    os.close(reading)
 
 
 def test_a_pipe_takes_one_video(clip: MakeClip, model: str) -> None:
