@@ -59,23 +59,23 @@ def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> 
     """Refuse an output that exists, is the input itself or has no folder to lie in.
 
     Raises:
-        OptionError: the output is the input.
+        OptionError: the output is the input, or its kind is unknown.
         SinkUnavailable: it exists and `overwrite` is not given, or its folder does not exist.
     """
+    named = f"cannot write {str(output)!r}"
     there = os.path.exists(output)
     if there and source is not None and os.path.exists(source) and output.samefile(source):
-        raise OptionError(f"cannot write {str(output)!r}: it is the input")
+        raise OptionError(f"{named}: it is the input")
     if os.path.isdir(output):
-        raise SinkUnavailable(f"cannot write {str(output)!r}: it is a folder")
-    if os.path.lexists(output) and not os.path.isfile(output):
-        raise SinkUnavailable(f"cannot write {str(output)!r}: it is not a regular file")
+        raise SinkUnavailable(f"{named}: it is a folder")
     check_kind(output)
-    if there and not overwrite:
-        raise SinkUnavailable(
-            f"cannot write {str(output)!r}: it exists; use --overwrite to replace it"
-        )
+    if os.path.lexists(output):
+        if not os.path.isfile(output):
+            raise SinkUnavailable(f"{named}: it is not a regular file")
+        if not overwrite:
+            raise SinkUnavailable(f"{named}: it exists; use --overwrite to replace it")
     if not os.path.isdir(output.parent):
-        raise SinkUnavailable(f"cannot write {str(output)!r}: no folder {str(output.parent)!r}")
+        raise SinkUnavailable(f"{named}: no such folder: {str(output.parent)!r}")
 
 
 def made_by_rtmag(path: Path) -> bool:

@@ -1,11 +1,10 @@
-"""Where frames go: one protocol; a window, a folder, nowhere. Video files are in recorder.py."""
+"""Where frames go: one protocol; a window, nowhere. Video files are in recorder.py."""
 
 import os
 import re
 import socket
 import sys
 import threading
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +18,6 @@ _NO_WINDOWS = (
     "this OpenCV has no windows; pip uninstall opencv-python-headless, "
     "then pip install --force-reinstall opencv-python; or use --view none"
 )
-_NUMBERED = re.compile(r"frame_\d{6,}\.png")
 
 
 class Sink(Protocol):
@@ -117,54 +115,6 @@ class WindowSink:
         self._open, self._closed = False, True
 
 
-class ImageFolderSink:
-    """Writes each frame as a PNG file, numbered by its index: frame_000000.png.
-
-    Args:
-        path: of the folder; made if need be.
-        overwrite: allow a folder that is not empty. Numbered files of an earlier run that this one
-            has not replaced are removed when it is finished; all others stay.
-
-    Raises:
-        SinkUnavailable: the folder is not empty, or cannot be made.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        self.path = Path(path)
-        self._overwrite = overwrite
-        self._written: set[str] = set()
-        self._closed = False
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            filled = any(self.path.iterdir())
-        except OSError as error:
-            raise SinkUnavailable(f"cannot write into {str(path)!r}: {_reason(error)}") from error
-        if filled and not overwrite:
-            raise SinkUnavailable(
-                f"cannot write into {str(path)!r}: it is not empty; use --overwrite"
-            )
-
-    def write(self, frame: Frame) -> None:
-        """Store one frame."""
-        if self._closed:
-            raise SinkError(f"cannot write into {str(self.path)!r}: it is closed")
-        name = f"frame_{frame.index:06}.png"
-        _, data = cv2.imencode(".png", frame.image)
-        try:
-            (self.path / name).write_bytes(data.tobytes())
-        except OSError as error:
-            raise SinkError(f"cannot write {str(self.path / name)!r}: {_reason(error)}") from error
-        self._written.add(name)
-
-    def close(self, *, finished: bool = True) -> None:
-        """Finish; every picture is complete already."""
-        if finished and self._overwrite and self._written and not self._closed:
-            for file in self.path.iterdir():
-                if _NUMBERED.fullmatch(file.name) and file.name not in self._written:
-                    file.unlink(missing_ok=True)
-        self._closed = True
-
-
 def check_display() -> None:
     """Make sure that a window can be opened: OpenCV ends the whole process where it cannot.
 
@@ -211,7 +161,3 @@ def _connects(family: int, target: object) -> bool:
 
 def _black(size: tuple[int, int]) -> Image:
     return np.zeros((size[1], size[0], 3), np.uint8)
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or "the system refused it").lower()

@@ -70,7 +70,7 @@ def test_the_input_is_never_the_output(tmp_path: Path) -> None:
 def test_a_folder_is_no_output(tmp_path: Path) -> None:
     with pytest.raises(SinkUnavailable, match="is a folder"):
         check_free(tmp_path, overwrite=True)
-    with pytest.raises(SinkUnavailable, match="no folder"):
+    with pytest.raises(SinkUnavailable, match="no such folder"):
         check_free(tmp_path / "none" / "out.mp4", overwrite=False)
 
 

@@ -383,8 +383,11 @@ class TestNames:
 
     def test_folder_in_the_way(self, tmp_path: Path) -> None:
         (tmp_path / "out.mp4").mkdir()
-        with pytest.raises(SinkUnavailable, match="it is a folder"):
+        with pytest.raises(SinkUnavailable, match="is a folder"):
             VideoSink(tmp_path / "out.mp4", overwrite=True)
+        (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere")
+        with pytest.raises(SinkUnavailable, match="not a regular file"):
+            VideoSink(tmp_path / "dangling.mp4", overwrite=True)
 
     def test_long_name(self, tmp_path: Path) -> None:
         with pytest.raises(SinkUnavailable, match="name is too long"):

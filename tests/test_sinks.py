@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from rtmag.realtime import sinks
-from rtmag.realtime.errors import SinkError, SinkUnavailable
+from rtmag.realtime.errors import SinkUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.images import ImageFolderSource
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.recorder import VideoSink
-from rtmag.realtime.sinks import ImageFolderSink, NullSink, Sink, WindowSink, check_display
+from rtmag.realtime.sinks import NullSink, Sink, WindowSink, check_display
+from rtmag.realtime.writer import Writer
 
 MakeFrames = Callable[..., list[Frame]]
 
@@ -47,13 +47,13 @@ def highgui(monkeypatch: pytest.MonkeyPatch) -> FakeHighgui:
 
 
 class TestContract:
-    @pytest.fixture(params=["null", "folder", "video", "window"])
+    @pytest.fixture(params=["null", "video", "window", "writer"])
     def sink(self, request: pytest.FixtureRequest, tmp_path: Path, highgui: FakeHighgui) -> Sink:
         make: dict[str, Callable[[], Sink]] = {
             "null": NullSink,
-            "folder": lambda: ImageFolderSink(tmp_path / "out"),
             "video": lambda: VideoSink(tmp_path / "out.mp4"),
             "window": WindowSink,
+            "writer": lambda: Writer(NullSink()),
         }
         return make[request.param]()
 
@@ -68,65 +68,6 @@ class TestContract:
 
     def test_closes_without_frames(self, sink: Sink) -> None:
         sink.close()
-
-
-class TestFolder:
-    def test_what_is_written_is_what_is_read(self, tmp_path: Path) -> None:
-        rng = np.random.default_rng(0)
-        images = [rng.integers(0, 256, (47, 33, 3), np.uint8) for _ in range(3)]
-        sink = ImageFolderSink(tmp_path / "a" / "b")
-        for index, image in enumerate(images):
-            sink.write(Frame(image, index / 30, index))
-        sink.close()
-        read = list(ImageFolderSource(tmp_path / "a" / "b"))
-        assert all(np.array_equal(a.image, b) for a, b in zip(read, images, strict=True))
-
-    def test_filled_folders_are_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "precious.txt").write_text("precious")
-        with pytest.raises(SinkUnavailable, match="it is not empty; use --overwrite"):
-            ImageFolderSink(tmp_path)
-
-    def test_overwriting_removes_only_its_own_leftovers(
-        self, tmp_path: Path, frames: MakeFrames
-    ) -> None:
-        for name in ("frame_000001.png", "frame_000009.png", "frame_9.png", "other.png"):
-            (tmp_path / name).write_text("old")
-        sink = ImageFolderSink(tmp_path, overwrite=True)
-        for frame in frames(2):
-            sink.write(frame)
-        assert (tmp_path / "frame_000009.png").exists()
-        sink.close()
-        assert sorted(path.name for path in tmp_path.iterdir()) == [
-            "frame_000000.png",
-            "frame_000001.png",
-            "frame_9.png",
-            "other.png",
-        ]
-
-    def test_cancelling_removes_nothing(self, tmp_path: Path, frames: MakeFrames) -> None:
-        (tmp_path / "frame_000009.png").write_text("old")
-        sink = ImageFolderSink(tmp_path, overwrite=True)
-        sink.write(frames(1)[0])
-        sink.close(finished=False)
-        assert (tmp_path / "frame_000009.png").exists()
-
-    def test_a_file_in_the_way(self, tmp_path: Path) -> None:
-        (tmp_path / "out").write_text("precious")
-        with pytest.raises(SinkUnavailable, match="cannot write into"):
-            ImageFolderSink(tmp_path / "out")
-
-    def test_a_folder_that_vanishes(self, tmp_path: Path, frames: MakeFrames) -> None:
-        sink = ImageFolderSink(tmp_path / "out")
-        (tmp_path / "out").rmdir()
-        with pytest.raises(SinkError, match="cannot write"):
-            sink.write(frames(1)[0])
-        sink.close()
-
-    def test_writing_after_the_end(self, tmp_path: Path, frames: MakeFrames) -> None:
-        sink = ImageFolderSink(tmp_path)
-        sink.close()
-        with pytest.raises(SinkError, match="it is closed"):
-            sink.write(frames(1)[0])
 
 
 class TestWindow:
