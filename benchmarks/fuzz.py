@@ -1,11 +1,18 @@
-"""Damaged bytes: nothing that a file may hold ends in a crash, a hang or a fault of our own.
+"""Damaged videos by the thousand: none may crash the program, hang it or surprise it.
 
-Small videos of six kinds are damaged at random and read to their end by child processes, whose
-memory and time are limited: python -m benchmarks.fuzz. A child serves many files, so that a file
-costs milliseconds; one that dies is replaced, and what killed it is kept.
+Six small videos with sound are damaged in five ways, at random but always the same for a seed and
+number. Each is then made into an output as `rtmag file` does it, but for the model: read, timed,
+coded anew, its sound copied. That happens in child processes with 1 GB of memory, which are used
+for many mutants. Whatever is no frame, no refusal and no loss that our own errors tell is a
+failure; its file is kept.
+
+    python -m benchmarks.fuzz [--mutants 2000] [--keep FOLDER] [--out FILE.json]
+
+The last line of stdout is one JSON document.
 """
 
 import json
+import os
 import resource
 import select
 import subprocess
@@ -13,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,148 +28,240 @@ from typing import Annotated, Any
 import av
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from rtmag.realtime.bench import machine
+from rtmag.realtime.errors import RtmagError, SourceLost
+from rtmag.realtime.outputs import beside
+from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.video import VideoSource
 
 SECONDS = 10.0
+"""So long a mutant may take."""
 MEMORY = 1 << 30
-KINDS = {
-    "plain.mp4": ("libx264", {}), "fragments.mp4": ("libx264", {"movflags": "frag_keyframe"}),
-    "a.mkv": ("libx264", {}), "a.ts": ("mpeg2video", {}), "a.avi": ("mjpeg", {}),
-    "a.webm": ("libvpx-vp9", {}),
-}  # fmt: skip
-_CHILD = "from benchmarks.fuzz import serve; serve()"
+FRESH = 100
+"""So many mutants one child takes: what leaks is seen, and does not spoil the rest."""
+MOST_FRAMES = 500
+SEEDS = {
+    "a.mp4": ("libx264", "aac", "yuv420p"),
+    "b.mkv": ("libx264", "libopus", "yuv420p"),
+    "c.ts": ("mpeg2video", "mp2", "yuv420p"),
+    "d.webm": ("libvpx-vp9", "libopus", "yuv420p"),
+    "e.avi": ("mjpeg", "pcm_s16le", "yuvj420p"),
+    "f.gif": ("gif", None, "rgb8"),
+}
+"""Codecs of picture and sound, and the pixel format."""
+
+Bytes = NDArray[np.uint8]
 
 
-def seed(path: Path, codec: str, options: dict[str, str]) -> bytes:
-    """A video of a second, of which damage is made."""
+def seed(path: Path) -> Path:
+    """Make one of the videos that are damaged: 24 frames, a second of sound."""
+    video, audio, pixels = SEEDS[path.name]
     rng = np.random.default_rng(0)
-    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-    with av.open(str(path), "w", container_options=options) as output:
-        stream: Any = output.add_stream(codec, rate=25)
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream(video, rate=24, options={"g": "8"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
-        for index in range(25):
-            image = rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
+        sound: Any = output.add_stream(audio, rate=48_000, layout="stereo") if audio else None
+        for index in range(24):
+            picture = rng.integers(0, 60, (48, 64, 3)).astype(np.uint8) + np.uint8(8 * index)
+            frame = av.VideoFrame.from_ndarray(picture, "bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, 24)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-    return path.read_bytes()
+        if sound is not None:
+            noise = rng.normal(0, 0.1, (2, 48_000)).astype(np.float32)
+            heard = av.AudioFrame.from_ndarray(noise, "fltp", "stereo")
+            heard.sample_rate = 48_000
+            resampler = av.AudioResampler(sound.codec_context.format, "stereo", 48_000)
+            for piece in (*resampler.resample(heard), *resampler.resample(None)):
+                output.mux(sound.encode(piece))
+            output.mux(sound.encode(None))
+    return path
 
 
-def mutants(content: bytes, count: int, rng: np.random.Generator) -> Iterator[bytes]:
-    """Bytes replaced, cut out, doubled, or a number in them made huge."""
-    for number in range(count):
-        data = bytearray(content)
-        # Headers are a small part of a file and decide most of what happens.
-        end = len(data) if number % 2 else min(2048, len(data))
-        for at in rng.integers(0, end, int(rng.integers(1, 24))):
-            data[at] = int(rng.integers(0, 256))
-        first, second = sorted(int(at) for at in rng.integers(0, len(data), 2))
-        match number % 5:
-            case 0:
-                data = data[:second]
-            case 1:
-                del data[first : first + 64]
-            case 2:
-                data[first:first] = data[first : first + 256]
-            case 3:
-                data[first : first + 4] = b"\xff\xff\xff\xf0"
-        yield bytes(data)
+def _place(data: Bytes, rng: np.random.Generator) -> int:
+    """Somewhere; half of the time near an end, where headers and indices are."""
+    near = int(rng.integers(0, min(len(data), 1500)))
+    return (near, len(data) - 1 - near, *rng.integers(0, len(data), 2))[rng.integers(4)]
 
 
-def serve() -> None:
-    """Read the videos named on stdin; a line of JSON for each."""
-    from rtmag.realtime.errors import RtmagError
-    from rtmag.realtime.video import VideoSource
+def flip(data: Bytes, rng: np.random.Generator) -> Bytes:
+    """Some bytes are others."""
+    for _ in range(2 ** rng.integers(0, 8)):
+        data[_place(data, rng)] = rng.integers(256)
+    return data
 
+
+def extreme(data: Bytes, rng: np.random.Generator) -> Bytes:
+    """Some numbers of four bytes are as large or as small as can be."""
+    numbers = ([0] * 4, [255] * 4, [127, 255, 255, 255], [128, 0, 0, 0], [0, 0, 0, 1])
+    for _ in range(rng.integers(1, 6)):
+        at = min(_place(data, rng), len(data) - 4)
+        data[at : at + 4] = numbers[rng.integers(len(numbers))]
+    return data
+
+
+def cut(data: Bytes, rng: np.random.Generator) -> Bytes:
+    """The end is missing."""
+    return data[: _place(data, rng)]
+
+
+def blot(data: Bytes, rng: np.random.Generator) -> Bytes:
+    """A stretch is zero or noise."""
+    at, length = _place(data, rng), int(2 ** rng.integers(2, 12))
+    hole = data[at : at + length]
+    hole[:] = 0 if rng.integers(2) else rng.integers(0, 256, len(hole))
+    return data
+
+
+def shuffle(data: Bytes, rng: np.random.Generator) -> Bytes:
+    """A stretch is missing, or there twice."""
+    at, length = _place(data, rng), int(2 ** rng.integers(0, 12))
+    middle = data[at : at + length]
+    return np.concatenate([data[:at], *[middle] * (2 * int(rng.integers(2))), data[at + length :]])
+
+
+WAYS: tuple[Callable[[Bytes, np.random.Generator], Bytes], ...] = (
+    flip, extreme, cut, blot, shuffle,
+)  # fmt: skip
+
+
+def mutant(whole: bytes, number: int) -> bytes:
+    """The video, damaged in one of the ways."""
+    rng = np.random.default_rng(number)
+    data = np.frombuffer(whole, np.uint8).copy()
+    return WAYS[rng.integers(len(WAYS))](data, rng).tobytes()
+
+
+def magnify(path: Path) -> str:
+    """What `rtmag file` makes of a file: `whole`, `damaged`, `refused` or what it never should."""
+    try:
+        with VideoSource(path) as source:
+            sink = VideoSink(beside(path, 1), like=source, overwrite=True)
+            try:
+                for frame in source:
+                    sink.write(frame)
+                    if frame.index == MOST_FRAMES:
+                        break
+            except SourceLost:
+                return "damaged"
+            finally:
+                sink.close()
+            return "damaged" if source.damaged else "whole"
+    except RtmagError as error:
+        return "refused" if "\n" not in str(error) else f"several lines: {error!r}"
+    except Exception as error:
+        return f"surprise: {error!r}"
+
+
+def child() -> None:
+    """Answer one line for each path on stdin."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for line in sys.stdin:
-        frames, outcome = 0, "read"
-        try:
-            with VideoSource(json.loads(line), max_pixels=1 << 24) as video:
-                for _ in video:
-                    frames += 1
-        except RtmagError as error:
-            outcome = type(error).__name__
-        except MemoryError:
-            outcome = "MemoryError"
-        except Exception as error:
-            outcome = f"fault: {type(error).__name__}: {error}"
-        print(json.dumps([outcome, frames]), flush=True)
+        print(json.dumps(magnify(Path(line.rstrip("\n")))), flush=True)
 
 
-class Child:
-    """A process that reads videos."""
+class Children:
+    """One child at a time, replaced when it is worn, dead or stuck."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        self._process: subprocess.Popen[str] | None = None
+        self._taken = 0
 
-    def read(self, path: Path) -> str:
-        """What became of a video: an error of ours, `read`, or what must not be."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(str(path)) + "\n")
-        self._process.stdin.flush()
-        ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
-        if not ready:
-            self.close()
-            return "hang"
-        line = self._process.stdout.readline()
-        if not line:
-            return f"crash: {self._process.wait()}"
-        return str(json.loads(line)[0])
+    def ask(self, path: Path) -> str:
+        """The outcome of a file."""
+        process = self._ready()
+        process.stdin.write(f"{path}\n")  # type: ignore[union-attr]
+        process.stdin.flush()  # type: ignore[union-attr]
+        if not select.select([process.stdout], [], [], SECONDS)[0]:
+            self.end()
+            return f"hang: no answer in {SECONDS:g} s"
+        answer = process.stdout.readline()  # type: ignore[union-attr]
+        if not answer:
+            code = process.wait()
+            self.end()
+            return f"crash: exit code {code}"
+        return str(json.loads(answer))
 
-    @property
-    def alive(self) -> bool:
-        """Whether it takes another."""
-        return self._process.poll() is None
+    def _ready(self) -> "subprocess.Popen[str]":
+        if self._process is None or self._taken == FRESH:
+            self.end()
+            run = [sys.executable, "-c", "from benchmarks import fuzz; fuzz.child()"]
+            # Threads of other libraries reserve address space that nobody uses.
+            few = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+            self._process = subprocess.Popen(
+                run,
+                env=os.environ | few,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            self._taken = 0
+        self._taken += 1
+        return self._process
 
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
+    def end(self) -> None:
+        """Let the child go."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+        self._process = None
+
+
+def outcomes(folder: Path, mutants: int, keep: Path) -> Iterator[dict[str, Any]]:
+    """What became of each mutant."""
+    wholes = {name: seed(folder / name).read_bytes() for name in SEEDS}
+    children = Children()
+    try:
+        for number in range(mutants):
+            name = list(SEEDS)[number % len(SEEDS)]
+            path = folder / f"mutant{Path(name).suffix}"
+            path.write_bytes(mutant(wholes[name], number))
+            began = time.monotonic()
+            outcome = children.ask(path)
+            if ":" in outcome:
+                keep.mkdir(parents=True, exist_ok=True)
+                (keep / f"{number}{path.suffix}").write_bytes(path.read_bytes())
+            seconds = time.monotonic() - began
+            yield {"seed": name, "number": number, "outcome": outcome, "seconds": seconds}
+    finally:
+        children.end()
 
 
 def main(
-    count: Annotated[int, typer.Option("--mutants", help="Of each kind together.")] = 2000,
-    out: Path = Path("benchmarks/results/fuzz.json"),
-    corpus: Annotated[Path, typer.Option(help="Where failures are kept.")] = Path("fuzz-failures"),
+    mutants: Annotated[int, typer.Option(min=1, help="How many.")] = 2000,
+    keep: Annotated[Path, typer.Option(help="Where failures are kept.")] = Path("fuzz-failures"),
+    out: Annotated[Path | None, typer.Option(help="Also write the result here.")] = None,
 ) -> None:
-    """Read damaged videos; exits with 1 when one of them did harm."""
-    outcomes: Counter[str] = Counter()
-    harm: list[dict[str, str]] = []
-    began = time.monotonic()
-    child = Child()
+    """Damage videos and see what becomes of them; exit code 1 if anything fails."""
+    from rtmag.train.checkpoint import commit  # here, because children have no room for torch
+
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for kind, (name, (codec, options)) in enumerate(KINDS.items()):
-            content = seed(Path(folder) / name, codec, options)
-            rng = np.random.default_rng(kind)
-            path = Path(folder) / f"mutant-{name}"
-            for number, data in enumerate(mutants(content, -(-count // len(KINDS)), rng)):
-                path.write_bytes(data)
-                if not child.alive:
-                    child = Child()
-                outcome = child.read(path)
-                outcomes[outcome.partition(":")[0]] += 1
-                if outcome.partition(":")[0] in ("hang", "crash", "fault", "MemoryError"):
-                    corpus.mkdir(exist_ok=True)
-                    (corpus / f"{number}-{name}").write_bytes(data)
-                    harm.append({"file": f"{number}-{name}", "outcome": outcome})
-    child.close()
+        for row in outcomes(Path(folder), mutants, keep):
+            rows.append(row)
+            if ":" in row["outcome"]:
+                print(f"{row['seed']} {row['number']}: {row['outcome']}", flush=True)
+    failures = [row for row in rows if ":" in row["outcome"]]
     document = {
-        "benchmark": "fuzz", **machine(), "kinds": list(KINDS), "mutants": sum(outcomes.values()),
-        "seconds": round(time.monotonic() - began, 1), "outcomes": dict(outcomes), "harm": harm,
-    }  # fmt: skip
-    out.write_text(json.dumps(document, indent=2) + "\n")
+        **machine(),
+        "commit": commit(),
+        "mutants": mutants,
+        "memory_bytes": MEMORY,
+        "limit_s": SECONDS,
+        "slowest_s": round(max(row["seconds"] for row in rows), 2),
+        "outcomes": {
+            name: dict(Counter(r["outcome"].split(":")[0] for r in rows if r["seed"] == name))
+            for name in SEEDS
+        },
+        "failures": [{key: row[key] for key in ("seed", "number", "outcome")} for row in failures],
+    }
+    if out is not None:
+        out.write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document))
-    raise typer.Exit(1 if harm else 0)
+    raise typer.Exit(1 if failures else 0)
 
 
 if __name__ == "__main__":

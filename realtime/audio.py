@@ -14,6 +14,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from rtmag.realtime.container import open_container, read_packets
+from rtmag.realtime.encoder import MOST_TICKS
 from rtmag.realtime.timestamps import leaps
 
 _LONGEST_GAP = 0.02
@@ -92,7 +93,7 @@ class _Copy:
             return None
         if self._last is not None:
             step = (packet.dts + self._shift - self._last) * packet.time_base
-            if leaps(float(step)):
+            if leaps(float(step)) or step > MOST_TICKS * (self._stream.time_base or 1):
                 self._shift = self._last + (packet.duration or 1) - packet.dts
         return float((packet.dts + self._shift) * packet.time_base)
 
@@ -159,7 +160,8 @@ class _Recode:
     def _anchor(self, time: float) -> None:
         ticks = round(time * self._rate)
         if self._ticks is None or abs(ticks - self._ticks) > _LONGEST_GAP * self._rate:
-            self._ticks = max(ticks, self._ticks or 0)
+            before = self._ticks or 0
+            self._ticks = min(max(ticks, before), before + MOST_TICKS)
 
     def _encode(self, piece: "av.AudioFrame") -> list["Packet[AudioStream]"]:
         piece.pts, piece.time_base = self._ticks or 0, Fraction(1, self._rate)

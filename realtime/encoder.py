@@ -18,6 +18,8 @@ from rtmag.realtime.errors import SinkUnavailable
 from rtmag.realtime.frame import Image
 
 _FINEST = Fraction(1, 1_000_000)
+MOST_TICKS = 2_000_000_000
+"""From one packet to the next. MP4 has 31 bits for it; FFmpeg aborts the process beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class VideoEncoder:
         """Code one picture; what comes out may belong to earlier ones."""
         ticks = round(time / self.time_base)
         if self._ticks is not None:
-            ticks = max(ticks, self._ticks + 1)
+            ticks = min(max(ticks, self._ticks + 1), self._ticks + MOST_TICKS)
             self._step = ticks - self._ticks
         self._ticks = ticks
         frame = self._converter.from_bgr(image, self._format, self._colour)

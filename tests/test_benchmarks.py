@@ -1,11 +1,13 @@
 """The benchmarks run, and the README says what their committed results say."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
-from fakes import identity_model
+import typer
+from fakes import ENVIRONMENT, identity_model
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "realtime" / "models" / "standard.onnx"
@@ -116,3 +118,22 @@ def test_a_glance_tells_what_an_untrained_network_knows(
     assert head == "| what | alpha | static | leak | gain |"
     least, _, most = row.split("|")[-2].split()
     assert 0.85 < float(least) <= float(most) < 1.1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of memory")
+def test_damaged_videos_do_no_harm(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """I11, the first few; the committed report has the rest."""
+    from benchmarks import fuzz
+
+    monkeypatch.setitem(
+        os.environ, "PYTHONPATH", ENVIRONMENT["PYTHONPATH"] + os.pathsep + str(ROOT)
+    )
+    with pytest.raises(typer.Exit) as ended:
+        fuzz.main(mutants=60, keep=tmp_path / "kept", out=None)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (ended.value.exit_code, document["failures"]) == (0, [])
+    assert sum(sum(each.values()) for each in document["outcomes"].values()) == 60
+    committed = json.loads((ROOT / "benchmarks" / "results" / "fuzz.json").read_text())
+    assert (committed["failures"], committed["mutants"] >= 2000) == ([], True)

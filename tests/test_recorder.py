@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from clips import flat, number, packets, smooth
+from fakes import ENVIRONMENT
 
 from rtmag.realtime import encoder
 from rtmag.realtime.errors import OptionError, SinkError, SinkUnavailable, SourceLost
@@ -110,6 +111,31 @@ def test_equal_times_are_told_apart(tmp_path: Path) -> None:
     record(tmp_path / "out.mp4", frames)
     with VideoSource(tmp_path / "out.mp4") as video:
         assert [number(frame.image) for frame in video] == list(range(5))
+
+
+_GAP = """
+import sys
+from fakes import blank
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.video import VideoSource
+
+times = [index * 0.04 + (39600.0 if index >= 8 else 0.0) for index in range(24)]
+with VideoSource(sys.argv[1]) as like:
+    sink = VideoSink(sys.argv[2], like=like)
+    for index, time in enumerate(times):
+        sink.write(Frame(blank(index), time, index))
+    sink.close()
+print(VideoSource(sys.argv[2]).frames)
+"""
+
+
+def test_a_gap_of_hours_does_not_end_the_process(clip: MakeClip, tmp_path: Path) -> None:
+    """I06: FFmpeg aborts on steps that MP4 has no bits for."""
+    source = clip("in.ts", frames=24, audio=["mp2"])
+    run = [sys.executable, "-c", _GAP, str(source), str(tmp_path / "out.mp4")]
+    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "24\n"), done.stderr
 
 
 def test_live_recordings_start_at_zero(tmp_path: Path, frames: MakeFrames) -> None:
