@@ -113,7 +113,7 @@ class _Session:
     ) -> None:
         self._source, self._magnifier, self._controls = source, magnifier, controls
         self._sinks, self._layout = sinks, controls.layout
-        self._tally = Tally(live=source.live)
+        self._tally = Tally(live=source.live, status=lambda: getattr(source, "status", None))
         self._recording = Recording(record, controls)
         self._viewer = Viewer(view, controls, self._info)
         self._errors: list[str] = []

@@ -2,8 +2,9 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +15,7 @@ Ending = Literal["end", "quit", "interrupt"]
 
 _RECENT = 30
 _KEPT = 3000
+_COUNTS = ("reconnects", "stalls", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,18 @@ class Report:
 
 
 class Tally:
-    """The counts of a run in progress."""
+    """The counts of a run in progress.
 
-    def __init__(self, *, live: bool) -> None:
+    Args:
+        live: frames may drop, and are late the longer they take.
+        status: how the source is doing, for `snapshot`; one that tells nothing is running.
+    """
+
+    def __init__(self, *, live: bool, status: Callable[[], object] = lambda: None) -> None:
         self.frames = 0
         self.dropped = 0
         self._live = live
+        self._status = status
         self._start = time.monotonic()
         self._last_index: int | None = None
         self._moments: deque[float] = deque(maxlen=_RECENT)
@@ -87,6 +95,25 @@ class Tally:
         """Median over the last moments, None for files."""
         recent = list(self._latencies)[-_RECENT:]
         return float(np.median(recent)) if recent else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """The figures of this moment, for programs.
+
+        Rate and delays over the last moments, in 1/s and ms; None while there are none. `errors`
+        are damaged packets that gave no picture.
+        """
+        status = self._status()
+        recent = list(self._latencies)[-_RECENT:]
+        p50, p95 = np.percentile(recent, (50, 95)).round(2).tolist() if recent else (None, None)
+        return {
+            "frames": self.frames,
+            "dropped": self.dropped,
+            "fps": round(self.fps, 2),
+            "latency_ms": p50,
+            "p95": p95,
+            "state": getattr(status, "state", "RUNNING"),
+            **{name: getattr(status, name, 0) for name in _COUNTS},
+        }
 
     def report(self, ending: Ending, errors: tuple[str, ...]) -> Report:
         """The final account."""
