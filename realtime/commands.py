@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from rtmag.realtime import options
+from rtmag.realtime.bands import PRESETS, format_band
 from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
 
@@ -72,7 +73,7 @@ def demo(
     motion_scale: options.MotionScale = "1",
 ) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
-    options.make_controls(alpha=alpha, mode=None, fl=None, fh=None)
+    options.make_controls(alpha=alpha)
     from rtmag.realtime.demo import Demo
 
     outcome = Demo(
@@ -93,11 +94,13 @@ def demo(
 @app.command()
 def camera(
     spec: options.Camera = "0",
-    alpha: options.Alpha = 20.0,
+    alpha: options.AlphaOption = None,
+    preset: options.PresetOption = None,
     mode: options.ModeOption = None,
+    band: options.Band = None,
     fl: options.Fl = None,
     fh: options.Fh = None,
-    order: options.Order = 1,
+    order: options.Order = None,
     drift: options.Drift = None,
     size: options.Size = None,
     fps: options.Fps = None,
@@ -112,7 +115,15 @@ def camera(
 ) -> None:
     """Magnify a camera live. Keys in the window change everything; h lists them."""
     controls = options.make_controls(
-        alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
+        alpha=alpha,
+        preset=preset,
+        mode=mode,
+        band=band,
+        fl=fl,
+        fh=fh,
+        order=order,
+        drift=drift,
+        layout=layout,
     )
     wanted = options.parse_size(size)
     from rtmag.realtime.live import Live
@@ -153,11 +164,13 @@ def cameras() -> None:
 def file(
     paths: options.Paths,
     output: options.Output = None,
-    alpha: options.Alpha = 20.0,
+    alpha: options.AlphaOption = None,
+    preset: options.PresetOption = None,
     mode: options.ModeOption = None,
+    band: options.Band = None,
     fl: options.Fl = None,
     fh: options.Fh = None,
-    order: options.Order = 1,
+    order: options.Order = None,
     drift: options.Drift = None,
     capture_fps: options.CaptureFps = None,
     layout: options.LayoutOption = "magnified",
@@ -172,7 +185,15 @@ def file(
 ) -> None:
     """Magnify videos: every frame, with time stamps and sound. Never overwrites unasked."""
     controls = options.make_controls(
-        alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
+        alpha=alpha,
+        preset=preset,
+        mode=mode,
+        band=band,
+        fl=fl,
+        fh=fh,
+        order=order,
+        drift=drift,
+        layout=layout,
     )
     from rtmag.realtime.batch import Batch, plan
 
@@ -187,8 +208,20 @@ def file(
         progress=_progress(progress),
         note=_note,
         done=_out,
-    ).run(plan(paths, output, alpha))
+    ).run(plan(paths, output, controls.alpha))
     raise typer.Exit(code)
+
+
+@app.command()
+def presets() -> None:
+    """List what --preset may be: mode, band, alpha and order that go together, and why."""
+    for name, preset in PRESETS.items():
+        band = format_band(*preset.band, preset.unit)
+        _out(
+            f"{name:9} --mode {preset.mode} --band {band} --alpha {preset.alpha:g} "
+            f"--order {preset.order}"
+        )
+        _out(f"          {preset.why}")
 
 
 def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
