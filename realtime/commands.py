@@ -16,6 +16,7 @@ from rtmag.realtime import options
 from rtmag.realtime.bands import PRESETS, format_band
 from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
+from rtmag.realtime.settings import Configured, show
 
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
@@ -34,7 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Magnify motion too small to see, live.",
 )
-_passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+config = typer.Typer(no_args_is_help=True, help="Options from rtmag.toml and RTMAG_* variables.")
+app.add_typer(config, name="config")
+_unknown = {"allow_extra_args": True, "ignore_unknown_options": True}
+_passed_on = {**_unknown, "help_option_names": []}
 
 
 def _out(words: object) -> None:
@@ -91,7 +95,7 @@ def demo(
         raise typer.Exit(130)
 
 
-@app.command()
+@app.command(cls=Configured)
 def camera(
     spec: options.Camera = "0",
     alpha: options.AlphaOption = None,
@@ -160,7 +164,7 @@ def cameras() -> None:
         _out(each)
 
 
-@app.command()
+@app.command(cls=Configured)
 def file(
     paths: options.Paths,
     output: options.Output = None,
@@ -222,6 +226,27 @@ def presets() -> None:
             f"--order {preset.order}"
         )
         _out(f"          {preset.why}")
+
+
+@config.command("show", context_settings=_unknown)
+def config_show(
+    context: typer.Context,
+    command: Annotated[str | None, typer.Argument(metavar="[COMMAND] [ITS OPTIONS]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show each option's value and where it comes from."""
+    shown = show([command] if command else [], context.args)
+    if as_json:
+        plain = {
+            name: {key: {"value": each.value, "from": each.origin} for key, each in found.items()}
+            for name, found in shown.items()
+        }
+        _out(json.dumps(plain, indent=2))
+        return
+    for name, found in shown.items():
+        _out(f"[{name}]")
+        for key, each in found.items():
+            _out(f"{key:14} {'-' if each.value is None else each.value!s:14} {each.origin}")
 
 
 def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
