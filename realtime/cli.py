@@ -10,6 +10,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
+from rtmag.realtime import log
 from rtmag.realtime.commands import app
 from rtmag.realtime.errors import (
     MissingExtra,
@@ -30,13 +31,16 @@ _USAGE = (
     SourceUnavailable,
 )
 """Nothing was done yet when these are raised."""
+_VERBOSE = {"--verbose", "-v"}
+_ANYWHERE = {"--debug", "--log-json", *_VERBOSE}
 
 
 def execute(args: list[str]) -> int:
     """Run a command line and return its exit code; an error becomes one line on stderr."""
     debug = "--debug" in args
+    log.configure(verbose=not _VERBOSE.isdisjoint(args), as_json="--log-json" in args)
     try:
-        app([arg for arg in args if arg != "--debug"], prog_name="rtmag")
+        app([arg for arg in args if arg not in _ANYWHERE], prog_name="rtmag")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
@@ -51,8 +55,8 @@ def execute(args: list[str]) -> int:
 
 def _fail(words: str, code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
-    print(f"error: {words}", file=sys.stderr, flush=True)
+        log.note(traceback.format_exc())
+    log.note(f"error: {words}")
     return code
 
 

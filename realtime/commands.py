@@ -5,14 +5,13 @@ quick.
 """
 
 import json
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from rtmag.realtime import options
+from rtmag.realtime import log, options
 from rtmag.realtime.bands import PRESETS, format_band
 from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
@@ -20,6 +19,7 @@ from rtmag.realtime.settings import Configured, show
 
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
+    from rtmag.realtime.live import Live
     from rtmag.realtime.progress import Progress
 
 _WELCOME = """\
@@ -46,7 +46,7 @@ def _out(words: object) -> None:
 
 
 def _note(words: object) -> None:
-    print(words, file=sys.stderr, flush=True)
+    log.note(words)
 
 
 @app.callback(invoke_without_command=True)
@@ -55,6 +55,12 @@ def welcome(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Anywhere: show where an error came from.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Anywhere: tell more, on stderr.")
+    ] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Anywhere: stderr is JSON, line by line.")
     ] = False,
 ) -> None:
     """Magnify motion too small to see, live."""
@@ -112,6 +118,7 @@ def camera(
     view: options.View = "window",
     layout: options.LayoutOption = "magnified",
     frames: options.Limit = None,
+    stats: options.StatsOption = None,
     overwrite: options.Overwrite = False,
     model: options.LiveModel = "auto",
     provider: options.Provider = "auto",
@@ -132,7 +139,7 @@ def camera(
     wanted = options.parse_size(size)
     from rtmag.realtime.live import Live
 
-    report = Live(
+    live = Live(
         controls=controls,
         note=_note,
         size=wanted,
@@ -142,8 +149,22 @@ def camera(
         view=view,
         engine=_engine(model, provider, motion_scale),
         limit=frames,
-    ).run(spec)
-    _out(report)
+    )
+    _watch(live, spec, stats)
+
+
+def _watch(live: "Live", spec: str, kind: options.StatsKind | None) -> None:
+    """Run it, and tell how it went."""
+    from rtmag.realtime.stats import Stats
+
+    if kind is None:
+        report = live.run(spec)
+        _out(report)
+    else:
+        with Stats(_out) as stats:
+            live.stats = stats
+            report = live.run(spec)
+            stats.end(report)
     for error in report.errors:
         _note(f"error: {error}")
     if report.ending == "interrupt":

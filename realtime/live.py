@@ -18,6 +18,7 @@ from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import WindowSink
 from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.stats import Stats
 
 _UNNAMED = Path("rtmag-camera.mp4")
 
@@ -36,6 +37,8 @@ class Live:
     view: ViewKind = "window"
     engine: EngineSpec = field(default_factory=EngineSpec)
     limit: int | None = None
+    stats: Stats | None = None
+    """Told of the figures as the run goes on, and at its end."""
 
     def run(self, spec: str) -> Report:
         """Magnify until the view is closed, the limit is reached or Ctrl-C comes."""
@@ -62,6 +65,7 @@ class Live:
                 view=view,
                 record=lambda: self._open_recorder(rate),
                 limit=self.limit,
+                stats=self.stats,
             )
 
     def _open(self, spec: str) -> FrameSource:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 ViewKind = Literal["window", "none"]
 Scale = Literal["1", "1/2", "1/4"]
 ProgressKind = Literal["auto", "none", "json"]
+StatsKind = Literal["json"]
 
 Alpha = Annotated[
     float, Option("--alpha", "-a", help="How many times larger motion is shown; 1 changes nothing.")
@@ -124,6 +125,10 @@ BenchOut = Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="Al
 Compare = Annotated[
     tuple[Path, Path] | None,
     Option("--compare", metavar="A B", help="Two results: how many times faster B is."),
+]
+StatsOption = Annotated[
+    StatsKind | None,
+    Option("--stats", help="Figures on stdout, a line a second and a summary."),
 ]
 Limit = Annotated[int | None, Option("--frames", min=1, help="Stop after so many.")]
 

@@ -2,7 +2,6 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,18 +47,12 @@ class Report:
 
 
 class Tally:
-    """The counts of a run in progress.
+    """The counts of a run in progress."""
 
-    Args:
-        live: frames may drop, and are late the longer they take.
-        status: how the source is doing, for `snapshot`; one that tells nothing is running.
-    """
-
-    def __init__(self, *, live: bool, status: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, *, live: bool) -> None:
         self.frames = 0
         self.dropped = 0
         self._live = live
-        self._status = status
         self._start = time.monotonic()
         self._last_index: int | None = None
         self._moments: deque[float] = deque(maxlen=_RECENT)
@@ -96,13 +89,12 @@ class Tally:
         recent = list(self._latencies)[-_RECENT:]
         return float(np.median(recent)) if recent else None
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self, status: object = None) -> dict[str, Any]:
         """The figures of this moment, for programs.
 
-        Rate and delays over the last moments, in 1/s and ms; None while there are none. `errors`
-        are damaged packets that gave no picture.
+        Rate and delays over the last moments, in 1/s and ms; None while there are none. `status` is
+        the source's, if it has one: `errors` are its damaged packets and pictures.
         """
-        status = self._status()
         recent = list(self._latencies)[-_RECENT:]
         p50, p95 = np.percentile(recent, (50, 95)).round(2).tolist() if recent else (None, None)
         return {
@@ -110,7 +102,7 @@ class Tally:
             "dropped": self.dropped,
             "fps": round(self.fps, 2),
             "latency_ms": p50,
-            "p95": p95,
+            "latency_p95_ms": p95,
             "state": getattr(status, "state", "RUNNING"),
             **{name: getattr(status, name, 0) for name in _COUNTS},
         }
