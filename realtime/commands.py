@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
     from rtmag.realtime.live import Live
     from rtmag.realtime.progress import Progress
+    from rtmag.realtime.report import Report
 
 _WELCOME = """\
 rtmag shows motion too small to see.
@@ -155,22 +156,29 @@ def camera(
 
 def _watch(live: "Live", spec: str, kind: options.StatsKind | None) -> None:
     """Run it, and tell how it went."""
-    from rtmag.realtime.stats import Stats
-
+    report = live.run(spec) if kind is None else _counted(live, spec)
     if kind is None:
-        report = live.run(spec)
         _out(report)
-    else:
-        with Stats(_out) as stats:
-            live.stats = stats
-            report = live.run(spec)
-            stats.end(report)
     for error in report.errors:
         _note(f"error: {error}")
     if report.ending == "interrupt":
         raise typer.Exit(130)
     if report.errors:
         raise typer.Exit(1)
+
+
+def _counted(live: "Live", spec: str) -> "Report":
+    """Run it, with its figures as JSON on stdout."""
+    from rtmag.realtime.stats import Stats
+
+    live.stats = stats = Stats(_out)
+    try:
+        report = live.run(spec)
+    except RtmagError:
+        stats.fail()
+        raise
+    stats.end(report)
+    return report
 
 
 @app.command()

@@ -3,21 +3,20 @@
 The stronger source wins: command line, environment, rtmag.toml in the current folder, rtmag.toml in
 the user's configuration folder. Keys are the options' names, for every command that has them; a
 table such as [camera] is for that command alone, and wins over the keys above it. The commands' own
-options are the schema, and their types check the values: nothing is declared twice.
+options are the schema (schema.py).
 """
 
 import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from typer import BadParameter, Context
+from typer import Context
 from typer.core import TyperCommand, TyperOption
 
-from rtmag.realtime.bands import parse_band
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.redaction import HIDDEN, logger, redact
 
 NAME = "rtmag.toml"
 PREFIX = "RTMAG_"
@@ -52,10 +51,13 @@ class Configured(TyperCommand):
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """As usual, with what files and variables say for defaults."""
         quiet = ctx.resilient_parsing or "--help" in args
-        found = {} if quiet else read(self, ctx)
+        found = {} if quiet else read(self)
         ctx.default_map = {name: setting.value for name, setting in found.items()}
         rest = super().parse_args(ctx, args)
         ctx.obj = effective(self, ctx, found)
+        for key, setting in ctx.obj.items():
+            if setting.rank:
+                logger().debug("%s = %s (%s)", key, _safe(key, setting).value, setting.origin)
         return rest
 
 
@@ -63,14 +65,14 @@ def keys(command: TyperCommand) -> dict[str, TyperOption]:
     """The options that may be set, by key: their long names with underscores."""
     options = [param for param in command.params if isinstance(param, TyperOption)]
     named = {_long(option): option for option in options}
-    return {key: option for key, option in named.items() if key != "help"}
+    return {key: each for key, each in named.items() if key != "help" and not each.hidden}
 
 
 def _long(option: TyperOption) -> str:
     return max(option.opts, key=len).lstrip("-").replace("-", "_")
 
 
-def read(command: TyperCommand, context: Context) -> dict[str, Setting]:
+def read(command: TyperCommand) -> dict[str, Setting]:
     """What files and variables say about a command's options, by parameter name.
 
     Raises:
@@ -78,52 +80,35 @@ def read(command: TyperCommand, context: Context) -> dict[str, Setting]:
     """
     mine, found = keys(command), {}
     for key, value, origin, rank in _said(command):
-        option = mine[key]
-        checked = _checked(context, key, option, value, origin)
-        found[str(option.name)] = Setting(checked, origin, rank)
+        if key in mine:
+            found[str(mine[key].name)] = Setting(value, origin, rank)
     return found
 
 
 def _said(command: TyperCommand) -> Iterator[tuple[str, Any, str, int]]:
     """Key, value, origin and rank of whatever is set, the stronger later."""
-    for rank, path in enumerate(_files(), start=1):
-        for key, value in _said_in(path, command):
+    files = _files()
+    variables = any(name.upper().startswith(PREFIX) for name in os.environ)
+    if not (files or variables):
+        return  # and pydantic-settings is not imported
+    from rtmag.realtime import schema
+
+    commands = {name: (each, keys(each)) for name, each in _commands().items()}
+    for rank, path in enumerate(files, start=1):
+        said = schema.in_file(path, command, commands)
+        own = said.get(str(command.name)) or {}
+        for key, value in [*said.items(), *own.items()]:
             yield key, value, str(path), rank
-    for key in keys(command):
-        variable = PREFIX + key.upper()
-        if variable in os.environ:
-            yield key, os.environ[variable], variable, 3
+    for key, value in schema.in_variables(command, keys(command)).items():
+        yield key, value, PREFIX + key.upper(), 3
 
 
-def _files() -> Iterator[Path]:
+def _files() -> list[Path]:
     """Those that exist, the weaker one first."""
     import platformdirs
 
     folder = platformdirs.user_config_path("rtmag", appauthor=False)
-    for path in (folder / NAME, Path(NAME)):
-        if os.path.lexists(path):
-            yield path
-
-
-def _said_in(path: Path, command: TyperCommand) -> Iterator[tuple[str, Any]]:
-    """Key and value of what a file says about a command; its own table last."""
-    document, known = _parsed(path), _commands()
-    anywhere = {key for each in known.values() for key in keys(each)}
-    for name, value in document.items():
-        table = value if isinstance(value, dict) else {name: value}
-        allowed = set(keys(known[name])) if name in known else anywhere
-        if isinstance(value, dict) and name not in known:
-            raise OptionError(f"{path}: no such table [{name}]; allowed: {_list(known)}")
-        for key in table:
-            if _plain(key) not in allowed:
-                where = f" in [{name}]" if name in known else ""
-                raise OptionError(f"{path}: unknown key {key!r}{where}; allowed: {_list(allowed)}")
-    own = document.get(str(command.name), {})
-    top = {key: value for key, value in document.items() if not isinstance(value, dict)}
-    mine = keys(command)
-    for key, value in [*top.items(), *own.items()]:
-        if _plain(key) in mine:
-            yield _plain(key), value
+    return [path for path in (folder / NAME, Path(NAME)) if path.is_file()]
 
 
 def _commands() -> dict[str, TyperCommand]:
@@ -134,44 +119,6 @@ def _commands() -> dict[str, TyperCommand]:
 
     group: Any = get_command(app)
     return {k: each for k, each in group.commands.items() if isinstance(each, Configured)}
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except ValueError as error:  # no TOML, or no text
-        raise OptionError(f"cannot read {str(path)!r}: {error}") from error
-
-
-def _checked(context: Context, key: str, option: TyperOption, value: Any, origin: str) -> Any:
-    """The value as the option takes it; refused where the option would refuse it."""
-    flag = option.is_flag
-    fits = isinstance(value, str) or isinstance(value, bool) == flag
-    if not fits or not isinstance(value, str | int | float | bool):
-        allowed = "true or false" if flag else "a number or text, in quotation marks"
-        raise OptionError(f"{origin}: {key} = {value!r}; allowed: {allowed}")
-    text = value if isinstance(value, bool) else str(value)
-    try:
-        option.process_value(context, text)
-        if key in _PARSERS:
-            _PARSERS[key](str(text))
-    except BadParameter as error:
-        raise OptionError(f"{origin}: {key}: {error.message.rstrip('.')}") from error
-    except OptionError as error:
-        raise OptionError(f"{origin}: {key}: {error}") from error
-    return text
-
-
-def _size(text: str) -> object:
-    from rtmag.realtime.options import parse_size
-
-    return parse_size(text)
-
-
-_PARSERS: dict[str, Callable[[str], object]] = {"band": parse_band, "size": _size}
-"""Options that are text to the command line."""
 
 
 def effective(
@@ -227,8 +174,7 @@ def _safe(key: str, setting: Setting) -> Setting:
     """Without credentials; None, numbers and switches as they are, the rest as text."""
     value = setting.value
     if value is not None and not isinstance(value, bool | int | float):
-        hidden = any(word in key for word in _SECRET) or "@" in str(value)
-        value = "..." if hidden else str(value)
+        value = HIDDEN if any(word in key for word in _SECRET) else redact(str(value))
     return Setting(value, setting.origin, setting.rank)
 
 
@@ -246,10 +192,6 @@ def _implied(settings: Mapping[str, Setting]) -> dict[str, Setting]:
         source = settings["band"].origin
         implied |= {key: Setting(getattr(controls, key), source) for key in ("fl", "fh")}
     return implied
-
-
-def _plain(key: str) -> str:
-    return key.replace("-", "_")
 
 
 def _list(names: object) -> str:

@@ -3,8 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rtmag.realtime.report import Report
 
@@ -16,7 +15,7 @@ Figures = Callable[[], dict[str, Any]]
 
 
 class Stats:
-    """Writes lines of JSON; `with` it, a run that fails has a last line too.
+    """Writes lines of JSON.
 
     Args:
         write: takes a line.
@@ -26,18 +25,6 @@ class Stats:
         self._write = write
         self._due = time.monotonic() + EVERY
         self._figures: Figures | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None and self._figures is not None:
-            self._tell(self._figures() | {"state": "FAILED", "ending": "failure"})
 
     def tick(self, figures: Figures) -> None:
         """A line, if it is time for one."""
@@ -62,6 +49,11 @@ class Stats:
             "failures": list(report.errors),
         }
         self._tell(figures | told)
+
+    def fail(self) -> None:
+        """The last figures of a run that ended in an error, if it had begun."""
+        if self._figures is not None:
+            self._tell(self._figures() | {"state": "FAILED", "ending": "failure"})
 
     def _tell(self, figures: dict[str, Any]) -> None:
         self._write(json.dumps(figures))

@@ -2,14 +2,13 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fakes import FakeMagnifier, FakeSource, FakeView
 
-from rtmag.realtime import stats
+from rtmag.realtime import live, stats
 from rtmag.realtime.cli import execute
 from rtmag.realtime.errors import SourceLost
 from rtmag.realtime.keys import Controls
@@ -36,9 +35,9 @@ def test_lines_come_as_time_passes_and_then_the_summary(
 ) -> None:
     monkeypatch.setattr(stats, "EVERY", 0.05)
     source = FakeSource(60, live=True, every=0.01)
-    with told() as written:
-        report = run(source, FakeMagnifier(), Controls(), stats=written)
-        written.end(report)
+    written = told()
+    report = run(source, FakeMagnifier(), Controls(), stats=written)
+    written.end(report)
     *during, last = lines
     assert 3 <= len(during) <= 13
     assert all(set(line) == KEYS for line in during)
@@ -64,13 +63,16 @@ def test_a_paused_run_tells_that_nothing_comes(
 
 
 def test_a_run_that_fails_ends_with_a_line_too(
-    told: Callable[[], Stats], lines: list[dict[str, Any]]
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = FakeSource(3, live=True, every=0.02, error=SourceLost("gone"))
-    with pytest.raises(SourceLost), told() as written:
-        run(source, FakeMagnifier(lambda _: time.sleep(0.001)), Controls(), stats=written)
-    assert [line["ending"] for line in lines] == ["failure"]
-    assert lines[0]["state"] == "FAILED"
+    monkeypatch.setattr(live, "open_source", lambda *_, **__: source)
+    args = ["camera", "fake", "--view", "none", "--model", "fast", "--motion-scale", "1/4"]
+    assert execute([*args, "--stats", "json"]) == 1
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [(line["state"], line["ending"]) for line in lines] == [("FAILED", "failure")]
+    assert said.err.endswith("error: gone\n")
 
 
 def test_the_command_says_nothing_else_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
