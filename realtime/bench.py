@@ -36,6 +36,7 @@ def bench(
     provider: str = "auto",
     threads: int | None = None,
     rounds: int = 30,
+    beside: Sequence[Engine] = (),
 ) -> dict[str, Any]:
     """Time every model at every scale and size.
 
@@ -46,11 +47,13 @@ def bench(
         provider: As of `load_engine`.
         threads: As of `load_engine`.
         rounds: Steps timed for each.
+        beside: Whatever else takes steps, timed in the same turns.
 
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
-    engines = open_engines(models, scales, provider, threads)
+    opened = open_engines(models, scales, provider, threads)
+    engines = [*beside, *opened]
     floor = measure_floor()
     sections = Temporal(0.5, 3).sections(30.0)
     rows = []
@@ -62,10 +65,10 @@ def bench(
     return {
         "benchmark": "fps",
         "baseline": engines[-1].described,
-        "provider": engines[0].provider,
+        "provider": opened[0].provider,
         **machine(),
         "floor": asdict(floor),
-        "commits": {e.name: commit(e) for e in engines},
+        "commits": {e.name: commit(e) for e in opened},
         "rows": rows,
     }
 
