@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from rtmag.realtime import log, options
-from rtmag.realtime.bands import PRESETS, format_band
+from rtmag.realtime import inquiry, log, options
 from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
-from rtmag.realtime.settings import Configured, show
+from rtmag.realtime.settings import Configured
 
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
@@ -36,10 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Magnify motion too small to see, live.",
 )
-config = typer.Typer(no_args_is_help=True, help="Options from rtmag.toml and RTMAG_* variables.")
-app.add_typer(config, name="config")
-_unknown = {"allow_extra_args": True, "ignore_unknown_options": True}
-_passed_on = {**_unknown, "help_option_names": []}
+app.add_typer(inquiry.config, name="config")
+_passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def _out(words: object) -> None:
@@ -245,39 +242,6 @@ def file(
     raise typer.Exit(code)
 
 
-@app.command()
-def presets() -> None:
-    """List what --preset may be: mode, band, alpha and order that go together, and why."""
-    for name, preset in PRESETS.items():
-        band = format_band(*preset.band, preset.unit)
-        _out(
-            f"{name:9} --mode {preset.mode} --band {band} --alpha {preset.alpha:g} "
-            f"--order {preset.order}"
-        )
-        _out(f"          {preset.why}")
-
-
-@config.command("show", context_settings=_unknown)
-def config_show(
-    context: typer.Context,
-    command: Annotated[str | None, typer.Argument(metavar="[COMMAND] [ITS OPTIONS]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Show each option's value and where it comes from."""
-    shown = show([command] if command else [], context.args)
-    if as_json:
-        plain = {
-            name: {key: {"value": each.value, "from": each.origin} for key, each in found.items()}
-            for name, found in shown.items()
-        }
-        _out(json.dumps(plain, indent=2))
-        return
-    for name, found in shown.items():
-        _out(f"[{name}]")
-        for key, each in found.items():
-            _out(f"{key:14} {'-' if each.value is None else each.value!s:14} {each.origin}")
-
-
 def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
     from rtmag.realtime.engine import EngineSpec
 
@@ -362,3 +326,6 @@ def doctor(
     _out(json.dumps(as_data(findings), indent=2) if as_json else as_text(findings))
     if not healthy(findings):
         raise typer.Exit(1)
+
+
+app.command()(inquiry.presets)

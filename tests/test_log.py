@@ -45,7 +45,7 @@ def test_verbose_tells_how_the_model_was_chosen(
     assert execute([*CAMERA[:place], flag, *CAMERA[place:]]) == 0
     *records, note = capsys.readouterr().err.splitlines()
     assert any("debug: motion_scale = 1/4 (command line)" in record for record in records)
-    assert " debug: fast, motion at 1/4 takes " in records[-1]
+    assert " debug: fast, motion at 0.25 takes " in records[-1]
     assert note.startswith("the built-in scene")
 
 
