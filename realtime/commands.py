@@ -58,7 +58,7 @@ def welcome(
         bool, typer.Option("--verbose", "-v", help="Anywhere: tell more, on stderr.")
     ] = False,
     log_json: Annotated[
-        bool, typer.Option("--log-json", help="Anywhere: stderr is JSON, line by line.")
+        bool, typer.Option("--log-json", help="Anywhere: notes, errors and log as lines of JSON.")
     ] = False,
 ) -> None:
     """Magnify motion too small to see, live."""
@@ -251,6 +251,8 @@ def _engine(model: str | None, provider: str, scale: str) -> "EngineSpec":
 def _progress(kind: options.ProgressKind) -> "Progress":
     from rtmag.realtime.progress import open_progress
 
+    if kind == "auto" and log.is_json():
+        kind = "none"
     return open_progress(kind, Console(stderr=True), Console())
 
 

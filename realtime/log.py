@@ -27,10 +27,15 @@ def configure(*, verbose: bool, as_json: bool) -> None:
         log.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
+def is_json() -> bool:
+    """Whether a program reads stderr, which then wants nothing but records there."""
+    return any(isinstance(each.formatter, _Json) for each in logger().handlers)
+
+
 def note(words: object) -> None:
     """Tell a person; 'error: ' and 'warning: ' at the beginning are the level."""
     text = str(words)
-    if any(isinstance(each.formatter, _Json) for each in logger().handlers):
+    if is_json():
         head, _, rest = text.partition(": ")
         level = _LEVELS.get(head, logging.INFO)
         logger().log(level, "%s", rest if head in _LEVELS else text)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,16 @@ def test_for_programs_every_line_is_a_record(capsys: pytest.CaptureFixture[str])
     assert "Traceback" in trace["message"]
     assert error["level"] == "error"
     assert error["message"].startswith("cannot open 'none.mp4'")
+
+
+def test_no_progress_stands_between_the_records(
+    clip: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtmag.realtime.progress._LINE_EVERY", 0.0)
+    clip("in.mp4", frames=4)
+    args = ["file", "in.mp4", "none.mp4", "--model", "fast", "--motion-scale", "1/4", "-o", "out"]
+    assert execute([*args, "--log-json"]) == 1
+    assert [line["level"] for line in records(capsys)] == ["error", "info"]
 
 
 def test_with_both_the_records_of_the_log_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
