@@ -1,9 +1,10 @@
-"""`rtmag bench` with the paper's network as the last model: what others' speed is compared with.
+"""`rtmag bench` with classical magnifiers, and with the paper's network for comparison.
 
     python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--quick] [--out FILE.json]
 
 `oh2018` is exported untrained when no file of that name is given: its speed does not depend on its
-weights. The last line of stdout is one JSON document.
+weights. The classical ones (classical.py, riesz.py) are NumPy and OpenCV on the CPU, and take the
+same steps in the same turns. The last line of stdout is one JSON document.
 """
 
 import json
@@ -13,12 +14,28 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.classical import Laplacian, Stepper
+from benchmarks.riesz import Riesz
 from rtmag.realtime.bench import QUICK, bench
 from rtmag.realtime.comparison import report
 from rtmag.realtime.models import model_names
 from rtmag.realtime.options import parse_size
 
 BASELINE = "oh2018"
+
+
+class Classical:
+    """A classical magnifier in an engine's place."""
+
+    provider = "cpu"
+    size = None
+    motion_scale = 1.0
+    composes = False
+
+    def __init__(self, magnifier: Stepper) -> None:
+        self.name = self.described = magnifier.name
+        self.metadata: dict[str, str] = {}
+        self.step = magnifier.step
 
 
 def untrained(name: str, folder: Path) -> Path:
@@ -45,7 +62,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
-    """Time the models against oh2018."""
+    """Time the models and classical magnifiers against oh2018."""
     models = [m for m in model or model_names() if Path(m).stem != BASELINE]
     last = next((m for m in model or [] if Path(m).stem == BASELINE), None)
     sizes = QUICK if quick else [parse_size(each) or (640, 480) for each in size or ["640x480"]]
@@ -54,7 +71,8 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         last = last or str(untrained(BASELINE, Path(folder)))
         rounds = 3 if quick else rounds
-        document = bench([*models, last], sizes, threads=threads, rounds=rounds)
+        beside = [Classical(Laplacian()), Classical(Riesz())]
+        document = bench([*models, last], sizes, threads=threads, rounds=rounds, beside=beside)
     print(*report(document), sep="\n")
     if out:
         out.write_text(json.dumps(document, indent=2) + "\n")

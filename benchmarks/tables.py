@@ -26,10 +26,13 @@ def fps_table(document: dict[str, Any]) -> str:
     ]
     lines.append("|---" * 8 + "|")
     for row in document["rows"]:
+        network = row["macs_per_px"] is not None
+        name = f"`{row['model']}`" if network else row["model"]
+        floor_ms = f"{row['floor_ms']:.1f} ms" if network else ""
         lines.append(
-            f"| `{row['model']}` | {row['motion_scale']:g} | {row['width']}x{row['height']} "
+            f"| {name} | {row['motion_scale']:g} | {row['width']}x{row['height']} "
             f"| {row['p50_ms']:.1f} ms | {row['p95_ms']:.1f} ms | {row['fps']:.1f} "
-            f"| {row['floor_ms']:.1f} ms | {row['speed']:.1f} |"
+            f"| {floor_ms} | {row['speed']:.1f} |"
         )
     machine, versions, floor = document["machine"], document["versions"], document["floor"]
     lines.append(

@@ -37,6 +37,7 @@ def bench(
     threads: int | None = None,
     rounds: int = 30,
     unsafe: bool = False,
+    beside: Sequence[Engine] = (),
 ) -> dict[str, Any]:
     """Time every model at every scale and size.
 
@@ -48,11 +49,13 @@ def bench(
         threads: As of `load_engine`.
         rounds: Steps timed for each.
         unsafe: As of `load_engine`.
+        beside: Whatever else takes steps, timed in the same turns.
 
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
-    engines = open_engines(models, scales, provider, threads, unsafe=unsafe)
+    opened = open_engines(models, scales, provider, threads, unsafe=unsafe)
+    engines = [*beside, *opened]
     floor = measure_floor()
     sections = Temporal(0.5, 3).sections(30.0)
     rows = []
@@ -64,10 +67,10 @@ def bench(
     return {
         "benchmark": "fps",
         "baseline": engines[-1].described,
-        "provider": engines[0].provider,
+        "provider": opened[0].provider,
         **machine(),
         "floor": asdict(floor),
-        "commits": {e.name: commit(e) for e in engines},
+        "commits": {e.name: commit(e) for e in opened},
         "rows": rows,
     }
 

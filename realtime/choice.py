@@ -14,6 +14,7 @@ import numpy as np
 
 from rtmag.realtime.engine import AUTO, Engine, EngineSpec
 from rtmag.realtime.filters import Static
+from rtmag.realtime.redaction import logger
 
 CANDIDATES = (
     ("fast", 1.0),
@@ -65,6 +66,8 @@ def _first_in_time(
             break  # it draws its pictures itself, at one scale only
         engine = spec.load()
         seconds = measure(engine)
+        tried_out = (spec.model, spec.motion_scale, 1e3 * seconds, 1e3 * most)
+        logger().debug("%s, motion at %s takes %.1f ms; may take %.1f", *tried_out)
         if seconds <= most:
             return engine
         tried.append((seconds, engine))

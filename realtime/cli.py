@@ -6,9 +6,9 @@ SIGHUP, 141 nobody reads the output.
 
 import sys
 import traceback
-from contextlib import suppress
 from typing import NoReturn
 
+from rtmag.realtime import log
 from rtmag.realtime.commands import app
 from rtmag.realtime.errors import (
     MissingExtra,
@@ -32,6 +32,8 @@ _USAGE = (
     SourceUnavailable,
 )
 """Nothing was done yet when these are raised."""
+_VERBOSE = {"--verbose", "-v"}
+_ANYWHERE = {"--debug", "--log-json", *_VERBOSE}
 
 _LITTLE_MEMORY = (
     "not enough memory for pictures of this size: lower --motion-scale, or --size of a camera"
@@ -42,8 +44,9 @@ _NO_MEMORY = ("Insufficient memory", "Failed to allocate memory", "Cannot alloca
 def execute(args: list[str]) -> int:
     """Run a command line and return its exit code; an error becomes one line on stderr."""
     debug = "--debug" in args
+    log.configure(verbose=not _VERBOSE.isdisjoint(args), as_json="--log-json" in args)
     try:
-        app([arg for arg in args if arg != "--debug"], prog_name="rtmag")
+        app([arg for arg in args if arg not in _ANYWHERE], prog_name="rtmag")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
@@ -71,10 +74,9 @@ def _short_of_memory(error: BaseException | None) -> bool:
 
 
 def _fail(words: str, code: int, debug: bool) -> int:
-    with suppress(OSError):  # the terminal may be gone
-        if debug:
-            traceback.print_exc()
-        print(f"error: {words}", file=sys.stderr, flush=True)
+    if debug:
+        log.note(traceback.format_exc())
+    log.note(f"error: {words}")
     return code
 
 

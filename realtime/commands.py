@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from rtmag.realtime import options
-from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
+from rtmag.realtime import inquiry, log, options
+from rtmag.realtime.errors import MissingExtra, OptionError, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
-from rtmag.realtime.speech import note, tell
+from rtmag.realtime.log import note
+from rtmag.realtime.settings import Configured
+from rtmag.realtime.speech import tell
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rtmag.realtime.engine import EngineSpec
+    from rtmag.realtime.live import Live
     from rtmag.realtime.progress import Progress
+    from rtmag.realtime.report import Report
 
 _WELCOME = """\
 rtmag shows motion too small to see.
@@ -35,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Magnify motion too small to see, live.",
 )
+app.add_typer(inquiry.config, name="config")
 _passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -44,6 +49,12 @@ def welcome(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Anywhere: show where an error came from.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Anywhere: tell more, on stderr.")
+    ] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Anywhere: notes, errors and log as lines of JSON.")
     ] = False,
 ) -> None:
     """Magnify motion too small to see, live."""
@@ -67,7 +78,7 @@ def demo(
     unsafe: options.Unsafe = False,
 ) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
-    options.make_controls(alpha=alpha, mode=None, fl=None, fh=None)
+    options.make_controls(alpha=alpha)
     from rtmag.realtime.demo import Demo
 
     outcome = Demo(
@@ -85,14 +96,16 @@ def demo(
         raise typer.Exit(130)
 
 
-@app.command()
+@app.command(cls=Configured)
 def camera(
     spec: options.Camera = "0",
-    alpha: options.Alpha = 20.0,
+    alpha: options.AlphaOption = None,
+    preset: options.PresetOption = None,
     mode: options.ModeOption = None,
+    band: options.Band = None,
     fl: options.Fl = None,
     fh: options.Fh = None,
-    order: options.Order = 1,
+    order: options.Order = None,
     drift: options.Drift = None,
     size: options.Size = None,
     fps: options.Fps = None,
@@ -100,6 +113,7 @@ def camera(
     view: options.View = "window",
     layout: options.LayoutOption = "magnified",
     frames: options.Limit = None,
+    stats: options.StatsOption = None,
     overwrite: options.Overwrite = False,
     model: options.LiveModel = "auto",
     provider: options.Provider = "auto",
@@ -110,12 +124,20 @@ def camera(
 ) -> None:
     """Magnify a camera live. Keys in the window change everything; h lists them."""
     controls = options.make_controls(
-        alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
+        alpha=alpha,
+        preset=preset,
+        mode=mode,
+        band=band,
+        fl=fl,
+        fh=fh,
+        order=order,
+        drift=drift,
+        layout=layout,
     )
     wanted = options.parse_size(size)
     from rtmag.realtime.live import Live
 
-    report = Live(
+    live = Live(
         controls=controls,
         note=note,
         size=wanted,
@@ -127,14 +149,37 @@ def camera(
         virtual_camera=virtual_camera,
         engine=_engine(model, provider, motion_scale, unsafe),
         limit=frames,
-    ).run(spec)
-    (tell if out is None else note)(report)
+    )
+    _watch(live, spec, stats)
+
+
+def _watch(live: "Live", spec: str, kind: options.StatsKind | None) -> None:
+    """Run it, and tell how it went."""
+    if kind is not None and live.out is not None:
+        raise OptionError("--stats json and --out - both want stdout: leave one out")
+    report = live.run(spec) if kind is None else _counted(live, spec)
+    if kind is None:
+        (tell if live.out is None else note)(report)
     for error in report.errors:
         note(f"error: {error}")
     if report.ending == "interrupt":
         raise typer.Exit(130)
     if report.errors:
         raise typer.Exit(1)
+
+
+def _counted(live: "Live", spec: str) -> "Report":
+    """Run it, with its figures as JSON on stdout."""
+    from rtmag.realtime.stats import Stats
+
+    live.stats = stats = Stats(tell)
+    try:
+        report = live.run(spec)
+    except RtmagError:
+        stats.fail()
+        raise
+    stats.end(report)
+    return report
 
 
 @app.command()
@@ -149,16 +194,18 @@ def cameras() -> None:
         tell(each)
 
 
-@app.command()
+@app.command(cls=Configured)
 def file(
     context: typer.Context,
     paths: options.Paths,
     output: options.Output = None,
-    alpha: options.Alpha = 20.0,
+    alpha: options.AlphaOption = None,
+    preset: options.PresetOption = None,
     mode: options.ModeOption = None,
+    band: options.Band = None,
     fl: options.Fl = None,
     fh: options.Fh = None,
-    order: options.Order = 1,
+    order: options.Order = None,
     drift: options.Drift = None,
     capture_fps: options.CaptureFps = None,
     layout: options.LayoutOption = "magnified",
@@ -180,7 +227,15 @@ def file(
     if like is not None:
         return file(context, **_repeated(context, like))
     controls = options.make_controls(
-        alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
+        alpha=alpha,
+        preset=preset,
+        mode=mode,
+        band=band,
+        fl=fl,
+        fh=fh,
+        order=order,
+        drift=drift,
+        layout=layout,
     )
     from rtmag.realtime.batch import Batch, plan
 
@@ -198,7 +253,7 @@ def file(
         progress=_progress(progress if output != "-" or progress != "auto" else "none"),
         note=note,
         done=tell,
-    ).run(plan(paths, output, alpha))
+    ).run(plan(paths, output, controls.alpha))
     raise typer.Exit(code)
 
 
@@ -213,7 +268,8 @@ def _repeated(context: typer.Context, like: "Path") -> dict[str, Any]:
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
     sha256 = None if "model" in given else settings.get("model_sha256")
-    return context.params | repeated(settings, given) | {"like": None, "model_sha256": sha256}
+    rest = context.params | {"band": None, "preset": None}  # settings from files tell of other runs
+    return rest | repeated(settings, given) | {"like": None, "model_sha256": sha256}
 
 
 def _engine(model: str | None, provider: str, scale: str, unsafe: bool) -> "EngineSpec":
@@ -226,6 +282,8 @@ def _engine(model: str | None, provider: str, scale: str, unsafe: bool) -> "Engi
 def _progress(kind: options.ProgressKind) -> "Progress":
     from rtmag.realtime.progress import Output, open_progress
 
+    if kind == "auto" and log.is_json():
+        kind = "none"
     return open_progress(kind, Console(stderr=True), Output())
 
 
@@ -303,3 +361,6 @@ def doctor(
     tell(json.dumps(as_data(findings), indent=2) if as_json else as_text(findings))
     if not healthy(findings):
         raise typer.Exit(1)
+
+
+app.command()(inquiry.presets)

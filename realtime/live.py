@@ -22,6 +22,7 @@ from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import Sink, WindowSink
 from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.stats import Stats
 from rtmag.realtime.virtual_camera import FIRST, VirtualCameraSink
 from rtmag.realtime.writer import Writer, check_space
 
@@ -49,6 +50,8 @@ class Live:
     virtual_camera: str | None = None
     """Name of the device that shows them to other programs too, or `first`."""
     _settings: Callable[[], dict[str, object]] = field(default=dict, init=False)
+    stats: Stats | None = None
+    """Told of the figures as the run goes on, and at its end."""
 
     def run(self, spec: str) -> Report:
         """Magnify until the view is closed, the limit is reached or Ctrl-C comes."""
@@ -77,6 +80,7 @@ class Live:
                 view=view,
                 record=lambda: self._open_recorder(rate),
                 limit=self.limit,
+                stats=self.stats,
             )
 
     def _open(self, spec: str) -> FrameSource:

@@ -7,7 +7,7 @@ written over it; sinks get the pictures alone, in the layout that was chosen at 
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from rtmag.realtime import overlay
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
@@ -20,6 +20,7 @@ from rtmag.realtime.report import Ending, Report, Tally
 from rtmag.realtime.sinks import Sink
 from rtmag.realtime.slot import LatestFrames
 from rtmag.realtime.sources import FrameSource
+from rtmag.realtime.stats import Stats
 from rtmag.realtime.viewer import TICK, View, Viewer
 
 OnFrame = Callable[[Frame, Frame], None]
@@ -54,6 +55,7 @@ def run(
     record: Callable[[], Sink] | None = None,
     limit: int | None = None,
     on_frame: OnFrame | None = None,
+    stats: Stats | None = None,
 ) -> Report:
     """Magnify a source until it ends, someone quits, `limit` is reached or Ctrl-C comes.
 
@@ -66,6 +68,7 @@ def run(
         record: opens a file whenever recording is turned on.
         limit: stop after so many frames.
         on_frame: told of every frame, for progress and measurements.
+        stats: told of the figures as the run goes on.
 
     Returns:
         The counts. Ctrl-C is an ending, not an exception: what was written of a file is kept as a
@@ -76,7 +79,7 @@ def run(
             a part. A failed recording ends the run only when nobody watches it. A file that ends in
             damage is an ending, told in the report's errors.
     """
-    session = _Session(source, magnifier, controls, sinks, view, record)
+    session = _Session(source, magnifier, controls, sinks, view, record, stats)
     try:
         ending = session.play(limit, on_frame)
     except KeyboardInterrupt:
@@ -110,12 +113,14 @@ class _Session:
         sinks: Sequence[Sink],
         view: View | None,
         record: Callable[[], Sink] | None,
+        stats: Stats | None,
     ) -> None:
         self._source, self._magnifier, self._controls = source, magnifier, controls
         self._sinks, self._layout = sinks, controls.layout
         self._tally = Tally(live=source.live)
         self._recording = Recording(record, controls)
         self._viewer = Viewer(view, controls, self._info)
+        self._stats = stats
         self._errors: list[str] = []
         self._warned = False
 
@@ -144,8 +149,9 @@ class _Session:
                 if on_frame is not None:
                     on_frame(frame, magnified)
                 self._viewer.poll()
+            self._tell()
             if self._controls.paused:
-                self._viewer.wait()
+                self._viewer.wait(self._tell)
                 self._tally.paused()
             if self._controls.quit:
                 return "quit"
@@ -223,6 +229,13 @@ class _Session:
             notice = str(error)
         if notice is not None:
             self._viewer.say(notice)
+
+    def _tell(self) -> None:
+        if self._stats is not None:
+            self._stats.tick(self._figures)
+
+    def _figures(self) -> dict[str, Any]:
+        return self._tally.snapshot(getattr(self._source, "status", None))
 
     def _info(self) -> list[str]:
         return overlay.info_lines(

@@ -2,19 +2,40 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from typer import Argument, Option
 
+from rtmag.realtime.bands import PRESETS, PresetName, parse_band
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.keys import Controls, Layout, Mode
+
+T = TypeVar("T")
 
 ViewKind = Literal["window", "none"]
 Scale = Literal["1", "1/2", "1/4"]
 ProgressKind = Literal["auto", "none", "json"]
+StatsKind = Literal["json"]
 
 Alpha = Annotated[
     float, Option("--alpha", "-a", help="How many times larger motion is shown; 1 changes nothing.")
+]
+AlphaOption = Annotated[
+    float | None,
+    Option(
+        "--alpha",
+        "-a",
+        help="How many times larger motion is shown; 1 changes nothing.",
+        show_default="20, or the preset's",
+    ),
+]
+PresetOption = Annotated[
+    PresetName | None,
+    Option("--preset", help="Mode, band, alpha and order for what you look at: rtmag presets."),
+]
+Band = Annotated[
+    str | None,
+    Option("--band", metavar="LOWER-UPPER", help="0.8-1.2Hz, 48-72bpm, 1200-1800rpm."),
 ]
 ModeOption = Annotated[
     Mode | None,
@@ -22,12 +43,21 @@ ModeOption = Annotated[
         "--mode",
         help="Measure motion from the first frame (static), from the last one (dynamic) or within "
         "a band of frequencies (temporal).",
-        show_default="temporal with --fl and --fh, else static",
+        show_default="temporal with a band, else static",
     ),
 ]
 Fl = Annotated[float | None, Option("--fl", metavar="HZ", help="Lower edge of the band.")]
 Fh = Annotated[float | None, Option("--fh", metavar="HZ", help="Upper edge of the band.")]
-Order = Annotated[int, Option("--order", min=1, max=2, help="Steepness of the band's edges.")]
+Order = Annotated[
+    int | None,
+    Option(
+        "--order",
+        min=1,
+        max=2,
+        help="Steepness of the band's edges.",
+        show_default="1, or the preset's",
+    ),
+]
 Drift = Annotated[
     float | None,
     Option("--drift", metavar="HZ", help="Static: the reference follows the picture at this rate."),
@@ -122,6 +152,10 @@ Compare = Annotated[
     tuple[Path, Path] | None,
     Option("--compare", metavar="A B", help="Two results: how many times faster B is."),
 ]
+StatsOption = Annotated[
+    StatsKind | None,
+    Option("--stats", help="Figures on stdout, a line a second and a summary."),
+]
 Limit = Annotated[int | None, Option("--frames", min=1, help="Stop after so many.")]
 
 Paths = Annotated[
@@ -145,31 +179,58 @@ SkipExisting = Annotated[bool, Option("--skip-existing", help="Pass over finishe
 
 def make_controls(
     *,
-    alpha: float,
-    mode: Mode | None,
-    fl: float | None,
-    fh: float | None,
-    order: int = 1,
+    alpha: float | None = None,
+    mode: Mode | None = None,
+    fl: float | None = None,
+    fh: float | None = None,
+    order: int | None = None,
     drift: float | None = None,
     layout: Layout = "magnified",
+    band: str | None = None,
+    preset: PresetName | None = None,
 ) -> Controls:
-    """The controls that options ask for.
+    """The controls that options ask for; what is given wins over what the preset says.
 
     Raises:
         OptionError: they contradict each other, or a value is not one.
     """
-    if not math.isfinite(alpha):
-        raise OptionError(f"alpha must be a finite number, got {alpha = }")
+    if band is not None:
+        if fl is not None or fh is not None:
+            raise OptionError(f"--band {band} is both edges: leave out --fl and --fh")
+        fl, fh = parse_band(band)
+    if preset is not None:
+        chosen = PRESETS[preset]
+        mode = mode or chosen.mode
+        alpha, order = _given(alpha, chosen.alpha), _given(order, chosen.order)
+        if mode == "temporal":
+            fl, fh = _given(fl, chosen.band[0]), _given(fh, chosen.band[1])
+    return _checked(
+        Controls(alpha=_given(alpha, 20.0), order=_given(order, 1), drift=drift, layout=layout),
+        mode,
+        fl,
+        fh,
+    )
+
+
+def _given(value: T | None, otherwise: T) -> T:
+    return otherwise if value is None else value
+
+
+def _checked(controls: Controls, mode: Mode | None, fl: float | None, fh: float | None) -> Controls:
+    """The same controls, with mode and band, if all that fits together."""
+    if not math.isfinite(controls.alpha):
+        raise OptionError(f"alpha must be a finite number, got alpha = {controls.alpha}")
     banded = fl is not None or fh is not None
-    mode = mode or ("temporal" if banded else "static")
+    controls.mode = mode = mode or ("temporal" if banded else "static")
     if banded and mode != "temporal":
         raise OptionError(f"--fl and --fh make a band for --mode temporal, got --mode {mode}")
-    if drift is not None and mode != "static":
+    if controls.drift is not None and mode != "static":
         raise OptionError(f"--drift moves the reference of --mode static, got --mode {mode}")
-    controls = Controls(alpha=alpha, mode=mode, order=order, drift=drift, layout=layout)
     if mode == "temporal":
         if fl is None or fh is None:
-            raise OptionError("the temporal mode needs a band: give both --fl and --fh, in Hz")
+            raise OptionError(
+                "the temporal mode needs a band: give --band, or both --fl and --fh in Hz"
+            )
         controls.fl, controls.fh = fl, fh
     controls.filter()  # which checks its numbers
     return controls

@@ -117,7 +117,7 @@ def repeated(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     """
     old = {name: settings[name] for name in REPEATED if settings.get(name) is not None}
     banded = ("fl" in given or "fh" in given) and old.get("mode") != "temporal"
-    if "mode" in given or "drift" in given or banded:
+    if banded or given.keys() & {"mode", "drift", "band", "preset"}:
         old = {name: value for name, value in old.items() if name not in _MOTION}
     return old | dict(given)
 

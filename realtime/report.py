@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ Ending = Literal["end", "quit", "interrupt"]
 
 _RECENT = 30
 _KEPT = 3000
+_COUNTS = ("reconnects", "stalls", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,24 @@ class Tally:
         """Median over the last moments, None for files."""
         recent = list(self._latencies)[-_RECENT:]
         return float(np.median(recent)) if recent else None
+
+    def snapshot(self, status: object = None) -> dict[str, Any]:
+        """The figures of this moment, for programs.
+
+        Rate and delays over the last moments, in 1/s and ms; None while there are none. `status` is
+        the source's, if it has one: `errors` are its damaged packets and pictures.
+        """
+        recent = list(self._latencies)[-_RECENT:]
+        p50, p95 = np.percentile(recent, (50, 95)).round(2).tolist() if recent else (None, None)
+        return {
+            "frames": self.frames,
+            "dropped": self.dropped,
+            "fps": round(self.fps, 2),
+            "latency_ms": p50,
+            "latency_p95_ms": p95,
+            "state": getattr(status, "state", "RUNNING"),
+            **{name: getattr(status, name, 0) for name in _COUNTS},
+        }
 
     def report(self, ending: Ending, errors: tuple[str, ...]) -> Report:
         """The final account."""

@@ -1,4 +1,4 @@
-"""What is said to the person: results on stdout, the rest on stderr; either may be gone."""
+"""Results, on stdout, which may be gone; what is no result is told by rtmag.realtime.log."""
 
 import os
 import sys
@@ -22,12 +22,6 @@ def tell(words: object) -> None:
     except OSError as error:
         hush()
         raise typer.Exit(NOBODY_READS) from error
-
-
-def note(words: object) -> None:
-    """Print what is no result, such as a warning; a terminal that is gone ends nothing."""
-    with suppress(OSError):
-        print(words, file=sys.stderr, flush=True)
 
 
 def hush() -> None:

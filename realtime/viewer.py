@@ -7,6 +7,7 @@ from typing import Protocol
 from rtmag.realtime import overlay
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.keys import HELP, Controls
+from rtmag.realtime.redaction import logger
 from rtmag.realtime.sinks import Sink
 
 TICK = 0.03
@@ -51,6 +52,7 @@ class Viewer:
 
     def say(self, words: str) -> None:
         """Write a line over the picture for a moment."""
+        logger().debug("%s", words)
         self._notice = (words, time.monotonic() + _NOTICE_SECONDS)
 
     def show(self, original: Frame, magnified: Frame) -> None:
@@ -78,10 +80,11 @@ class Viewer:
         self._draw()
         self.poll()
 
-    def wait(self) -> None:
+    def wait(self, meanwhile: Callable[[], None]) -> None:
         """Stand still until the pause ends."""
         while self._controls.paused and not self._controls.quit:
             self.idle()
+            meanwhile()
             time.sleep(TICK)
 
     def close(self) -> None:

@@ -1,7 +1,9 @@
 """Fixtures for several test files."""
 
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +25,12 @@ collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in TR
 
 # A shell that starts us in the background has Ctrl-C ignored, in every process begun here too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Whoever runs the tests may have settings of their own; the tests have none.
+os.environ["XDG_CONFIG_HOME"] = tempfile.gettempdir() + "/rtmag-tests-without-settings"
+for _name in [name for name in os.environ if name.startswith("RTMAG_")]:
+    del os.environ[_name]
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def test_results_name_machine_and_commit() -> None:
 def test_the_step_benchmark_ends_with_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from benchmarks import fps
+    from benchmarks import fps, tables
 
     plain = identity_model(tmp_path / "plain.onnx")
     monkeypatch.setattr(fps, "untrained", lambda name, folder: plain)
@@ -47,7 +47,10 @@ def test_the_step_benchmark_ends_with_json(
     fps.main(model=["standard"], size=None, rounds=1, threads=1, quick=True, out=out)
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert document == json.loads(out.read_text())
-    assert {row["model"] for row in document["rows"]} == {"standard", "identity"}
+    models = dict.fromkeys(row["model"] for row in document["rows"])
+    assert list(models) == ["Laplacian pyramid", "Riesz pyramid", "standard", "identity"]
+    assert set(document["commits"]) == {"standard", "identity"}
+    assert "| Riesz pyramid | 1 | 160x120 | " in tables.fps_table(document)
     assert document["baseline"] == "identity"
     assert document["rows"][-1]["speed"] == 1.0
 
