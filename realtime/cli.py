@@ -20,6 +20,7 @@ from rtmag.realtime.errors import (
     SinkUnavailable,
     SourceUnavailable,
 )
+from rtmag.realtime.redaction import redact
 
 _USAGE = (
     MissingExtra,
@@ -51,8 +52,8 @@ def execute(args: list[str]) -> int:
 
 def _fail(words: str, code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
-    print(f"error: {words}", file=sys.stderr, flush=True)
+        print(redact(traceback.format_exc()), file=sys.stderr)
+    print(f"error: {redact(words)}", file=sys.stderr, flush=True)
     return code
 
 

@@ -1,4 +1,4 @@
-"""The commands: `rtmag demo`, `camera`, `cameras`, `file`, `train`, `export`, `bench`, `doctor`.
+"""The commands: `rtmag demo`, `camera`, `stream`, `cameras`, `file`, `train`, `export` and others.
 
 They only read options and hand over; heavy libraries are imported inside them, so that help is
 quick.
@@ -18,12 +18,14 @@ from rtmag.realtime.installed import rtmag_version
 
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
+    from rtmag.realtime.live import Live
     from rtmag.realtime.progress import Progress
 
 _WELCOME = """\
 rtmag shows motion too small to see.
   rtmag demo          a built-in scene, magnified: needs no camera and no display
   rtmag camera        your camera, live; press h in its window for the keys
+  rtmag stream URL    a network camera: rtsp, rtmp, http, tcp or udp
   rtmag file VIDEO    a video file, with its sound, to a new file beside it
   rtmag doctor        what works on this machine, and what to do about the rest
   rtmag --help        all commands; rtmag COMMAND --help for their options"""
@@ -101,6 +103,8 @@ def camera(
     drift: options.Drift = None,
     size: options.Size = None,
     fps: options.Fps = None,
+    pixel_format: options.PixelFormat = None,
+    lock_exposure: options.LockExposure = False,
     record: options.Record = None,
     view: options.View = "window",
     layout: options.LayoutOption = "magnified",
@@ -114,20 +118,69 @@ def camera(
     controls = options.make_controls(
         alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
     )
-    wanted = options.parse_size(size)
+    extent = options.parse_size(size)
     from rtmag.realtime.live import Live
+    from rtmag.realtime.sources import Wanted
 
-    report = Live(
+    live = Live(
         controls=controls,
         note=_note,
-        size=wanted,
-        fps=fps,
+        wanted=Wanted(size=extent, fps=fps, pixel_format=pixel_format, lock_exposure=lock_exposure),
         record=record,
         overwrite=overwrite,
         view=view,
         engine=_engine(model, provider, motion_scale),
         limit=frames,
-    ).run(spec)
+    )
+    _watch(live, spec)
+
+
+@app.command()
+def stream(
+    address: options.Address,
+    alpha: options.Alpha = 20.0,
+    mode: options.ModeOption = None,
+    fl: options.Fl = None,
+    fh: options.Fh = None,
+    order: options.Order = 1,
+    drift: options.Drift = None,
+    timeout: options.Timeout = 5.0,
+    size: options.PipeSize = None,
+    fps: options.PipeFps = None,
+    pixel_format: options.PipeFormat = "bgr24",
+    record: options.Record = None,
+    view: options.View = "window",
+    layout: options.LayoutOption = "magnified",
+    frames: options.Limit = None,
+    overwrite: options.Overwrite = False,
+    model: options.LiveModel = "auto",
+    provider: options.Provider = "auto",
+    motion_scale: options.LiveScale = "auto",
+) -> None:
+    """Magnify a network stream live, standard input (-) or the screen; a lost one comes back."""
+    controls = options.make_controls(
+        alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
+    )
+    extent = options.parse_size(size)
+    from rtmag.realtime.live import Live
+    from rtmag.realtime.sources import Wanted
+
+    live = Live(
+        controls=controls,
+        note=_note,
+        wanted=Wanted(size=extent, fps=fps, pixel_format=pixel_format, timeout=timeout),
+        record=record,
+        overwrite=overwrite,
+        view=view,
+        engine=_engine(model, provider, motion_scale),
+        limit=frames,
+    )
+    _watch(live, address)
+
+
+def _watch(live: "Live", spec: str) -> None:
+    """Run it, and tell how it went."""
+    report = live.run(spec)
     _out(report)
     for error in report.errors:
         _note(f"error: {error}")

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.filters import Temporal
+from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
@@ -17,7 +18,9 @@ from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import WindowSink
-from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.sources import FrameSource, Wanted, open_source
+from rtmag.realtime.status import Status
+from rtmag.realtime.supervisor import Supervisor
 
 _UNNAMED = Path("rtmag-camera.mp4")
 
@@ -28,8 +31,7 @@ class Live:
 
     controls: Controls
     note: Callable[[str], None]
-    size: tuple[int, int] | None = None
-    fps: float | None = None
+    wanted: Wanted = field(default_factory=Wanted)
     record: Path | None = None
     """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
     overwrite: bool = False
@@ -51,23 +53,32 @@ class Live:
                 Temporal(1, 2)  # a key may ask for a band, which loads a large library
                 view = WindowSink(f"rtmag: {source.name}")
                 opened.callback(view.close)
-            rate = source.fps or self.fps or 30.0
+            rate = source.fps or self.wanted.fps or 30.0
             engine = choose(self.engine, source.size, rate)
             magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
+            guard = opened.enter_context(Guard(magnifier, self.engine.load, self.note))
             self.note(f"{source.name}, {engine.described} on {engine.provider}; keys: h")
-            return run(
+            report = run(
                 source,
-                magnifier,
+                guard,
                 self.controls,
                 view=view,
                 record=lambda: self._open_recorder(rate),
                 limit=self.limit,
             )
+            failed = guard.failures
+        words = (f"the model failed: {failed} frames were not magnified",) if failed else ()
+        return replace(report, errors=report.errors + words)
 
     def _open(self, spec: str) -> FrameSource:
         if spec == "test":
-            return SceneSource(self.size or (640, 480), self.fps or 30.0, live=True)
-        return open_source(spec, size=self.size, fps=self.fps)
+            return SceneSource(self.wanted.size or (640, 480), self.wanted.fps or 30.0, live=True)
+        source = open_source(spec, wanted=self.wanted)
+        if isinstance(source, Supervisor):
+            source.on_status = lambda status: self.note(_told(source.name, status))
+            for refused in source.refused:
+                self.note(f"{source.name} does not let us stop its {refused}")
+        return source
 
     def _open_recorder(self, fps: float) -> VideoSink:
         """The file that was asked for; after that, or without it, numbered ones."""
@@ -78,3 +89,9 @@ class Live:
             path = with_suffix(numbered(_UNNAMED.with_suffix(""), (suffix,)), suffix)
         self.note(f"recording to {path}")
         return VideoSink(path, fps=fps, overwrite=overwrite)
+
+
+def _told(name: str, status: Status) -> str:
+    """A line about a new state."""
+    words = f"{name}: {status.state.lower()}"
+    return f"{words} ({status.words})" if status.words and status.state != "RUNNING" else words

@@ -18,9 +18,13 @@ from rtmag.realtime.keys import Controls
 from rtmag.realtime.recording import Recording
 from rtmag.realtime.report import Ending, Report, Tally
 from rtmag.realtime.sinks import Sink
-from rtmag.realtime.slot import LatestFrames
+from rtmag.realtime.slot import LatestFrames, Polled
 from rtmag.realtime.sources import FrameSource
+from rtmag.realtime.status import status_of
 from rtmag.realtime.viewer import TICK, View, Viewer
+
+_CALM_TICK = 0.1
+"""Seconds between looks at the keys while a source is away: waiting must cost next to nothing."""
 
 OnFrame = Callable[[Frame, Frame], None]
 """Called with each original and its magnified frame."""
@@ -94,6 +98,10 @@ def _arrivals(source: FrameSource) -> Generator[Frame | None, None, None]:
     if not source.live:
         yield from source
         return
+    if isinstance(source, Polled):
+        while not source.ended:
+            yield source.get(TICK if status_of(source).state == "RUNNING" else _CALM_TICK)
+        return
     with LatestFrames(source) as latest:
         while not latest.ended:
             yield latest.get(TICK)
@@ -115,7 +123,7 @@ class _Session:
         self._sinks, self._layout = sinks, controls.layout
         self._tally = Tally(live=source.live)
         self._recording = Recording(record, controls)
-        self._viewer = Viewer(view, controls, self._info)
+        self._viewer = Viewer(view, controls, self._info, self._alerts)
         self._errors: list[str] = []
         self._warned = False
 
@@ -224,6 +232,11 @@ class _Session:
             notice = str(error)
         if notice is not None:
             self._viewer.say(notice)
+
+    def _alerts(self) -> list[str]:
+        """What is wrong at present with the source and with the model."""
+        alerts = (status_of(self._source).told(), getattr(self._magnifier, "alert", None))
+        return [words for words in alerts if words]
 
     def _info(self) -> list[str]:
         return overlay.info_lines(

@@ -7,7 +7,7 @@ directly instead: nothing may be lost there.
 
 import threading
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.frame import Frame
@@ -67,6 +67,20 @@ class LatestSlot(Generic[T]):
             if not self._ended:
                 self._ended, self._error = True, error
                 self._changed.notify_all()
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """A source that gives its newest frame when asked, and so needs no LatestFrames."""
+
+    @property
+    def ended(self) -> bool:
+        """True once no frame will come."""
+        ...
+
+    def get(self, timeout: float) -> Frame | None:
+        """The newest frame, or None when none came in time."""
+        ...
 
 
 class LatestFrames(Closing):
