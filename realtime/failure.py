@@ -45,8 +45,8 @@ PROTOCOL = Failure(
     "use rtsp, rtmp, http, https, tcp or udp",
 )
 DATA = Failure("E-DATA", "sends what is no video", "check that the address is that of the stream")
-ENDED = Failure("E-LOST", "closed the connection", "it is tried again")
-BROKEN = Failure("E-LOST", "broke off", "check the network")
+ENDED = Failure("E-LOST", "closed the connection", "check the server")
+BROKEN = Failure("E-LOST", "is lost", "check the network")
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ffmpeg.HTTPUnauthorizedError, ffmpeg.HTTPForbiddenError), AUTH),

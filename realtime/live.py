@@ -93,5 +93,7 @@ class Live:
 
 def _told(name: str, status: Status) -> str:
     """A line about a new state."""
-    words = f"{name}: {status.state.lower()}"
-    return f"{words} ({status.words})" if status.words and status.state != "RUNNING" else words
+    state = status.state.lower()
+    if not status.words or status.state == "RUNNING":
+        return f"{name}: {state}"
+    return f"{name}: {state}; {status.words.removeprefix(name).lstrip()}"

@@ -120,6 +120,7 @@ class NetworkSource(Closing):
             "protocol_whitelist": _PROTOCOLS[scheme],
             "format_whitelist": _FORMATS,
             "fflags": "nobuffer",
+            "fpsprobesize": "0",
             "analyzeduration": str(round(1e6 * _PROBE_SECONDS)),
             "probesize": "1000000",
         }

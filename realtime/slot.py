@@ -128,3 +128,8 @@ class LatestFrames(Closing):
             self._slot.close(error)
         else:
             self._slot.close()
+
+
+def newest(source: FrameSource) -> LatestFrames | FrameSource:
+    """What yields the newest frames of a live source: itself, where it can."""
+    return source if isinstance(source, Polled) else LatestFrames(source)
