@@ -19,6 +19,7 @@ import psutil
 import typer
 from servers import ChaosProxy, RtspServer
 
+from benchmarks.revision import revision
 from rtmag.realtime.bench import machine
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.sources import open_source
@@ -99,8 +100,8 @@ def cut(seconds: float, *, hole: bool = False) -> Row:
         proxy.heal()
         back = time.monotonic()
         moment, _ = watcher.until_frame()
-        return finished(watcher, outage=back - began, recovered=moment - back,
-                        detected=watcher.first_state("STALLED" if hole else "RECONNECTING", began))  # fmt: skip
+        told = watcher.first_state("STALLED" if hole else "RECONNECTING", began)
+        return finished(watcher, outage=back - began, recovered=moment - back, detected=told)
 
 
 def another_size() -> Row:
@@ -123,7 +124,7 @@ def corrupt(share: float) -> Row:
         watcher = Watcher(server.url.replace(str(server.port), str(proxy.port)))
         proxy.corrupt = share
         watcher.take(10.0)
-        return finished(watcher, frames=len(watcher.frames), expected=10 * FPS)
+        return finished(watcher, spoilt=proxy.spoilt, frames=len(watcher.frames), expected=10 * FPS)
 
 
 def slow(work: float) -> Row:
@@ -171,8 +172,9 @@ def main(
         row |= {"descriptors_left": after[0] - before[0], "threads_left": after[1] - before[1]}
         rows.append(row)
         print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    document = {"benchmark": "streams", **machine(), "server": "GStreamer RTSP, x264, 640x480 at 30 fps",
-                "rows": rows}  # fmt: skip
+    server = f"GStreamer RTSP, x264, {SIZE[0]}x{SIZE[1]} at {FPS} fps, a key frame a second"
+    head = {"benchmark": "streams", "commit": revision(), **machine(), "server": server}
+    document = {**head, "rows": rows}
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document))

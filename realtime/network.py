@@ -26,13 +26,19 @@ from rtmag.realtime.closing import Closing
 from rtmag.realtime.colour import Converter
 from rtmag.realtime.container import moving_picture, read_packets
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
-from rtmag.realtime.failure import CODEC, ENDED, NO_VIDEO, PROTOCOL, Failure, classify
+from rtmag.realtime.failure import (
+    CODEC,
+    DATA,
+    ENDED,
+    NO_VIDEO,
+    PROTOCOL,
+    TIMEOUT,
+    Failure,
+    classify,
+)
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.redaction import redact
 from rtmag.realtime.video import MAX_PIXELS
-
-TIMEOUT = 5.0
-"""Seconds without data after which a connection counts as lost."""
 
 _RTP = "rtp,srtp,udp,tcp"
 _HTTP = "http,https,tcp,tls,httpproxy,crypto,data"
@@ -68,7 +74,8 @@ def scheme_of(text: str) -> str | None:
 class NetworkSource(Closing):
     """One connection to a live stream. The newest frame counts.
 
-    Damaged packets are counted in `damaged` and stepped over. Frames have the stream's timestamps,
+    Damaged packets and pictures are counted in `damaged`; what cannot be decoded is stepped over.
+    Frames have the stream's timestamps,
     moved to the monotonic clock (rtmag.realtime.arrival).
 
     Args:
@@ -83,9 +90,7 @@ class NetworkSource(Closing):
     live = True
     frames: int | None = None
 
-    def __init__(
-        self, address: str, *, timeout: float = TIMEOUT, max_pixels: int = MAX_PIXELS
-    ) -> None:
+    def __init__(self, address: str, *, timeout: float = 5.0, max_pixels: int = MAX_PIXELS) -> None:
         self.name = redact(address)
         self.damaged = 0
         self._address, self._max_pixels = address, max_pixels
@@ -119,13 +124,13 @@ class NetworkSource(Closing):
         options = {
             "protocol_whitelist": _PROTOCOLS[scheme],
             "format_whitelist": _FORMATS,
-            "fflags": "nobuffer",
             "fpsprobesize": "0",
             "analyzeduration": str(round(1e6 * _PROBE_SECONDS)),
             "probesize": "1000000",
         }
         if scheme in ("rtsp", "rtsps"):
             options["rtsp_transport"] = "tcp"
+        began = time.monotonic()
         try:
             return av.open(
                 self._address,
@@ -135,6 +140,8 @@ class NetworkSource(Closing):
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             failure = classify(error, self._address)
+        if failure is DATA and time.monotonic() - began > 0.9 * timeout:
+            failure = TIMEOUT  # of a silent RTSP server FFmpeg says that its data are invalid
         raise self._unavailable(failure)  # outside: FFmpeg's error holds the password
 
     def _video(self) -> VideoStream:
@@ -208,6 +215,7 @@ class NetworkSource(Closing):
             yield None
         for picture in cast("list[VideoFrame]", pictures or []):
             self._check_size(picture.width, picture.height)
+            self.damaged += picture.is_corrupt  # shown all the same: decoders mend a good deal
             yield picture
 
     def close(self) -> None:

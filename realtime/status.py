@@ -24,7 +24,7 @@ class Status:
     stalls: int = 0
     """How many times no picture came for a while."""
     errors: int = 0
-    """Damaged packets that gave no picture."""
+    """Damaged packets and pictures."""
 
     def told(self, now: float | None = None) -> str | None:
         """A line to write over the picture, such as 'reconnecting (12 s)'; None when all is well.

@@ -57,8 +57,8 @@ CAMERA = (
     "! rtph264pay name=pay0 config-interval=1 )"
 )
 JPEG_CAMERA = (
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width={width},height={height},"
-    "framerate={fps}/1 ! jpegenc ! rtpjpegpay name=pay0 )"
+    "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},"
+    "height={height},framerate={fps}/1 ! jpegenc ! rtpjpegpay name=pay0 )"
 )
 
 
@@ -200,19 +200,28 @@ def serving(
                 connection.close()
 
 
+def pictures(data: bytes) -> list[bytes]:
+    """A transport stream, cut where a picture begins."""
+    starts = [
+        at
+        for at in range(0, len(data), 188)
+        if data[at + 1] & 0x5F == 0x41 and data[at + 2] == 0  # a new unit of the video stream
+    ]
+    return [data[a:b] for a, b in itertools.pairwise([0, *starts[1:], len(data)])]
+
+
 def paced(data: bytes, seconds: float, *, forever: bool = False) -> Callable[[Any], None]:
-    """Sends data within so many seconds, as a camera would."""
+    """Sends a transport stream within so many seconds, picture by picture, as a camera would."""
+    pieces = pictures(data)
 
     def answer(connection: socket.socket) -> None:
-        pieces = max(round(seconds * 60), 1)
-        size = -(-len(data) // (188 * pieces)) * 188
         start = time.monotonic()
         for count in itertools.count():
-            place = count % pieces * size
-            if count >= pieces and not forever:
+            if count >= len(pieces) and not forever:
                 return
-            connection.sendall(data[place : place + size])
-            time.sleep(max(start + (count + 1) * seconds / pieces - time.monotonic(), 0))
+            connection.sendall(pieces[count % len(pieces)])
+            due = start + (count + 1) * seconds / len(pieces)
+            time.sleep(max(due - time.monotonic(), 0))
 
     return answer
 
@@ -264,7 +273,7 @@ class ChaosProxy:
     def __init__(self, target: int) -> None:
         self.delay = self.corrupt = 0.0
         self.hole = False
-        self.accepted = 0
+        self.accepted = self.spoilt = 0
         self._target, self._sockets = target, set[socket.socket]()
         self._lock, self._random = threading.Lock(), random.Random(0)
         self._listener: socket.socket | None = None
@@ -320,6 +329,7 @@ class ChaosProxy:
                     # Beyond the framing of RTP over TCP, which no network would damage.
                     spoilt[self._random.randrange(min(40, len(data) - 1), len(data))] ^= 0x5A
                     data = bytes(spoilt)
+                    self.spoilt += 1
                 target.sendall(data)
         for each in (source, target):
             with suppress(OSError):
