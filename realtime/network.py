@@ -209,8 +209,7 @@ class NetworkSource(Closing):
         if packet is not None:
             with suppress(av.FFmpegError, OSError, ValueError):
                 pictures = packet.decode()
-        if pictures is None:
-            self.damaged += 1
+        self.damaged += pictures is None or (packet is not None and packet.is_corrupt)
         if not pictures:
             yield None
         for picture in cast("list[VideoFrame]", pictures or []):

@@ -54,7 +54,8 @@ def test_tls_with_a_server_that_speaks_none() -> None:
 
 def test_text_in_place_of_video() -> None:
     body = b"<html>" + b"hello " * 1000
-    answer = http(lambda connection: connection.sendall(body), "text/html")
+    length = f"Content-Length: {len(body)}\r\n"
+    answer = http(lambda connection: connection.sendall(body), "text/html", headers=length)
     with serving(answer) as (port, _):
         assert "E-DATA" in refused(f"http://127.0.0.1:{port}/live")
 

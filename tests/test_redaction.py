@@ -87,9 +87,11 @@ def test_errors_are_redacted_to_their_roots(password: str) -> None:
     def refuse(connection: object) -> None:
         pass
 
-    with serving(http(refuse, "text/plain", "401 Unauthorized")) as (port, _):
-        with pytest.raises(SourceUnavailable) as caught:
-            NetworkSource(f"http://admin:{password}@127.0.0.1:{port}/live?token={CANARY}")
+    with (
+        serving(http(refuse, "text/plain", "401 Unauthorized")) as (port, _),
+        pytest.raises(SourceUnavailable) as caught,
+    ):
+        NetworkSource(f"http://admin:{password}@127.0.0.1:{port}/live?token={CANARY}")
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__context__ is None
 
