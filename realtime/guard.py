@@ -112,6 +112,7 @@ class Guard(Closing):
         except OptionError:  # a person's mistake, not the model's
             raise
         except Exception as error:  # an engine may raise anything; the view goes on
+            self.failures += 1
             self._fail(str(error) or type(error).__name__)
             return frame
         finally:
@@ -126,7 +127,6 @@ class Guard(Closing):
         self._watchdog.join()
 
     def _fail(self, words: str) -> None:
-        self.failures += 1
         self._broken = True
         self._magnifier.reset()
         words = f"not magnified: {redact(words)}"

@@ -3,7 +3,6 @@
 import io
 import subprocess
 import sys
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -84,6 +83,3 @@ def test_an_empty_pipe(tmp_path: Path) -> None:
     done = piped(b"", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(b"error: cannot read y4m from standard input")
-
-
-Maker = Callable[[], bytes]
