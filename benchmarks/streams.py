@@ -153,15 +153,15 @@ def main(
 ) -> None:
     """Do harm to a stream, and time its return."""
     cases: dict[str, Callable[[], Row]] = {
-        "server killed and started, 3 s": lambda: killed(3.0),
-        "cut of 5 s": lambda: cut(5.0),
-        "black hole of 5 s": lambda: cut(5.0, hole=True),
-        "another size": another_size,
+        "server killed and started": lambda: killed(3.0),
+        "cut": lambda: cut(5.0),
+        "everything swallowed": lambda: cut(5.0, hole=True),
+        "killed, started with another size": another_size,
         "1 % of packets corrupt": lambda: corrupt(0.01),
         "client three times slower": lambda: slow(0.1),
     }
     if long:
-        cases["cut of 60 s"] = lambda: cut(60.0)
+        cases["cut, long"] = lambda: cut(60.0)
     process = psutil.Process()
     rows = []
     for name, case in cases.items():

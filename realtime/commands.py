@@ -7,7 +7,7 @@ quick.
 import json
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,7 +18,6 @@ from rtmag.realtime.installed import rtmag_version
 
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
-    from rtmag.realtime.live import Live
     from rtmag.realtime.progress import Progress
 
 _WELCOME = """\
@@ -118,21 +117,23 @@ def camera(
     controls = options.make_controls(
         alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
     )
-    extent = options.parse_size(size)
-    from rtmag.realtime.live import Live
     from rtmag.realtime.sources import Wanted
 
-    live = Live(
+    _watch(
+        spec,
         controls=controls,
-        note=_note,
-        wanted=Wanted(size=extent, fps=fps, pixel_format=pixel_format, lock_exposure=lock_exposure),
+        wanted=Wanted(
+            size=options.parse_size(size),
+            fps=fps,
+            pixel_format=pixel_format,
+            lock_exposure=lock_exposure,
+        ),
         record=record,
         overwrite=overwrite,
         view=view,
         engine=_engine(model, provider, motion_scale),
         limit=frames,
     )
-    _watch(live, spec)
 
 
 @app.command()
@@ -161,26 +162,27 @@ def stream(
     controls = options.make_controls(
         alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
     )
-    extent = options.parse_size(size)
-    from rtmag.realtime.live import Live
     from rtmag.realtime.sources import Wanted
 
-    live = Live(
+    _watch(
+        address,
         controls=controls,
-        note=_note,
-        wanted=Wanted(size=extent, fps=fps, pixel_format=pixel_format, timeout=timeout),
+        wanted=Wanted(
+            size=options.parse_size(size), fps=fps, pixel_format=pixel_format, timeout=timeout
+        ),
         record=record,
         overwrite=overwrite,
         view=view,
         engine=_engine(model, provider, motion_scale),
         limit=frames,
     )
-    _watch(live, address)
 
 
-def _watch(live: "Live", spec: str) -> None:
-    """Run it, and tell how it went."""
-    report = live.run(spec)
+def _watch(spec: str, **how: Any) -> None:
+    """Magnify it live, and tell how it went."""
+    from rtmag.realtime.live import Live
+
+    report = Live(note=_note, **how).run(spec)
     _out(report)
     for error in report.errors:
         _note(f"error: {error}")

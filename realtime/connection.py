@@ -1,55 +1,30 @@
 """One connection of a source that is opened again and again, and what makes many look like one."""
 
 import math
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from rtmag.realtime.closing import Closing
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.slot import LatestSlot
+from rtmag.realtime.slot import LatestFrames
 from rtmag.realtime.sources import FrameSource
 
 _PATIENCE = 1.0
 """Seconds to wait at the end for a thread; one that hangs is left behind."""
 
 
-class Connection(Closing):
+class Connection(LatestFrames):
     """A source that is opened, read and freed by a thread of its own."""
 
     def __init__(self, opener: Callable[[], FrameSource]) -> None:
         self.source: FrameSource | None = None
         """Once it is open."""
         self._opener = opener
-        self._slot: LatestSlot[Frame] = LatestSlot()
-        self._thread = threading.Thread(target=self._read, name="rtmag reader", daemon=True)
-        self._thread.start()
+        self._start()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread still runs, and the device may be in use."""
-        return self._thread.is_alive()
-
-    @property
-    def ended(self) -> bool:
-        """True once every frame was taken and none will come."""
-        return self._slot.ended
-
-    def get(self, timeout: float) -> Frame | None:
-        """The newest frame, None when none came in time; raises what opening or reading raised."""
-        return self._slot.get(timeout)
-
-    def _read(self) -> None:
-        try:
-            with self._opener() as source:
-                self.source = source
-                for frame in source:
-                    if not self._slot.put(frame):
-                        break
-        except BaseException as error:
-            self._slot.close(error)
-        else:
-            self._slot.close()
+    def _frames(self) -> Iterator[Frame]:
+        with self._opener() as source:
+            self.source = source
+            yield from source
 
     def leave(self) -> None:
         """Ask the thread to end, without waiting."""

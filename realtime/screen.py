@@ -52,10 +52,11 @@ class ScreenSource(Closing):
     def __iter__(self) -> Iterator[Frame]:
         """Yield pictures by the clock; those for which there was no time never existed."""
         step = 1 / (self.fps or 30.0)
-        index, due = 0, time.monotonic()
+        index = 0
         try:
             # Opened here, for systems give a screen to one thread only.
             with self._open() as screen:
+                due = time.monotonic()
                 while not self._stop.wait(max(due - time.monotonic(), 0)):
                     moment = time.monotonic()
                     yield Frame(_bgr(screen.grab(self._area)), moment, index)

@@ -87,8 +87,11 @@ class LatestFrames(Closing):
     """The newest frames of a live source, read by a thread of its own; a context manager."""
 
     def __init__(self, source: FrameSource) -> None:
-        self._slot: LatestSlot[Frame] = LatestSlot()
         self._source = source
+        self._start()
+
+    def _start(self) -> None:
+        self._slot: LatestSlot[Frame] = LatestSlot()
         self._thread = threading.Thread(target=self._read, name="rtmag reader", daemon=True)
         self._thread.start()
 
@@ -119,9 +122,17 @@ class LatestFrames(Closing):
         self._slot.close()
         self._thread.join(2.0)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs, and the device may be in use."""
+        return self._thread.is_alive()
+
+    def _frames(self) -> Iterator[Frame]:
+        return iter(self._source)
+
     def _read(self) -> None:
         try:
-            for frame in self._source:
+            for frame in self._frames():
                 if not self._slot.put(frame):
                     break
         except BaseException as error:
