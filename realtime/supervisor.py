@@ -176,14 +176,13 @@ class Supervisor(Closing):
             self._connection.close()
 
     def _taken(self, timeout: float) -> Frame | None:
-        if self._ready is not None:
-            ready, self._ready = self._ready, None
-            return ready
         if self._connection is None:
             time.sleep(timeout)
             return None
+        # The first frame has waited until somebody asked; a newer one has come meanwhile, mostly.
+        ready, self._ready = self._ready, None
         try:
-            frame = self._connection.get(timeout)
+            frame = self._connection.get(0 if ready else timeout) or ready
         except Exception as error:  # whatever a driver or a library does, the source may come back
             self._lose(str(error) or type(error).__name__)
             return None
