@@ -126,9 +126,21 @@ def _mean(rows: list[dict[str, Any]], name: str) -> float:
 
 
 # Table -> the results it is made of.
+def streams_table(document: dict[str, Any]) -> str:
+    """How long lost streams take to come back."""
+    lines = ["| what happens | lasting | noticed after | picture again after |", "|---" * 4 + "|"]
+    for row in document["rows"]:
+        if "recovered" in row:
+            lasting = f"{row['outage']:.0f} s" if "outage" in row else ""
+            noticed = f"{row['detected']:.1f} s" if "detected" in row else ""
+            lines.append(f"| {row['case']} | {lasting} | {noticed} | {row['recovered']:.1f} s |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "fps": ("fps", fps_table),
     "live": ("live", live_table),
+    "streams": ("streams", streams_table),
     "gain": ("quality", gain_table),
     "band": ("quality", band_table),
     "quality": ("quality", quality_table),

@@ -1,21 +1,20 @@
 """Cameras as sources: opened for short delay, timed at the grab, lost when they are unplugged."""
 
+import re
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
+from rtmag.realtime.arrival import Rate
 from rtmag.realtime.closing import Closing
-from rtmag.realtime.errors import SourceLost, SourceUnavailable
+from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
 
@@ -35,8 +34,8 @@ _PAUSE = 0.05
 """Seconds between tries: a reading may fail, above all the first ones."""
 _PATIENCE = 2.0
 """Seconds to wait for a reading to end before the camera is left behind."""
-_RATE_FRAMES = 10
-"""So many frames must have come before a rate is told."""
+_MANUAL = {"linux": 1.0, "win32": 0.25}
+"""Manual exposure, in the numbers of each system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,13 @@ class CameraSource(Closing):
         index: of the camera, as list_cameras() tells it.
         size: (width, height) to ask for; cameras choose the nearest they have.
         fps: rate to ask for.
+        pixel_format: four letters, such as YUYV for pictures without loss; MJPG, which fits through
+            USB, unless given.
+        lock_exposure: turn automatic exposure and white balance off, whose steps look like motion;
+            `refused` tells what the camera does not let us.
 
     Raises:
+        OptionError: a pixel format is not of four letters.
         SourceUnavailable: there is no such camera, it is busy, or it gives no picture.
     """
 
@@ -80,12 +84,14 @@ class CameraSource(Closing):
         *,
         size: tuple[int, int] | None = None,
         fps: float | None = None,
+        pixel_format: str | None = None,
+        lock_exposure: bool = False,
     ) -> None:
         self.index = index
-        self.fps: float | None = None
-        """As measured over the last 30 frames; what cameras claim is not believed."""
-        self._times: deque[float] = deque(maxlen=31)
-        self._capture = _open(index, size, fps)
+        self._rate = Rate()
+        self._capture = _open(index, size, fps, _fourcc(pixel_format or "MJPG"))
+        self.refused = _lock(self._capture) if lock_exposure else ()
+        """What the camera goes on doing by itself though it was asked not to."""
         self._lock = threading.Lock()
         self._closed = False
         first = self._grab(_FIRST_TRIES)
@@ -97,6 +103,11 @@ class CameraSource(Closing):
         self.size = (first[0].shape[1], first[0].shape[0])
         self.name = _named(index)
 
+    @property
+    def fps(self) -> float | None:
+        """As measured over the last 30 frames; what cameras claim is not believed."""
+        return self._rate.fps
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames as they come; raises SourceLost when no more do."""
         if self._first and time.monotonic() - self._first[1] > _STALE:
@@ -107,7 +118,7 @@ class CameraSource(Closing):
                 return
             if grabbed is None:
                 raise SourceLost(f"{self.name} is lost; is it unplugged?")
-            self._measure(grabbed[1])
+            self._rate.add(grabbed[1])
             yield Frame(*grabbed, self._index)
             self._index += 1
 
@@ -128,14 +139,8 @@ class CameraSource(Closing):
 
     def _later(self, moment: float) -> float:
         """The moment, or just after the last one where the clock is too coarse to part them."""
-        last = self._times[-1] if self._times else None
+        last = self._rate.last
         return moment if last is None or moment > last else float(np.nextafter(last, np.inf))
-
-    def _measure(self, moment: float) -> None:
-        self._times.append(moment)
-        if len(self._times) > _RATE_FRAMES:
-            step = median(b - a for a, b in pairwise(self._times))
-            self.fps = 1 / step if step > 0 else None
 
     def close(self) -> None:
         """Free the camera."""
@@ -146,14 +151,14 @@ class CameraSource(Closing):
             self._lock.release()
 
 
-def _open(index: int, size: tuple[int, int] | None, fps: float | None) -> Any:
+def _open(index: int, size: tuple[int, int] | None, fps: float | None, fourcc: int) -> Any:
     with _quiet():
         capture = cv2.VideoCapture(index, _backend())
         if not capture.isOpened():
             capture.release()
             raise SourceUnavailable(_why_closed(index))
         # The order counts: raw pictures are too large for USB, and the buffer is the delay.
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        capture.set(cv2.CAP_PROP_FOURCC, fourcc)
         if size is not None:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
@@ -161,6 +166,39 @@ def _open(index: int, size: tuple[int, int] | None, fps: float | None) -> Any:
             capture.set(cv2.CAP_PROP_FPS, fps)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         return capture
+
+
+def _fourcc(pixel_format: str) -> int:
+    if not re.fullmatch(r"[\x21-\x7e]{4}", pixel_format):
+        raise OptionError(f"a pixel format has four letters, as MJPG or YUYV, got {pixel_format!r}")
+    return int(cv2.VideoWriter.fourcc(*pixel_format.upper()))
+
+
+def _lock(capture: Any) -> tuple[str, ...]:
+    """Stop what a camera does by itself; returns what it does not let us stop."""
+    manual = _MANUAL.get(sys.platform, 0.0)
+    asked = (
+        ("automatic exposure", cv2.CAP_PROP_AUTO_EXPOSURE, manual),
+        ("automatic white balance", cv2.CAP_PROP_AUTO_WB, 0.0),
+    )
+    return tuple(
+        name
+        for name, key, value in asked
+        if not (capture.set(key, value) and capture.get(key) == value)
+    )
+
+
+def name_of(index: int) -> str:
+    """What the system calls a camera; empty where it does not say."""
+    info = _described(_DEVICES / f"video{index}") if sys.platform == "linux" else None
+    return info.name if info else ""
+
+
+def present_index(name: str, index: int) -> int:
+    """Where the camera of that name is now; `index` where names do not tell."""
+    if not name or name_of(index) == name:
+        return index
+    return next((info.index for info in list_cameras() if info.name == name), index)
 
 
 def _backend() -> int:

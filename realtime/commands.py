@@ -1,4 +1,4 @@
-"""The commands: `rtmag demo`, `camera`, `cameras`, `file`, `train`, `export`, `bench`, `doctor`.
+"""The commands: `rtmag demo`, `camera`, `stream`, `cameras`, `file`, `train`, `export` and others.
 
 They only read options and hand over; heavy libraries are imported inside them, so that help is
 quick.
@@ -30,6 +30,7 @@ _WELCOME = """\
 rtmag shows motion too small to see.
   rtmag demo          a built-in scene, magnified: needs no camera and no display
   rtmag camera        your camera, live; press h in its window for the keys
+  rtmag stream URL    a network camera: rtsp, rtmp, http, tcp or udp
   rtmag file VIDEO    a video file, with its sound, to a new file beside it
   rtmag doctor        what works on this machine, and what to do about the rest
   rtmag --help        all commands; rtmag COMMAND --help for their options"""
@@ -109,6 +110,8 @@ def camera(
     drift: options.Drift = None,
     size: options.Size = None,
     fps: options.Fps = None,
+    pixel_format: options.PixelFormat = None,
+    lock_exposure: options.LockExposure = False,
     record: options.Record = None,
     view: options.View = "window",
     layout: options.LayoutOption = "magnified",
@@ -134,14 +137,18 @@ def camera(
         drift=drift,
         layout=layout,
     )
-    wanted = options.parse_size(size)
-    from rtmag.realtime.live import Live
+    from rtmag.realtime.sources import Wanted
 
-    live = Live(
+    _watch(
+        spec,
+        stats,
         controls=controls,
-        note=note,
-        size=wanted,
-        fps=fps,
+        wanted=Wanted(
+            size=options.parse_size(size),
+            fps=fps,
+            pixel_format=pixel_format,
+            lock_exposure=lock_exposure,
+        ),
         record=record,
         overwrite=overwrite,
         view=view,
@@ -150,15 +157,76 @@ def camera(
         engine=_engine(model, provider, motion_scale, unsafe),
         limit=frames,
     )
-    _watch(live, spec, stats)
 
 
-def _watch(live: "Live", spec: str, kind: options.StatsKind | None) -> None:
-    """Run it, and tell how it went."""
-    if kind is not None and live.out is not None:
+@app.command(cls=Configured)
+def stream(
+    address: options.Address,
+    alpha: options.AlphaOption = None,
+    preset: options.PresetOption = None,
+    mode: options.ModeOption = None,
+    band: options.Band = None,
+    fl: options.Fl = None,
+    fh: options.Fh = None,
+    order: options.Order = None,
+    drift: options.Drift = None,
+    timeout: options.Timeout = 5.0,
+    size: options.PipeSize = None,
+    fps: options.PipeFps = None,
+    pixel_format: options.PipeFormat = "bgr24",
+    record: options.Record = None,
+    view: options.View = "window",
+    layout: options.LayoutOption = "magnified",
+    frames: options.Limit = None,
+    stats: options.StatsOption = None,
+    overwrite: options.Overwrite = False,
+    model: options.LiveModel = "auto",
+    provider: options.Provider = "auto",
+    motion_scale: options.LiveScale = "auto",
+    unsafe: options.Unsafe = False,
+    out: options.LiveOut = None,
+    virtual_camera: options.VirtualCamera = None,
+) -> None:
+    """Magnify a network stream live, standard input (-) or the screen; a lost one comes back."""
+    controls = options.make_controls(
+        alpha=alpha,
+        preset=preset,
+        mode=mode,
+        band=band,
+        fl=fl,
+        fh=fh,
+        order=order,
+        drift=drift,
+        layout=layout,
+    )
+    from rtmag.realtime.sources import Wanted
+
+    _watch(
+        address,
+        stats,
+        controls=controls,
+        wanted=Wanted(
+            size=options.parse_size(size), fps=fps, pixel_format=pixel_format, timeout=timeout
+        ),
+        record=record,
+        overwrite=overwrite,
+        view=view,
+        out=out,
+        virtual_camera=virtual_camera,
+        engine=_engine(model, provider, motion_scale, unsafe),
+        limit=frames,
+    )
+
+
+def _watch(spec: str, stats: options.StatsKind | None, **how: Any) -> None:
+    """Magnify it live, and tell how it went."""
+    from rtmag.realtime.live import Live
+
+    live = Live(note=note, **how)
+    if stats is not None and live.out is not None:
         raise OptionError("--stats json and --out - both want stdout: leave one out")
-    report = live.run(spec) if kind is None else _counted(live, spec)
-    if kind is None:
+    report = live.run(spec) if stats is None else _counted(live, spec)
+    if stats is None:
         (tell if live.out is None else note)(report)
     for error in report.errors:
         note(f"error: {error}")

@@ -49,12 +49,11 @@ def video_stream(container: InputContainer, path: Path, max_pixels: int) -> Vide
     Raises:
         SourceUnavailable: there is none, or its codec or size cannot be handled.
     """
-    moving = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-    if not moving:
+    stream = moving_picture(container)
+    if stream is None:
         raise _unavailable(
             path, "it has sound only" if container.streams.audio else "it has no video"
         )
-    stream = moving[0]
     context = stream.codec_context
     if context is None:
         raise _unavailable(path, "its codec is not supported")
@@ -65,11 +64,21 @@ def video_stream(container: InputContainer, path: Path, max_pixels: int) -> Vide
     return stream
 
 
-def read_packets(container: InputContainer, *streams: Stream) -> Iterator["Packet[Stream] | None"]:
+def moving_picture(container: InputContainer) -> VideoStream | None:
+    """The first video stream that is no cover picture."""
+    for stream in container.streams.video:
+        if not stream.disposition & stream.disposition.attached_pic:
+            return stream
+    return None
+
+
+def read_packets(
+    container: InputContainer, *streams: Stream, fatal: tuple[type[BaseException], ...] = ()
+) -> Iterator["Packet[Stream] | None"]:
     """Yield the packets of some streams, and None for each failure that was stepped over.
 
-    The last packets are empty: decoding them brings out what the decoders still hold. They are
-    missing when nothing but failures came at the end.
+    Failures of the kinds `fatal` are raised. The last packets are empty: decoding them brings out
+    what the decoders still hold. They are missing when nothing but failures came at the end.
     """
     failures = 0
     while failures <= _FAILURES_IN_A_ROW:
@@ -79,6 +88,8 @@ def read_packets(container: InputContainer, *streams: Stream) -> Iterator["Packe
                 failures = 0
                 yield packet
             return
+        except fatal:
+            raise
         except (av.FFmpegError, OSError, IndexError):
             failures += 1
         yield None

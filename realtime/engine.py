@@ -41,6 +41,8 @@ from rtmag.realtime.errors import (
 )
 from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
+from rtmag.realtime.identity import NAME as NONE
+from rtmag.realtime.identity import IdentityEngine
 from rtmag.realtime.models import read_model
 from rtmag.realtime.opencv import cv2
 
@@ -169,6 +171,8 @@ class OnnxEngine:
         }
         if self.composes:
             flow, residual, memory = self._run([*MOTION], inputs)
+            if not np.isfinite(flow).all():
+                raise ModelError(f"model {self.name!r} tells motion that is no number")
             out = compose(image, flow, residual, self._shrink)
         else:
             out, memory = self._run([*OUTPUTS], inputs)
@@ -259,7 +263,7 @@ def load_engine(
 
     Args:
         model: Name of a model inside the package, path of an exported one (`.onnx`, or `.pt2` to be
-            run by PyTorch or TensorRT), or None: the default.
+            run by PyTorch or TensorRT), `none` to change nothing, or None: the default.
         provider: `auto` takes the best that really opens; `cpu` or `cuda` that one or none.
         threads: CPU threads; None is one per usable core.
         motion_scale: Size of the picture in which motion is looked for, over that of the picture
@@ -288,6 +292,8 @@ def load_engine(
                 f"got {motion_scale:g}"
             )
         return TorchEngine(str(model), provider=provider)
+    if model == NONE:
+        return IdentityEngine()
     content, motion, source = read_model(model)
     return OnnxEngine(
         content,

@@ -24,6 +24,8 @@ class Frame:
     """Seconds; strictly increasing within one source."""
     index: int
     """Position in the source, from 0. A gap means that frames were dropped."""
+    epoch: int = 0
+    """Rises where the source began anew, and what comes does not continue what was before."""
 
     @property
     def size(self) -> tuple[int, int]:

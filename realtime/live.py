@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.errors import SinkError
 from rtmag.realtime.filters import Temporal
+from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
@@ -21,8 +22,10 @@ from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import Sink, WindowSink
-from rtmag.realtime.sources import FrameSource, open_source
+from rtmag.realtime.sources import FrameSource, Wanted, open_source
 from rtmag.realtime.stats import Stats
+from rtmag.realtime.status import Status
+from rtmag.realtime.supervisor import Supervisor
 from rtmag.realtime.virtual_camera import FIRST, VirtualCameraSink
 from rtmag.realtime.writer import Writer, check_space
 
@@ -37,8 +40,7 @@ class Live:
 
     controls: Controls
     note: Callable[[str], None]
-    size: tuple[int, int] | None = None
-    fps: float | None = None
+    wanted: Wanted = field(default_factory=Wanted)
     record: Path | None = None
     """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
     overwrite: bool = False
@@ -67,14 +69,15 @@ class Live:
                 Temporal(1, 2)  # a key may ask for a band, which loads a large library
                 view = WindowSink(f"rtmag: {source.name}")
                 opened.callback(view.close)
-            rate = source.fps or self.fps or 30.0
+            rate = source.fps or self.wanted.fps or 30.0
             engine = choose(self.engine, source.size, rate)
             magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
+            guard = opened.enter_context(Guard(magnifier, self.engine.load, self.note))
             self.note(f"{source.name}, {engine.described} on {engine.provider}; keys: h")
             self._settings = partial(self._describe, engine, source)
-            return run(
+            report = run(
                 source,
-                magnifier,
+                guard,
                 self.controls,
                 self._open_sinks(source.size, rate, opened),
                 view=view,
@@ -82,11 +85,19 @@ class Live:
                 limit=self.limit,
                 stats=self.stats,
             )
+            failed = guard.failures
+        words = (f"the model failed: {failed} frames were not magnified",) if failed else ()
+        return replace(report, errors=report.errors + words)
 
     def _open(self, spec: str) -> FrameSource:
         if spec == "test":
-            return SceneSource(self.size or (640, 480), self.fps or 30.0, live=True)
-        return open_source(spec, size=self.size, fps=self.fps)
+            return SceneSource(self.wanted.size or (640, 480), self.wanted.fps or 30.0, live=True)
+        source = open_source(spec, wanted=self.wanted)
+        if isinstance(source, Supervisor):
+            source.on_status = lambda status: self.note(_told(source.name, status))
+            for refused in source.refused:
+                self.note(f"{source.name} does not let us stop its {refused}")
+        return source
 
     def _open_sinks(self, size: tuple[int, int], fps: float, opened: ExitStack) -> list[Sink]:
         """Whoever else sees the frames."""
@@ -141,3 +152,11 @@ class Live:
     def _tell_dropped(self, what: str, dropped: int) -> None:
         if dropped:
             self.note(f"warning: {what} lacks {dropped} frames, for which it was too slow")
+
+
+def _told(name: str, status: Status) -> str:
+    """A line about a new state."""
+    state = status.state.lower()
+    if not status.words or status.state == "RUNNING":
+        return f"{name}: {state}"
+    return f"{name}: {state}; {status.words.removeprefix(name).lstrip()}"

@@ -18,10 +18,14 @@ from rtmag.realtime.keys import Controls
 from rtmag.realtime.recording import Recording
 from rtmag.realtime.report import Ending, Report, Tally
 from rtmag.realtime.sinks import Sink
-from rtmag.realtime.slot import LatestFrames
+from rtmag.realtime.slot import LatestFrames, Polled
 from rtmag.realtime.sources import FrameSource
 from rtmag.realtime.stats import Stats
+from rtmag.realtime.status import status_of
 from rtmag.realtime.viewer import TICK, View, Viewer
+
+_CALM_TICK = 0.1
+"""Seconds between looks at the keys while a source is away: waiting must cost next to nothing."""
 
 OnFrame = Callable[[Frame, Frame], None]
 """Called with each original and its magnified frame."""
@@ -96,6 +100,10 @@ def _arrivals(source: FrameSource) -> Generator[Frame | None, None, None]:
     """Every frame of a file; the newest of a live source, and None when none came for a moment."""
     if not source.live:
         yield from source
+        return
+    if isinstance(source, Polled):
+        while not source.ended:
+            yield source.get(TICK if status_of(source).state == "RUNNING" else _CALM_TICK)
         return
     with LatestFrames(source) as latest:
         while not latest.ended:
@@ -235,7 +243,12 @@ class _Session:
             self._stats.tick(self._figures)
 
     def _figures(self) -> dict[str, Any]:
-        return self._tally.snapshot(getattr(self._source, "status", None))
+        return self._tally.snapshot(status_of(self._source))
+
+    def _alerts(self) -> list[str]:
+        """What is wrong at present with the source and with the model."""
+        alerts = (status_of(self._source).told(), getattr(self._magnifier, "alert", None))
+        return [words for words in alerts if words]
 
     def _info(self) -> list[str]:
         return overlay.info_lines(

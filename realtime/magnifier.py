@@ -34,8 +34,8 @@ class Magnifier:
 
     Times are taken from the frames: band edges in hertz hold at the measured rate, and the filter
     passes over dropped frames in their own time. More than half a second without frames (three
-    frames, at low rates), a time that runs backwards, another size or region start afresh from the
-    frame at hand, and alpha then fades in over half a second.
+    frames, at low rates), a time that runs backwards, another epoch, size or region start afresh
+    from the frame at hand, and alpha then fades in over half a second.
 
     Args:
         engine: What runs the model.
@@ -85,6 +85,7 @@ class Magnifier:
         self._rate: float | None = None
         self._time: float | None = None
         self._fade_from: float | None = None
+        self._epoch = 0
         self._place: tuple[Region, tuple[int, int]] | None = None
         self._intervals.clear()
         self.warning = None
@@ -132,6 +133,11 @@ class Magnifier:
         hinted = self.capture_fps is not None or self._hint is not None
         return hinted or len(self._intervals) >= ENOUGH
 
+    @property
+    def memory(self) -> State | None:
+        """What the engine remembers from frame to frame; None when the next one starts afresh."""
+        return self._state
+
     # ---- the step -----------------------------------------------------------------------------
 
     def __call__(self, frame: Frame) -> Frame:
@@ -156,6 +162,9 @@ class Magnifier:
     def _follow(self, frame: Frame) -> int:
         """Take note of the frame's time; returns how many frames the filter missed before it."""
         last, self._time = self._time, frame.time
+        if frame.epoch != self._epoch:
+            self._epoch = frame.epoch
+            self._interrupt()
         if last is None:
             return 0
         dt, fps = frame.time - last, self.fps

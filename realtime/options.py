@@ -70,7 +70,7 @@ Model = Annotated[
     Option(
         "--model",
         metavar="NAME|FILE",
-        help="fast, standard, or an exported file: .onnx, or .pt2 with --unsafe.",
+        help="fast, standard, none, or an exported file: .onnx, or .pt2 with --unsafe.",
         show_default="fast",
     ),
 ]
@@ -135,6 +135,31 @@ Camera = Annotated[
 ]
 Size = Annotated[str | None, Option("--size", metavar="WxH", help="Ask the camera for this size.")]
 Fps = Annotated[float | None, Option("--fps", min=0.1, help="Ask the camera for this rate.")]
+PixelFormat = Annotated[
+    str | None,
+    Option("--pixel-format", metavar="CODE", help="Ask for MJPG, YUYV ...", show_default="MJPG"),
+]
+LockExposure = Annotated[
+    bool, Option("--lock-exposure", help="No automatic exposure and white balance: they flicker.")
+]
+Address = Annotated[
+    str,
+    Argument(
+        metavar="URL|-|screen",
+        envvar="RTMAG_URL",
+        help="rtsp, rtmp, http(s), tcp, udp; - is standard input; screen:x,y,w,h a part of it.",
+    ),
+]
+Timeout = Annotated[
+    float, Option("--timeout", min=0.5, help="Seconds without a picture until it is opened again.")
+]
+PipeSize = Annotated[
+    str | None, Option("--size", metavar="WxH", help="Standard input is raw pictures of this size.")
+]
+PipeFps = Annotated[
+    float | None, Option("--fps", min=0.1, help="Rate of raw pictures, or of the screen.")
+]
+PipeFormat = Annotated[Literal["bgr24", "rgb24"], Option("--pixel-format", help="Of raw pictures.")]
 Record = Annotated[Path | None, Option("--record", metavar="FILE", help="Record what is made.")]
 BenchModels = Annotated[
     list[str] | None,

@@ -7,7 +7,7 @@ directly instead: nothing may be lost there.
 
 import threading
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.frame import Frame
@@ -69,12 +69,29 @@ class LatestSlot(Generic[T]):
                 self._changed.notify_all()
 
 
+@runtime_checkable
+class Polled(Protocol):
+    """A source that gives its newest frame when asked, and so needs no LatestFrames."""
+
+    @property
+    def ended(self) -> bool:
+        """True once no frame will come."""
+        ...
+
+    def get(self, timeout: float) -> Frame | None:
+        """The newest frame, or None when none came in time."""
+        ...
+
+
 class LatestFrames(Closing):
     """The newest frames of a live source, read by a thread of its own; a context manager."""
 
     def __init__(self, source: FrameSource) -> None:
-        self._slot: LatestSlot[Frame] = LatestSlot()
         self._source = source
+        self._start()
+
+    def _start(self) -> None:
+        self._slot: LatestSlot[Frame] = LatestSlot()
         self._thread = threading.Thread(target=self._read, name="rtmag reader", daemon=True)
         self._thread.start()
 
@@ -105,12 +122,25 @@ class LatestFrames(Closing):
         self._slot.close()
         self._thread.join(2.0)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs, and the device may be in use."""
+        return self._thread.is_alive()
+
+    def _frames(self) -> Iterator[Frame]:
+        return iter(self._source)
+
     def _read(self) -> None:
         try:
-            for frame in self._source:
+            for frame in self._frames():
                 if not self._slot.put(frame):
                     break
         except BaseException as error:
             self._slot.close(error)
         else:
             self._slot.close()
+
+
+def newest(source: FrameSource) -> LatestFrames | FrameSource:
+    """What yields the newest frames of a live source: itself, where it can."""
+    return source if isinstance(source, Polled) else LatestFrames(source)

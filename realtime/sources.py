@@ -1,8 +1,9 @@
-"""Where frames come from: one protocol, one way to open."""
+"""Where frames come from: one protocol, one way to open. Sources may tell a `status` too."""
 
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Protocol, Self
 
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.redaction import redact
 
 
 class FrameSource(Protocol):
@@ -21,10 +23,13 @@ class FrameSource(Protocol):
     """True when frames keep coming whether or not they are taken; then the newest counts."""
     size: tuple[int, int]
     """(width, height) of the first frame; each frame says its own."""
-    fps: float | None
-    """Frames per second as measured from timestamps where that is possible, else None."""
     frames: int | None
     """How many frames there will be, None when unknown. An estimate, for progress only."""
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second as measured from timestamps where that is possible, else None."""
+        ...
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the end; raises SourceLost when the source fails midway."""
@@ -49,31 +54,58 @@ def is_pattern(text: str) -> bool:
     return any(mark in text for mark in "*?[")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked of a source, where it is of a kind that can be asked."""
+
+    size: tuple[int, int] | None = None
+    """(width, height) of a camera, the scene, or raw pictures from a pipe."""
+    fps: float | None = None
+    """Of a camera, the scene, the screen, a pipe, or pictures in a folder."""
+    pixel_format: str | None = None
+    """Of a camera, such as MJPG or YUYV; of a pipe: bgr24 or rgb24."""
+    lock_exposure: bool = False
+    """Whether a camera's exposure and white balance stay as they are."""
+    timeout: float = 5.0
+    """Seconds without a picture after which a camera or a stream is opened again."""
+
+
 def open_source(
     spec: str | int | os.PathLike[str],
     *,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
+    wanted: Wanted | None = None,
 ) -> FrameSource:
-    """Open a camera, a video file, a folder or glob of pictures, or the built-in scene.
+    """Open a camera, stream, video file, folder or glob of pictures, the screen, a pipe, the scene.
+
+    Cameras and network streams come back by themselves when they are lost
+    (rtmag.realtime.supervisor).
 
     Args:
-        spec: a camera's number or a part of its name; a path; a glob; or 'test' for the scene.
-            Names that look like something else are paths after './'.
+        spec: a camera's number or a part of its name; an address; a path; a glob; '-' for standard
+            input; 'screen' or 'screen:x,y,w,h'; or 'test' for the scene. Names that look like
+            something else are paths after './'.
         size: (width, height) to ask of a camera or the scene; files keep theirs.
         fps: rate to ask of a camera or the scene, and the rate of pictures in a folder.
+        wanted: these and more, in place of both.
 
     Raises:
         SourceUnavailable: nothing of that name can be opened.
     """
     text = os.fspath(spec) if not isinstance(spec, int) else str(spec)
+    wanted = wanted or Wanted(size=size, fps=fps)
+    size, fps = wanted.size, wanted.fps
     if re.fullmatch(r"\d{1,3}", text):
-        return _camera(int(text), size, fps)
+        return _camera(int(text), wanted)
     if re.match(r"[A-Za-z][\w+.-]*://", text):
-        raise SourceUnavailable(
-            f"cannot open {_without_password(text)!r}: "
-            "network streams are not available in this version"
-        )
+        return _address(text, wanted)
+    if text == "-":
+        return _pipe(wanted)
+    if text == "screen" or text.startswith("screen:"):
+        from rtmag.realtime.screen import ScreenSource
+
+        return ScreenSource(text, fps=fps or 30.0)
     if text == "test":
         from rtmag.realtime.scene import SceneSource
 
@@ -82,7 +114,7 @@ def open_source(
         return _file(Path(text), fps)
     if is_pattern(text):
         return _pictures(text, fps)
-    return _camera_named(text, size, fps)
+    return _camera_named(text, wanted)
 
 
 def _file(path: Path, fps: float | None) -> FrameSource:
@@ -104,13 +136,43 @@ def _pictures(pattern: str, fps: float | None) -> FrameSource:
     return ImageFolderSource(files, fps=fps or 30.0)
 
 
-def _camera(index: int, size: tuple[int, int] | None, fps: float | None) -> FrameSource:
-    from rtmag.realtime.camera import CameraSource
+def _address(text: str, wanted: Wanted) -> FrameSource:
+    from rtmag.realtime.network import NetworkSource
+    from rtmag.realtime.supervisor import Patience, Supervisor
 
-    return CameraSource(index, size=size, fps=fps)
+    patience = Patience(lost=wanted.timeout)
+    return Supervisor(lambda: NetworkSource(text, timeout=wanted.timeout), patience=patience)
 
 
-def _camera_named(text: str, size: tuple[int, int] | None, fps: float | None) -> FrameSource:
+def _pipe(wanted: Wanted) -> FrameSource:
+    from rtmag.realtime.standard_input import RawPipe, Y4mPipe
+
+    if wanted.size is None:
+        return Y4mPipe()
+    return RawPipe(wanted.size, wanted.fps, wanted.pixel_format or "bgr24")
+
+
+def _camera(index: int, wanted: Wanted) -> FrameSource:
+    from rtmag.realtime.camera import CameraSource, name_of, present_index
+    from rtmag.realtime.supervisor import Patience, Supervisor
+
+    name = name_of(index)
+
+    def opener() -> FrameSource:
+        # A camera that is plugged in again may get another number.
+        at = present_index(name, index)
+        return CameraSource(
+            at,
+            size=wanted.size,
+            fps=wanted.fps,
+            pixel_format=wanted.pixel_format,
+            lock_exposure=wanted.lock_exposure,
+        )
+
+    return Supervisor(opener, camera=True, patience=Patience(lost=wanted.timeout))
+
+
+def _camera_named(text: str, wanted: Wanted) -> FrameSource:
     from rtmag.realtime.camera import list_cameras
 
     # A path that does not exist is not a camera's name, and cameras need not be looked for.
@@ -118,14 +180,8 @@ def _camera_named(text: str, size: tuple[int, int] | None, fps: float | None) ->
     cameras = [] if path_like else list_cameras()
     for info in cameras:
         if text and text.lower() in info.name.lower():
-            return _camera(info.index, size, fps)
+            return _camera(info.index, wanted)
     names = ", ".join(str(info) for info in cameras) or "none"
     raise SourceUnavailable(
-        f"cannot open {text!r}: no such file, folder or camera (cameras: {names})"
+        f"cannot open {redact(text)!r}: no such file, folder or camera (cameras: {names})"
     )
-
-
-def _without_password(address: str) -> str:
-    """The scheme and host alone: user names, passwords and tokens may be anywhere else."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://" + ("..." if "@" in rest else re.split("[/?#]", rest)[0])

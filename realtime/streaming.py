@@ -9,7 +9,7 @@ from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.slot import LatestFrames
+from rtmag.realtime.slot import newest
 from rtmag.realtime.sources import open_source
 
 
@@ -28,7 +28,8 @@ def stream(
     """Yield the frames of a source magnified: all of a file, of a live source always the newest.
 
     Args:
-        source: Camera index or name, video file, image folder or glob, or `test`.
+        source: Camera index or name, address of a stream, video file, image folder or glob, or
+            `test`.
         alpha: Total magnification factor, 1 = unchanged.
         filter: What counts as motion; Static() by default.
         model: Name or path of a model; the default one lies inside the package.
@@ -50,7 +51,7 @@ def stream(
         rate = None if frames.live else frames.fps
         engine = load_engine(model, motion_scale=motion_scale, unsafe=unsafe)
         magnifier = Magnifier(engine, alpha=alpha, filter=filter, fps=rate, capture_fps=capture_fps)
-        with closing(LatestFrames(frames) if frames.live else frames) as each:
+        with closing(newest(frames) if frames.live else frames) as each:
             for frame in each:
                 shown = magnifier(frame)
                 if magnifier.warning is not None:  # it was passed on as it is

@@ -37,11 +37,15 @@ class Viewer:
     """Draws frames as the controls ask and carries out keys; without a view it does nothing."""
 
     def __init__(
-        self, view: View | None, controls: Controls, info: Callable[[], list[str]]
+        self,
+        view: View | None,
+        controls: Controls,
+        info: Callable[[], list[str]],
+        alerts: Callable[[], list[str]] = list,
     ) -> None:
         self._view = view
         self._controls = controls
-        self._info = info
+        self._info, self._alerts = info, alerts
         self._last: tuple[Frame, Frame] | None = None
         self._notice = ("", 0.0)
 
@@ -105,6 +109,7 @@ class Viewer:
         rows: list[overlay.Row] = list(self._info()) if controls.info else []
         rows += [words] if time.monotonic() < until else []
         picture = overlay.write(picture, rows, alert=controls.recording and controls.info)
+        picture = overlay.write(picture, self._alerts(), corner="bottom", alert=True)
         if controls.help:
             picture = overlay.write(picture, HELP, corner="middle")
         self._view.write(magnified.with_image(picture))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rtmag.realtime import camera
-from rtmag.realtime.camera import CameraInfo, CameraSource, list_cameras
-from rtmag.realtime.errors import SourceLost, SourceUnavailable
+from rtmag.realtime.camera import CameraInfo, CameraSource, list_cameras, present_index
+from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.opencv import cv2
 
 
@@ -23,6 +23,8 @@ class FakeCapture:
     """After so many readings all fail."""
     every = 0.001
     channels = 3
+    refuses: frozenset[int] = frozenset()
+    """Settings that it does not let us change."""
     made: "list[FakeCapture]"
 
     def __init__(self, index: int, backend: int = 0) -> None:
@@ -36,8 +38,11 @@ class FakeCapture:
         return self.index in self.present
 
     def set(self, key: int, value: Any) -> bool:
-        self.settings.append((key, value))
-        return True
+        self.settings.append((key, value if key not in self.refuses else None))
+        return key not in self.refuses
+
+    def get(self, key: int) -> Any:
+        return dict(self.settings).get(key, 0)
 
     def grab(self) -> bool:
         time.sleep(self.every)
@@ -199,3 +204,36 @@ def test_opencv_keeps_quiet_and_its_level(capture: type[FakeCapture]) -> None:
     level = cv2.utils.logging.getLogLevel()
     CameraSource(0).close()
     assert cv2.utils.logging.getLogLevel() == level
+
+
+def test_exposure_and_white_balance_are_locked(capture: type[FakeCapture]) -> None:
+    with CameraSource(0, lock_exposure=True) as source:
+        assert source.refused == ()
+    settings = capture.made[-1].settings
+    assert (cv2.CAP_PROP_AUTO_EXPOSURE, 1.0) in settings
+    assert (cv2.CAP_PROP_AUTO_WB, 0.0) in settings
+
+
+def test_what_a_camera_does_not_let_us_lock_is_told(capture: type[FakeCapture]) -> None:
+    capture.refuses = frozenset({cv2.CAP_PROP_AUTO_EXPOSURE})
+    with CameraSource(0, lock_exposure=True) as source:
+        assert source.refused == ("automatic exposure",)
+
+
+def test_another_pixel_format(capture: type[FakeCapture]) -> None:
+    CameraSource(0, pixel_format="yuyv").close()
+    assert capture.made[-1].settings[0] == (
+        cv2.CAP_PROP_FOURCC,
+        cv2.VideoWriter.fourcc(*"YUYV"),
+    )
+    with pytest.raises(OptionError, match="four letters"):
+        CameraSource(0, pixel_format="H.264")
+
+
+def test_a_camera_with_another_number_is_found_by_its_name(
+    capture: type[FakeCapture], tmp_path: Path
+) -> None:
+    assert present_index("Microscope", 2) == 2
+    (tmp_path / "video2").rename(tmp_path / "video5")
+    assert present_index("Microscope", 2) == 5
+    assert present_index("", 2) == 2

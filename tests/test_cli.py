@@ -38,10 +38,10 @@ def fails(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
     return code, said.err.strip()
 
 
-def test_alone_it_welcomes_in_six_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_alone_it_welcomes_in_seven_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     for word in ("demo", "camera", "file VIDEO", "doctor", "--help"):
         assert any(f"rtmag {word}" in line for line in lines)
 

@@ -12,6 +12,7 @@ from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.live import Live
+from rtmag.realtime.sources import Wanted
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def make(model: str, controls: Controls | None = None, **options: Any) -> tuple[Live, list[str]]:
     notes: list[str] = []
-    usual: dict[str, Any] = {"view": "none", "size": (64, 48), "limit": 8}
+    usual: dict[str, Any] = {"view": "none", "wanted": Wanted(size=(64, 48)), "limit": 8}
     controls = controls or Controls()
     made = Live(
         controls=controls, note=notes.append, engine=EngineSpec(model=model), **usual | options

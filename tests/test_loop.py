@@ -2,17 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from fakes import FakeMagnifier, FakeSink, FakeSource, FakeView
+from fakes import FakeMagnifier, FakeSink, FakeSource, FakeView, blank
 
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
-from rtmag.realtime.filters import Dynamic, Static, Temporal
-from rtmag.realtime.frame import Frame
+from rtmag.realtime.filters import Dynamic, Sections, State, Static, Temporal
+from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
+from rtmag.realtime.magnifier import Magnifier
 
 
 def interrupt_at(index: int) -> Callable[[Frame], None]:
@@ -232,3 +233,70 @@ def test_unmagnified_frames_are_never_passed_off_as_magnified(live: bool) -> Non
     report = run(source, magnifier, controls)
     assert report.errors == ("need fh < fps/2",)
     assert report.frames > 0
+
+
+class Filtering:
+    """An engine that tells what the filter makes of each picture's brightness."""
+
+    name = provider = described = "filtering"
+    size, motion_scale, composes = None, 1.0, False
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.metadata: dict[str, str] = {}
+        self.results: list[float] = []
+        self._seconds = seconds
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        time.sleep(self._seconds)
+        value = float(image[0, 0, 0])
+        memory = np.zeros((1, 2 * len(sections), 1, 1), np.float32) if state is None else state
+        out = memory.copy()
+        for number, (b0, b1, b2, a1, a2) in enumerate(sections):
+            if state is None and number == 0:
+                memory[0, :2, 0, 0] = -b0 * value, b2 * value
+            z1, z2 = memory[0, 2 * number : 2 * number + 2, 0, 0]
+            result = b0 * value + z1
+            out[0, 2 * number : 2 * number + 2, 0, 0] = (
+                b1 * value - a1 * result + z2,
+                b2 * value - a2 * result,
+            )
+            value = float(result)
+        self.results.append(value)
+        return image, out
+
+
+class Swinging(FakeSource):
+    """Sixty pictures a second whose brightness swings once a second."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        start = time.monotonic()
+        for index in range(self.frames or 0):
+            due = start + index / 60
+            if self.live:
+                time.sleep(max(due - time.monotonic(), 0))
+            level = 128 + 100 * np.sin(2 * np.pi * index / 60)
+            yield Frame(blank(round(level)), due, index)
+
+
+def test_a_model_slower_than_the_camera() -> None:
+    """F09: delay stays bounded, frames drop, and the filter's gain at 1 Hz is as without drops."""
+    gains = []
+    for seconds, live in ((0.0, False), (0.1, True)):
+        engine = Filtering(seconds)
+        magnifier = Magnifier(engine, filter=Temporal(0.5, 2))
+        source = Swinging(480, live=live)
+        controls = Controls(mode="temporal", fl=0.5, fh=2)
+        shown: list[int] = []
+        report = run(
+            source, magnifier, controls, on_frame=lambda a, b, to=shown: to.append(a.index)
+        )  # type: ignore[misc]
+        results = np.array(engine.results[len(engine.results) // 2 :])
+        gains.append(results.std())
+        if live:
+            assert report.latency_p95_ms is not None
+            assert report.latency_p95_ms <= 250
+            assert report.dropped == shown[-1] - shown[0] + 1 - report.frames
+            assert 8 <= len(engine.results) / report.seconds <= 10.1
+    assert gains[1] == pytest.approx(gains[0], rel=0.1)

@@ -1,0 +1,183 @@
+"""Does anything grow? Millions of frames through the real loop, as fast as they go.
+
+A source of noise, 160x120, lost and opened again every 20 000 frames, goes through supervisor,
+guard, magnifier and loop, with the identity engine in place of a model. Memory, descriptors,
+threads and the collector's objects are sampled; after a tenth of the run, which fills caches, none
+may grow. 2 600 000 frames are those of a day at 30 a second.
+
+    python -m benchmarks.soak [--frames 2600000] [--out FILE.json] [--plot FILE.png]
+
+In the background: nohup nice -n 10 python -m benchmarks.soak --out soak.json > soak.log 2>&1 &
+Samples are written as it goes. The last line of stdout is one JSON document.
+"""
+
+import gc
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import psutil
+import typer
+
+from benchmarks.revision import revision
+from rtmag.realtime.bench import machine
+from rtmag.realtime.closing import Closing
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.errors import SourceLost
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.guard import Guard
+from rtmag.realtime.keys import Controls
+from rtmag.realtime.loop import run
+from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.sinks import NullSink
+from rtmag.realtime.supervisor import Patience, Supervisor
+
+SIZE = (160, 120)
+LOST_EVERY = 20_000
+SAMPLES = 200
+WARM = 0.1  # of the run
+ALLOWED_MB = 20.0
+ALLOWED_MB_PER_100K = 1.0
+
+
+class Noise(Closing):
+    """Pictures as fast as they are taken, `turn` by turn; lost after a while."""
+
+    live, frames, name, size, fps = True, None, "noise", SIZE, None
+
+    def __init__(self, turn: threading.Semaphore) -> None:
+        self._turn = turn
+        rng = np.random.default_rng(0)
+        self._images = rng.integers(0, 255, (8, SIZE[1], SIZE[0], 3)).astype(np.uint8)
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Each a picture of its own, as a camera's would be."""
+        for index in range(LOST_EVERY):
+            self._turn.acquire(timeout=1.0)
+            if self._closed:
+                return
+            yield Frame(self._images[index % 8].copy(), time.monotonic(), index)
+        raise SourceLost("noise is lost")
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
+
+class Sampler:
+    """Notes what the process holds, every so many frames."""
+
+    def __init__(self, total: int, out: Path | None) -> None:
+        self.turn = threading.Semaphore()
+        self.rows: list[dict[str, float]] = []
+        self._process = psutil.Process()
+        self._every = max(total // SAMPLES, 1)
+        self._out, self._count, self._start = out, 0, time.monotonic()
+
+    def __call__(self, original: Frame, magnified: Frame) -> None:
+        """Count a frame, and let the next one come."""
+        self.turn.release()
+        self._count += 1
+        if self._count % self._every:
+            return
+        gc.collect()
+        row = {
+            "frames": self._count,
+            "seconds": round(time.monotonic() - self._start, 1),
+            "rss_mb": round(self._process.memory_info().rss / 1e6, 2),
+            "descriptors": self._process.num_fds(),
+            "threads": self._process.num_threads(),
+            "objects": len(gc.get_objects()),
+        }
+        self.rows.append(row)
+        if self._out is not None:
+            self._out.with_suffix(".samples.json").write_text(json.dumps(self.rows) + "\n")
+
+
+def verdict(rows: list[dict[str, float]]) -> dict[str, Any]:
+    """What grew after the first tenth, and whether that is allowed."""
+    later = rows[int(WARM * len(rows)) :]
+    frames = np.array([row["frames"] for row in later]) / 1e5
+
+    def slope(key: str) -> float:
+        return round(float(np.polyfit(frames, [row[key] for row in later], 1)[0]), 3)
+
+    def growth(key: str) -> float:
+        """Of the last tenth over the first, by medians: a reader thread may come and go."""
+        values = [row[key] for row in later]
+        part = max(len(values) // 10, 1)
+        return round(float(np.median(values[-part:]) - np.median(values[:part])), 2)
+
+    found = {
+        "rss_mb_per_100k": slope("rss_mb"),
+        "objects_per_100k": slope("objects"),
+        **{f"{key}_growth": growth(key) for key in ("rss_mb", "descriptors", "threads", "objects")},
+    }
+    found["passed"] = bool(
+        found["rss_mb_per_100k"] <= ALLOWED_MB_PER_100K
+        and found["rss_mb_growth"] <= ALLOWED_MB
+        and found["descriptors_growth"] == found["threads_growth"] == 0
+        and abs(found["objects_growth"]) < 100
+    )
+    return found
+
+
+def draw(document: dict[str, Any], path: Path) -> None:
+    """The samples over the frames."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = document["samples"]
+    keys = {"rss_mb": "memory, MB", "descriptors": "descriptors", "threads": "threads",
+            "objects": "objects"}  # fmt: skip
+    figure, axes = pyplot.subplots(len(keys), 1, sharex=True, figsize=(7, 7))
+    for axis, (key, words) in zip(axes, keys.items(), strict=True):
+        axis.plot([row["frames"] / 1e6 for row in rows], [row[key] for row in rows], lw=1)
+        axis.set_ylabel(words)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    axes[-1].set_xlabel("frames, million")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def main(
+    frames: Annotated[int, typer.Option(min=100, help="How many go through.")] = 2_600_000,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the samples here.")] = None,
+) -> None:
+    """Run, sample, judge; exits 1 when something grew."""
+    sampler = Sampler(frames, out)
+    patience = Patience(delays=(0.01,), later=(0.01,))
+    engine = load_engine("none")
+    faults: list[str] = []
+    with Supervisor(lambda: Noise(sampler.turn), patience=patience) as source:
+        with Guard(Magnifier(engine, alpha=20), lambda: engine, faults.append) as guard:
+            report = run(source, guard, Controls(), [NullSink()], limit=frames, on_frame=sampler)
+        reconnects = source.status.reconnects
+    document = {
+        "benchmark": "soak", "commit": revision(), **machine(), "frames": report.frames,
+        "dropped": report.dropped, "seconds": round(report.seconds, 1), "size": SIZE,
+        "reconnects": reconnects, "faults": faults, "verdict": verdict(sampler.rows),
+        "samples": sampler.rows,
+    }  # fmt: skip
+    if out is not None:
+        out.write_text(json.dumps(document, indent=1) + "\n")
+        out.with_suffix(".samples.json").unlink(missing_ok=True)
+    if plot is not None:
+        draw(document, plot)
+    print(json.dumps(document))
+    if not document["verdict"]["passed"] or faults:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,96 @@
+"""When the frames of a live stream were taken, on this machine's monotonic clock.
+
+A stream's own timestamps are even but count from nowhere; moments of arrival are ours but tremble
+with the network, by tens of milliseconds, which a temporal filter takes for a trembling rate. So
+timestamps are kept and moved: by the least delay between timestamp and arrival that was seen, which
+is that of the frame that nothing held up. The least delay may rise by a thousandth of the time that
+passes, since no two clocks run alike. A time is thus never later than its arrival.
+
+Timestamps that leap away from the arrivals are moved anew, and a new epoch begins. Those that keep
+contradicting the arrivals (a rate that is made up, repeated or missing stamps) are given up, and
+arrivals count for the rest of the connection.
+"""
+
+import math
+from collections import deque
+from itertools import pairwise
+from statistics import median
+
+LEAP = 1.0
+"""Seconds by which a step of timestamps may differ from that of arrivals."""
+_LEAK = 1e-3
+_LAG = 0.5
+"""Seconds behind the least delay from which a timestamp is doubted."""
+_DOUBTS = 30
+"""So many doubtful timestamps more than good ones, and none is believed any more."""
+_RATE_FRAMES = 10
+"""So many frames must have come before a rate is told."""
+
+
+class ArrivalClock:
+    """Turns timestamps and arrivals into strictly increasing times.
+
+    Args:
+        stamped: False where the stream has no timestamps of its own; arrivals count.
+    """
+
+    def __init__(self, *, stamped: bool = True) -> None:
+        self.epoch = 0
+        """Rises when timestamps leapt: what comes does not continue what was before."""
+        self._trusted = stamped
+        self._doubts = 0
+        self._delay: float | None = None
+        self._stamp = self._arrival = 0.0
+        self._last = -math.inf
+
+    def read(self, stamp: float | None, arrival: float) -> float:
+        """The time of the next frame, given its timestamp and its arrival, in seconds."""
+        time = self._moved(stamp, arrival) if self._trusted else arrival
+        self._last = time if time > self._last else math.nextafter(self._last, math.inf)
+        return self._last
+
+    def _moved(self, stamp: float | None, arrival: float) -> float:
+        if stamp is None or not math.isfinite(stamp):
+            self._doubt(True)
+            return arrival
+        if self._delay is None:
+            self._delay = arrival - stamp
+        else:
+            step, passed = stamp - self._stamp, arrival - self._arrival
+            if abs(step - passed) > LEAP:
+                self._delay, self.epoch = arrival - stamp, self.epoch + 1
+            self._doubt(step <= 0 or arrival - (stamp + self._delay) > _LAG)
+            self._delay = min(self._delay + _LEAK * max(passed, 0.0), arrival - stamp)
+        self._stamp, self._arrival = stamp, arrival
+        return stamp + self._delay
+
+    def _doubt(self, doubtful: bool) -> None:
+        self._doubts = max(self._doubts + (1 if doubtful else -1), 0)
+        self._trusted = self._doubts < _DOUBTS
+
+    def ahead(self, stamp: float | None, now: float) -> float:
+        """Seconds until a frame is due, where a stream comes faster than it plays; at most LEAP."""
+        if stamp is None or self._delay is None:
+            return 0.0
+        early = stamp - self._stamp - (now - self._arrival)
+        return early if 0 < early <= LEAP else 0.0
+
+
+class Rate:
+    """Frames per second as measured over the last 30 frames; what sources claim is not believed."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=31)
+        self.fps: float | None = None
+
+    @property
+    def last(self) -> float | None:
+        """The time of the last frame."""
+        return self._times[-1] if self._times else None
+
+    def add(self, time: float) -> None:
+        """Take note of a frame."""
+        self._times.append(time)
+        if len(self._times) > _RATE_FRAMES:
+            step = median(b - a for a, b in pairwise(self._times))
+            self.fps = 1 / step if step > 0 else None

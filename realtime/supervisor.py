@@ -1,0 +1,252 @@
+"""Keeps a live source alive: watches it, and opens it again when it is lost, for ever.
+
+Each connection is opened and read by a thread of its own, which frees it too; here only its newest
+frame is taken. Nothing here waits but `get`, and that no longer than it is told, so whoever shows
+the frames can show the state as well. A connection whose thread does not end, for a driver hangs,
+is waited for: a second one would find the device in use.
+
+Nothing is put in place of pictures that do not come. The first frame of a new connection carries a
+new epoch, by which the magnifier starts afresh.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rtmag.realtime.closing import Closing
+from rtmag.realtime.connection import Connection, Numbering
+from rtmag.realtime.errors import SourceUnavailable
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.redaction import logger, redact
+from rtmag.realtime.sources import FrameSource
+from rtmag.realtime.status import State, Status
+
+OnStatus = Callable[[Status], None]
+"""Told of every new state, from the thread that takes the frames."""
+
+_TICK = 0.25
+_ABSENT = 1.0
+"""Seconds between looks at the source beyond which it cannot be blamed for having been silent."""
+_OPENING = 3
+"""Opening may take so many times as long as a picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a supervisor waits for what, in seconds."""
+
+    stalled: float = 2.0
+    """Without a picture until that is told."""
+    lost: float = 5.0
+    """Without a picture until the source is opened again."""
+    delays: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Before the tries of the first 30 s of an outage; the last one repeats."""
+    long: float = 30.0
+    later: tuple[float, ...] = (4.0, 8.0, 10.0)
+    """Before those after that; the last one repeats."""
+    jitter: float = 0.2
+    """Share of a delay by which it varies, so that many viewers do not come at once."""
+    healthy: float = 10.0
+    """With pictures, after which an outage is over and delays begin anew."""
+
+    def delay(self, tries: int, outage: float) -> float:
+        """Seconds until the next try, when so many have failed in an outage of `outage` seconds."""
+        early = outage < self.long
+        steps = self.delays if early else self.later
+        usual = steps[min(tries, len(steps) - 1)]
+        return usual * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
+
+
+class Supervisor(Closing):
+    """A live source that comes back. An iterator of the newest frames; `get` as of LatestFrames.
+
+    Args:
+        opener: opens the source; called anew for each connection, in another thread.
+        camera: exact repeats of a picture are no pictures: noise forbids them, drivers make them
+            when a camera is gone. A picture that is still the same after the camera was opened
+            again is believed.
+        on_status: told of every new state.
+        patience: how long to wait for what.
+
+    Raises:
+        SourceUnavailable: the first connection fails. Later ones are tried for ever.
+    """
+
+    live = True
+    frames: int | None = None
+
+    def __init__(
+        self,
+        opener: Callable[[], FrameSource],
+        *,
+        camera: bool = False,
+        on_status: OnStatus | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.on_status = on_status
+        self._opener, self._camera = opener, camera
+        self._patience = patience or Patience()
+        self._closed = self._still = False
+        self._damaged = self._tries = 0
+        self._trouble: float | None = None
+        self._retry = 0.0
+        self._leaving: Connection | None = None
+        self._numbering = Numbering()
+        self._picture: Image | None = None
+        self._seen = self._polled = self._began = time.monotonic()
+        self._status = Status("CONNECTING", self._seen)
+        self._connection: Connection | None = Connection(opener)
+        self._ready: Frame | None = self._first()
+        source = self._connection.source
+        assert source is not None
+        self.name, self.size = source.name, source.size
+
+    def _first(self) -> Frame:
+        """The first frame, waited for in steps that Ctrl-C can break."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            while not connection.ended:
+                frame = connection.get(_TICK)
+                if frame is not None:
+                    return frame
+            raise SourceUnavailable("the source has no picture")
+        except BaseException as error:
+            connection.leave()
+            self._enter("FAILED", str(error), time.monotonic())
+            raise
+
+    @property
+    def status(self) -> Status:
+        """How the source is doing."""
+        connection = self._connection
+        damaged = getattr(connection.source, "damaged", 0) if connection else 0
+        return replace(self._status, errors=self._damaged + damaged)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What a camera goes on doing by itself though it was asked not to."""
+        return getattr(self._connection and self._connection.source, "refused", ())
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second as measured; None while unknown."""
+        source = self._connection.source if self._connection else None
+        return source.fps if source is not None else None
+
+    @property
+    def ended(self) -> bool:
+        """True once the source has ended of itself, or was closed."""
+        return self._closed or self._status.state in ("ENDED", "FAILED")
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the newest frame each time, until the end or close()."""
+        while not self.ended:
+            frame = self.get(_TICK)
+            if frame is not None:
+                yield frame
+
+    def get(self, timeout: float) -> Frame | None:
+        """The newest frame, or None when none came within `timeout` seconds."""
+        if self.ended:
+            return None
+        began = time.monotonic()
+        frame = self._taken(timeout)
+        now = time.monotonic()
+        # Who was stopped or asleep knows nothing of the source's life meanwhile.
+        if max(began - self._polled, now - began - timeout) > _ABSENT:
+            self._seen = now
+        self._polled = now
+        if frame is not None and not self._repeats(frame):
+            self._run(now)
+            return self._numbering.continued(frame)
+        if self._connection is not None:
+            self._watch(now)
+        elif now >= self._retry and not self.ended:
+            self._connect(now)
+        return None
+
+    def close(self) -> None:
+        """Free the source."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def _taken(self, timeout: float) -> Frame | None:
+        if self._connection is None:
+            time.sleep(timeout)
+            return None
+        # The first frame has waited until somebody asked; a newer one has come meanwhile, mostly.
+        ready, self._ready = self._ready, None
+        try:
+            frame = self._connection.get(0 if ready else timeout) or ready
+        except Exception as error:  # whatever a driver or a library does, the source may come back
+            self._lose(str(error) or type(error).__name__)
+            return None
+        if frame is None and self._connection.ended and not self._closed:
+            self._enter("ENDED", "", time.monotonic())
+        return frame
+
+    def _repeats(self, frame: Frame) -> bool:
+        before = self._picture
+        same = before is not None and np.array_equal(frame.image, before)
+        self._picture = frame.image if self._camera else None
+        if same and self._status.state == "RECONNECTING":
+            self._still = True
+        return same and not self._still
+
+    def _run(self, now: float) -> None:
+        """A picture came."""
+        self._seen = now
+        if self._status.state == "RECONNECTING":
+            self._status = replace(self._status, reconnects=self._status.reconnects + 1)
+        if self._status.state != "RUNNING":
+            self._began = now
+            self._enter("RUNNING", "", now)
+        elif now - self._began > self._patience.healthy:
+            self._tries, self._trouble = 0, None
+
+    def _watch(self, now: float) -> None:
+        """No picture came."""
+        assert self._connection is not None
+        quiet = now - max(self._seen, self._began)
+        opening = self._connection.source is None
+        if quiet > self._patience.lost * (_OPENING if opening else 1):
+            self._lose(f"no new picture for {quiet:.0f} s")
+        elif self._status.state == "RUNNING" and quiet > self._patience.stalled:
+            self._status = replace(self._status, stalls=self._status.stalls + 1)
+            self._enter("STALLED", "no new picture", self._seen)
+
+    def _lose(self, words: str) -> None:
+        """Give the connection up, and set the time of the next try."""
+        now = time.monotonic()
+        if self._connection is not None:
+            self._connection.leave()
+            self._damaged += getattr(self._connection.source, "damaged", 0)
+            self._leaving, self._connection = self._connection, None
+        self._trouble = self._seen if self._trouble is None else self._trouble
+        self._retry = now + self._patience.delay(self._tries, now - self._trouble)
+        self._tries += 1
+        self._enter("RECONNECTING", words, self._seen)
+
+    def _connect(self, now: float) -> None:
+        if self._leaving is not None and self._leaving.alive:
+            return
+        self._leaving = None
+        self._began = now
+        self._numbering.interrupted()
+        self._connection = Connection(self._opener)
+
+    def _enter(self, state: State, words: str, since: float) -> None:
+        words = redact(words)
+        before = self._status
+        self._status = replace(before, state=state, since=since, words=words or before.words)
+        if (before.state, before.words) == (state, self._status.words):
+            return  # another try that failed as the last one did
+        log = logger().info if state in ("RUNNING", "ENDED") else logger().warning
+        log("%s: %s%s", getattr(self, "name", "source"), state, f" ({words})" if words else "")
+        if self.on_status is not None:
+            self.on_status(self._status)

@@ -1,0 +1,345 @@
+"""Streams to connect to: a real RTSP server, TCP and HTTP servers, and a proxy that does harm."""
+
+import io
+import itertools
+import random
+import shutil
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+RTSP = """\
+import sys
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+port, user, launches = sys.argv[1], sys.argv[2], sys.argv[3:]
+server = GstRtspServer.RTSPServer()
+server.set_address("127.0.0.1")
+server.set_service(port)
+for number, launch in enumerate(launches):
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(launch)
+    factory.set_shared(True)
+    server.get_mount_points().add_factory("/live%s" % (number or ""), factory)
+    if user:
+        permissions = GstRtspServer.RTSPPermissions()
+        permissions.add_permission_for_role("user", "media.factory.access", True)
+        permissions.add_permission_for_role("user", "media.factory.construct", True)
+        factory.set_permissions(permissions)
+if user:
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "user")
+    auth = GstRtspServer.RTSPAuth()
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*user.split(" ")), token)
+    server.set_auth(auth)
+server.attach(None)
+print("ready", flush=True)
+GLib.MainLoop().run()
+"""
+CAMERA = (
+    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width={width},height={height},"
+    "framerate={fps}/1 ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} "
+    "! rtph264pay name=pay0 config-interval=1 )"
+)
+JPEG_CAMERA = (
+    "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},"
+    "height={height},framerate={fps}/1 ! jpegenc ! rtpjpegpay name=pay0 )"
+)
+
+
+def has_rtsp() -> bool:
+    """Whether Debian's GStreamer RTSP server is there."""
+    if shutil.which(SYSTEM_PYTHON) is None:
+        return False
+    code = "import gi; gi.require_version('GstRtspServer', '1.0'); import sys; " + (
+        "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
+        "sys.exit(not (Gst.ElementFactory.find('x264enc')"
+        " and Gst.ElementFactory.find('rtph264pay')))"
+    )
+    return subprocess.run([SYSTEM_PYTHON, "-c", code], capture_output=True).returncode == 0
+
+
+def need_rtsp() -> None:
+    """Skip the test where there is no RTSP server."""
+    if not has_rtsp():
+        pytest.skip("needs gir1.2-gst-rtsp-server-1.0, python3-gi and GStreamer's plugins")
+
+
+def free_port() -> int:
+    """A TCP port that is free at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RtspServer:
+    """A camera that speaks RTSP; killed and started as a camera is unplugged and plugged in."""
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (320, 240),
+        fps: int = 30,
+        *,
+        launch: str = CAMERA,
+        user: str = "",
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"rtsp://127.0.0.1:{self.port}/live"
+        self.user = user
+        self.show(size, fps, launch)
+        self._process: subprocess.Popen[str] | None = None
+
+    def show(self, size: tuple[int, int], fps: int = 30, launch: str = CAMERA) -> None:
+        """What it shows from the next start on."""
+        self._launch = launch.format(width=size[0], height=size[1], fps=fps)
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [SYSTEM_PYTHON, "-c", RTSP, str(self.port), self.user, self._launch],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def __enter__(self) -> "RtspServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+def scene(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture that moves and has noise, as a camera's."""
+    rng = np.random.default_rng(index)
+    y, x = np.mgrid[0 : size[1], 0 : size[0]]
+    wave = 120 + 80 * np.sin((x + y) / 25 + index / 10)
+    noisy = wave[..., None] + rng.normal(0, 2, (size[1], size[0], 1))
+    return np.repeat(noisy.clip(0, 255).astype(np.uint8), 3, axis=2)
+
+
+def mpegts(
+    frames: int,
+    size: tuple[int, int] = (320, 240),
+    *,
+    fps: int = 30,
+    pixel_format: str = "yuv420p",
+    codec: str = "libx264",
+    pts: Callable[[int], int | None] = lambda index: index,
+    gop: int = 15,
+) -> bytes:
+    """A transport stream, as bytes."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="mpegts") as output:
+        options = {"preset": "ultrafast", "tune": "zerolatency"} if codec == "libx264" else {}
+        stream: Any = output.add_stream(codec, rate=fps, options=options)
+        stream.width, stream.height = size
+        stream.pix_fmt, stream.gop_size = pixel_format, gop
+        stream.codec_context.time_base = Fraction(1, fps)
+        for index in range(frames):
+            frame = av.VideoFrame.from_ndarray(scene(index, size), "bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, fps)
+            for packet in stream.encode(frame):
+                output.mux(packet)
+        output.mux(stream.encode(None))
+    return target.getvalue()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+
+
+@contextmanager
+def serving(
+    answer: Callable[[socket.socket], None], port: int = 0
+) -> Iterator[tuple[int, list[socket.socket]]]:
+    """A TCP server that gives each connection to `answer`; yields port and open connections."""
+    connections: list[socket.socket] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            connections.append(self.request)
+            with suppress(OSError):
+                answer(self.request)
+
+    with _Server(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1], connections
+        finally:
+            server.shutdown()
+            thread.join()
+            for connection in connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
+
+
+def pictures(data: bytes) -> list[bytes]:
+    """A transport stream, cut where a picture begins."""
+    starts = [
+        at
+        for at in range(0, len(data), 188)
+        if data[at + 1] & 0x5F == 0x41 and data[at + 2] == 0  # a new unit of the video stream
+    ]
+    return [data[a:b] for a, b in itertools.pairwise([0, *starts[1:], len(data)])]
+
+
+def paced(data: bytes, seconds: float, *, forever: bool = False) -> Callable[[Any], None]:
+    """Sends a transport stream within so many seconds, picture by picture, as a camera would."""
+    pieces = pictures(data)
+
+    def answer(connection: socket.socket) -> None:
+        start = time.monotonic()
+        for count in itertools.count():
+            if count >= len(pieces) and not forever:
+                return
+            connection.sendall(pieces[count % len(pieces)])
+            due = start + (count + 1) * seconds / len(pieces)
+            time.sleep(max(due - time.monotonic(), 0))
+
+    return answer
+
+
+def silent(connection: socket.socket) -> None:
+    """Takes everything and says nothing."""
+    while connection.recv(4096):
+        pass
+
+
+def http(
+    body: Callable[[socket.socket], None], kind: str, status: str = "200 OK", headers: str = ""
+) -> Callable[[socket.socket], None]:
+    """Answers any HTTP request with a stream."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4096)
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{headers}Connection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        body(connection)
+
+    return answer
+
+
+def mjpeg(fps: float = 30, size: tuple[int, int] = (320, 240)) -> Callable[[socket.socket], None]:
+    """An MJPEG camera over HTTP."""
+    import cv2
+
+    pictures = [cv2.imencode(".jpg", scene(i, size))[1].tobytes() for i in range(30)]
+
+    def body(connection: socket.socket) -> None:
+        for index in itertools.count():
+            data = pictures[index % len(pictures)]
+            part = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            connection.sendall(part.encode() + data + b"\r\n")
+            time.sleep(1 / fps)
+
+    return http(body, "multipart/x-mixed-replace; boundary=frame")
+
+
+class ChaosProxy:
+    """Passes TCP on to a port, and does harm as told.
+
+    `cut()` breaks all connections and refuses new ones until `heal()`; `hole` swallows everything;
+    `delay` seconds are waited with each piece of data; `corrupt` is the share of pieces from the
+    server in which a byte is changed.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.delay = self.corrupt = 0.0
+        self.hole = False
+        self.accepted = self.spoilt = 0
+        self._target, self._sockets = target, set[socket.socket]()
+        self._lock, self._random = threading.Lock(), random.Random(0)
+        self._listener: socket.socket | None = None
+        self.port = free_port()
+        self.heal()
+
+    def heal(self) -> None:
+        self.hole = False
+        if self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port))
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        self.break_off()
+
+    def break_off(self) -> None:
+        """Break all connections; new ones are accepted."""
+        with self._lock:
+            sockets, self._sockets = self._sockets, set()
+        for each in sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                self.accepted += 1
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+                except OSError:
+                    client.close()
+                    continue
+                server.settimeout(None)
+                with self._lock:
+                    self._sockets |= {client, server}
+                for ends in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, harm: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(16_384):
+                time.sleep(self.delay)
+                if self.hole:
+                    continue
+                if harm and self._random.random() < self.corrupt:
+                    spoilt = bytearray(data)
+                    # Beyond the framing of RTP over TCP, which no network would damage.
+                    spoilt[self._random.randrange(min(40, len(data) - 1), len(data))] ^= 0x5A
+                    data = bytes(spoilt)
+                    self.spoilt += 1
+                target.sendall(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+            with self._lock:
+                self._sockets.discard(each)
+
+    def __enter__(self) -> "ChaosProxy":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut()
