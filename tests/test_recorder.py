@@ -404,7 +404,7 @@ class TestNames:
             VideoSink(tmp_path / "out.txt")
 
     def test_missing_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(SinkUnavailable, match="no folder"):
+        with pytest.raises(SinkUnavailable, match="no such folder"):
             VideoSink(tmp_path / "no" / "out.mp4")
 
     def test_folder_in_the_way(self, tmp_path: Path) -> None:
