@@ -7,7 +7,7 @@ written over it; sinks get the pictures alone, in the layout that was chosen at 
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from rtmag.realtime import overlay
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
@@ -15,6 +15,7 @@ from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.keys import Controls
+from rtmag.realtime.magnifier import Region
 from rtmag.realtime.recording import Recording
 from rtmag.realtime.report import Ending, Report, Tally
 from rtmag.realtime.sinks import Sink
@@ -33,6 +34,15 @@ class Magnifies(Protocol):
     filter: Filter
     warning: str | None
     """Why the picture is shown unmagnified at present, if it is."""
+    region: Region | None
+    """Where motion is magnified; None is everywhere."""
+    motion_scale: float
+    """Size of the picture in which motion is looked for; cannot be changed in every engine."""
+
+    @property
+    def described(self) -> str:
+        """What runs, for a person to read."""
+        ...
 
     @property
     def fps(self) -> float | None:
@@ -115,7 +125,7 @@ class _Session:
         self._sinks, self._layout = sinks, controls.layout
         self._tally = Tally(live=source.live)
         self._recording = Recording(record, controls)
-        self._viewer = Viewer(view, controls, self._info)
+        self._viewer = Viewer(view, controls, self._info, self._facts)
         self._errors: list[str] = []
         self._warned = False
 
@@ -203,6 +213,9 @@ class _Session:
             self._magnifier.filter = wanted
         if self._magnifier.alpha != self._controls.alpha:
             self._magnifier.alpha = self._controls.alpha
+        self._magnifier.region = self._controls.region
+        if self._controls.motion_scale is not None:
+            self._magnifier.motion_scale = self._controls.motion_scale
         return self._magnifier(frame)
 
     def _deliver(self, frame: Frame, magnified: Frame) -> None:
@@ -224,6 +237,15 @@ class _Session:
             notice = str(error)
         if notice is not None:
             self._viewer.say(notice)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **self._tally.snapshot(getattr(self._source, "status", None)),
+            "rate": self._controls.fps,
+            "recording": self._recording.running,
+            "warning": self._magnifier.warning,
+            "model": self._magnifier.described,
+        }
 
     def _info(self) -> list[str]:
         return overlay.info_lines(

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -87,6 +87,19 @@ class Tally:
         """Median over the last moments, None for files."""
         recent = list(self._latencies)[-_RECENT:]
         return float(np.median(recent)) if recent else None
+
+    def snapshot(self, status: object = None) -> dict[str, Any]:
+        """The figures of this moment, for programs; with the source's status, if it has one."""
+        counts = ("reconnects", "stalls", "errors")
+        return {
+            **{name: getattr(status, name, 0) for name in counts},
+            "state": getattr(status, "state", "RUNNING"),
+            "words": getattr(status, "words", ""),
+            "frames": self.frames,
+            "dropped": self.dropped,
+            "fps": self.fps,
+            "latency_ms": self.latency_ms,
+        }
 
     def report(self, ending: Ending, errors: tuple[str, ...]) -> Report:
         """The final account."""
