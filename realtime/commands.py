@@ -102,7 +102,10 @@ def camera(
     size: options.Size = None,
     fps: options.Fps = None,
     record: options.Record = None,
-    view: options.View = "window",
+    view: options.LiveView = "window",
+    host: options.Host = "127.0.0.1",
+    port: options.Port = None,
+    max_viewers: options.MaxViewers = 16,
     layout: options.LayoutOption = "magnified",
     frames: options.Limit = None,
     overwrite: options.Overwrite = False,
@@ -110,7 +113,7 @@ def camera(
     provider: options.Provider = "auto",
     motion_scale: options.LiveScale = "auto",
 ) -> None:
-    """Magnify a camera live. Keys in the window change everything; h lists them."""
+    """Magnify a camera live. Keys change everything, and so does the page of --view web."""
     controls = options.make_controls(
         alpha=alpha, mode=mode, fl=fl, fh=fh, order=order, drift=drift, layout=layout
     )
@@ -125,6 +128,9 @@ def camera(
         record=record,
         overwrite=overwrite,
         view=view,
+        host=host,
+        port=port,
+        max_viewers=max_viewers,
         engine=_engine(model, provider, motion_scale),
         limit=frames,
     ).run(spec)
