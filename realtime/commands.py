@@ -113,7 +113,10 @@ def camera(
     pixel_format: options.PixelFormat = None,
     lock_exposure: options.LockExposure = False,
     record: options.Record = None,
-    view: options.View = "window",
+    view: options.LiveView = "window",
+    host: options.Host = "127.0.0.1",
+    port: options.Port = None,
+    max_viewers: options.MaxViewers = 16,
     layout: options.LayoutOption = "magnified",
     frames: options.Limit = None,
     stats: options.StatsOption = None,
@@ -125,7 +128,7 @@ def camera(
     out: options.LiveOut = None,
     virtual_camera: options.VirtualCamera = None,
 ) -> None:
-    """Magnify a camera live. Keys in the window change everything; h lists them."""
+    """Magnify a camera live. Keys change everything, and so does the page of --view web."""
     controls = options.make_controls(
         alpha=alpha,
         preset=preset,
@@ -154,6 +157,9 @@ def camera(
         view=view,
         out=out,
         virtual_camera=virtual_camera,
+        host=host,
+        port=port,
+        max_viewers=max_viewers,
         engine=_engine(model, provider, motion_scale, unsafe),
         limit=frames,
     )
@@ -175,7 +181,10 @@ def stream(
     fps: options.PipeFps = None,
     pixel_format: options.PipeFormat = "bgr24",
     record: options.Record = None,
-    view: options.View = "window",
+    view: options.LiveView = "window",
+    host: options.Host = "127.0.0.1",
+    port: options.Port = None,
+    max_viewers: options.MaxViewers = 16,
     layout: options.LayoutOption = "magnified",
     frames: options.Limit = None,
     stats: options.StatsOption = None,
@@ -213,6 +222,9 @@ def stream(
         view=view,
         out=out,
         virtual_camera=virtual_camera,
+        host=host,
+        port=port,
+        max_viewers=max_viewers,
         engine=_engine(model, provider, motion_scale, unsafe),
         limit=frames,
     )

@@ -19,7 +19,7 @@ from rtmag.realtime.installed import installed
 PACKAGES = (
     "rtmag", "numpy", "scipy", "av", "opencv-python", "opencv-python-headless",
     "opencv-contrib-python", "onnxruntime", "onnxruntime-gpu", "typer", "rich", "torch",
-    "torch-tensorrt", "onnx",
+    "torch-tensorrt", "onnx", "starlette", "uvicorn", "websockets",
 )  # fmt: skip
 
 _EXCLUSIVE = (

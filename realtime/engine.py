@@ -22,6 +22,7 @@ Motion scale
 
 import re
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,6 +78,10 @@ class Engine(Protocol):
         """Name, and what is not usual about it."""
         ...
 
+    def at(self, motion_scale: float) -> "Engine":
+        """The same engine at another motion scale; ModelIncompatible where it has but one."""
+        ...
+
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:
@@ -116,10 +121,7 @@ class OnnxEngine:
         self.composes = check(self._session, self.metadata, source)
         """Whether the picture is made here, not in the graph."""
         if self._shrink > 1 and not self.composes:
-            raise ModelIncompatible(
-                f"model {source!r} draws its pictures itself: no motion scale but 1, "
-                f"got {motion_scale:g}"
-            )
+            raise one_scale(source, motion_scale)
         self.name = self.metadata["rtmag.model"]
         used = self._session.get_providers()[0]
         self.provider = next(k for k, v in providers.NAMES.items() if v == used)
@@ -140,6 +142,21 @@ class OnnxEngine:
     def described(self) -> str:
         """Name, and motion scale where it is not 1."""
         return self.name if self._shrink == 1 else f"{self.name}, motion at 1/{self._shrink}"
+
+    def at(self, motion_scale: float) -> "OnnxEngine":
+        """The same session on pictures of another size; states of before do not fit it.
+
+        Raises:
+            ModelIncompatible: the form that runs draws its pictures itself, at one scale.
+        """
+        if not self.composes:
+            raise one_scale(self.name, motion_scale)
+        other = copy(self)
+        other._shrink = MOTION_SCALES[motion_scale]
+        if self.size is not None:
+            width, height = (side // self._shrink * other._shrink for side in self.size)
+            other.size = width, height
+        return other
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
@@ -195,6 +212,13 @@ class OnnxEngine:
             size = image.shape[1] // self._shrink, image.shape[0] // self._shrink
             return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
         return image
+
+
+def one_scale(model: str, motion_scale: float) -> ModelIncompatible:
+    """What to raise where a model knows no motion scale but 1."""
+    return ModelIncompatible(
+        f"model {model!r} draws its pictures itself: no motion scale but 1, got {motion_scale:g}"
+    )
 
 
 def bordered(image: Image, size: tuple[int, int] | None, name: str, unit: int = UNIT) -> Image:
@@ -287,10 +311,7 @@ def load_engine(
                 "you trust its maker, give --unsafe (in Python: unsafe=True); .onnx needs no trust"
             )
         if motion_scale != 1:
-            raise ModelIncompatible(
-                f"model {str(model)!r} draws its pictures itself: no motion scale but 1, "
-                f"got {motion_scale:g}"
-            )
+            raise one_scale(str(model), motion_scale)
         return TorchEngine(str(model), provider=provider)
     if model == NONE:
         return IdentityEngine()

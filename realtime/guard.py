@@ -20,7 +20,7 @@ from rtmag.realtime.engine import Engine
 from rtmag.realtime.errors import ModelError, OptionError
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.magnifier import Magnifier, Region
 from rtmag.realtime.redaction import logger, redact
 
 HANG = 10.0
@@ -90,6 +90,29 @@ class Guard(Closing):
     def fps(self) -> float | None:
         """Measured frame rate, None while unknown."""
         return self._magnifier.fps
+
+    @property
+    def region(self) -> Region | None:
+        """The part of the picture that is magnified; None is all of it."""
+        return self._magnifier.region
+
+    @region.setter
+    def region(self, value: Region | None) -> None:
+        self._magnifier.region = value
+
+    @property
+    def motion_scale(self) -> float:
+        """Size of the picture in which motion is looked for."""
+        return self._magnifier.motion_scale
+
+    @motion_scale.setter
+    def motion_scale(self, value: float) -> None:
+        self._magnifier.motion_scale = value
+
+    @property
+    def described(self) -> str:
+        """What magnifies."""
+        return self._magnifier.described
 
     @property
     def warning(self) -> str | None:

@@ -23,6 +23,10 @@ class IdentityEngine:
         self.metadata: dict[str, str] = {}
         self.size: tuple[int, int] | None = None
 
+    def at(self, motion_scale: float) -> "IdentityEngine":
+        """Itself: it looks for no motion."""
+        return self
+
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:

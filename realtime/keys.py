@@ -1,16 +1,16 @@
 """What the keys do to a running view. HELP lists them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from rtmag.realtime.filters import Filter
 
 Mode = Literal["static", "dynamic", "temporal"]
 """What motion is measured from; see filters.py."""
-Layout = Literal["magnified", "side", "split"]
-"""The magnified picture alone, beside the original, or sharing the picture with it."""
+Layout = Literal["magnified", "side", "split", "difference"]
+"""The magnified picture alone, beside the original, sharing the picture with it, or less it."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
@@ -20,7 +20,7 @@ HELP = (
     ("+ -", "more, less alpha"),
     ("m", "mode"),
     ("[ ]", "band down, up"),
-    ("s", "side by side, split, alone"),
+    ("s", "side by side, split, difference, alone"),
     ("c", "compare with the original"),
     ("r", "record"),
     ("f", "full screen"),
@@ -32,9 +32,14 @@ HELP = (
 
 _NAMED_KEYS = {0xFF1B: 27, 0xFFAB: ord("+"), 0xFFAD: ord("-")}
 """Escape and the keypad's signs, as X11 numbers them."""
+_PLAIN = (
+    "alpha", "mode", "drift", "layout", "wipe", "original", "motion_scale", "paused", "recording",
+)  # fmt: skip
+"""Fields that a page may set as they are."""
+HIGHEST_ALPHA = 1000.0
 _STEP = 1.25
-_HIGHEST_ALPHA = 1000.0
 _NYQUIST_SHARE = 0.98
+_LEAST_REGION = 16  # px: less shows no motion
 
 
 @dataclass(slots=True)
@@ -53,6 +58,14 @@ class Controls:
     fps: float | None = None
     """Measured frame rate, where known; it bounds the band."""
     layout: Layout = "magnified"
+    wipe: float = 0.5
+    """Where 'split' parts the picture, from 0, the left edge, to 1."""
+    region: tuple[int, int, int, int] | None = None
+    """Magnify only here: x, y, width, height in pixels; None is the whole picture."""
+    whole: bool = False
+    """The model was made for one size: there can be no region."""
+    motion_scale: float | None = None
+    """Size of the picture in which motion is looked for; None where it cannot be changed."""
     paused: bool = False
     original: bool = False
     """Show the original for comparison."""
@@ -84,15 +97,39 @@ class Controls:
 
     def shift_band(self, factor: float) -> str:
         """Move both edges of the band by a factor, as far as the frame rate allows."""
+        return self.set_band(self.fl * factor, self.fh * factor)
+
+    def set_band(self, fl: float, fh: float) -> str:
+        """Take a band; one that the frame rate does not allow is moved down as a whole."""
         if self.fps is not None:
-            factor = min(factor, _NYQUIST_SHARE * self.fps / 2 / self.fh)
-        self.fl, self.fh = self.fl * factor, self.fh * factor
+            factor = min(1.0, _NYQUIST_SHARE * self.fps / 2 / fh)
+            fl, fh = fl * factor, fh * factor
+        self.fl, self.fh = fl, fh
         self.mode = "temporal"
         return f"band {self.fl:.3g}-{self.fh:.3g} Hz"
 
+    def set_region(self, region: tuple[int, int, int, int] | None) -> None:
+        """Magnify only there; a region too small to show motion is none."""
+        fits = region is not None and min(region[2:]) >= _LEAST_REGION and not self.whole
+        self.region = region if fits else None
+
+    def settings(self) -> dict[str, Any]:
+        """What `change` changes, for a page to show."""
+        return {name: getattr(self, name) for name in (*_PLAIN, "fl", "fh", "region")}
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Take values of fields that were checked before; `band` is (fl, fh)."""
+        for name, value in values.items():
+            if name == "band":
+                self.set_band(*value)
+            elif name == "region":
+                self.set_region(value)
+            elif name != "motion_scale" or self.motion_scale is not None:
+                setattr(self, name, value)
+
     def scale_alpha(self, factor: float) -> str:
         """Multiply alpha, within bounds; alpha 0 starts again from a tenth."""
-        self.alpha = min(max(self.alpha, 0.1) * factor, _HIGHEST_ALPHA)
+        self.alpha = min(max(self.alpha, 0.1) * factor, HIGHEST_ALPHA)
         return f"alpha {self.alpha:.3g}"
 
     def next_mode(self) -> str:
@@ -103,9 +140,9 @@ class Controls:
     def next_layout(self) -> str:
         """Go on to the next layout."""
         self.layout = LAYOUTS[(LAYOUTS.index(self.layout) + 1) % len(LAYOUTS)]
-        return {"magnified": "magnified alone", "side": "side by side", "split": "split"}[
-            self.layout
-        ]
+        return {"magnified": "magnified alone", "side": "side by side"}.get(
+            self.layout, self.layout
+        )
 
     def toggle(self, name: str) -> str:
         """Turn a switch over."""

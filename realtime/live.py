@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import Engine, EngineSpec
-from rtmag.realtime.errors import SinkError
+from rtmag.realtime.errors import MissingExtra, RtmagError, SinkError
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.options import ViewKind
+from rtmag.realtime.options import LiveViewKind
 from rtmag.realtime.outputs import check_free, numbered, with_suffix
 from rtmag.realtime.pipe import PipeSink
 from rtmag.realtime.provenance import describe, write_note
@@ -26,6 +26,7 @@ from rtmag.realtime.sources import FrameSource, Wanted, open_source
 from rtmag.realtime.stats import Stats
 from rtmag.realtime.status import Status
 from rtmag.realtime.supervisor import Supervisor
+from rtmag.realtime.viewer import View
 from rtmag.realtime.virtual_camera import FIRST, VirtualCameraSink
 from rtmag.realtime.writer import Writer, check_space
 
@@ -44,7 +45,11 @@ class Live:
     record: Path | None = None
     """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
     overwrite: bool = False
-    view: ViewKind = "window"
+    view: LiveViewKind = "window"
+    host: str = "127.0.0.1"
+    """Of the view in a browser, as are the next two."""
+    port: int | None = None
+    max_viewers: int = 16
     engine: EngineSpec = field(default_factory=EngineSpec)
     limit: int | None = None
     out: str | None = None
@@ -64,17 +69,20 @@ class Live:
             source = opened.enter_context(self._open(spec))
             if source.fps is not None:
                 self.controls.filter().check(source.fps)
-            view = None
-            if self.view == "window":
+            view = self._open_view(source.name)
+            if view is not None:
                 Temporal(1, 2)  # a key may ask for a band, which loads a large library
-                view = WindowSink(f"rtmag: {source.name}")
                 opened.callback(view.close)
             rate = source.fps or self.wanted.fps or 30.0
             engine = choose(self.engine, source.size, rate)
             magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
             guard = opened.enter_context(Guard(magnifier, self.engine.load, self.note))
-            self.note(f"{source.name}, {engine.described} on {engine.provider}; keys: h")
             self._settings = partial(self._describe, engine, source)
+            address = getattr(view, "url", None)
+            invitation = f"open {address}" if address else "keys: h"
+            self.note(f"{source.name}, {magnifier.described}; {invitation}")
+            self.controls.whole = engine.size is not None
+            self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(
                 source,
                 guard,
@@ -114,6 +122,23 @@ class Live:
             lacks = partial(self._tell_dropped, "the pipe")
             sinks.append(Writer(PipeSink(fps=fps, size=size), ended=lacks, patience=_PATIENCE))
         return sinks
+
+    def _open_view(self, name: str) -> View | None:
+        if self.view == "window":
+            return WindowSink(f"rtmag: {name}")
+        if self.view == "none":
+            return None
+        try:
+            from rtmag.realtime.web.sink import WebSink
+        except ImportError as error:
+            if isinstance(error, RtmagError) or (error.name or "").startswith("rtmag"):
+                raise
+            raise MissingExtra(
+                f"--view web needs {error.name}: pip install 'rtmag[web]'"
+            ) from error
+        return WebSink(
+            self.controls, name, host=self.host, port=self.port, viewers=self.max_viewers
+        )
 
     def _open_recorder(self, fps: float) -> Writer:
         """The file that was asked for; after that, or without it, numbered ones."""

@@ -15,6 +15,7 @@ from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.keys import Controls
+from rtmag.realtime.magnifier import Region
 from rtmag.realtime.recording import Recording
 from rtmag.realtime.report import Ending, Report, Tally
 from rtmag.realtime.sinks import Sink
@@ -38,6 +39,15 @@ class Magnifies(Protocol):
     filter: Filter
     warning: str | None
     """Why the picture is shown unmagnified at present, if it is."""
+    region: Region | None
+    """Where motion is magnified; None is everywhere."""
+    motion_scale: float
+    """Size of the picture in which motion is looked for; cannot be changed in every engine."""
+
+    @property
+    def described(self) -> str:
+        """What runs, for a person to read."""
+        ...
 
     @property
     def fps(self) -> float | None:
@@ -127,7 +137,7 @@ class _Session:
         self._sinks, self._layout = sinks, controls.layout
         self._tally = Tally(live=source.live)
         self._recording = Recording(record, controls)
-        self._viewer = Viewer(view, controls, self._info)
+        self._viewer = Viewer(view, controls, self._info, self._alerts, self._facts)
         self._stats = stats
         self._errors: list[str] = []
         self._warned = False
@@ -216,6 +226,9 @@ class _Session:
             self._magnifier.filter = wanted
         if self._magnifier.alpha != self._controls.alpha:
             self._magnifier.alpha = self._controls.alpha
+        self._magnifier.region = self._controls.region
+        if self._controls.motion_scale is not None:
+            self._magnifier.motion_scale = self._controls.motion_scale
         return self._magnifier(frame)
 
     def _deliver(self, frame: Frame, magnified: Frame) -> None:
@@ -249,6 +262,16 @@ class _Session:
         """What is wrong at present with the source and with the model."""
         alerts = (status_of(self._source).told(), getattr(self._magnifier, "alert", None))
         return [words for words in alerts if words]
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **self._figures(),
+            "words": status_of(self._source).told() or "",
+            "rate": self._controls.fps,
+            "recording": self._recording.running,
+            "warning": self._magnifier.warning,
+            "model": self._magnifier.described,
+        }
 
     def _info(self) -> list[str]:
         return overlay.info_lines(

@@ -119,6 +119,22 @@ class Magnifier:
         self._rate = None
 
     @property
+    def described(self) -> str:
+        """The engine, for a person to read."""
+        return f"{self.engine.described} on {self.engine.provider}"
+
+    @property
+    def motion_scale(self) -> float:
+        """Size of the picture in which motion is looked for. Another one starts afresh."""
+        return self.engine.motion_scale
+
+    @motion_scale.setter
+    def motion_scale(self, value: float) -> None:
+        if value != self.motion_scale:
+            self.engine = self.engine.at(value)
+            self._interrupt()
+
+    @property
     def fps(self) -> float | None:
         """Frames per second: `capture_fps` where given, else as measured; None at first."""
         if self.capture_fps is not None:
@@ -146,7 +162,7 @@ class Magnifier:
         sections = self._current_sections()
         if sections is None:
             return frame
-        box = _clipped(self.region, frame.size)
+        box = clipped(self.region, frame.size)
         if self._place != (box, frame.size):
             self._interrupt()
             self._place = (box, frame.size)
@@ -222,7 +238,7 @@ def _order(filter: Filter) -> int:
     return filter.order if isinstance(filter, Temporal) else 1
 
 
-def _clipped(region: Region | None, size: tuple[int, int]) -> Region:
+def clipped(region: Region | None, size: tuple[int, int]) -> Region:
     """The part of the region inside the picture, at least one pixel."""
     width, height = size
     if region is None:

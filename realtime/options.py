@@ -13,6 +13,7 @@ from rtmag.realtime.keys import Controls, Layout, Mode
 T = TypeVar("T")
 
 ViewKind = Literal["window", "none"]
+LiveViewKind = Literal["window", "web", "none"]
 Scale = Literal["1", "1/2", "1/4"]
 ProgressKind = Literal["auto", "none", "json"]
 StatsKind = Literal["json"]
@@ -119,6 +120,18 @@ Unsafe = Annotated[
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an output that exists.")]
 View = Annotated[ViewKind, Option("--view", help="Show it in a window, or not at all.")]
+LiveView = Annotated[
+    LiveViewKind, Option("--view", help="Show it in a window, in browsers, or not at all.")
+]
+Host = Annotated[
+    str,
+    Option("--host", help="View web: where to listen; beyond this machine a token is demanded."),
+]
+Port = Annotated[
+    int | None,
+    Option("--port", min=0, max=65535, help="View web.", show_default="8089, or the next free one"),
+]
+MaxViewers = Annotated[int, Option("--max-viewers", min=1, max=1000, help="View web.")]
 ProgressOption = Annotated[
     ProgressKind, Option("--progress", help="auto: a bar on a terminal, lines elsewhere.")
 ]

@@ -19,28 +19,30 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SMALLEST = 32
 
 
-def lay_out(original: Image, magnified: Image, layout: Layout) -> Image:
+def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5) -> Image:
     """Original and magnified as one picture.
 
-    'side' is twice as wide; 'split' shows the left half of the original and the right half of the
-    magnified picture with a thin line between them.
+    'side' is twice as wide; 'split' shows the original left of a thin line, at `wipe` of the width,
+    and the magnified picture right of it; 'difference' is magnified less original, around mid-grey.
     """
     if layout == "magnified":
         return magnified
     if layout == "side":
         return np.hstack([original, magnified])
+    if layout == "difference":
+        return np.asarray(cv2.addWeighted(magnified, 1, original, -1, 128), np.uint8)
     picture = magnified.copy()
-    middle = picture.shape[1] // 2
+    middle = round(picture.shape[1] * wipe)
     picture[:, :middle] = original[:, :middle]
     picture[:, max(middle - 1, 0) : middle + 1] = 255
     return picture
 
 
-def label(image: Image, layout: Layout) -> Image:
-    """Name the halves; a picture of its own needs no name."""
-    if layout == "magnified":
+def label(image: Image, layout: Layout, wipe: float = 0.5) -> Image:
+    """Name the parts; a picture of its own needs no name."""
+    if layout in ("magnified", "difference"):
         return image
-    middle = image.shape[1] // 2
+    middle = round(image.shape[1] * (wipe if layout == "split" else 0.5))
     left = write(image[:, :middle], ["original"], corner="bottom")
     right = write(image[:, middle:], ["magnified"], corner="bottom")
     return np.hstack([left, right])

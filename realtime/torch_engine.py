@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.contract import CONTRACT, SECTIONS
-from rtmag.realtime.engine import bordered, turned
+from rtmag.realtime.engine import bordered, one_scale, turned
 from rtmag.realtime.errors import MissingExtra, ModelError, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
@@ -91,6 +91,12 @@ class TorchEngine:
     def described(self) -> str:
         """Name, and what runs it."""
         return f"{self.name}, torch on {self.provider}"
+
+    def at(self, motion_scale: float) -> "TorchEngine":
+        """Itself; ModelIncompatible at any motion scale but 1."""
+        if motion_scale != self.motion_scale:
+            raise one_scale(self.name, motion_scale)
+        return self
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | OnDevice | None

@@ -1,8 +1,8 @@
 """What a person sees of a run and does to it: the view, what is written over it, and the keys."""
 
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from rtmag.realtime import overlay
 from rtmag.realtime.frame import Frame
@@ -33,6 +33,15 @@ class View(Sink, Protocol):
         ...
 
 
+@runtime_checkable
+class Draws(Protocol):
+    """A view that lays the picture out by itself, and tells in its own way what is to be told."""
+
+    def show(self, original: Frame, magnified: Frame, facts: Mapping[str, Any]) -> None:
+        """Show a pair of frames, perhaps the one shown before, and the state of the run."""
+        ...
+
+
 class Viewer:
     """Draws frames as the controls ask and carries out keys; without a view it does nothing."""
 
@@ -42,10 +51,12 @@ class Viewer:
         controls: Controls,
         info: Callable[[], list[str]],
         alerts: Callable[[], list[str]] = list,
+        facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._view = view
         self._controls = controls
         self._info, self._alerts = info, alerts
+        self._facts = facts
         self._last: tuple[Frame, Frame] | None = None
         self._notice = ("", 0.0)
 
@@ -100,14 +111,19 @@ class Viewer:
         if self._view is None or self._last is None:
             return
         controls, (original, magnified) = self._controls, self._last
+        words, until = self._notice
+        notice = [words] if time.monotonic() < until else []
+        if isinstance(self._view, Draws):
+            self._view.show(original, magnified, {**self._facts(), "notice": "".join(notice)})
+            return
         if controls.original:
             picture = overlay.write(original.image, ["original"], corner="bottom")
         else:
-            picture = overlay.lay_out(original.image, magnified.image, controls.layout)
-            picture = overlay.label(picture, controls.layout)
-        words, until = self._notice
+            parts = controls.layout, controls.wipe
+            picture = overlay.lay_out(original.image, magnified.image, *parts)
+            picture = overlay.label(picture, *parts)
         rows: list[overlay.Row] = list(self._info()) if controls.info else []
-        rows += [words] if time.monotonic() < until else []
+        rows += notice
         picture = overlay.write(picture, rows, alert=controls.recording and controls.info)
         picture = overlay.write(picture, self._alerts(), corner="bottom", alert=True)
         if controls.help:

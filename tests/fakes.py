@@ -79,6 +79,9 @@ class FakeMagnifier:
         self.alpha = 20.0
         self.filter: Filter = Static()
         self.warning: str | None = None
+        self.region: tuple[int, int, int, int] | None = None
+        self.motion_scale = 1.0
+        self.described = "fake"
         self.fps: float | None = 30.0
         self._before = before
 

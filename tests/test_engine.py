@@ -381,6 +381,26 @@ def test_a_net_that_draws_has_no_motion_scale(identity: Path) -> None:
         load_engine(identity, motion_scale=0.3)
 
 
+def test_the_scale_of_an_engine_that_composes_can_be_changed(tmp_path: Path) -> None:
+    path = moving_model(tmp_path / "moving.onnx")
+    engine, image = load_engine(path, provider="cpu"), noise((61, 43))
+    for scale in (0.5, 0.25, 1.0):
+        engine = engine.at(scale)
+        assert engine.motion_scale == scale
+        fresh = load_engine(path, provider="cpu", motion_scale=scale)
+        for found, expected in zip(
+            engine.step(image, 2.0, STATIC, None), fresh.step(image, 2.0, STATIC, None), strict=True
+        ):
+            assert np.array_equal(found, expected)
+    frozen = load_engine(moving_model(tmp_path / "frozen.onnx", frozen=True))
+    assert (frozen.at(0.5).size, frozen.size) == ((64, 32), (32, 16))
+
+
+def test_a_net_that_draws_keeps_its_scale(identity: Path) -> None:
+    with pytest.raises(ModelIncompatible, match="draws its pictures itself"):
+        load_engine(identity).at(0.5)
+
+
 def test_half_a_way_to_move_pixels_is_refused(tmp_path: Path) -> None:
     path = moving_model(tmp_path / "moving.onnx")
     model = onnx.load(motion_form(path))

@@ -80,10 +80,10 @@ def test_information_is_shown_unless_turned_off() -> None:
 def test_layouts_cycle() -> None:
     controls = Controls()
     seen = []
-    for _ in range(3):
+    for _ in range(4):
         press(controls, "s")
         seen.append(controls.layout)
-    assert seen == ["side", "split", "magnified"]
+    assert seen == ["side", "split", "difference", "magnified"]
 
 
 @pytest.mark.parametrize("code", [ord("q"), 27])
@@ -113,3 +113,33 @@ def test_the_help_names_every_key() -> None:
     keys = "".join(key for key, _ in HELP)
     assert set("+-m[]scrfihq") <= set(keys)
     assert "space" in keys
+
+
+def test_a_page_changes_the_same_controls() -> None:
+    controls = Controls(fps=20)
+    controls.change({"alpha": 3.0, "layout": "difference", "band": (5.0, 50.0), "wipe": 0.25})
+    assert (controls.alpha, controls.layout, controls.wipe) == (3.0, "difference", 0.25)
+    assert controls.mode == "temporal"
+    assert controls.fh < 10
+    assert controls.fh / controls.fl == pytest.approx(10)
+    assert controls.settings() | {"alpha": 3.0, "layout": "difference"} == controls.settings()
+
+
+def test_a_region_too_small_to_show_motion_is_none() -> None:
+    controls = Controls()
+    controls.change({"region": (10, 20, 100, 80)})
+    assert controls.region == (10, 20, 100, 80)
+    controls.change({"region": (10, 20, 100, 8)})
+    assert controls.region is None
+    controls.whole = True
+    controls.change({"region": (10, 20, 100, 80)})
+    assert controls.region is None
+
+
+def test_an_engine_of_one_scale_keeps_it() -> None:
+    controls = Controls()
+    controls.change({"motion_scale": 0.5})
+    assert controls.motion_scale is None
+    controls.motion_scale = 1.0
+    controls.change({"motion_scale": 0.5})
+    assert controls.motion_scale == 0.5

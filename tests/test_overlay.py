@@ -29,6 +29,22 @@ def test_split_shares_the_picture_with_a_line_between() -> None:
     assert (picture[:, 31:33] == 255).any()
 
 
+def test_the_wipe_parts_it_elsewhere() -> None:
+    picture = overlay.lay_out(BEFORE, AFTER, "split", 0.25)
+    assert (picture[:, :15] == 40).all()
+    assert (picture[:, 17:] == 200).all()
+    for end, value in ((0.0, 200), (1.0, 40)):
+        assert (overlay.lay_out(BEFORE, AFTER, "split", end)[:, 2:-2] == value).all()
+        assert overlay.label(BEFORE, "split", end).shape == BEFORE.shape
+
+
+def test_the_difference_has_a_sign_and_is_grey_where_nothing_moved() -> None:
+    assert (overlay.lay_out(AFTER, AFTER, "difference") == 128).all()
+    assert (overlay.lay_out(blank(100), blank(110), "difference") == 138).all()
+    assert (overlay.lay_out(blank(110), blank(100), "difference") == 118).all()
+    assert (overlay.lay_out(BEFORE, AFTER, "difference") == 255).all()
+
+
 def test_nothing_changes_the_pictures_it_was_given() -> None:
     overlay.label(overlay.lay_out(BEFORE, AFTER, "split"), "split")
     overlay.write(AFTER, ["words"], corner="middle", alert=True)

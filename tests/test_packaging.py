@@ -79,11 +79,11 @@ def extras() -> dict[str, list[str]]:
     return dict(PROJECT["project"]["optional-dependencies"])
 
 
-def test_dev_holds_what_train_and_export_need() -> None:
+def test_dev_holds_what_the_extras_with_tests_need() -> None:
     def names(extra: str) -> set[str]:
         return {re.split(r"[^\w-]", line)[0] for line in extras()[extra]}
 
-    assert names("train") | names("export") <= names("dev")
+    assert names("train") | names("export") | names("web") <= names("dev")
     assert "torch==2.13.*" in extras()["dev"]
 
 

@@ -1,0 +1,100 @@
+"""A run that is watched through the web, on real sockets, for the tests of the server and page."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fakes import identity_model
+from websockets.sync.client import ClientConnection, connect
+
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.keys import Controls
+from rtmag.realtime.loop import run
+from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.report import Report
+from rtmag.realtime.scene import SceneSource
+from rtmag.realtime.web.sink import WebSink
+
+
+class Watched:
+    """The built-in scene, magnified in a thread and served until it is stopped."""
+
+    def __init__(
+        self,
+        model: Path | None,
+        *,
+        size: tuple[int, int] = (320, 240),
+        fps: float = 20.0,
+        name: str = "the scene",
+        frames: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.controls = Controls()
+        self.source = SceneSource(size, fps, frames=frames, live=True)
+        self.sink = WebSink(self.controls, name, **{"port": 0} | options)
+        engine = load_engine(model or "fast", motion_scale=1.0 if model else 0.25)
+        self.controls.motion_scale = engine.motion_scale if engine.composes else None
+        self.magnifier = Magnifier(engine)
+        self.report: Report | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return int(self.sink.server.port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _run(self) -> None:
+        with self.source as source:
+            self.report = run(source, self.magnifier, self.controls, view=self.sink)
+
+    def connect(self, **options: Any) -> ClientConnection:
+        """A viewer, as a browser would be one."""
+        given: dict[str, Any] = {"origin": self.url, "compression": None, "close_timeout": 1}
+        return connect(f"ws://127.0.0.1:{self.port}/ws", **given | options)
+
+    def stop(self) -> None:
+        self.controls.quit = True
+        self._thread.join(10)
+
+
+@contextmanager
+def watched(folder: Path | None, **options: Any) -> Iterator[Watched]:
+    """A served run; with a folder, of a model there that changes nothing."""
+    model = identity_model(folder / "identity.onnx") if folder else None
+    served = Watched(model, **options)
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+def tell(viewer: ClientConnection, **message: object) -> None:
+    viewer.send(json.dumps(message))
+
+
+def hear(viewer: ClientConnection, topic: str, timeout: float = 10.0) -> Any:
+    """The next message of a topic; pictures are passed over."""
+    end = time.monotonic() + timeout
+    while True:
+        data = viewer.recv(max(end - time.monotonic(), 0.01))
+        if isinstance(data, str) and topic in (message := json.loads(data)):
+            return message[topic]
+
+
+def pictures(viewer: ClientConnection, seconds: float) -> int:
+    """How many pictures come meanwhile."""
+    end, count = time.monotonic() + seconds, 0
+    while (left := end - time.monotonic()) > 0:
+        try:
+            count += isinstance(viewer.recv(left), bytes)
+        except TimeoutError:
+            break
+    return count
