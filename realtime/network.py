@@ -8,7 +8,7 @@ of this machine.
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import chain
 from typing import cast
@@ -191,9 +191,10 @@ class NetworkSource(Closing):
                 yield Frame(converter.to_bgr(picture), moment, index, clock.epoch)
                 index += 1
         finally:
+            self._pictures.close()  # it holds us, and we the decoder and its threads
             self._container.close()  # here, for nobody else may while this thread reads
 
-    def _decoded(self) -> Iterator[VideoFrame | None]:
+    def _decoded(self) -> Generator[VideoFrame | None, None, None]:
         """Yield pictures, and None for what gives none; raises SourceLost at the end."""
         failure = ENDED
         try:

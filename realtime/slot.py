@@ -58,7 +58,10 @@ class LatestSlot(Generic[T]):
             item, self._item = self._item, None
             if item is None and self._error is not None:
                 error, self._error = self._error, None
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # its traceback holds this frame, and the source that failed
             return item
 
     def close(self, error: BaseException | None = None) -> None:

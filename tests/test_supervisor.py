@@ -1,6 +1,5 @@
 """Lost sources come back: cameras unplugged, networks cut, processes stopped."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -378,9 +377,9 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
                 time.sleep(1)
 
             cut_each(10)
-            before = process.num_fds(), threading.active_count(), process.memory_info().rss
+            before = process.num_fds(), process.num_threads(), process.memory_info().rss
             cut_each(90)
-            after = process.num_fds(), threading.active_count(), process.memory_info().rss
+            after = process.num_fds(), process.num_threads(), process.memory_info().rss
             latencies = []
             end = time.monotonic() + 2
             while time.monotonic() < end:
@@ -391,4 +390,3 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
     assert abs(after[1] - before[1]) <= 2
     assert after[2] - before[2] <= 10e6
     assert np.median(latencies) <= usual + 0.1
-    assert os.getpid()
