@@ -18,9 +18,9 @@ The memory of all elements is one array, (1, 2 S C, h, w): z1 and z2 of the firs
 the second, C channels each.
 """
 
+import cmath
 import math
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +102,6 @@ class Temporal:
             raise OptionError(f"need 0 < fl < fh in hertz, got fl = {self.fl}, fh = {self.fh}")
         if self.order not in (1, 2):
             raise OptionError(f"order must be 1 or 2, got order = {self.order}")
-        # It takes up to a second: better now than between two frames.
-        import_module("scipy.signal")
 
     def check(self, fps: float) -> None:
         """Refuse a band that this frame rate cannot show.
@@ -120,19 +118,46 @@ class Temporal:
     def sections(self, fps: float) -> Sections:
         """Coefficients at this frame rate (1/s), (order, 5).
 
-        scipy may pair both zeros at 0 Hz into one section. Here each section gets one at 0 Hz and
-        one at half the frame rate: the same filter, and every section blocks a constant.
+        The bilinear transform of s b / (s^2 - 2 Re(p) s + |p|^2) per pole p of the analogue filter,
+        with edges bent by tan so that they lie right. Each section has a zero at 0 Hz and one at
+        half the frame rate, so every one blocks a constant. Closed, because scipy.signal, which
+        the tests compare with, takes more than a second to load.
         """
-        from scipy.signal import butter
-
         self.check(fps)
-        sos = butter(self.order, [self.fl, self.fh], "bandpass", fs=fps, output="sos")
-        each = abs(np.prod(sos[:, 0])) ** (1 / self.order)
-        b = np.tile([each, 0.0, -each], (self.order, 1))
-        return np.concatenate([b, sos[:, 4:]], axis=1).astype(np.float32)
+        low, high = (math.tan(math.pi * f / fps) for f in (self.fl, self.fh))
+        width, middle = high - low, low * high
+        rows = sorted((_section(p, width) for p in _poles(self.order, width, middle)), key=_decay)
+        out = np.array(rows)
+        out[:, :3] *= abs(np.prod(out[:, 0])) ** (1 / self.order) / out[:, :1]  # equal gains
+        return out.astype(np.float32)
 
     def __str__(self) -> str:
         return f"temporal {self.fl:g}-{self.fh:g} Hz"
+
+
+def _poles(order: int, width: float, middle: float) -> list[tuple[float, float]]:
+    """Sum and product of each pair of poles, from those of the low-pass, e^(j 3/4 pi) of order 2.
+
+    A pole q of it becomes the roots p of p^2 - q width p + middle, whose conjugates come from the
+    conjugate of q: of order 1 they are a pair themselves.
+    """
+    if order == 1:
+        return [(-width, middle)]
+    q = cmath.exp(0.75j * math.pi) * width
+    root = cmath.sqrt(q * q - 4 * middle)
+    return [(2 * p.real, abs(p) ** 2) for p in ((q + root) / 2, (q - root) / 2)]
+
+
+def _section(pair: tuple[float, float], width: float) -> tuple[float, float, float, float, float]:
+    total, product = pair
+    scale = 1 - total + product
+    b = width / scale
+    return b, 0.0, -b, 2 * (product - 1) / scale, (1 + total + product) / scale
+
+
+def _decay(section: tuple[float, float, float, float, float]) -> float:
+    """The slowest decay last, as is usual."""
+    return section[4]
 
 
 Filter = Static | Dynamic | Temporal

@@ -9,7 +9,6 @@ from pathlib import Path
 from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.errors import MissingExtra, RtmagError, SinkError
-from rtmag.realtime.filters import Temporal
 from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
@@ -57,6 +56,8 @@ class Live:
     virtual_camera: str | None = None
     """Name of the device that shows them to other programs too, or `first`."""
     _settings: Callable[[], dict[str, object]] = field(default=dict, init=False)
+    _whole: bool = field(default=False, init=False)
+    """Whether the source waits for us: then no frame of it is left out anywhere."""
     stats: Stats | None = None
     """Told of the figures as the run goes on, and at its end."""
 
@@ -71,13 +72,13 @@ class Live:
                 self.controls.filter().check(source.fps)
             view = self._open_view(source.name)
             if view is not None:
-                Temporal(1, 2)  # a key may ask for a band, which loads a large library
                 opened.callback(view.close)
             rate = source.fps or self.wanted.fps or 30.0
             engine = choose(self.engine, source.size, rate)
             magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
             guard = opened.enter_context(Guard(magnifier, self.engine.load, self.note))
             self._settings = partial(self._describe, engine, source)
+            self._whole = not source.live
             address = getattr(view, "url", None)
             invitation = f"open {address}" if address else "keys: h"
             self.note(f"{source.name}, {magnifier.described}; {invitation}")
@@ -120,7 +121,14 @@ class Live:
             sinks.append(shown)
         if self.out is not None:
             lacks = partial(self._tell_dropped, "the pipe")
-            sinks.append(Writer(PipeSink(fps=fps, size=size), ended=lacks, patience=_PATIENCE))
+            sinks.append(
+                Writer(
+                    PipeSink(fps=fps, size=size),
+                    ended=lacks,
+                    patience=_PATIENCE,
+                    whole=self._whole,
+                )
+            )
         return sinks
 
     def _open_view(self, name: str) -> View | None:
@@ -153,6 +161,7 @@ class Live:
             VideoSink(path, fps=fps, overwrite=overwrite),
             check=partial(check_space, path),
             ended=partial(self._recorded, path, self._settings()),
+            whole=self._whole,
         )
 
     def _describe(self, engine: Engine, source: FrameSource) -> dict[str, object]:

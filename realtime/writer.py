@@ -31,6 +31,7 @@ class Writer:
         check: called each second; when it raises SinkError, the sink is finished early.
         ended: told how many frames were left out, once the sink is closed and whole.
         patience: seconds that close() waits for a sink that may never be done; None: until it is.
+        whole: leave nothing out, but wait: for sources that wait, too.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Writer:
         check: Callable[[], None] = lambda: None,
         ended: Callable[[int], None] = lambda dropped: None,
         patience: float | None = None,
+        whole: bool = False,
     ) -> None:
         self.dropped = 0
         """Frames left out because the sink was behind."""
         self._sink, self._check, self._ended, self._patience = sink, check, ended, patience
+        self._whole = whole
         self._queue: queue.Queue[Frame | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._finished = True
@@ -53,10 +56,14 @@ class Writer:
     def write(self, frame: Frame) -> None:
         """Take a frame, or leave it out; raises what the file raised since the last call."""
         self._raise()
-        try:
-            self._queue.put_nowait(frame)
-        except queue.Full:
-            self.dropped += 1
+        while True:
+            try:
+                self._queue.put(frame, self._whole, 0.05)
+            except queue.Full:
+                if self._whole and self._thread.is_alive():
+                    continue
+                self.dropped += 1
+            return
 
     def close(self, *, finished: bool = True) -> None:
         """Write what waits and end the sink; raises what the sink raised."""
