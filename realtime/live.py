@@ -141,9 +141,8 @@ class Live:
         except ImportError as error:
             if isinstance(error, RtmagError) or (error.name or "").startswith("rtmag"):
                 raise
-            raise MissingExtra(
-                f"--view web needs {error.name}: pip install 'rtmag[web]'"
-            ) from error
+            library = (error.name or "").partition(".")[0]
+            raise MissingExtra(f"--view web needs {library}: pip install 'rtmag[web]'") from error
         return WebSink(
             self.controls, name, host=self.host, port=self.port, viewers=self.max_viewers
         )

@@ -182,7 +182,11 @@ for (const input of document.querySelectorAll("input[type=number]")) {
 
 // ---- what is pressed -------------------------------------------------------------------------
 
-const compare = (held) => { if (Boolean(settings.original) !== held) link.set({ original: held }); };
+let holding = false; // asked of the hand, not of the server: its answer may still be on the way
+const compare = (held) => {
+  if (holding !== held) link.set({ original: held });
+  holding = held;
+};
 const figures = () => { $("facts").hidden = !$("facts").hidden; };
 const keys = () => ($("keys").open ? $("keys").close() : $("keys").showModal());
 const full = () => (document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen?.());

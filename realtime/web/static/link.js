@@ -44,13 +44,13 @@ export class Link {
     this.send({ [name]: value });
   }
 
-  // Many changes of one control become one message per picture of the screen.
+  // Many changes of one control become one message. A timer, for hidden tabs draw no frames.
   set(values) {
     if (!Object.keys(this.waiting).length) {
-      requestAnimationFrame(() => {
+      setTimeout(() => {
         this.send({ set: this.waiting });
         this.waiting = {};
-      });
+      }, 16);
     }
     Object.assign(this.waiting, values);
   }
