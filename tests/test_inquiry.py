@@ -39,7 +39,11 @@ def test_every_command_has_a_heading(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     lines = shown(capsys, "config", "show")
-    assert [line for line in lines if line.startswith("[")] == ["[camera]", "[file]"]
+    assert [line for line in lines if line.startswith("[")] == [
+        "[camera]",
+        "[stream]",
+        "[file]",
+    ]
     assert [line.split() for line in lines if line.startswith("alpha ")] == [
         ["alpha", "20.0", "default"],
         ["alpha", "20.0", "default"],

@@ -24,10 +24,10 @@ from starlette.routing import Route  # noqa: E402
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable  # noqa: E402
-from rtmag.realtime.sources import Wanted
 from rtmag.realtime.keys import Controls  # noqa: E402
 from rtmag.realtime.live import Live  # noqa: E402
 from rtmag.realtime.opencv import cv2  # noqa: E402
+from rtmag.realtime.sources import Wanted  # noqa: E402
 from rtmag.realtime.web.sink import WebSink  # noqa: E402
 
 ME = psutil.Process()
@@ -525,7 +525,14 @@ def test_reloading_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_the_command_serves_the_scene(tmp_path: Path) -> None:
     notes: list[str] = []
-    live = Live(controls=Controls(), note=notes.append, view="web", port=0, limit=5, wanted=Wanted(size=(64, 48)))
+    live = Live(
+        controls=Controls(),
+        note=notes.append,
+        view="web",
+        port=0,
+        limit=5,
+        wanted=Wanted(size=(64, 48)),
+    )
     assert live.run("test").frames == 5
     assert "open http://127.0.0.1:" in notes[0]
     assert FakeMagnifier().described not in notes[0]
