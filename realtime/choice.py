@@ -17,12 +17,12 @@ from rtmag.realtime.filters import Static
 from rtmag.realtime.redaction import logger
 
 CANDIDATES = (
-    ("fast", 1.0),
     ("standard", 1.0),
-    ("fast", 0.5),
+    ("fast", 1.0),
     ("standard", 0.5),
-    ("fast", 0.25),
+    ("fast", 0.5),
     ("standard", 0.25),
+    ("fast", 0.25),
 )
 SHARE = 0.6
 """Of the time between frames that a step may take: the rest is for capture, display, others."""

@@ -78,7 +78,7 @@ def test_what_is_asked_for_is_kept_to(loaded: list[Any], monkeypatch: pytest.Mon
     assert chosen(EngineSpec(model="mine", motion_scale=None), fps=1) == ("mine", 0.5)
     loaded.clear()
     chosen(EngineSpec(model="auto", motion_scale=0.5))
-    assert loaded == [("fast", 0.5), ("standard", 0.5)]
+    assert loaded == [("standard", 0.5), ("fast", 0.5)]
 
 
 def test_a_model_that_draws_has_one_scale(tmp_path: Path) -> None:

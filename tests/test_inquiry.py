@@ -47,4 +47,5 @@ def test_every_command_has_a_heading(
     assert [line.split() for line in lines if line.startswith("alpha ")] == [
         ["alpha", "20.0", "default"],
         ["alpha", "20.0", "default"],
+        ["alpha", "20.0", "default"],
     ]

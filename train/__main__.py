@@ -201,7 +201,7 @@ def provenance(
         "model": model, "batch": batch, "lr": lr, "crop": crop, "seed": seed, "processes": world,
         "device": f"{machine}, {torch.get_num_threads()} threads", "precision": str(dtype)[6:],
         "torch": torch.__version__, "commit": checkpoint.commit(),
-        "command": " ".join(sys.argv[1:]), "data": source,
+        "command": " ".join(sys.argv[1:]).removeprefix("train "), "data": source,
     }  # fmt: skip
 
 
