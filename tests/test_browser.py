@@ -153,7 +153,7 @@ def test_keys_do_what_they_do_in_the_window(page: Browser, served: Watched) -> N
     press("h")
     assert not find(page, "#keys").is_displayed()
     press("r")
-    until(lambda: "nowhere to record to" in find(page, "#notice").text)
+    until(lambda: "nothing to record to" in find(page, "#notice").text)
     assert not complaints(page)
 
 
