@@ -2,10 +2,12 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import identity_model
 
@@ -52,7 +54,25 @@ def test_the_cpu_opens_without_spinning_on_every_core(
     providers.open_session(model, "cpu", threads=3)
     threads = [call["options"].intra_op_num_threads for call in fake.opened]
     assert threads == [providers.usable_cores(), 3]
-    assert fake.entries["session.intra_op.allow_spinning"] == "0"
+    assert fake.entries["session.force_spinning_stop"] == "1"
+
+
+def test_no_core_is_burnt_between_frames(model: bytes) -> None:
+    session = providers.open_session(model, "cpu", threads=2)
+    inputs = {
+        "image": np.zeros((64, 64, 3), np.uint8),
+        "alpha": np.array(2, np.float32),
+        "sections": np.array([[1, -1, 0, -1, 0]], np.float32),
+        "reset": np.array(1, np.float32),
+    }
+    given = {each.name: each.shape for each in session.get_inputs()}
+    assert given.keys() >= inputs.keys()
+    state = np.zeros([1 if not isinstance(n, int) else n for n in given["state"]], np.float32)
+    for _ in range(3):
+        session.run(None, inputs | {"state": state})
+    began = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - began < 0.1
 
 
 def test_cuda_may_leave_shape_arithmetic_to_the_cpu(
