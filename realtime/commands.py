@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from rtmag.realtime import inquiry, log, options
-from rtmag.realtime.errors import MissingExtra, OptionError, RtmagError, SourceUnavailable
+from rtmag.realtime import inquiry, log, options, watching
+from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.log import note
 from rtmag.realtime.settings import Configured
@@ -21,10 +21,7 @@ from rtmag.realtime.speech import tell
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rtmag.realtime.engine import EngineSpec
-    from rtmag.realtime.live import Live
     from rtmag.realtime.progress import Progress
-    from rtmag.realtime.report import Report
 
 _WELCOME = """\
 rtmag shows motion too small to see.
@@ -88,7 +85,7 @@ def demo(
         out=out,
         window=window,
         overwrite=overwrite,
-        engine=_engine(model, provider, motion_scale, unsafe),
+        engine=options.engine_spec(model, provider, motion_scale, unsafe),
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
@@ -97,169 +94,8 @@ def demo(
         raise typer.Exit(130)
 
 
-@app.command(cls=Configured)
-def camera(
-    spec: options.Camera = "0",
-    alpha: options.AlphaOption = None,
-    preset: options.PresetOption = None,
-    mode: options.ModeOption = None,
-    band: options.Band = None,
-    fl: options.Fl = None,
-    fh: options.Fh = None,
-    order: options.Order = None,
-    drift: options.Drift = None,
-    size: options.Size = None,
-    fps: options.Fps = None,
-    pixel_format: options.PixelFormat = None,
-    lock_exposure: options.LockExposure = False,
-    record: options.Record = None,
-    view: options.LiveView = "window",
-    host: options.Host = "127.0.0.1",
-    port: options.Port = None,
-    max_viewers: options.MaxViewers = 16,
-    layout: options.LayoutOption = "magnified",
-    frames: options.Limit = None,
-    stats: options.StatsOption = None,
-    overwrite: options.Overwrite = False,
-    model: options.LiveModel = "auto",
-    provider: options.Provider = "auto",
-    motion_scale: options.LiveScale = "auto",
-    unsafe: options.Unsafe = False,
-    out: options.LiveOut = None,
-    virtual_camera: options.VirtualCamera = None,
-) -> None:
-    """Magnify a camera live. Keys change everything, and so does the page of --view web."""
-    controls = options.make_controls(
-        alpha=alpha,
-        preset=preset,
-        mode=mode,
-        band=band,
-        fl=fl,
-        fh=fh,
-        order=order,
-        drift=drift,
-        layout=layout,
-    )
-    from rtmag.realtime.sources import Wanted
-
-    _watch(
-        spec,
-        stats,
-        controls=controls,
-        wanted=Wanted(
-            size=options.parse_size(size),
-            fps=fps,
-            pixel_format=pixel_format,
-            lock_exposure=lock_exposure,
-        ),
-        record=record,
-        overwrite=overwrite,
-        view=view,
-        out=out,
-        virtual_camera=virtual_camera,
-        host=host,
-        port=port,
-        max_viewers=max_viewers,
-        engine=_engine(model, provider, motion_scale, unsafe),
-        limit=frames,
-    )
-
-
-@app.command(cls=Configured)
-def stream(
-    address: options.Address,
-    alpha: options.AlphaOption = None,
-    preset: options.PresetOption = None,
-    mode: options.ModeOption = None,
-    band: options.Band = None,
-    fl: options.Fl = None,
-    fh: options.Fh = None,
-    order: options.Order = None,
-    drift: options.Drift = None,
-    timeout: options.Timeout = 5.0,
-    size: options.PipeSize = None,
-    fps: options.PipeFps = None,
-    pixel_format: options.PipeFormat = "bgr24",
-    record: options.Record = None,
-    view: options.LiveView = "window",
-    host: options.Host = "127.0.0.1",
-    port: options.Port = None,
-    max_viewers: options.MaxViewers = 16,
-    layout: options.LayoutOption = "magnified",
-    frames: options.Limit = None,
-    stats: options.StatsOption = None,
-    overwrite: options.Overwrite = False,
-    model: options.LiveModel = "auto",
-    provider: options.Provider = "auto",
-    motion_scale: options.LiveScale = "auto",
-    unsafe: options.Unsafe = False,
-    out: options.LiveOut = None,
-    virtual_camera: options.VirtualCamera = None,
-) -> None:
-    """Magnify a network stream live, standard input (-) or the screen; a lost one comes back."""
-    controls = options.make_controls(
-        alpha=alpha,
-        preset=preset,
-        mode=mode,
-        band=band,
-        fl=fl,
-        fh=fh,
-        order=order,
-        drift=drift,
-        layout=layout,
-    )
-    from rtmag.realtime.sources import Wanted
-
-    _watch(
-        address,
-        stats,
-        controls=controls,
-        wanted=Wanted(
-            size=options.parse_size(size), fps=fps, pixel_format=pixel_format, timeout=timeout
-        ),
-        record=record,
-        overwrite=overwrite,
-        view=view,
-        out=out,
-        virtual_camera=virtual_camera,
-        host=host,
-        port=port,
-        max_viewers=max_viewers,
-        engine=_engine(model, provider, motion_scale, unsafe),
-        limit=frames,
-    )
-
-
-def _watch(spec: str, stats: options.StatsKind | None, **how: Any) -> None:
-    """Magnify it live, and tell how it went."""
-    from rtmag.realtime.live import Live
-
-    live = Live(note=note, **how)
-    if stats is not None and live.out is not None:
-        raise OptionError("--stats json and --out - both want stdout: leave one out")
-    report = live.run(spec) if stats is None else _counted(live, spec)
-    if stats is None:
-        (tell if live.out is None else note)(report)
-    for error in report.errors:
-        note(f"error: {error}")
-    if report.ending == "interrupt":
-        raise typer.Exit(130)
-    if report.errors:
-        raise typer.Exit(1)
-
-
-def _counted(live: "Live", spec: str) -> "Report":
-    """Run it, with its figures as JSON on stdout."""
-    from rtmag.realtime.stats import Stats
-
-    live.stats = stats = Stats(tell)
-    try:
-        report = live.run(spec)
-    except RtmagError:
-        stats.fail()
-        raise
-    stats.end(report)
-    return report
+app.command(cls=Configured)(watching.camera)
+app.command(cls=Configured)(watching.stream)
 
 
 @app.command()
@@ -328,7 +164,7 @@ def file(
         strict=strict,
         max_pixels=max_pixels,
         model_sha256=model_sha256,
-        engine=_engine(model, provider, motion_scale, unsafe),
+        engine=options.engine_spec(model, provider, motion_scale, unsafe),
         view=view,
         progress=_progress(progress if output != "-" or progress != "auto" else "none"),
         note=note,
@@ -350,13 +186,6 @@ def _repeated(context: typer.Context, like: "Path") -> dict[str, Any]:
     sha256 = None if "model" in given else settings.get("model_sha256")
     rest = context.params | {"band": None, "preset": None}  # settings from files tell of other runs
     return rest | repeated(settings, given) | {"like": None, "model_sha256": sha256}
-
-
-def _engine(model: str | None, provider: str, scale: str, unsafe: bool) -> "EngineSpec":
-    from rtmag.realtime.engine import EngineSpec
-
-    motion_scale = options.scale_of(scale)
-    return EngineSpec(model=model, provider=provider, motion_scale=motion_scale, unsafe=unsafe)
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":

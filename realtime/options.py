@@ -2,13 +2,16 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from typer import Argument, Option
 
 from rtmag.realtime.bands import PRESETS, PresetName, parse_band
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.keys import Controls, Layout, Mode
+
+if TYPE_CHECKING:
+    from rtmag.realtime.engine import EngineSpec
 
 T = TypeVar("T")
 
@@ -301,3 +304,11 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise OptionError(f"a size is WIDTHxHEIGHT, such as 640x480, got {text!r}")
     return int(width), int(height)
+
+
+def engine_spec(model: str | None, provider: str, scale: str, unsafe: bool) -> "EngineSpec":
+    """Which engine is wanted."""
+    from rtmag.realtime.engine import EngineSpec
+
+    motion_scale = scale_of(scale)
+    return EngineSpec(model=model, provider=provider, motion_scale=motion_scale, unsafe=unsafe)
