@@ -34,7 +34,7 @@ def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 def test_usually_notes_stand_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(CAMERA) == 0
-    assert capsys.readouterr().err.startswith("the built-in scene, fast")
+    assert capsys.readouterr().err.startswith("the built-in scene, standard")
 
 
 @pytest.mark.parametrize("flag", ["-v", "--verbose"])
@@ -45,7 +45,7 @@ def test_verbose_tells_how_the_model_was_chosen(
     assert execute([*CAMERA[:place], flag, *CAMERA[place:]]) == 0
     *records, note = capsys.readouterr().err.splitlines()
     assert any("debug: motion_scale = 1/4 (command line)" in record for record in records)
-    assert " debug: fast, motion at 0.25 takes " in records[-1]
+    assert " debug: standard, motion at 0.25 takes " in records[-1]
     assert note.startswith("the built-in scene")
 
 
