@@ -21,7 +21,7 @@ from rtmag.realtime.errors import ModelError, OptionError
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier, Region
-from rtmag.realtime.redaction import logger, redact
+from rtmag.realtime.redaction import redact
 
 HANG = 10.0
 """Seconds a step may take; the first ones, which prepare much, three times as long."""
@@ -155,7 +155,6 @@ class Guard(Closing):
         words = f"not magnified: {redact(words)}"
         if words != self.alert:
             self._note(f"error: {words}")
-            logger().error("%s", words)
         self.alert = words
 
     def _mended(self) -> bool:
