@@ -16,11 +16,11 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from rtmag.realtime.errors import OptionError
 from rtmag.train.dataset import Batch
@@ -166,11 +166,8 @@ def _soften(sample: Tensor, rng: np.random.Generator) -> Tensor:
     if rng.random() >= SOFT:
         return sample
     sigma = math.exp(rng.uniform(*map(math.log, BLUR)))
-    reach = math.ceil(3 * sigma)
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    taps = (taps / taps.sum())[None, None]
-    padded = F.pad(sample[:, None], (reach,) * 4, mode="replicate")  # (9, 1, S + 2 r, S + 2 r)
-    return F.conv2d(F.conv2d(padded, taps[:, :, None]), taps[..., None])[:, 0]
+    planes = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in sample.numpy()]
+    return torch.from_numpy(np.stack(planes))
 
 
 def _pose(
