@@ -165,7 +165,7 @@ def _soften(sample: Tensor, rng: np.random.Generator) -> Tensor:
     """
     if rng.random() >= SOFT:
         return sample
-    sigma = math.exp(rng.uniform(*map(math.log, BLUR)))
+    sigma = math.exp(rng.uniform(math.log(BLUR[0]), math.log(BLUR[1])))
     planes = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in sample.numpy()]
     return torch.from_numpy(np.stack(planes))
 
