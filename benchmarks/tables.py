@@ -125,7 +125,6 @@ def _mean(rows: list[dict[str, Any]], name: str) -> float:
     return mean(row[name] for row in rows)
 
 
-# Table -> the results it is made of.
 def streams_table(document: dict[str, Any]) -> str:
     """How long lost streams take to come back."""
     lines = ["| what happens | lasting | noticed after | picture again after |", "|---" * 4 + "|"]
@@ -137,15 +136,30 @@ def streams_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def operators_table(document: dict[str, Any]) -> str:
+    """Where the time of a step goes."""
+    kinds = list(document["rows"][0]["ms"])
+    lines = ["| step of | " + " | ".join(kinds) + " | convolution, of the product's rate |"]
+    lines.append("|---" * (len(kinds) + 2) + "|")
+    for row in document["rows"]:
+        total = sum(row["ms"].values())
+        cells = [f"{ms:.1f} ms, {ms / total:.0%}" for ms in row["ms"].values()]
+        name = f"`{row['model']}`, {row['width']}x{row['height']}"
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {row['convolution_share']:.0%} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "fps": ("fps", fps_table),
     "live": ("live", live_table),
+    "operators": ("operators", operators_table),
     "streams": ("streams", streams_table),
     "gain": ("quality", gain_table),
     "band": ("quality", band_table),
     "quality": ("quality", quality_table),
     "scene": ("quality", scene_table),
 }
+"""Each with the results it is made of."""
 DOCUMENTS = {ROOT / "README.md": None} | {
     ROOT / "realtime" / "models" / f"{name}.md": name for name in model_names()
 }

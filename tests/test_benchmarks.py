@@ -55,6 +55,22 @@ def test_the_step_benchmark_ends_with_json(
     assert document["rows"][-1]["speed"] == 1.0
 
 
+def test_the_time_of_a_step_is_told_apart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from benchmarks import operators, tables
+
+    out = tmp_path / "operators.json"
+    operators.main(model=["fast"], size="160x128", rounds=2, threads=1, out=out)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document == json.loads(out.read_text())
+    (row,) = document["rows"]
+    assert list(row["ms"]) == [*operators.KINDS, operators.REST, operators.PICTURE]
+    assert all(ms > 0 for ms in row["ms"].values())
+    assert row["ms"]["convolution"] > row["ms"][operators.REST]
+    assert "| `fast`, 160x128 | " in tables.operators_table(document)
+
+
 @pytest.mark.parametrize("record", [False, True])
 def test_the_live_benchmark_counts_what_comes_late(
     record: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

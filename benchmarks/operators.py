@@ -1,0 +1,125 @@
+"""Where the time of a step goes, on this machine's CPU.
+
+    python -m benchmarks.operators [--model NAME|PATH]... [--size 640x480] [--out FILE.json]
+
+ONNX Runtime's own profiler says how long each operator of the graph took; they are summed by what
+they are for. What is left of the whole step is the picture, composed by OpenCV, and the calls. The
+last line of stdout is one JSON document.
+"""
+
+import json
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from rtmag.realtime.bench import commit, machine
+from rtmag.realtime.composition import compose
+from rtmag.realtime.contract import MOTION
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.filters import Temporal
+from rtmag.realtime.floor import measure_floor
+from rtmag.realtime.models import model_names, read_model
+from rtmag.realtime.options import parse_size
+from rtmag.realtime.providers import runtime, usable_cores
+from rtmag.realtime.scene import SceneSource
+
+KINDS = {
+    "convolution": ("Conv", "FusedConv"),
+    "filter and sums": ("MatMul", "ReduceSum", "ReduceMean", "AveragePool", "Pow", "Exp", "Div"),
+    "padding and layout": (
+        *("Pad", "Cast", "Transpose", "Reshape", "Concat", "Split", "Slice", "Gather", "Resize"),
+        *("DepthToSpace", "SpaceToDepth", "ReorderInput", "ReorderOutput", "Unsqueeze", "Squeeze"),
+    ),
+}
+REST = "other arithmetic"
+PICTURE = "picture (OpenCV)"
+WARM = 5
+"""Steps that do not count: they allocate."""
+
+
+def kind_of(operator: str) -> str:
+    """What an operator is for."""
+    return next((kind for kind, names in KINDS.items() if operator in names), REST)
+
+
+def profiled(
+    motion: bytes, channels: int, size: tuple[int, int], threads: int, rounds: int
+) -> dict[str, float]:
+    """Milliseconds per step and kind of operator, and of the picture; medians."""
+    width, height = size
+    with SceneSource(size, frames=1) as scene:
+        image = next(iter(scene)).image
+    inputs: dict[str, Any] = {
+        "image": image,
+        "alpha": np.array(20, np.float32),
+        "sections": Temporal(0.5, 3).sections(30.0),
+        "reset": np.array(0, np.float32),
+        "state": np.zeros((1, 2 * channels, height // 4, width // 4), np.float32),
+    }
+    pictures = []
+    with tempfile.TemporaryDirectory() as folder:
+        session = _session(motion, threads, Path(folder))
+        for _ in range(rounds + WARM):
+            flow, residual, inputs["state"] = session.run([*MOTION], inputs)
+            began = time.perf_counter()
+            compose(image, flow, residual)
+            pictures.append(1e3 * (time.perf_counter() - began))
+        events = json.loads(Path(session.end_profiling()).read_text())
+    took = defaultdict(list)
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            took[event["args"]["op_name"], event["name"]].append(event["dur"] / 1e3)
+    sums = dict.fromkeys([*KINDS, REST], 0.0)
+    for (operator, _), times in took.items():
+        sums[kind_of(operator)] += median(times[WARM:])
+    return sums | {PICTURE: median(pictures[WARM:])}
+
+
+def _session(motion: bytes, threads: int, folder: Path) -> Any:
+    """As `providers.open_session` opens it, but taking notes."""
+    ort = runtime()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(motion, options, providers=["CPUExecutionProvider"])
+
+
+def main(
+    model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
+    size: Annotated[str, typer.Option(help="WxH, multiples of 16.")] = "640x480",
+    rounds: Annotated[int, typer.Option(min=1, help="Steps timed per model.")] = 60,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+) -> None:
+    """Tell where the time of a step goes."""
+    shown = parse_size(size) or (640, 480)
+    rows, commits, floor = [], {}, measure_floor()
+    for name in model or model_names():
+        engine = load_engine(name, provider="cpu", threads=threads)
+        _, motion, _ = read_model(name)
+        assert motion is not None
+        channels, macs = (int(engine.metadata[f"rtmag.{key}"]) for key in ("channels", "macs"))
+        took = profiled(motion, channels, shown, threads or usable_cores(), rounds)
+        rate = macs * shown[0] * shown[1] / took["convolution"] * 1e3
+        rows.append({
+            "model": engine.name, "width": shown[0], "height": shown[1],
+            "ms": {kind: round(ms, 2) for kind, ms in took.items()},
+            "convolution_share": round(rate / floor.gemm, 3),
+        })  # fmt: skip
+        commits[engine.name] = commit(engine)
+    document = {"benchmark": "operators", **machine(), "commits": commits, "rows": rows}
+    if out:
+        out.write_text(json.dumps(document, indent=2) + "\n")
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    typer.run(main)
