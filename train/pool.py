@@ -211,7 +211,7 @@ def expose(
         scenes: What was rendered.
         generator: Source of randomness.
         noise: Strongest noise.
-        third: Also make frame_c, which only oh2018's losses look at; else it is frame_b.
+        third: For oh2018, whose losses look at frame_c but not at the change; else it is frame_b.
     """
 
     def draw(*shape: int) -> Tensor:
@@ -226,8 +226,11 @@ def expose(
 
     before, after = scenes.reference, perturb(scenes.moved, offset)
     frame_a, frame_b = shoot(before), shoot(after)
-    share = QUIETEST ** draw(count, 1, 1, 1)
-    filtered = after - before + share * (shoot(after) - after - (frame_a - before))
+    change = None
+    if not third:
+        share = QUIETEST ** draw(count, 1, 1, 1)
+        filtered = after - before + share * (shoot(after) - after - (frame_a - before))
+        change = torch.where(draw(count, 1, 1, 1) < FILTERED, filtered, frame_b - frame_a)
     return Batch(
         frame_a=frame_a,
         frame_b=frame_b,
@@ -235,7 +238,7 @@ def expose(
         amplified=perturb(scenes.magnified, offset),
         alpha=scenes.alpha,
         flows=scenes.flows,
-        change=torch.where(draw(count, 1, 1, 1) < FILTERED, filtered, frame_b - frame_a),
+        change=change,
     )
 
 
