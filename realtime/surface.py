@@ -5,7 +5,7 @@ picture of any size. Colours are BGR, 0 to 255. Shapes are signed distances in u
 inside.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ PixelBox = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 UNITS = (640, 480)
+_BAND = 256
+"""Rows of samples that are worked on at a time, so that half-done copies stay small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +124,18 @@ class Surface:
 
     def paint(self, shape: Shape, color: Color, light: Field | float = 1.0) -> None:
         """Fill a shape."""
-        window = self._window(shape, 1 / self.fine)
-        cover = np.clip(0.5 - self._distance(shape, window) * self.fine, 0, 1)
         paint = np.array(color, np.float32)
-        bright = paint * light if isinstance(light, float) else paint * light[window][..., None]
-        self.color[window] += cover[..., None] * (bright - self.color[window])
-        self.cover[window] += cover * (1 - self.cover[window])
+        for window in self._windows(shape, 1 / self.fine):
+            cover = np.clip(0.5 - self._distance(shape, window) * self.fine, 0, 1)
+            bright = paint * light if isinstance(light, float) else paint * light[window][..., None]
+            self.color[window] += cover[..., None] * (bright - self.color[window])
+            self.cover[window] += cover * (1 - self.cover[window])
 
     def shade(self, shape: Shape, reach: float, depth: float) -> None:
         """Darken softly what lies within a few times `reach` units of a shape."""
-        window = self._window(shape, 5 * reach)
-        far = np.maximum(self._distance(shape, window), 0)
-        self.color[window] *= (1 - depth * np.exp(-far / np.float32(reach)))[..., None]
+        for window in self._windows(shape, 5 * reach):
+            far = np.maximum(self._distance(shape, window), 0)
+            self.color[window] *= (1 - depth * np.exp(-far / np.float32(reach)))[..., None]
 
     def grain(self, wide: float, tall: float, octaves: int = 6) -> Field:
         """Noise rich at all scales, unit deviation; the coarsest grains are wide x tall units."""
@@ -159,22 +161,34 @@ class Surface:
         top = (y - height - float(self.y[0, 0])) * self.fine
         place = np.array([[zoom, 0, left], [0, zoom, top]], np.float32)
         cover = cv2.warpAffine(stencil, place, self.cover.shape[::-1], flags=cv2.INTER_LINEAR)
-        share = np.asarray(cover, np.float32)[..., None] / 255
-        self.color += share * (np.array(color, np.float32) - self.color)
+        written = np.flatnonzero(np.asarray(cover).any(1))
+        for top in range(written[0], written[-1] + 1, _BAND):
+            rows = slice(top, min(top + _BAND, written[-1] + 1))
+            share = np.asarray(cover[rows], np.float32)[..., None] / 255
+            self.color[rows] += share * (np.array(color, np.float32) - self.color[rows])
 
     def pixels(self, right: int = 0, down: int = 0) -> NDArray[np.float32]:
         """The picture (h, w, 4), colour times coverage and coverage, moved by whole samples.
 
         Whole ones, because interpolating edges as sharp as these would falsify the motion.
         """
-        layers = np.dstack([self.color, self.cover])
-        moved = np.roll(layers, (right, down), (1, 0)) if right or down else layers
-        return np.asarray(cv2.resize(moved, self.size, interpolation=cv2.INTER_AREA), np.float32)
+        width, height = self.size
+        density = len(self.cover) // height
+        out = np.empty((height, width, 4), np.float32)
+        for top in range(0, height, _BAND // density):
+            part = out[top : top + _BAND // density]
+            rows = np.arange(top * density, (top + len(part)) * density) - down
+            layers = [layer.take(rows, 0, mode="wrap") for layer in (self.color, self.cover)]
+            moved = np.roll(np.dstack(layers), right, 1)
+            part[:] = cv2.resize(moved, (width, len(part)), interpolation=cv2.INTER_AREA)
+        return out
 
-    def _window(self, shape: Shape, margin: float) -> tuple[slice, slice]:
-        rows = np.searchsorted(self.y[:, 0], (shape.y0 - margin, shape.y1 + margin))
+    def _windows(self, shape: Shape, margin: float) -> Iterator[tuple[slice, slice]]:
+        """Where the shape lies, in bands from the top down."""
+        first, last = np.searchsorted(self.y[:, 0], (shape.y0 - margin, shape.y1 + margin))
         columns = np.searchsorted(self.x[0], (shape.x0 - margin, shape.x1 + margin))
-        return slice(*map(int, rows)), slice(*map(int, columns))
+        for top in range(int(first), int(last), _BAND):
+            yield slice(top, min(top + _BAND, int(last))), slice(*map(int, columns))
 
     def _distance(self, shape: Shape, window: tuple[slice, slice]) -> Field:
         return shape.distance(self.x[:, window[1]], self.y[window[0]])

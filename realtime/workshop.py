@@ -69,12 +69,10 @@ def _bricks(surface: Surface, lamp: Field, rng: np.random.Generator) -> None:
     above = np.clip(1 - (surface.y - row * tall - gap) / 2.5, 0, 1)
     rough = 1 + 0.10 * surface.grain(120, 120, 8) + 0.05 * surface.grain(7, 5, 4)
     brick = tint * (1 + 0.12 * above) * inside + 0.92 * (1 - inside)
-    light = lamp * rough
-    mortar = np.array((118, 132, 140), np.float32)
-    clay = np.array((74, 96, 148), np.float32)
-    warmed = clay * (1 + warm[..., None] * np.array((-1, 0, 1), np.float32))
-    mix = inside[..., None]
-    surface.color[:] = (warmed * mix + mortar * (1 - mix)) * (brick * light)[..., None]
+    bright = brick * (lamp * rough)
+    for channel, (clay, mortar) in enumerate(((74.0, 118.0), (96.0, 132.0), (148.0, 140.0))):
+        warmed = clay * (1 + (channel - 1.0) * warm)
+        surface.color[..., channel] = (warmed * inside + mortar * (1 - inside)) * bright
     surface.cover[:] = 1
 
 

@@ -1,0 +1,92 @@
+"""How much memory a run takes: `rtmag` in a process of its own, watched until it ends.
+
+Clips of several lengths go from an mp4 into an mp4, and the built-in scene through the live loop
+into a recording, with every model. What a longer clip takes more than a shorter one is growth;
+there should be none.
+
+    python -m benchmarks.memory [--size 1280x720] [--frames 40]... [--out FILE.json]
+
+The last line of stdout is one JSON document.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from benchmarks.revision import revision
+from rtmag.realtime.bench import machine
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.models import model_names
+from rtmag.realtime.options import parse_size
+from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.scene import SceneSource
+
+MAIN = "from rtmag.realtime.cli import main; main()"
+_LOOK_EVERY = 0.02
+
+
+def resident(*args: str | Path, cwd: Path) -> tuple[float, float]:
+    """MB that `rtmag` with these arguments had in memory: the most, and the median over time."""
+    run = [sys.executable, "-c", MAIN, *map(str, args)]
+    seen: list[int] = []
+    with subprocess.Popen(run, cwd=cwd, stdout=subprocess.DEVNULL) as child:
+        process = psutil.Process(child.pid)
+        while child.poll() is None:
+            seen.append(process.memory_info().rss)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_LOOK_EVERY)
+    if child.returncode:
+        raise RuntimeError(f"rtmag {' '.join(run[3:])} ended with {child.returncode}")
+    return round(max(seen) / 1e6, 1), round(median(seen) / 1e6, 1)
+
+
+def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
+    """The built-in scene as a video; its first second comes again and again."""
+    with SceneSource(size, frames=30) as scene:
+        images = [frame.image for frame in scene]
+    sink = VideoSink(path, fps=30.0)
+    for index in range(frames):
+        sink.write(Frame(images[index % 30], index / 30, index))
+    sink.close()
+    return path
+
+
+def main(
+    size: Annotated[str, typer.Option(help="WxH of the pictures.")] = "1280x720",
+    frames: Annotated[list[int] | None, typer.Option(help="Length of a clip; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+) -> None:
+    """Run every model on clips of every length, and live."""
+    extent = parse_size(size) or (1280, 720)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for count in frames or [40, 160, 640, 1280]:
+            clip = write_clip(folder / f"{count}.mp4", extent, count)
+            scene = ("camera", "test", "--view", "none", "--size", size, "--frames", str(count))
+            for model in model_names():
+                given = ("--model", model, "--motion-scale", "1", "--overwrite")
+                for run in (("file", clip, "out.mp4"), (*scene, "--record", "live.mp4")):
+                    most, usual = resident(*run, *given, cwd=folder)
+                    rows.append(
+                        {"command": run[0], "model": model, "frames": count,
+                         "peak_mb": most, "median_mb": usual}
+                    )  # fmt: skip
+                    print("{command}, {model}, {frames} frames: {peak_mb} MB".format(**rows[-1]))
+    document = {"benchmark": "memory", "commit": revision(), **machine(), "size": extent,
+                "rows": rows}  # fmt: skip
+    if out is not None:
+        out.write_text(json.dumps(document, indent=2) + "\n")
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    typer.run(main)
