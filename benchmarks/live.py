@@ -1,12 +1,13 @@
 """How long a picture takes from camera to screen: the whole live loop, at a camera's pace.
 
-A source gives pictures of the built-in scene, drawn beforehand, 30 or 60 times a second; they go
-through the latest-frame slot, the magnifier and the loop to a sink that keeps nothing (or, with
---record, into a video file). Latency counts from the moment when a camera would have delivered the
-frame until the sink has it. A frame is late when it was dropped, or took longer than two intervals.
+A source gives pictures of the built-in scene, drawn beforehand, 15 to 60 times a second; they go
+through the latest-frame slot, the magnifier and the loop to a sink that keeps nothing, and in a
+second run beside that into an mp4, as recordings do. Latency counts from the moment when a camera
+would have delivered the frame until the sink has it. A frame is late when it was dropped, or took
+longer than two intervals. Stages: benchmarks/stages.py.
 
     python -m benchmarks.live [--model NAME|PATH|auto] [--motion-scale auto|1|1/2|1/4]
-                              [--size 640x480[@30]]... [--seconds 20] [--out FILE.json]
+                              [--size 640x480[@30]]... [--seconds 12] [--out FILE.json]
 
 The last line of stdout is one JSON document.
 """
@@ -21,10 +22,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.stages import Stages, TimedEncoder, TimedMagnifier
 from rtmag.realtime.bench import commit, machine
 from rtmag.realtime.choice import choose
 from rtmag.realtime.closing import Closing
-from rtmag.realtime.engine import EngineSpec
+from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.keys import Controls
@@ -33,8 +35,10 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.options import LiveScale, parse_size, scale_of
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.scene import SceneSource
-from rtmag.realtime.sinks import NullSink, Sink
+from rtmag.realtime.sinks import Sink
+from rtmag.realtime.writer import Writer
 
+CAMERAS = ("640x480@30", "640x480@60", "1280x720@30", "1920x1080@15", "1920x1080@30")
 WARM = 2.0  # seconds that do not count: the filter settles, caches fill
 
 
@@ -67,72 +71,58 @@ class Paced(Closing):
         self._closed = True
 
 
-class Watched:
-    """A magnifier and a sink that note how long they take, and when frames are through."""
+class Screen:
+    """Keeps nothing but when frames come."""
 
-    def __init__(self, magnifier: Magnifier, sink: Sink) -> None:
-        self._magnifier, self._sink = magnifier, sink
-        self.magnified: list[float] = []
-        self.written: list[float] = []
-        self.latencies: list[float] = []
-        self.indices: list[int] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._magnifier, name)
-
-    def __call__(self, frame: Frame) -> Frame:
-        """Magnify."""
-        began = time.perf_counter()
-        out = self._magnifier(frame)
-        self.magnified.append(time.perf_counter() - began)
-        return out
+    def __init__(self) -> None:
+        self.latencies: dict[int, float] = {}
 
     def write(self, frame: Frame) -> None:
-        """Pass on."""
-        began = time.perf_counter()
-        self._sink.write(frame)
-        self.written.append(time.perf_counter() - began)
-        self.latencies.append(time.monotonic() - frame.time)
-        self.indices.append(frame.index)
+        """A frame would be seen now."""
+        self.latencies[frame.index] = time.monotonic() - frame.time
 
     def close(self, *, finished: bool = True) -> None:
-        """Pass on."""
-        self._sink.close(finished=finished)
+        """Nothing to close."""
 
 
-def parsed(case: str, fps: float) -> tuple[tuple[int, int], float]:
-    """Size and rate from '640x480' or '640x480@15'."""
+def parsed(case: str) -> tuple[tuple[int, int], float]:
+    """Size and rate from '640x480@15' or '640x480', which is at 30."""
     size, _, rate = case.partition("@")
-    return parse_size(size) or (640, 480), float(rate or fps)
+    return parse_size(size) or (640, 480), float(rate or 30)
 
 
 def measure(
-    spec: EngineSpec, size: tuple[int, int], fps: float, seconds: float, record: Path | None
+    engine: Engine, size: tuple[int, int], fps: float, seconds: float, record: Path | None
 ) -> dict[str, Any]:
     """One line of the table."""
     with SceneSource(size, frames=30) as scene:
         images = [frame.image for frame in scene]
-    engine = choose(spec, size, fps)
+    stages, screen = Stages(), Screen()
     magnifier = Magnifier(engine, alpha=20, filter=Temporal(0.5, 3), fps=fps)
-    watched = Watched(magnifier, VideoSink(record, fps=fps) if record else NullSink())
+    sinks: list[Sink] = [screen]
+    recording = None
+    if record is not None:
+        recording = Writer(TimedEncoder(VideoSink(record, fps=fps), stages))
+        sinks.insert(0, recording)
     source = Paced(images, fps, WARM + seconds)
+    controls = Controls(alpha=20, mode="temporal", fl=0.5, fh=3)
     began = time.process_time()
-    run(source, watched, Controls(alpha=20, mode="temporal", fl=0.5, fh=3), [watched])
+    run(source, TimedMagnifier(magnifier, stages), controls, sinks)
     busy = time.process_time() - began
-    first = next(n for n, index in enumerate(watched.indices) if index >= WARM * fps)
-    latencies = 1e3 * np.array(watched.latencies[first:])
+    first = round(WARM * fps)
+    latencies = [1e3 * s for index, s in screen.latencies.items() if index >= first]
     due = round(seconds * fps)
-    late = due - int((latencies <= 2e3 / fps).sum())
+    late = due - sum(ms <= 2e3 / fps for ms in latencies)
     p50, p95, p99 = (round(float(v), 1) for v in np.percentile(latencies, (50, 95, 99)))
     return {
         "engine": engine.described, "commit": commit(engine),
         "width": size[0], "height": size[1], "fps": fps,
+        "sink": "none" if recording is None else "mp4",
         "frames": due, "shown": len(latencies), "late_percent": round(100 * late / due, 2),
+        "unrecorded": None if recording is None else recording.dropped,
         "p50_ms": p50, "p95_ms": p95, "p99_ms": p99,
-        "magnify_ms": round(1e3 * float(np.median(watched.magnified[first:])), 2),
-        "write_ms": round(1e3 * float(np.median(watched.written[first:])), 2),
-        "cpu_ms": round(1e3 * busy / len(watched.indices), 1),
-        "sink": "file" if record else "none",
+        "cpu_ms": round(1e3 * busy / len(screen.latencies), 1),
+        "stages": stages.summary(first),
     }  # fmt: skip
 
 
@@ -140,22 +130,23 @@ def main(
     model: Annotated[str, typer.Option(help="Name, path or auto.")] = "auto",
     motion_scale: LiveScale = "auto",
     size: Annotated[list[str] | None, typer.Option(help="WxH or WxH@FPS; repeatable.")] = None,
-    fps: Annotated[float, typer.Option(help="Of the source, where a size says none.")] = 30.0,
-    seconds: Annotated[float, typer.Option(help="Measured, per size.")] = 20.0,
-    record: Annotated[bool, typer.Option("--record", help="Into a video file.")] = False,
+    seconds: Annotated[float, typer.Option(help="Measured, per run.")] = 12.0,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
     """Run the loop at a camera's pace."""
     spec = EngineSpec(model=model, motion_scale=scale_of(motion_scale))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for extent, rate in [parsed(each, fps) for each in size or ["640x480"]]:
-            path = Path(folder) / f"{extent[0]}x{extent[1]}.mp4" if record else None
-            rows.append(measure(spec, extent, rate, seconds, path))
-            print(
-                "{width}x{height} at {fps:g} fps: {engine}, latency {p50_ms} ms (95 %: {p95_ms}), "
-                "{late_percent} % late, {cpu_ms} ms of CPU per frame".format(**rows[-1])
-            )
+        for number, (extent, rate) in enumerate(map(parsed, size or CAMERAS)):
+            engine = choose(spec, extent, rate)
+            for record in (None, Path(folder) / f"{number}.mp4"):
+                rows.append(measure(engine, extent, rate, seconds, record))
+                print(
+                    "{width}x{height} at {fps:g} fps, sink {sink}: {engine}, latency {p50_ms} ms "
+                    "(95 %: {p95_ms}), {late_percent} % late, {cpu_ms} ms of CPU per frame".format(
+                        **rows[-1]
+                    )
+                )
     commits = {row["engine"]: row.pop("commit") for row in rows}
     document = {"benchmark": "live", **machine(), "commits": commits, "rows": rows}
     if out:

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks.stages import STAGES
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.models import model_names
 
@@ -47,19 +48,36 @@ def fps_table(document: dict[str, Any]) -> str:
 def live_table(document: dict[str, Any]) -> str:
     """What becomes of a camera's pictures on their way to the screen."""
     lines = [
-        "| camera | chosen | latency, median | 95 % below | 99 % below | late or dropped "
-        "| CPU per frame |"
+        "| camera | chosen | recorded | latency, median | 95 % below | 99 % below "
+        "| late or dropped | CPU per frame |"
     ]
-    lines.append("|---" * 7 + "|")
+    lines.append("|---" * 8 + "|")
     for row in document["rows"]:
+        recorded = "" if row["sink"] == "none" else row["sink"]
         lines.append(
-            f"| {row['width']}x{row['height']} at {row['fps']:g} fps | `{row['engine']}` "
+            f"| {_camera(row)} | `{row['engine']}` | {recorded} "
             f"| {row['p50_ms']:.0f} ms | {row['p95_ms']:.0f} ms | {row['p99_ms']:.0f} ms "
             f"| {row['late_percent']:.1f} % | {row['cpu_ms']:.0f} ms |"
         )
     machine = document["machine"]
     lines.append(f"\n{machine['cores']} cores of {machine['cpu']}.")
     return "\n".join(lines)
+
+
+def stages_table(document: dict[str, Any]) -> str:
+    """How long each stage takes: median and 95th percentile, of the runs that record."""
+    rows = [row for row in document["rows"] if row["sink"] != "none"]
+    lines = ["| stage, median / 95 % below | " + " | ".join(map(_camera, rows)) + " |"]
+    lines.append("|---" * (len(rows) + 1) + "|")
+    for stage in STAGES:
+        took = [row["stages"].get(stage) for row in rows]
+        cells = [f"{t['p50_ms']:.1f} / {t['p95_ms']:.1f} ms" if t else "" for t in took]
+        lines.append(f"| {stage} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _camera(row: dict[str, Any]) -> str:
+    return f"{row['width']}x{row['height']} at {row['fps']:g} fps"
 
 
 def gain_table(document: dict[str, Any]) -> str:
@@ -152,6 +170,7 @@ def operators_table(document: dict[str, Any]) -> str:
 TABLES = {
     "fps": ("fps", fps_table),
     "live": ("live", live_table),
+    "stages": ("live", stages_table),
     "operators": ("operators", operators_table),
     "streams": ("streams", streams_table),
     "gain": ("quality", gain_table),

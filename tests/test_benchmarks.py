@@ -71,28 +71,34 @@ def test_the_time_of_a_step_is_told_apart(
     assert "| `fast`, 160x128 | " in tables.operators_table(document)
 
 
-@pytest.mark.parametrize("record", [False, True])
-def test_the_live_benchmark_counts_what_comes_late(
-    record: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_live_benchmark_counts_what_comes_late_and_tells_the_stages_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks import live
+    from benchmarks import live, tables
+    from benchmarks.stages import STAGES
 
     monkeypatch.setattr(live, "WARM", 0.2)
-    live.main(
-        model="standard", motion_scale="1/2", size=["64x48"], fps=20, seconds=1, record=record
-    )
-    row = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"][0]
-    assert row["engine"] == "standard, motion at 1/2"
-    assert row["frames"] == 20
-    assert row["sink"] == ("file" if record else "none")
-    assert 0 < row["magnify_ms"] < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+    live.main(model="standard", motion_scale="1/2", size=["64x48@20"], seconds=1)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    shown, recorded = document["rows"]
+    assert (shown["sink"], recorded["sink"]) == ("none", "mp4")
+    for row in document["rows"]:
+        assert row["engine"] == "standard, motion at 1/2"
+        assert row["frames"] == 20
+        assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert all(0 <= each["p50_ms"] <= each["p95_ms"] for each in row["stages"].values())
+        inline = sum(row["stages"][stage]["p50_ms"] for stage in STAGES[:-1])
+        assert 0.5 * row["p50_ms"] < inline < 1.5 * row["p50_ms"]
+    assert (tuple(shown["stages"]), tuple(recorded["stages"])) == (STAGES[:-1], STAGES)
+    assert recorded["unrecorded"] == 0
+    assert "64x48 at 20 fps" in tables.live_table(document)
+    assert "| encode | " in tables.stages_table(document)
 
 
 def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
     from benchmarks import live
-    from rtmag.realtime.engine import EngineSpec
 
     class Slow:
         described, size, metadata = "slow", None, {}
@@ -102,8 +108,7 @@ def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatc
             return image, None
 
     monkeypatch.setattr(live, "WARM", 0.1)
-    monkeypatch.setattr(live, "choose", lambda *_: Slow())
-    row = live.measure(EngineSpec(), (64, 48), 10.0, 1.0, None)
+    row = live.measure(Slow(), (64, 48), 10.0, 1.0, None)
     assert row["shown"] < row["frames"] == 10
     assert row["late_percent"] == 100
 
