@@ -15,6 +15,7 @@ from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.options import LiveViewKind
 from rtmag.realtime.outputs import check_free, numbered, with_suffix
+from rtmag.realtime.pace import Pace
 from rtmag.realtime.pipe import PipeSink
 from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
@@ -93,10 +94,15 @@ class Live:
                 record=lambda: self._open_recorder(rate),
                 limit=self.limit,
                 stats=self.stats,
+                pace=Pace(self.controls) if self._follows(source) else None,
             )
             failed = guard.failures
         words = (f"the model failed: {failed} frames were not magnified",) if failed else ()
         return replace(report, errors=report.errors + words)
+
+    def _follows(self, source: FrameSource) -> bool:
+        """Whether motion scale follows the machine: nobody chose one, and frames do not wait."""
+        return self.engine.motion_scale is None and source.live
 
     def _open(self, spec: str) -> FrameSource:
         if spec == "test":

@@ -5,17 +5,17 @@ of a file every frame is magnified. The view shows the layout chosen at the mome
 written over it; sinks get the pictures alone, in the layout that was chosen at the start.
 """
 
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from rtmag.realtime import overlay
-from rtmag.realtime.errors import OptionError, SinkError, SourceLost
-from rtmag.realtime.filters import Filter
+from rtmag.realtime.errors import SinkError, SourceLost
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.keys import Controls
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.pace import Pace
 from rtmag.realtime.recording import Recording
 from rtmag.realtime.report import Ending, Report, Tally
 from rtmag.realtime.sinks import Sink
@@ -23,6 +23,7 @@ from rtmag.realtime.slot import LatestFrames, Polled
 from rtmag.realtime.sources import FrameSource
 from rtmag.realtime.stats import Stats
 from rtmag.realtime.status import status_of
+from rtmag.realtime.steering import Magnifies, Steering
 from rtmag.realtime.viewer import TICK, View, Viewer
 
 _CALM_TICK = 0.1
@@ -30,33 +31,6 @@ _CALM_TICK = 0.1
 
 OnFrame = Callable[[Frame, Frame], None]
 """Called with each original and its magnified frame."""
-
-
-class Magnifies(Protocol):
-    """What the loop needs of a Magnifier."""
-
-    alpha: float
-    filter: Filter
-    warning: str | None
-    """Why the picture is shown unmagnified at present, if it is."""
-    region: Region | None
-    """Where motion is magnified; None is everywhere."""
-    motion_scale: float
-    """Size of the picture in which motion is looked for; cannot be changed in every engine."""
-
-    @property
-    def described(self) -> str:
-        """What runs, for a person to read."""
-        ...
-
-    @property
-    def fps(self) -> float | None:
-        """Measured frame rate, None while unknown."""
-        ...
-
-    def __call__(self, frame: Frame) -> Frame:
-        """The same moment, with its motion magnified."""
-        ...
 
 
 def run(
@@ -70,6 +44,7 @@ def run(
     limit: int | None = None,
     on_frame: OnFrame | None = None,
     stats: Stats | None = None,
+    pace: Pace | None = None,
 ) -> Report:
     """Magnify a source until it ends, someone quits, `limit` is reached or Ctrl-C comes.
 
@@ -83,6 +58,7 @@ def run(
         limit: stop after so many frames.
         on_frame: told of every frame, for progress and measurements.
         stats: told of the figures as the run goes on.
+        pace: told how long each frame takes; moves the controls' motion scale.
 
     Returns:
         The counts. Ctrl-C is an ending, not an exception: what was written of a file is kept as a
@@ -93,7 +69,7 @@ def run(
             a part. A failed recording ends the run only when nobody watches it. A file that ends in
             damage is an ending, told in the report's errors.
     """
-    session = _Session(source, magnifier, controls, sinks, view, record, stats)
+    session = _Session(source, magnifier, controls, sinks, view, record, stats, pace)
     try:
         ending = session.play(limit, on_frame)
     except KeyboardInterrupt:
@@ -132,15 +108,16 @@ class _Session:
         view: View | None,
         record: Callable[[], Sink] | None,
         stats: Stats | None,
+        pace: Pace | None,
     ) -> None:
         self._source, self._magnifier, self._controls = source, magnifier, controls
         self._sinks, self._layout = sinks, controls.layout
         self._tally = Tally(live=source.live)
         self._recording = Recording(record, controls)
         self._viewer = Viewer(view, controls, self._info, self._alerts, self._facts)
-        self._stats = stats
+        self._steering = Steering(magnifier, controls, self._viewer, live=source.live)
+        self._stats, self._pace = stats, pace
         self._errors: list[str] = []
-        self._warned = False
 
     def play(self, limit: int | None, on_frame: OnFrame | None) -> Ending:
         try:
@@ -160,12 +137,7 @@ class _Session:
             if frame is None:
                 self._viewer.idle()
             else:
-                self._tally.arrived(frame)
-                magnified = self._magnify(frame)
-                with deferred():  # written, and counted as written
-                    self._deliver(frame, magnified)
-                if on_frame is not None:
-                    on_frame(frame, magnified)
+                self._handle(frame, on_frame)
                 self._viewer.poll()
             self._tell()
             if self._controls.paused:
@@ -176,6 +148,18 @@ class _Session:
             if self._tally.frames == limit:
                 break
         return "end"
+
+    def _handle(self, frame: Frame, on_frame: OnFrame | None) -> None:
+        began = time.monotonic()
+        self._tally.arrived(frame)
+        magnified = self._steering(frame)
+        with deferred():  # written, and counted as written
+            self._deliver(frame, magnified)
+        if on_frame is not None:
+            on_frame(frame, magnified)
+        said = self._pace.took(frame, time.monotonic() - began) if self._pace else None
+        if said is not None:
+            self._viewer.say(said)
 
     def close(self, *, finished: bool) -> None:
         """Close everything, then raise the first failure."""
@@ -194,42 +178,7 @@ class _Session:
             raise failures[0]
 
     def report(self, ending: Ending) -> Report:
-        return self._tally.report(ending, tuple(self._errors))
-
-    def _magnify(self, frame: Frame) -> Frame:
-        self._controls.fps = self._magnifier.fps
-        try:
-            magnified = self._steered(frame)
-        except OptionError as error:
-            # A band that the measured rate turns out not to allow must not end a view that runs.
-            if not self._viewer.watched or self._controls.mode != "temporal":
-                raise
-            self._viewer.say(str(error))
-            self._controls.mode = "static"
-            magnified = self._steered(frame)
-        if self._magnifier.warning is not None:
-            self._warn(self._magnifier.warning)
-        return magnified
-
-    def _warn(self, words: str) -> None:
-        """The magnifier passes frames on as they are: nobody must take them for magnified."""
-        if self._viewer.watched:
-            self._viewer.say(words)
-        # A rate that dips for a moment must not end a run that nobody watches.
-        if not (self._viewer.watched and self._source.live) and not self._warned:
-            self._warned = True  # once: rates in the words vary
-            self._errors.append(words)
-
-    def _steered(self, frame: Frame) -> Frame:
-        wanted = self._controls.filter()
-        if self._magnifier.filter != wanted:
-            self._magnifier.filter = wanted
-        if self._magnifier.alpha != self._controls.alpha:
-            self._magnifier.alpha = self._controls.alpha
-        self._magnifier.region = self._controls.region
-        if self._controls.motion_scale is not None:
-            self._magnifier.motion_scale = self._controls.motion_scale
-        return self._magnifier(frame)
+        return self._tally.report(ending, (*self._errors, *self._steering.errors))
 
     def _deliver(self, frame: Frame, magnified: Frame) -> None:
         if self._sinks:

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from rtmag.realtime.closing import Closing
-from rtmag.realtime.filters import Filter, Static
+from rtmag.realtime.filters import Filter, Sections, State, Static
 from rtmag.realtime.frame import Frame, Image
 
 ENVIRONMENT = {
@@ -88,6 +88,27 @@ class FakeMagnifier:
     def __call__(self, frame: Frame) -> Frame:
         self._before(frame)
         return frame.with_image(frame.image + np.uint8(100))
+
+
+class Burdened:
+    """An engine that takes `burden()` seconds at full scale, and less at others."""
+
+    name = provider = described = "burdened"
+    size, composes = None, True
+
+    def __init__(self, burden: Callable[[], float], motion_scale: float = 1.0) -> None:
+        self.metadata: dict[str, str] = {}
+        self.motion_scale = motion_scale
+        self._burden = burden
+
+    def at(self, motion_scale: float) -> "Burdened":
+        return Burdened(self._burden, motion_scale)
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        time.sleep(self._burden() * self.motion_scale**2)
+        return image, np.zeros((1, 1, 1, 1), np.float32)
 
 
 class FakeSink:

@@ -5,7 +5,7 @@ from typing import Any
 
 import av
 import pytest
-from fakes import FakeView, identity_model
+from fakes import Burdened, FakeView, identity_model
 
 from rtmag.realtime import live
 from rtmag.realtime.engine import EngineSpec
@@ -50,6 +50,17 @@ def test_it_records_from_the_start(model: str, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].width == 128
         assert sum(1 for _ in container.decode(video=0)) == 8
+
+
+@pytest.mark.parametrize(("wanted", "scale"), [(None, 0.25), (1.0, 1.0)])
+def test_motion_scale_follows_the_machine_unless_somebody_chose_it(
+    wanted: float | None, scale: float, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "choose", lambda *_: Burdened(lambda: 0.15))
+    made, _ = make(model, limit=40)
+    made.engine = EngineSpec(model="slow", motion_scale=wanted)
+    made.run("test")
+    assert made.controls.motion_scale == scale
 
 
 def test_the_key_r_records_to_names_of_its_own(
