@@ -195,7 +195,7 @@ class Live:
 
 def _told(name: str, status: Status) -> str:
     """A line about a new state."""
-    state = status.state.lower()
-    if not status.words or status.state == "RUNNING":
-        return f"{name}: {state}"
-    return f"{name}: {state}; {status.words.removeprefix(name).lstrip()}"
+    told = f"{name}: {status.state.lower()}"
+    if status.state in ("RUNNING", "ENDED"):
+        return told
+    return f"warning: {told}; {status.words.removeprefix(name).lstrip()}"

@@ -25,7 +25,7 @@ from rtmag.realtime.sources import FrameSource
 from rtmag.realtime.status import State, Status
 
 OnStatus = Callable[[Status], None]
-"""Told of every new state, from the thread that takes the frames."""
+"""Told of every new state in place of the log, from the thread that takes the frames."""
 
 _TICK = 0.25
 _ABSENT = 1.0
@@ -246,7 +246,8 @@ class Supervisor(Closing):
         self._status = replace(before, state=state, since=since, words=words or before.words)
         if (before.state, before.words) == (state, self._status.words):
             return  # another try that failed as the last one did
-        log = logger().info if state in ("RUNNING", "ENDED") else logger().warning
-        log("%s: %s%s", getattr(self, "name", "source"), state, f" ({words})" if words else "")
         if self.on_status is not None:
             self.on_status(self._status)
+        elif state != "FAILED":  # which is raised
+            log = logger().info if state in ("RUNNING", "ENDED") else logger().warning
+            log("%s: %s%s", getattr(self, "name", "source"), state, f" ({words})" if words else "")

@@ -5,14 +5,15 @@ from typing import Any
 
 import av
 import pytest
-from fakes import Burdened, FakeView, identity_model
+from fakes import Burdened, FakeSource, FakeView, identity_model
 
-from rtmag.realtime import live
+from rtmag.realtime import live, log
 from rtmag.realtime.engine import EngineSpec
-from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceLost, SourceUnavailable
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.live import Live
 from rtmag.realtime.sources import Wanted
+from rtmag.realtime.supervisor import Supervisor
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +94,26 @@ def test_what_cannot_work_is_refused_before_it_begins(model: str, tmp_path: Path
         make(model, Controls(mode="temporal", fl=5, fh=20))[0].run("test")
     with pytest.raises(SourceUnavailable):
         make(model)[0].run("97")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_lost_source_is_told_once(
+    as_json: bool, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = FakeSource(5, live=True, every=0.02, error=SourceLost("unplugged"))
+    sources = iter([lost, FakeSource(10, live=True, every=0.02)])
+    monkeypatch.setattr(live, "open_source", lambda *_, **__: Supervisor(lambda: next(sources)))
+    made, _ = make(model, limit=None)
+    made.note = log.note
+    log.configure(verbose=True, as_json=as_json)
+    try:
+        report = made.run("0")
+    finally:
+        log.configure(verbose=False, as_json=False)
+    assert report.frames > 5
+    said = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in said if "reconnecting" in line.lower()]
+    assert "fake: reconnecting; unplugged" in line
+    assert ('"level": "warning"' if as_json else "warning: ") in line
+    for state, times in (("running", 2), ("ended", 1)):
+        assert sum(f"fake: {state}" in line.lower() for line in said) == times
