@@ -51,7 +51,7 @@ def pyramid(image: Plane, levels: int) -> list[Plane]:
     for _ in range(levels):
         small = cv2.pyrDown(image)
         out.append(image - cv2.pyrUp(small, dstsize=(image.shape[1], image.shape[0])))
-        image = small
+        image = np.asarray(small, np.float32)
     return [*out, image]
 
 

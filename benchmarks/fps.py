@@ -18,6 +18,7 @@ from benchmarks.classical import Laplacian, Stepper
 from benchmarks.riesz import Riesz
 from rtmag.realtime.bench import QUICK, bench
 from rtmag.realtime.comparison import report
+from rtmag.realtime.engine import Engine, one_scale
 from rtmag.realtime.models import model_names
 from rtmag.realtime.options import parse_size
 
@@ -28,7 +29,7 @@ class Classical:
     """A classical magnifier in an engine's place."""
 
     provider = "cpu"
-    size = None
+    size: tuple[int, int] | None = None
     motion_scale = 1.0
     composes = False
 
@@ -36,6 +37,10 @@ class Classical:
         self.name = self.described = magnifier.name
         self.metadata: dict[str, str] = {}
         self.step = magnifier.step
+
+    def at(self, motion_scale: float) -> Engine:
+        """There are no other scales."""
+        raise one_scale(self.name, motion_scale)
 
 
 def untrained(name: str, folder: Path) -> Path:

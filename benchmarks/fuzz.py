@@ -83,7 +83,8 @@ def seed(path: Path) -> Path:
 def _place(data: Bytes, rng: np.random.Generator) -> int:
     """Somewhere; half of the time near an end, where headers and indices are."""
     near = int(rng.integers(0, min(len(data), 1500)))
-    return (near, len(data) - 1 - near, *rng.integers(0, len(data), 2))[rng.integers(4)]
+    places = (near, len(data) - 1 - near, *rng.integers(0, len(data), 2))
+    return int(places[rng.integers(4)])
 
 
 def flip(data: Bytes, rng: np.random.Generator) -> Bytes:
@@ -172,12 +173,14 @@ class Children:
     def ask(self, path: Path) -> str:
         """The outcome of a file."""
         process = self._ready()
-        process.stdin.write(f"{path}\n")  # type: ignore[union-attr]
-        process.stdin.flush()  # type: ignore[union-attr]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{path}\n")
+        process.stdin.flush()
         if not select.select([process.stdout], [], [], SECONDS)[0]:
             self.end()
             return f"hang: no answer in {SECONDS:g} s"
-        answer = process.stdout.readline()  # type: ignore[union-attr]
+        answer = process.stdout.readline()
         if not answer:
             code = process.wait()
             self.end()

@@ -39,7 +39,8 @@ def gain(engine: Stepper, picture: Image, motion: float, alpha: float) -> float:
     """Shown displacement over alpha times the true one, along the true direction."""
     spectrum = np.fft.fft2(picture[:SIDE, :SIDE].astype(np.float64), axes=(0, 1))
     direction = np.array([np.cos(DIRECTION), np.sin(DIRECTION)])
-    reference, moved = shifted(spectrum, 0, 0, 1), shifted(spectrum, *(motion * direction), 2)
+    dx, dy = motion * direction
+    reference, moved = shifted(spectrum, 0, 0, 1), shifted(spectrum, dx, dy, 2)
     sections = Static().sections(1.0)
     _, state = engine.step(reference, alpha, sections, None)
     shown, _ = engine.step(moved, alpha, sections, state)

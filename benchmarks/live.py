@@ -46,12 +46,13 @@ class Paced(Closing):
     """Pictures that come by the clock; those for which nobody asked in time never existed."""
 
     live = True
-    frames = None
+    frames: int | None = None
     name = "paced scene"
 
     def __init__(self, images: list[Image], fps: float, seconds: float) -> None:
         self._images = images
-        self.fps = fps
+        self.fps: float | None = fps
+        self._interval = 1 / fps
         self.size = (images[0].shape[1], images[0].shape[0])
         self._count = round(seconds * fps)
         self._closed = False
@@ -60,7 +61,7 @@ class Paced(Closing):
         """Each at its time."""
         start = time.monotonic()
         for index in range(self._count):
-            due = start + index / self.fps
+            due = start + index * self._interval
             time.sleep(max(due - time.monotonic(), 0))
             if self._closed:
                 return

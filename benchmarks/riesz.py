@@ -40,9 +40,8 @@ class Band:
 
 def riesz(band: Plane) -> tuple[Plane, Plane, Plane]:
     """The band and its Riesz transform along x and y."""
-    x = cv2.filter2D(band, -1, ROW, borderType=cv2.BORDER_REFLECT)
-    y = cv2.filter2D(band, -1, ROW.T, borderType=cv2.BORDER_REFLECT)
-    return band, x, y
+    x, y = (cv2.filter2D(band, -1, k, borderType=cv2.BORDER_REFLECT) for k in (ROW, ROW.T))
+    return band, np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
 def advance(real: Plane, x: Plane, y: Plane, before: Band) -> Plane:
@@ -54,7 +53,8 @@ def advance(real: Plane, x: Plane, y: Plane, before: Band) -> Plane:
     i = -real * before.x + before.real * x
     j = -real * before.y + before.real * y
     across = np.hypot(i, j)
-    return np.stack([i, j]) * (np.arctan2(across, scalar) / np.maximum(across, NOTHING))
+    turn = np.arctan2(across, scalar) / np.maximum(across, NOTHING)
+    return np.asarray(np.stack([i, j]) * turn, np.float32)
 
 
 class Riesz:
@@ -70,16 +70,16 @@ class Riesz:
         for index, level in enumerate(levels[:-1]):
             parts = riesz(level)
             before = state[index] if state else None
-            amplitude = np.sqrt(sum(part * part for part in parts)) + TINY
-            phase = (
-                advance(*parts, before) + before.phase if before else np.zeros((2, *level.shape))
-            )
-            phase = phase.astype(np.float32)
+            amplitude = np.asarray(np.sqrt(sum(part * part for part in parts)) + TINY, np.float32)
+            phase = np.zeros((2, *level.shape), np.float32)
+            if before:
+                phase = advance(*parts, before) + before.phase
             change, memory = cascade(phase, sections, before.memory if before else None)
             bands.append(Band(*parts, phase, memory))
             shown.append(self._shifted(parts, smoothed(change, amplitude) * (alpha - 1)))
         colours[..., 0] = collapse([*shown, levels[-1]])
-        return rounded(cv2.cvtColor(colours, cv2.COLOR_YCrCb2BGR) * 255), bands
+        light = np.asarray(cv2.cvtColor(colours, cv2.COLOR_YCrCb2BGR), np.float32)
+        return rounded(light * 255), bands
 
     @staticmethod
     def _shifted(parts: tuple[Plane, Plane, Plane], phase: Plane) -> Plane:

@@ -47,7 +47,9 @@ ALLOWED_MB_PER_100K = 1.0
 class Noise(Closing):
     """Pictures as fast as they are taken, `turn` by turn; lost after a while."""
 
-    live, frames, name, size, fps = True, None, "noise", SIZE, None
+    live, name, size = True, "noise", SIZE
+    frames: int | None = None
+    fps: float | None = None
 
     def __init__(self, turn: threading.Semaphore) -> None:
         self._turn = turn

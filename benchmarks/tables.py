@@ -140,7 +140,7 @@ def scene_table(document: dict[str, Any]) -> str:
 
 
 def _mean(rows: list[dict[str, Any]], name: str) -> float:
-    return mean(row[name] for row in rows)
+    return float(mean(row[name] for row in rows))
 
 
 def streams_table(document: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from rtmag.realtime.closing import Closing
+from rtmag.realtime.engine import Engine
+from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Filter, Sections, State, Static
 from rtmag.realtime.frame import Frame, Image
 
@@ -90,18 +92,32 @@ class FakeMagnifier:
         return frame.with_image(frame.image + np.uint8(100))
 
 
-class Burdened:
-    """An engine that takes `burden()` seconds at full scale, and less at others."""
+class FakeEngine:
+    """What an engine says about itself; those made of it take the steps."""
 
-    name = provider = described = "burdened"
-    size, composes = None, True
+    name = provider = described = "fake"
+    size: tuple[int, int] | None = None
+    motion_scale = 1.0
+    composes = False
+
+    def __init__(self) -> None:
+        self.metadata: dict[str, str] = {}
+
+    def at(self, motion_scale: float) -> Engine:
+        raise ModelIncompatible("no scale but 1")
+
+
+class Burdened(FakeEngine):
+    """Takes `burden()` seconds at full scale, and less at others."""
+
+    composes = True
 
     def __init__(self, burden: Callable[[], float], motion_scale: float = 1.0) -> None:
-        self.metadata: dict[str, str] = {}
+        super().__init__()
         self.motion_scale = motion_scale
         self._burden = burden
 
-    def at(self, motion_scale: float) -> "Burdened":
+    def at(self, motion_scale: float) -> Engine:
         return Burdened(self._burden, motion_scale)
 
     def step(

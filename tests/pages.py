@@ -58,7 +58,8 @@ class Watched:
     def connect(self, **options: Any) -> ClientConnection:
         """A viewer, as a browser would be one."""
         given: dict[str, Any] = {"origin": self.url, "compression": None, "close_timeout": 1}
-        return connect(f"ws://127.0.0.1:{self.port}/ws", **given | options)
+        viewer: ClientConnection = connect(f"ws://127.0.0.1:{self.port}/ws", **given | options)
+        return viewer
 
     def stop(self) -> None:
         self.controls.quit = True

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from rtmag.realtime.bands import PRESETS, UNITS, PresetName, format_band, parse_band
+from rtmag.realtime.bands import PRESETS, UNITS, PresetName, Unit, format_band, parse_band
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Temporal
 
@@ -39,11 +39,11 @@ def test_edges_are_in_order(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_what_is_formatted_can_be_read(unit: str) -> None:
-    for band in ((0.8, 1.2), (1 / 6, 2 / 3), (20, 1000.5)):
-        text = format_band(*band, unit)  # type: ignore[arg-type]
+def test_what_is_formatted_can_be_read(unit: Unit) -> None:
+    for fl, fh in ((0.8, 1.2), (1 / 6, 2 / 3), (20, 1000.5)):
+        text = format_band(fl, fh, unit)
         assert text.endswith(unit)
-        assert parse_band(text) == pytest.approx(band, rel=1e-5)
+        assert parse_band(text) == pytest.approx((fl, fh), rel=1e-5)
     assert format_band(0.75, 2, "bpm") == "45-120bpm"
 
 

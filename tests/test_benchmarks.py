@@ -5,9 +5,13 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
-from fakes import ENVIRONMENT, identity_model
+from fakes import ENVIRONMENT, FakeEngine, identity_model
+
+from rtmag.realtime.filters import State
+from rtmag.realtime.frame import Image
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "realtime" / "models" / "standard.onnx"
@@ -100,12 +104,10 @@ def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatc
 
     from benchmarks import live
 
-    class Slow:
-        described, size, metadata = "slow", None, {}
-
-        def step(self, image: object, *_: object) -> tuple[object, object]:
+    class Slow(FakeEngine):
+        def step(self, image: Image, *_: object) -> tuple[Image, State]:
             time.sleep(0.25)
-            return image, None
+            return image, np.zeros((1, 2, 1, 1), np.float32)
 
     monkeypatch.setattr(live, "WARM", 0.1)
     row = live.measure(Slow(), (64, 48), 10.0, 1.0, None)

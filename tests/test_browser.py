@@ -112,7 +112,11 @@ def test_controls_move_the_running_magnifier(page: Browser, served: Watched) -> 
     assert served.controls.fl == pytest.approx(0.8)
     for layout in ("side", "split", "difference", "magnified"):
         find(page, f"#layout [value={layout}]").click()
-        until(lambda wanted=layout: served.controls.layout == wanted)
+
+        def shown(wanted: str = layout) -> bool:
+            return served.controls.layout == wanted
+
+        until(shown)
     find(page, "#motion_scale [value='0.5']").click()
     until(lambda: served.magnifier.motion_scale == 0.5)
     find(page, "#mode [value=static]").click()

@@ -130,7 +130,7 @@ def test_single_failures_are_stepped_over(capture: type[FakeCapture]) -> None:
 
 def test_unplugged(capture: type[FakeCapture]) -> None:
     capture.frames = 7
-    seen = []
+    seen: list[int] = []
     with (
         CameraSource(0) as source,
         pytest.raises(SourceLost, match=r"camera 0 \(HD Webcam\) is lost"),

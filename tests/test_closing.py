@@ -8,7 +8,8 @@ from rtmag.realtime.closing import Closing
 class Door(Closing):
     """Something that is open until it is closed."""
 
-    closed = 0
+    def __init__(self) -> None:
+        self.closed = 0
 
     def close(self) -> None:
         self.closed += 1
@@ -17,8 +18,8 @@ class Door(Closing):
 def test_the_end_of_with_closes() -> None:
     with Door() as door:
         assert isinstance(door, Door)
-        assert not door.closed
-    assert door.closed == 1
+        before = door.closed
+    assert (before, door.closed) == (0, 1)
 
 
 def test_an_error_closes_too_and_goes_on() -> None:

@@ -95,7 +95,7 @@ def counting_model(path: Path, *, frozen: bool = False) -> Path:
 def moving_model(path: Path, *, frozen: bool = False) -> Path:
     """A model that changes nothing, whose other form looks alpha px to the right and adds 3."""
     model = onnx.load(counting_model(path, frozen=frozen))
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "two": np.array([1, 2], np.int64), "last": np.array([2, 3], np.int64),
         "three": np.array([[[3]]], np.int8),
         "rightwards": np.array([[[[1.0]], [[0.0]]]], np.float32),
@@ -391,7 +391,7 @@ def test_the_scale_of_an_engine_that_composes_can_be_changed(tmp_path: Path) -> 
         for found, expected in zip(
             engine.step(image, 2.0, STATIC, None), fresh.step(image, 2.0, STATIC, None), strict=True
         ):
-            assert np.array_equal(found, expected)
+            assert np.array_equal(np.asarray(found), np.asarray(expected))
     frozen = load_engine(moving_model(tmp_path / "frozen.onnx", frozen=True))
     assert (frozen.at(0.5).size, frozen.size) == ((64, 32), (32, 16))
 
@@ -423,7 +423,9 @@ def test_a_frozen_model_takes_a_larger_picture_at_a_smaller_scale(tmp_path: Path
 
 @pytest.fixture(scope="module")
 def standard() -> OnnxEngine:
-    return load_engine()
+    engine = load_engine()
+    assert isinstance(engine, OnnxEngine)
+    return engine
 
 
 def scene(dx: float = 0.0, dy: float = 0.0, size: int = 96) -> NDArray[np.float64]:

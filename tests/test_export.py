@@ -21,7 +21,7 @@ from rtmag.export.graph import Graph, transition
 from rtmag.export.onnx_target import export_onnx
 from rtmag.export.trace import Traceable, traceable
 from rtmag.realtime.cli import execute
-from rtmag.realtime.engine import OnnxEngine, load_engine
+from rtmag.realtime.engine import Engine, OnnxEngine, load_engine
 from rtmag.realtime.errors import ModelIncompatible, OptionError, ParityError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.models import motion_form
@@ -147,7 +147,7 @@ def traced(whole: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_target, "_trace", lambda *_: onnx.load_from_string(whole))
 
 
-def agree(run: Path, engine: OnnxEngine, size: tuple[int, int], sections: int) -> None:
+def agree(run: Path, engine: Engine, size: tuple[int, int], sections: int) -> None:
     """The engine shows what the network shows, over frames with the state carried."""
     graph = Graph(checkpoint.load(run)[0])
     filter = Temporal(0.5, 3, order=sections).sections(30)

@@ -72,7 +72,7 @@ def test_sound_only() -> None:
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 96_000), np.int16), "s16", "stereo")
         sound.sample_rate = 48_000
         for piece in (sound, None):
-            output.mux(stream.encode(piece))  # type: ignore[attr-defined]
+            output.mux(stream.encode(piece))
     data = target.getvalue()
     with serving(lambda connection: connection.sendall(data)) as (port, _):
         assert "E-NO-VIDEO" in refused(f"tcp://127.0.0.1:{port}")

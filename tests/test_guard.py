@@ -31,7 +31,7 @@ class Engine(IdentityEngine):
     def step(self, image: Any, alpha: float, sections: Any, state: Any) -> tuple[Any, Any]:
         self.steps += 1
         if self.steps > self._at:
-            wrong = self._fault()
+            wrong: tuple[Any, Any] | None = self._fault()
             if wrong is not None:
                 return wrong
         return image + np.uint8(100), np.zeros((1, 2, 3, 4), np.float32)

@@ -1,5 +1,7 @@
 """What the network knows before it is trained: motion of about the right size, in any picture."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def picture(dx: float, dy: float, contrast: float = 0.2, seed: int = 0) -> Tenso
     return torch.from_numpy(light).float().expand(1, 3, 128, 128)
 
 
-def velocities(net: MagNet, dx: float, dy: float, **options: float) -> Tensor:
+def velocities(net: MagNet, dx: float, dy: float, **options: Any) -> Tensor:
     """Mean and spread of each level's estimate, away from the borders: (3, 2, 2)."""
     _, before = net.encode(picture(0, 0, **options))
     _, after = net.encode(picture(dx, dy, **options))

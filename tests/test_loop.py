@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from fakes import FakeMagnifier, FakeSink, FakeSource, FakeView, blank
+from fakes import FakeEngine, FakeMagnifier, FakeSink, FakeSource, FakeView, blank
 
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
 from rtmag.realtime.filters import Dynamic, Sections, State, Static, Temporal
@@ -235,14 +235,11 @@ def test_unmagnified_frames_are_never_passed_off_as_magnified(live: bool) -> Non
     assert report.frames > 0
 
 
-class Filtering:
+class Filtering(FakeEngine):
     """An engine that tells what the filter makes of each picture's brightness."""
 
-    name = provider = described = "filtering"
-    size, motion_scale, composes = None, 1.0, False
-
     def __init__(self, seconds: float = 0.0) -> None:
-        self.metadata: dict[str, str] = {}
+        super().__init__()
         self.results: list[float] = []
         self._seconds = seconds
 
@@ -288,15 +285,14 @@ def test_a_model_slower_than_the_camera() -> None:
         magnifier = Magnifier(engine, filter=Temporal(0.5, 2))
         source = Swinging(480, live=live)
         controls = Controls(mode="temporal", fl=0.5, fh=2)
-        shown: list[int] = []
-        report = run(
-            source, magnifier, controls, on_frame=lambda a, b, to=shown: to.append(a.index)
-        )  # type: ignore[misc]
+        sink = FakeSink()
+        report = run(source, magnifier, controls, [sink])
         results = np.array(engine.results[len(engine.results) // 2 :])
         gains.append(results.std())
         if live:
             assert report.latency_p95_ms is not None
             assert report.latency_p95_ms <= 250
-            assert report.dropped == shown[-1] - shown[0] + 1 - report.frames
+            shown = sink.frames[-1].index - sink.frames[0].index + 1
+            assert report.dropped == shown - report.frames
             assert 8 <= len(engine.results) / report.seconds <= 10.1
     assert gains[1] == pytest.approx(gains[0], rel=0.1)

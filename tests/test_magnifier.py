@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from fakes import FakeEngine
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
@@ -20,13 +21,11 @@ FILTERS: list[Filter] = [
 ]  # fmt: skip
 
 
-class NumpyEngine:
+class NumpyEngine(FakeEngine):
     """Takes the recurrence's steps on every pixel and remembers what it was asked and found."""
 
-    name, provider = "numpy", "cpu"
-
     def __init__(self) -> None:
-        self.metadata: dict[str, str] = {}
+        super().__init__()
         self.alphas: list[float] = []
         self.resets: list[bool] = []
         self.sections: list[Sections] = []

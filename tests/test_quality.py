@@ -126,7 +126,9 @@ def test_the_classical_recurrence_is_scipys(sections: Any) -> None:
         out.append(y)
     sos = np.insert(sections.astype(float), 3, 1.0, axis=1)
     assert np.allclose(out, sosfilt(sos, x - x[0], axis=0), atol=1e-5)
-    assert np.allclose(sequences.filtered(x[:, 0], sections), np.array(out)[:, 0], atol=1e-5)
+    assert np.allclose(
+        sequences.filtered(x[:, 0].astype(float), sections), np.array(out)[:, 0], atol=1e-5
+    )
 
 
 def test_a_pyramid_is_the_picture() -> None:
@@ -143,8 +145,8 @@ def test_the_yardstick_reads_a_perfect_magnifier_as_perfect(pictures: list[Any])
     for picture in pictures:
         spectrum = np.fft.fft2(picture[: gain.SIDE, : gain.SIDE].astype(float), axes=(0, 1))
         for motion, alpha in [max(gain.cases(), key=np.prod), min(gain.cases(), key=np.prod)]:
-            shift = alpha * motion * np.array([np.cos(gain.DIRECTION), np.sin(gain.DIRECTION)])
-            ideal = Perfect(iter([picture, gain.shifted(spectrum, *shift, 3)]))
+            dx, dy = alpha * motion * np.array([np.cos(gain.DIRECTION), np.sin(gain.DIRECTION)])
+            ideal = Perfect(iter([picture, gain.shifted(spectrum, dx, dy, 3)]))
             measured = gain.gain(ideal, picture, motion, alpha)
             assert measured == pytest.approx(1, abs=0.02 + 0.008 / (alpha * motion))  # 8 bits
 

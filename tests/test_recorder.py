@@ -15,7 +15,6 @@ import pytest
 from clips import flat, number, packets, smooth
 from fakes import ENVIRONMENT
 
-from rtmag.realtime import encoder
 from rtmag.realtime.errors import OptionError, SinkError, SinkUnavailable, SourceLost
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.outputs import made_by_rtmag
@@ -310,7 +309,7 @@ def _clicks(path: Path) -> list[float]:
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("fltp", "mono", 48_000)
         for frame in container.decode(audio=0):
-            start = float(frame.pts * frame.time_base) if start is None else start
+            start = float(frame.time or 0) if start is None else start
             samples += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
     loud = np.abs(np.concatenate(samples)) > 0.25
     places = np.flatnonzero(loud)
@@ -505,7 +504,7 @@ class TestLife:
     def test_mpeg4_where_h264_is_missing(
         self, tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(encoder.av, "codecs_available", {"mpeg4"})
+        monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
         record(tmp_path / "out.mp4", frames(20))
         monkeypatch.undo()
         with av.open(str(tmp_path / "out.mp4")) as container:
@@ -516,7 +515,7 @@ class TestLife:
     def test_no_codec_at_all(
         self, tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(encoder.av, "codecs_available", set())
+        monkeypatch.setattr(av, "codecs_available", set())
         sink = VideoSink(tmp_path / "out.webm")
         with pytest.raises(SinkUnavailable, match="this build has no libvpx-vp9"):
             sink.write(frames(1)[0])

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -316,7 +317,7 @@ def test_what_is_set_reaches_the_magnifier_and_the_picture(tmp_path: Path) -> No
         pictures(viewer, 0.5)
         while not isinstance(data := viewer.recv(5), bytes):
             pass
-        assert cv2.imdecode(np.frombuffer(data, np.uint8), 1).shape == (240, 640, 3)
+        assert np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), 1)).shape == (240, 640, 3)
         tell(viewer, press="s")
         assert wait_for(lambda: served.controls.layout == "split")
         tell(viewer, set={"original": True})
@@ -330,7 +331,12 @@ def test_pictures_are_made_only_while_somebody_watches(
 ) -> None:
     made: list[int] = []
     real = cv2.imencode
-    monkeypatch.setattr(cv2, "imencode", lambda *args: made.append(1) or real(*args))
+
+    def counted(*args: Any) -> Any:
+        made.append(1)
+        return real(*args)
+
+    monkeypatch.setattr(cv2, "imencode", counted)
     with watched(tmp_path) as served:
         time.sleep(0.5)
         assert not made
@@ -496,7 +502,8 @@ def test_eight_viewers_cost_little_more_than_one(tmp_path: Path) -> None:
         def cost(count: int) -> float:
             before, start = sum(ME.cpu_times()[:2]), served.sink._figures["frames"]
             run_python(f"import sys; sys.argv = ['', '{served.port}', '{count}']\n" + code)
-            return (sum(ME.cpu_times()[:2]) - before) / (served.sink._figures["frames"] - start)
+            frames = served.sink._figures["frames"] - start
+            return float((sum(ME.cpu_times()[:2]) - before) / frames)
 
         assert wait_for(lambda: "frames" in served.sink._figures)
         one, eight, again = cost(1), cost(8), cost(1)

@@ -138,7 +138,8 @@ class TestImages:
     def test_deep_and_transparent_pictures_become_8_bit_bgr(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 6, 4), 30_000, np.uint16))
         image = next(iter(ImageFolderSource(tmp_path))).image
-        assert (image.shape, image.dtype) == ((4, 6, 3), np.uint8)
+        assert image.shape == (4, 6, 3)
+        assert image.dtype == np.dtype(np.uint8)
 
     def test_broken_pictures_keep_their_place(self, folder: Path) -> None:
         (folder / "b3.png").write_bytes(b"\x89PNG broken")
@@ -185,7 +186,8 @@ class TestContract:
     def test_frames_are_as_promised(self, source: FrameSource) -> None:
         frame = next(iter(source))
         assert frame.size == source.size == (64, 48)
-        assert (frame.image.dtype, frame.image.shape[2]) == (np.uint8, 3)
+        assert frame.image.dtype == np.dtype(np.uint8)
+        assert frame.image.shape[2] == 3
         assert frame.image.flags.c_contiguous
         assert frame.image.flags.writeable
         assert source.name

@@ -68,7 +68,10 @@ def test_from_a_pipe_to_a_file(y4m: bytes, tmp_path: Path) -> None:
     done = piped(y4m, "--record", "out.mp4", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with av.open(str(tmp_path / "out.mp4")) as container:
-        shown = [number(f.to_ndarray(format="bgr24")) for f in container.decode(video=0)]
+        shown = [
+            number(np.asarray(f.to_ndarray(format="bgr24"), np.uint8))
+            for f in container.decode(video=0)
+        ]
     assert shown == list(range(12))
 
 

@@ -52,7 +52,8 @@ class Camera:
 
 
 class CameraConnection(Closing):
-    live, frames, name, size = True, None, "camera 0", (64, 48)
+    live, name, size = True, "camera 0", (64, 48)
+    frames: int | None = None
     fps: float | None = 60.0
 
     def __init__(self, camera: Camera) -> None:

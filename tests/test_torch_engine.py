@@ -72,6 +72,8 @@ def test_pictures_of_any_size_are_those_of_onnx(
             other, b = theirs.step(image, alpha, sections, b)
             assert mine.shape == image.shape
             assert np.abs(mine.astype(int) - other).max() <= parity.WORST
+        assert a is not None
+        assert b is not None
         assert np.allclose(a, b, atol=1e-5)
 
 

@@ -26,6 +26,8 @@ from rtmag.train import __main__ as script
 from rtmag.train import checkpoint
 from rtmag.train.cli import main
 from rtmag.train.config import CONFIGS
+from rtmag.train.log import Log
+from rtmag.train.machine import pick_precision
 from rtmag.train.model import build
 from rtmag.train.oh2018 import Oh2018
 from rtmag.train.textures import Bank
@@ -352,13 +354,13 @@ def test_progress_is_whichever_is_further() -> None:
 
 def test_oh2018_is_never_trained_in_half_precision_unasked() -> None:
     cpu = torch.device("cpu")
-    assert script.pick_precision("auto", cpu, "oh2018") is torch.float32
-    assert script.pick_precision("bf16", cpu, "oh2018") is torch.bfloat16
-    assert script.pick_precision("auto", torch.device("cuda"), "standard") is torch.bfloat16
+    assert pick_precision("auto", cpu, "oh2018") is torch.float32
+    assert pick_precision("bf16", cpu, "oh2018") is torch.bfloat16
+    assert pick_precision("auto", torch.device("cuda"), "standard") is torch.bfloat16
 
 
 def test_the_log_holds_means(tmp_path: Path) -> None:
-    lines = script.Log(tmp_path / "log.csv", append=False)
+    lines = Log(tmp_path / "log.csv", append=False)
     for value in (1.0, 2.0):
         lines.collect({"total": torch.tensor(value)})
     assert lines.write({"step": 2, "seconds": 1.0}, 1e-3) == "step 2  loss 1.50000"
@@ -418,6 +420,8 @@ import os, sys
 from pathlib import Path
 from safetensors.torch import save_file
 from rtmag.train import __main__ as script
+from rtmag.train.log import Log
+from rtmag.train.machine import pick_precision
 
 nets, build = [], script.build
 script.build = lambda config: nets.append(build(config)) or nets[-1]
@@ -460,7 +464,7 @@ def test_a_log_of_other_terms_is_kept_beside_the_new_one(tmp_path: Path) -> None
         {"new": torch.tensor(2.0), "total": torch.ones(())},
     ):
         for step in (1, 2):
-            log = script.Log(path, append=True)
+            log = Log(path, append=True)
             log.collect(terms)
             log.write({"step": step, "seconds": step}, 1e-3)
     with path.open() as file:

@@ -17,6 +17,7 @@ from clips import Clip, flat, number, packets, smooth
 
 from rtmag.realtime.colour import Colour
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
+from rtmag.realtime.frame import Frame
 from rtmag.realtime.video import VideoSource
 
 MakeClip = Callable[..., Path]
@@ -340,7 +341,7 @@ class TestDamage:
         path = clip(frames=60, container={"movflags": "faststart"}, picture=_noise)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
         source = VideoSource(path)
-        seen = []
+        seen: list[int] = []
         with pytest.raises(SourceLost):
             seen.extend(frame.index for frame in source)
         assert 20 < len(seen) < 60
@@ -349,7 +350,7 @@ class TestDamage:
         """I02."""
         path = clip("a.mkv", frames=60, picture=_noise)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-        seen = []
+        seen: list[int] = []
         with suppress(SourceLost):
             seen.extend(frame.index for frame in VideoSource(path))
         assert 20 < len(seen) < 60
@@ -365,7 +366,7 @@ class TestDamage:
             hits = rng.integers(2000, len(data), int(len(data) * rate))
             data[hits] = rng.integers(0, 256, len(hits))
             path.write_bytes(data.tobytes())
-            frames = []
+            frames: list[Frame] = []
             with suppress(SourceLost, SourceUnavailable):
                 frames.extend(VideoSource(path))
             assert len(frames) >= 150 * share
