@@ -5,14 +5,13 @@ quick.
 """
 
 import json
-from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from rtmag.realtime import inquiry, log, options, watching
-from rtmag.realtime.errors import MissingExtra, RtmagError, SourceUnavailable
+from rtmag.realtime import extras, inquiry, log, options, watching
+from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.log import note
 from rtmag.realtime.settings import Configured
@@ -196,29 +195,8 @@ def _progress(kind: options.ProgressKind) -> "Progress":
     return open_progress(kind, Console(stderr=True), Output())
 
 
-@app.command(context_settings=_passed_on)
-def train(context: typer.Context) -> None:
-    """Train a model; needs the extra "train"."""
-    _pass_on("train", context.args)
-
-
-@app.command(context_settings=_passed_on)
-def export(context: typer.Context) -> None:
-    """Export a trained model to ONNX; needs the extra "export"."""
-    _pass_on("export", context.args)
-
-
-def _pass_on(package: str, args: list[str]) -> None:
-    """Hand the arguments to a package whose libraries may not be installed."""
-    try:
-        command = import_module(f"rtmag.{package}.cli")
-    except ImportError as error:
-        if isinstance(error, RtmagError) or (error.name or "").startswith("rtmag"):
-            raise
-        raise MissingExtra(
-            f"rtmag {package} needs {error.name}: pip install 'rtmag[{package}]'"
-        ) from error
-    command.main(args)
+app.command(context_settings=_passed_on)(extras.train)
+app.command(context_settings=_passed_on)(extras.export)
 
 
 @app.command()

@@ -10,10 +10,8 @@ import pytest
 from fakes import identity_model
 from typer.testing import CliRunner
 
-from rtmag.realtime import commands
 from rtmag.realtime.cli import execute
 from rtmag.realtime.commands import app
-from rtmag.realtime.errors import MissingExtra
 
 MakeClip = Callable[..., Path]
 
@@ -191,43 +189,6 @@ def test_a_fault_of_our_own_is_one_line_too(
     code, said = fails(capsys, "cameras")
     assert code == 1
     assert said == "error: ZeroDivisionError: two lines (a fault in rtmag; --debug shows where)"
-
-
-def test_a_missing_extra_is_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def absent(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-    monkeypatch.setattr(commands, "import_module", absent)
-    for name in ("train", "export"):
-        code, said = fails(capsys, name, "--anything")
-        assert code == 2
-        assert said == f"error: rtmag {name} needs torch: pip install 'rtmag[{name}]'"
-
-
-def test_arguments_are_passed_on_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    got: list[list[str]] = []
-
-    class Command:
-        main = staticmethod(got.append)
-
-    monkeypatch.setattr(commands, "import_module", lambda name: Command)
-    args = ["runs/x", "--minutes", "5", "--resume", "-b", "4", "--help"]
-    assert execute(["train", *args]) == 0
-    assert got == [args]
-
-
-def test_a_fault_inside_train_is_not_taken_for_a_missing_extra(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def absent(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'rtmag.train.x'", name="rtmag.train.x")
-
-    monkeypatch.setattr(commands, "import_module", absent)
-    with pytest.raises(ModuleNotFoundError):
-        commands._pass_on("train", [])
-    assert not issubclass(ModuleNotFoundError, MissingExtra)
 
 
 @pytest.mark.parametrize("kind", [MemoryError, RuntimeError])
