@@ -60,8 +60,10 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / "clip.mp4", extent, 60)
         starts: dict[str, Callable[[], float]] = {
-            "help": help_seconds,
-            "first frame": lambda: first_frame_seconds(clip, extent),
+            "`rtmag --help` has ended": help_seconds,
+            f"`rtmag file` gives the first frame, {size}": lambda: first_frame_seconds(
+                clip, extent
+            ),
         }
         rows: list[dict[str, Any]] = []
         for what, start in starts.items():

@@ -167,10 +167,34 @@ def operators_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def memory_table(document: dict[str, Any]) -> str:
+    """The most memory that clips and live runs of several lengths take."""
+    rows = document["rows"]
+    lengths = sorted({row["frames"] for row in rows})
+    lines = ["| most memory at {}x{} | ".format(*document["size"])]
+    lines[0] += " | ".join(f"{count} frames" for count in lengths) + " |"
+    lines.append("|---" * (len(lengths) + 1) + "|")
+    peaks = {(r["command"], r["model"], r["frames"]): f"{r['peak_mb']:.0f} MB" for r in rows}
+    for command, model in dict.fromkeys((row["command"], row["model"]) for row in rows):
+        cells = [peaks.get((command, model, count), "") for count in lengths]
+        lines.append(f"| `rtmag {command}`, `{model}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def start_table(document: dict[str, Any]) -> str:
+    """How long until something is there."""
+    lines = ["| until | best of several | median |", "|---" * 3 + "|"]
+    for row in document["rows"]:
+        lines.append(f"| {row['what']} | {row['best_s']:.2f} s | {row['median_s']:.2f} s |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "fps": ("fps", fps_table),
     "live": ("live", live_table),
     "stages": ("live", stages_table),
+    "memory": ("memory", memory_table),
+    "start": ("start", start_table),
     "operators": ("operators", operators_table),
     "streams": ("streams", streams_table),
     "gain": ("quality", gain_table),

@@ -106,6 +106,11 @@ def _resized(field: Field, width: int, height: int) -> Field:
     return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
+def _bands(first: int, last: int) -> Iterator[slice]:
+    for top in range(first, last, _BAND):
+        yield slice(top, min(top + _BAND, last))
+
+
 class Surface:
     """Part of the picture under construction, `density` samples per pixel along each axis."""
 
@@ -121,6 +126,10 @@ class Surface:
         self.color = np.zeros((height * density, width * density, 3), np.float32)
         self.cover = np.zeros((height * density, width * density), np.float32)
         self._rng = rng
+
+    def bands(self) -> Iterator[slice]:
+        """Rows of samples that are few enough to be worked on at a time."""
+        return _bands(0, len(self.cover))
 
     def paint(self, shape: Shape, color: Color, light: Field | float = 1.0) -> None:
         """Fill a shape."""
@@ -162,8 +171,7 @@ class Surface:
         place = np.array([[zoom, 0, left], [0, zoom, top]], np.float32)
         cover = cv2.warpAffine(stencil, place, self.cover.shape[::-1], flags=cv2.INTER_LINEAR)
         written = np.flatnonzero(np.asarray(cover).any(1))
-        for top in range(written[0], written[-1] + 1, _BAND):
-            rows = slice(top, min(top + _BAND, written[-1] + 1))
+        for rows in _bands(int(written[0]), int(written[-1]) + 1):
             share = np.asarray(cover[rows], np.float32)[..., None] / 255
             self.color[rows] += share * (np.array(color, np.float32) - self.color[rows])
 
@@ -187,8 +195,8 @@ class Surface:
         """Where the shape lies, in bands from the top down."""
         first, last = np.searchsorted(self.y[:, 0], (shape.y0 - margin, shape.y1 + margin))
         columns = np.searchsorted(self.x[0], (shape.x0 - margin, shape.x1 + margin))
-        for top in range(int(first), int(last), _BAND):
-            yield slice(top, min(top + _BAND, int(last))), slice(*map(int, columns))
+        for rows in _bands(int(first), int(last)):
+            yield rows, slice(*map(int, columns))
 
     def _distance(self, shape: Shape, window: tuple[slice, slice]) -> Field:
         return shape.distance(self.x[:, window[1]], self.y[window[0]])

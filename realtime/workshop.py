@@ -56,23 +56,24 @@ def paint_wall(surface: Surface, rng: np.random.Generator) -> None:
 
 def _bricks(surface: Surface, lamp: Field, rng: np.random.Generator) -> None:
     tall, wide, gap = 17.0, 46.0, 1.5
-    row = np.floor(surface.y / tall).astype(np.int64)
-    shifted = surface.x + wide / 2 * (row % 2)
-    column = np.floor(shifted / wide).astype(np.int64)
     tints = rng.normal(1.0, 0.11, (64, 64)).astype(np.float32)
     warmth = rng.normal(0.0, 0.05, (64, 64)).astype(np.float32)
-    tint, warm = tints[row % 64, column % 64], warmth[row % 64, column % 64]
     wobble = 0.5 * surface.grain(9, 9, 3)
-    across = wide / 2 - np.abs(shifted - (column + 0.5) * wide)
-    down = tall / 2 - np.abs(surface.y - (row + 0.5) * tall)
-    inside = np.clip((np.minimum(across, down) - gap + wobble) / 1.3, 0, 1)
-    above = np.clip(1 - (surface.y - row * tall - gap) / 2.5, 0, 1)
-    rough = 1 + 0.10 * surface.grain(120, 120, 8) + 0.05 * surface.grain(7, 5, 4)
-    brick = tint * (1 + 0.12 * above) * inside + 0.92 * (1 - inside)
-    bright = brick * (lamp * rough)
-    for channel, (clay, mortar) in enumerate(((74.0, 118.0), (96.0, 132.0), (148.0, 140.0))):
-        warmed = clay * (1 + (channel - 1.0) * warm)
-        surface.color[..., channel] = (warmed * inside + mortar * (1 - inside)) * bright
+    light = lamp * (1 + 0.10 * surface.grain(120, 120, 8) + 0.05 * surface.grain(7, 5, 4))
+    for rows in surface.bands():
+        y = surface.y[rows]
+        row = np.floor(y / tall).astype(np.int64)
+        shifted = surface.x + wide / 2 * (row % 2)
+        column = np.floor(shifted / wide).astype(np.int64)
+        tint, warm = tints[row % 64, column % 64], warmth[row % 64, column % 64]
+        across = wide / 2 - np.abs(shifted - (column + 0.5) * wide)
+        down = tall / 2 - np.abs(y - (row + 0.5) * tall)
+        inside = np.clip((np.minimum(across, down) - gap + wobble[rows]) / 1.3, 0, 1)
+        above = np.clip(1 - (y - row * tall - gap) / 2.5, 0, 1)
+        bright = (tint * (1 + 0.12 * above) * inside + 0.92 * (1 - inside)) * light[rows]
+        for channel, (clay, mortar) in enumerate(((74.0, 118.0), (96.0, 132.0), (148.0, 140.0))):
+            warmed = clay * (1 + (channel - 1.0) * warm)
+            surface.color[rows, :, channel] = (warmed * inside + mortar * (1 - inside)) * bright
     surface.cover[:] = 1
 
 
