@@ -99,6 +99,24 @@ def test_the_live_benchmark_counts_what_comes_late_and_tells_the_stages_apart(
     assert "| encode | " in tables.stages_table(document)
 
 
+def test_memory_and_start_end_with_json_that_makes_a_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from benchmarks import memory, start, tables
+
+    monkeypatch.setitem(os.environ, "PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    monkeypatch.setattr(memory, "model_names", lambda: ["fast"])
+    memory.main(size="64x48", frames=[3], out=tmp_path / "memory.json")
+    start.main(rounds=1, size="64x48", out=tmp_path / "start.json")
+    taken, begun = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("memory", "start"))
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == begun
+    assert [row["command"] for row in taken["rows"]] == ["file", "camera"]
+    assert all(40 < row["median_mb"] <= row["peak_mb"] < 400 for row in taken["rows"])
+    assert "| `rtmag camera`, `fast` | " in tables.memory_table(taken)
+    assert all(0 < row["best_s"] <= row["median_s"] for row in begun["rows"])
+    assert "| `rtmag --help` has ended | " in tables.start_table(begun)
+
+
 def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
