@@ -3,8 +3,7 @@
 What is chosen before the first frame (rtmag.realtime.choice) is right for the machine as it was
 then. Later other programs come and go, and processors become hot. So the loop tells how long each
 frame took it. Before frames must drop, motion is looked for in a smaller picture; when there has
-been room for a while, in a larger one again, up to the choice of the start. Whoever chooses a scale
-by hand keeps it.
+been room for a larger one for a while, in that. Whoever chooses a scale by hand keeps it.
 """
 
 from collections import deque
@@ -26,11 +25,11 @@ _GROWTH = 4.0
 
 
 class Pace:
-    """Moves the controls' motion scale; best is that of the start."""
+    """Moves the controls' motion scale."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
-        self._best = self._scale = controls.motion_scale
+        self._scale = controls.motion_scale
         """The scale now; None where it cannot be changed, or somebody else has changed it."""
         self._spent: deque[float] = deque(maxlen=_RECENT)
         self._intervals: deque[float] = deque(maxlen=_RECENT)
@@ -55,12 +54,12 @@ class Pace:
             self._room = None
             smaller = self._scale / 2
             return self._move(smaller, "is too slow") if smaller in MOTION_SCALES else None
-        if self._scale == self._best or share * _GROWTH > SHARE:
+        if self._scale * 2 not in MOTION_SCALES or share * _GROWTH > SHARE:
             self._room = None
         elif self._room is None:
             self._room = frame.time
         elif frame.time - self._room >= ROOM:
-            return self._move(self._scale * 2, "has room again")
+            return self._move(self._scale * 2, "has room")
         return None
 
     def _move(self, scale: float, why: str) -> str:

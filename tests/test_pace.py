@@ -66,7 +66,7 @@ def test_a_moment_is_no_reason() -> None:
     assert watched.said == []
 
 
-def test_room_that_lasts_is_used_up_to_the_choice_of_the_start() -> None:
+def test_room_that_lasts_is_used() -> None:
     watched = Watched(0.5)
     watched.see(16, 1)
     assert watched.controls.motion_scale == 0.25
@@ -77,9 +77,10 @@ def test_room_that_lasts_is_used_up_to_the_choice_of_the_start() -> None:
     assert watched.controls.motion_scale == 0.25
     watched.see(40, 0.1)
     assert watched.controls.motion_scale == 0.5
+    watched.see(frames + 40, 0.01)
+    assert watched.controls.motion_scale == 1
     watched.see(2 * frames, 0.01)
-    assert watched.controls.motion_scale == 0.5
-    assert watched.said[1:] == ["motion at 1/2: the machine has room again"]
+    assert watched.said[1:] == [f"motion at {n}: the machine has room" for n in ("1/2", "1")]
 
 
 @pytest.mark.parametrize("again", [False, True])
