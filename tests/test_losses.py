@@ -18,7 +18,6 @@ from rtmag.train.losses import (
     misjudged,
     seen,
     spread,
-    steepness,
     uneven,
 )
 from rtmag.train.model import MagNet
@@ -140,18 +139,6 @@ def test_a_flow_is_judged_beyond_a_pixel_and_where_what_it_looks_for_is_seen() -
     assert float(astray(true + 0.1 * off, true, visible)) == 0
     assert float(astray(true + off, true, visible)) == pytest.approx(4)
     assert float(astray(true + off, true, hidden)) == pytest.approx(4 / 101)
-
-
-def test_cells_count_by_their_gradients_whatever_the_contrast() -> None:
-    picture = torch.full((1, 3, 64, 64), 0.5)
-    picture[..., 16:48:2, 16:48] += 0.2  # steep, in a quarter of the cells
-    picture[..., 0] += 0.1
-    found = steepness(picture)
-    assert found.shape == (1, 1, 16, 16)
-    assert 3 < found[..., 5:11, 5:11].mean() < 5
-    assert found[..., 13:, 1:].max() == 0
-    assert steepness(0.2 * picture)[..., 8, 8] == pytest.approx(float(found[..., 8, 8]), rel=0.1)
-    assert steepness(torch.full((1, 3, 64, 64), 0.5)).max() == 0
 
 
 def test_a_gain_is_judged_by_sample_whatever_the_motion() -> None:

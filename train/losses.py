@@ -27,10 +27,9 @@ from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.005, "gain": 0.03},
+    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.005, "gain": 0.01},
 }
 LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
-STEEPEST = 6.0  # times the mean
 GAUGED = (0.03, 4.0)  # px: with less there is no gain to speak of, with more other terms see to it
 
 
@@ -69,7 +68,7 @@ class Objective(nn.Module):
             ideal = net.compose(batch.frame_b, back, residual=torch.zeros_like(residual))
             visible = seen(ideal - batch.amplified)
             terms["flow"] = astray(flow, back, visible)
-            terms["gain"] = uneven(flow, back, visible * steepness(batch.frame_b))
+            terms["gain"] = uneven(flow, back, visible * contrast / (contrast + 0.02))
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:
@@ -107,19 +106,6 @@ def spread(image: Tensor) -> Tensor:
     mean, square = F.avg_pool2d(cells, 3, 1, 1, count_include_pad=False).chunk(2, dim=1)
     deviation: Tensor = (square - mean * mean).clamp(min=0).sqrt()
     return deviation
-
-
-def steepness(image: Tensor) -> Tensor:
-    """Mean square of each cell's gradients over the picture's: (B, C, H, W) -> (B, 1, H/4, W/4).
-
-    At most `STEEPEST`: rims of things, whose motion is two at once, must not be all that counts.
-    """
-    grey = image.mean(1, keepdim=True)
-    across = F.pad(grey.diff(dim=3).square(), (0, 1, 0, 0))
-    down = F.pad(grey.diff(dim=2).square(), (0, 0, 0, 1))
-    energy = F.avg_pool2d(across + down, 4)
-    least = 2 / 255**2  # of rounding alone
-    return (energy / (energy.mean((2, 3), keepdim=True) + least)).clamp(max=STEEPEST)
 
 
 def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
@@ -173,9 +159,7 @@ def uneven(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
     """How far gains are from 1, each sample's averaged over its cells before it is judged.
 
     Noise averages out, so what is left is bias: against errors of single pixels it pays to show
-    little of small motion, and nothing else here would object. Cells count by the squares of their
-    gradients, as in registration and to the eye: a network whose flow is right on average may still
-    show edges too much of it, and plain places too little.
+    little of small motion, and nothing else here would object.
 
     Args:
         flow: (B, 2, h, w) px.
