@@ -18,9 +18,10 @@ from benchmarks.classical import Laplacian, Stepper
 from benchmarks.riesz import Riesz
 from rtmag.realtime.bench import QUICK, bench
 from rtmag.realtime.comparison import report
-from rtmag.realtime.engine import Engine, one_scale
+from rtmag.realtime.engine import Engine
 from rtmag.realtime.models import model_names
-from rtmag.realtime.options import parse_size
+from rtmag.realtime.onnx_engine import one_scale
+from rtmag.realtime.options import EngineOption, parse_size
 
 BASELINE = "oh2018"
 
@@ -64,6 +65,7 @@ def main(
     size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Steps timed per model and size.")] = 30,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    engine: EngineOption = "onnx",
     quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
@@ -77,7 +79,9 @@ def main(
         last = last or str(untrained(BASELINE, Path(folder)))
         rounds = 3 if quick else rounds
         beside = [Classical(Laplacian()), Classical(Riesz())]
-        document = bench([*models, last], sizes, threads=threads, rounds=rounds, beside=beside)
+        document = bench(
+            [*models, last], sizes, engine=engine, threads=threads, rounds=rounds, beside=beside
+        )
     print(*report(document), sep="\n")
     if out:
         out.write_text(json.dumps(document, indent=2) + "\n")

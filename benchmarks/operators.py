@@ -103,7 +103,7 @@ def main(
     shown = parse_size(size) or (640, 480)
     rows, commits, floor = [], {}, measure_floor()
     for name in model or model_names():
-        engine = load_engine(name, provider="cpu", threads=threads)
+        engine = load_engine(name, engine="onnx", threads=threads)
         _, motion, _ = read_model(name)
         assert motion is not None
         channels, macs = (int(engine.metadata[f"rtmag.{key}"]) for key in ("channels", "macs"))

@@ -212,7 +212,7 @@ DOCUMENTS = {ROOT / "README.md": None} | {
 
 def facts(model: str) -> str:
     """How a shipped model came about, as it says itself."""
-    metadata = load_engine(model, provider="cpu").metadata
+    metadata = load_engine(model, engine="onnx").metadata
     run = json.loads(metadata["rtmag.training"])
     rows = {
         "file": f"`{model}.onnx`, and `{model}.motion.onnx` for CPUs; opset 20, any size",

@@ -13,8 +13,8 @@ from rtmag.export.parity import Parity, compare
 from rtmag.export.precision import Precision
 from rtmag.export.trace import Size, Traceable, refuse_existing, traceable
 from rtmag.realtime.contract import INPUTS, MOTION, OUTPUTS
-from rtmag.realtime.engine import OnnxEngine
 from rtmag.realtime.models import motion_form
+from rtmag.realtime.onnx_engine import OnnxEngine
 from rtmag.train.model import MagNet
 
 OPSET = 20
@@ -77,7 +77,7 @@ def _prove(source: Traceable, forms: list[onnx.ModelProto]) -> Parity:
     for form in forms:
         onnx.helper.set_model_props(form, source.facts)
         name = source.facts["rtmag.model"]
-        engine = OnnxEngine(form.SerializeToString(), source=name, provider="cpu")
+        engine = OnnxEngine(form.SerializeToString(), source=name, engine="onnx")
         found.append(compare(source.reference, engine, half=source.half))
     return max(found, key=lambda parity: parity.mean)
 

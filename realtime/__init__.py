@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rtmag.realtime.engine import Engine, OnnxEngine, load_engine
+    from rtmag.realtime.engine import Engine, load_engine
     from rtmag.realtime.errors import (
         MissingExtra,
         ModelError,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
     from rtmag.realtime.frame import Frame
     from rtmag.realtime.magnifier import Magnifier
+    from rtmag.realtime.onnx_engine import OnnxEngine
     from rtmag.realtime.sources import FrameSource, open_source
     from rtmag.realtime.streaming import stream
 
@@ -63,10 +64,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "engine": ("Engine", "OnnxEngine", "load_engine"),
+    "engine": ("Engine", "load_engine"),
     "filters": ("Dynamic", "Filter", "Static", "Temporal"),
     "frame": ("Frame",),
     "magnifier": ("Magnifier",),
+    "onnx_engine": ("OnnxEngine",),
     "sources": ("FrameSource", "open_source"),
     "streaming": ("stream",),
 }

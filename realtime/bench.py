@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from rtmag.realtime.engine import MOTION_SCALES, Engine, load_engine
+from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
 from rtmag.realtime.floor import Floor, measure_floor
 from rtmag.realtime.installed import rtmag_version
+from rtmag.realtime.onnx_engine import MOTION_SCALES
 from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
 
@@ -33,7 +34,7 @@ def bench(
     sizes: Sequence[tuple[int, int]] = ((640, 480),),
     *,
     scales: Sequence[float] = tuple(MOTION_SCALES),
-    provider: str = "auto",
+    engine: str = "auto",
     threads: int | None = None,
     rounds: int = 30,
     unsafe: bool = False,
@@ -45,7 +46,7 @@ def bench(
         models: Names or paths; the last one is what the others' speed is compared with.
         sizes: (width, height) of the pictures.
         scales: Motion scales; a model that draws its pictures itself is run at 1 only.
-        provider: As of `load_engine`.
+        engine: As of `load_engine`.
         threads: As of `load_engine`.
         rounds: Steps timed for each.
         unsafe: As of `load_engine`.
@@ -54,7 +55,7 @@ def bench(
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
-    opened = open_engines(models, scales, provider, threads, unsafe=unsafe)
+    opened = open_engines(models, scales, engine, threads, unsafe=unsafe)
     engines = [*beside, *opened]
     floor = measure_floor()
     sections = Temporal(0.5, 3).sections(30.0)
@@ -78,7 +79,7 @@ def bench(
 def open_engines(
     models: Sequence[str | Path],
     scales: Sequence[float],
-    provider: str,
+    engine: str,
     threads: int | None,
     *,
     unsafe: bool = False,
@@ -88,14 +89,14 @@ def open_engines(
     for model in models:
         for scale in scales:
             try:
-                engine = load_engine(
-                    model, provider=provider, threads=threads, motion_scale=scale, unsafe=unsafe
+                opened = load_engine(
+                    model, engine=engine, threads=threads, motion_scale=scale, unsafe=unsafe
                 )
             except ModelIncompatible:
                 if scale == 1:
                     raise
                 break  # it draws its pictures itself
-            engines.append(engine)
+            engines.append(opened)
     return engines
 
 

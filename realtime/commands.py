@@ -70,7 +70,7 @@ def demo(
     window: options.DemoWindow = False,
     overwrite: options.Overwrite = False,
     model: options.Model = None,
-    provider: options.Provider = "auto",
+    engine: options.EngineOption = "auto",
     motion_scale: options.MotionScale = "1",
     unsafe: options.Unsafe = False,
 ) -> None:
@@ -84,7 +84,7 @@ def demo(
         out=out,
         window=window,
         overwrite=overwrite,
-        engine=options.engine_spec(model, provider, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe),
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
@@ -128,7 +128,7 @@ def file(
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     model: options.Model = None,
-    provider: options.Provider = "auto",
+    engine: options.EngineOption = "auto",
     motion_scale: options.MotionScale = "1",
     unsafe: options.Unsafe = False,
     view: options.View = "none",
@@ -163,7 +163,7 @@ def file(
         strict=strict,
         max_pixels=max_pixels,
         model_sha256=model_sha256,
-        engine=options.engine_spec(model, provider, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe),
         view=view,
         progress=_progress(progress if output != "-" or progress != "auto" else "none"),
         note=note,
@@ -203,7 +203,7 @@ app.command(context_settings=_passed_on)(extras.export)
 def bench(
     models: options.BenchModels = None,
     sizes: options.BenchSizes = None,
-    provider: options.Provider = "auto",
+    engine: options.EngineOption = "auto",
     threads: options.Threads = None,
     rounds: options.Rounds = 30,
     quick: options.Quick = False,
@@ -226,7 +226,7 @@ def bench(
     document = timing.bench(
         models or model_names(),
         timing.QUICK if quick else extents,
-        provider=provider,
+        engine=engine,
         threads=threads,
         rounds=3 if quick else rounds,
         unsafe=unsafe,

@@ -18,7 +18,6 @@ Metadata
 """
 
 import re
-from typing import Any
 
 from rtmag.realtime.errors import ModelIncompatible
 
@@ -27,24 +26,25 @@ SECTIONS = 2
 """Most sections of a filter: a band-pass of order 2."""
 UNIT = 16
 """px: sides of the picture are multiples of it."""
+STATE_OUT = "state_out"
 Values = dict[str, tuple[str, int]]
 """Type and rank by name."""
 INPUTS: Values = {
-    "image": ("tensor(uint8)", 3),
-    "alpha": ("tensor(float)", 0),
-    "sections": ("tensor(float)", 2),
-    "reset": ("tensor(float)", 0),
-    "state": ("tensor(float)", 4),
+    "image": ("uint8", 3),
+    "alpha": ("float", 0),
+    "sections": ("float", 2),
+    "reset": ("float", 0),
+    "state": ("float", 4),
 }
-OUTPUTS: Values = {"image_out": ("tensor(uint8)", 3), "state_out": ("tensor(float)", 4)}
+OUTPUTS: Values = {"image_out": ("uint8", 3), STATE_OUT: ("float", 4)}
 MOTION: Values = {
-    "flow": ("tensor(float)", 4),
-    "residual": ("tensor(int8)", 3),
-    "state_out": ("tensor(float)", 4),
+    "flow": ("float", 4),
+    "residual": ("int8", 3),
+    STATE_OUT: ("float", 4),
 }
 
 
-def check(session: Any, metadata: dict[str, str], source: str) -> bool:
+def check(inputs: Values, outputs: Values, metadata: dict[str, str], source: str) -> bool:
     """Whether the model is of the form `motion`.
 
     Raises:
@@ -60,7 +60,6 @@ def check(session: Any, metadata: dict[str, str], source: str) -> bool:
             f"cannot use model {source!r}: contract {contract}, this version needs {CONTRACT}; "
             "export it again"
         )
-    inputs, outputs = _values(session.get_inputs()), _values(session.get_outputs())
     moves = "flow" in outputs
     for kind, expected, given in (
         ("inputs", INPUTS, inputs),
@@ -81,10 +80,6 @@ def check(session: Any, metadata: dict[str, str], source: str) -> bool:
     return moves
 
 
-def _values(given: Any) -> Values:
-    return {value.name: (value.type, len(value.shape)) for value in given}
-
-
 def _listed(values: Values) -> str:
     """Such as `image uint8 3-d`."""
-    return ", ".join(f"{name} {kind[7:-1]} {rank}-d" for name, (kind, rank) in values.items())
+    return ", ".join(f"{name} {kind} {rank}-d" for name, (kind, rank) in values.items())

@@ -18,7 +18,7 @@ from rtmag.realtime.installed import installed
 
 PACKAGES = (
     "rtmag", "numpy", "scipy", "av", "opencv-python", "opencv-python-headless",
-    "opencv-contrib-python", "onnxruntime", "onnxruntime-gpu", "typer", "rich", "torch",
+    "opencv-contrib-python", "onnxruntime", "onnxruntime-gpu", "openvino", "typer", "rich", "torch",
     "torch-tensorrt", "onnx", "starlette", "uvicorn", "websockets",
 )  # fmt: skip
 
@@ -125,7 +125,19 @@ def _providers() -> list[Finding]:
         value = "opens" if ok else (missing_library(outcome.provider) or str(outcome.reason))
         hint = "" if ok or cpu else "for NVIDIA GPUs only: pip install 'rtmag[cuda]'"
         found.append(Finding("providers", outcome.provider, ok, value, hint, needed=cpu))
-    return found
+    return [*found, _openvino()]
+
+
+def _openvino() -> Finding:
+    from rtmag.realtime.errors import MissingExtra
+    from rtmag.realtime.openvino_session import has_bfloat16
+
+    try:
+        value = "opens, multiplies bfloat16" if has_bfloat16() else "opens"
+    except MissingExtra:
+        hint = "faster on many CPUs: pip install 'rtmag[openvino]'"
+        return Finding("providers", "openvino", False, "not installed", hint)
+    return Finding("providers", "openvino", True, value)
 
 
 def _display() -> list[Finding]:

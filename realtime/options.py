@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from typer import Argument, Option
 
 from rtmag.realtime.bands import PRESETS, PresetName, parse_band
+from rtmag.realtime.engine_name import EngineName
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.keys import Controls, Layout, Mode
 
@@ -78,7 +79,15 @@ Model = Annotated[
         show_default="fast",
     ),
 ]
-Provider = Annotated[str, Option("--provider", help="What runs the model: auto, cpu, cuda ...")]
+
+EngineOption = Annotated[
+    EngineName,
+    Option(
+        "--engine",
+        help="What runs the model: onnx or openvino on CPUs, cuda on NVIDIA GPUs; torch and "
+        "tensorrt run .pt2 files.",
+    ),
+]
 LiveModel = Annotated[
     str | None,
     Option(
@@ -306,9 +315,9 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-def engine_spec(model: str | None, provider: str, scale: str, unsafe: bool) -> "EngineSpec":
+def engine_spec(model: str | None, engine: EngineName, scale: str, unsafe: bool) -> "EngineSpec":
     """Which engine is wanted."""
     from rtmag.realtime.engine import EngineSpec
 
     motion_scale = scale_of(scale)
-    return EngineSpec(model=model, provider=provider, motion_scale=motion_scale, unsafe=unsafe)
+    return EngineSpec(model=model, engine=engine, motion_scale=motion_scale, unsafe=unsafe)

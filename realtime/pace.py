@@ -10,9 +10,9 @@ from collections import deque
 from statistics import median
 
 from rtmag.realtime.choice import SHARE
-from rtmag.realtime.engine import MOTION_SCALES
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.keys import Controls
+from rtmag.realtime.onnx_engine import MOTION_SCALES
 
 MOST = 0.85
 """Of the time between frames that one may take; beyond it frames are about to drop."""

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.contract import CONTRACT, SECTIONS
-from rtmag.realtime.engine import bordered, one_scale, turned
 from rtmag.realtime.errors import MissingExtra, ModelError, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
+from rtmag.realtime.onnx_engine import bordered, one_scale, turned
 from rtmag.realtime.sidecar import check_sidecar, read_sidecar
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def camera(
     stats: options.StatsOption = None,
     overwrite: options.Overwrite = False,
     model: options.LiveModel = "auto",
-    provider: options.Provider = "auto",
+    engine: options.EngineOption = "auto",
     motion_scale: options.LiveScale = "auto",
     unsafe: options.Unsafe = False,
     out: options.LiveOut = None,
@@ -76,7 +76,7 @@ def camera(
         host=host,
         port=port,
         max_viewers=max_viewers,
-        engine=options.engine_spec(model, provider, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe),
         limit=frames,
     )
 
@@ -105,7 +105,7 @@ def stream(
     stats: options.StatsOption = None,
     overwrite: options.Overwrite = False,
     model: options.LiveModel = "auto",
-    provider: options.Provider = "auto",
+    engine: options.EngineOption = "auto",
     motion_scale: options.LiveScale = "auto",
     unsafe: options.Unsafe = False,
     out: options.LiveOut = None,
@@ -140,7 +140,7 @@ def stream(
         host=host,
         port=port,
         max_viewers=max_viewers,
-        engine=options.engine_spec(model, provider, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe),
         limit=frames,
     )
 

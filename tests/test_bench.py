@@ -37,11 +37,11 @@ def test_every_model_is_timed_at_every_scale_it_knows(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there_is_not_passed_over() -> None:
     with pytest.raises(ModelIncompatible, match=r"'nowhere\.onnx'"):
-        open_engines(["nowhere.onnx"], (1.0, 0.5), "cpu", None)
+        open_engines(["nowhere.onnx"], (1.0, 0.5), "onnx", None)
 
 
 def test_engines_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, other = load_engine("fast", provider="cpu"), load_engine("fast", provider="cpu")
+    engine, other = load_engine("fast", engine="onnx"), load_engine("fast", engine="onnx")
     order: list[str] = []
     for name, each in (("a", engine), ("b", other)):
         step = each.step
@@ -58,7 +58,7 @@ def test_engines_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_floor_counts_the_picture_that_the_network_sees(tmp_path: Path) -> None:
     sections = Temporal(0.5, 3).sections(30.0)
-    full, half = (load_engine("fast", provider="cpu", motion_scale=s) for s in (1.0, 0.5))
+    full, half = (load_engine("fast", engine="onnx", motion_scale=s) for s in (1.0, 0.5))
     slow = Floor(gemm=1e6, copy=1e12)  # multiplying is what takes the time
     pixels = SIZE[0] * SIZE[1]
     assert floor_ms(full, SIZE, sections, slow) == pytest.approx(
@@ -69,7 +69,7 @@ def test_the_floor_counts_the_picture_that_the_network_sees(tmp_path: Path) -> N
     copying = Floor(gemm=1e15, copy=1e6)
     state = 2 * 4 * 2 * int(full.metadata["rtmag.channels"]) / 16
     assert floor_ms(full, SIZE, sections, copying) == pytest.approx(pixels * (6 + state) / 1e3)
-    plain = load_engine(identity_model(tmp_path / "plain.onnx"), provider="cpu")
+    plain = load_engine(identity_model(tmp_path / "plain.onnx"), engine="onnx")
     assert floor_ms(plain, SIZE, sections, slow) is None
 
 

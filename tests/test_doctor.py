@@ -1,6 +1,7 @@
 """The doctor tells the truth, and goes on when a check breaks."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
@@ -30,6 +31,7 @@ def test_the_core_works_here(findings: list[Finding]) -> None:
     found = {finding.name: finding for finding in findings}
     assert found["cpu"].ok
     assert found["writing mp4"].ok, found["writing mp4"].value
+    assert found["openvino"].ok is (find_spec("openvino") is not None)
 
 
 def test_a_failed_check_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

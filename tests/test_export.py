@@ -21,10 +21,11 @@ from rtmag.export.graph import Graph, transition
 from rtmag.export.onnx_target import export_onnx
 from rtmag.export.trace import Traceable, traceable
 from rtmag.realtime.cli import execute
-from rtmag.realtime.engine import Engine, OnnxEngine, load_engine
+from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible, OptionError, ParityError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.models import motion_form
+from rtmag.realtime.onnx_engine import OnnxEngine
 from rtmag.realtime.registration import displacement, gray
 from rtmag.train import checkpoint
 from rtmag.train.config import CONFIGS, Config
@@ -169,9 +170,9 @@ def agree(run: Path, engine: Engine, size: tuple[int, int], sections: int) -> No
 
 
 def test_any_size_and_either_order_after_one_export(run: Path, model: Path) -> None:
-    engine = load_engine(model, provider="cpu", threads=1)
+    engine = load_engine(model, engine="onnx", threads=1)
     assert engine.size is None
-    drawn = OnnxEngine(model.read_bytes(), source="tiny", provider="cpu", threads=1)
+    drawn = OnnxEngine(model.read_bytes(), source="tiny", engine="onnx", threads=1)
     assert engine.composes
     assert not drawn.composes
     for size in ((64, 48), (53, 37), (97, 18), (16, 16), (130, 200)):
@@ -203,7 +204,7 @@ def test_what_is_written_is_one_file_of_the_contract(model: Path) -> None:
 
 
 def test_a_model_says_what_it_is(run: Path, model: Path) -> None:
-    facts = load_engine(model, provider="cpu").metadata
+    facts = load_engine(model, engine="onnx").metadata
     weights = (run / "model.safetensors").read_bytes()
     assert facts["rtmag.contract"] == "1"
     assert facts["rtmag.model"] == "tiny"
@@ -226,7 +227,7 @@ def test_both_architectures_at_full_size(
     said = capsys.readouterr().out
     assert said.startswith(str(tmp_path / "out" / "x.onnx"))
     assert "over 4 steps" in said
-    engine = load_engine(tmp_path / "out" / "x.onnx", provider="cpu", threads=1)
+    engine = load_engine(tmp_path / "out" / "x.onnx", engine="onnx", threads=1)
     assert engine.name == name
     assert engine.metadata["rtmag.architecture"] == CONFIGS[name].architecture
     assert isinstance(checkpoint.load(run)[0], MagNet if name == "standard" else Oh2018)
@@ -236,8 +237,8 @@ def test_both_architectures_at_full_size(
 @pytest.mark.slow
 def test_every_mode_and_factor_agrees(run: Path, model: Path) -> None:
     graph = Graph(checkpoint.load(run)[0])
-    drawn = OnnxEngine(model.read_bytes(), source="tiny", provider="cpu", threads=1)
-    composed = load_engine(model, provider="cpu", threads=1)
+    drawn = OnnxEngine(model.read_bytes(), source="tiny", engine="onnx", threads=1)
+    composed = load_engine(model, engine="onnx", threads=1)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SHIPPED.items():
             patch.setattr(parity, name, value)
@@ -259,7 +260,7 @@ def test_frames_of_the_comparison_move_by_half_a_pixel() -> None:
 def test_a_frozen_size_is_the_only_one(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "frozen.onnx"
     main([str(run), "--size", "64x48", "-o", str(path), "--name", "small room"])
-    engine = load_engine(path, provider="cpu", threads=1)
+    engine = load_engine(path, engine="onnx", threads=1)
     assert engine.size == (64, 48)
     assert engine.name == "small room"
     for sections in (1, 2):
@@ -279,7 +280,7 @@ def test_an_existing_file_is_kept(run: Path, traced: None, tmp_path: Path) -> No
     assert out.read_bytes() == b"precious"
     motion_form(out).write_bytes(b"older")
     export_onnx(run, out, name="x", overwrite=True)
-    assert load_engine(out, provider="cpu").name == "x"
+    assert load_engine(out, engine="onnx").name == "x"
     out.unlink()
     with pytest.raises(OptionError, match=r"cannot write '.*x\.motion\.onnx': it exists"):
         export_onnx(run, out, name="x")

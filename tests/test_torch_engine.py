@@ -63,7 +63,7 @@ def test_pictures_of_any_size_are_those_of_onnx(
 
     if not (run / "tiny.onnx").exists():
         export_onnx(run, run / "tiny.onnx", name="tiny")
-    ours, theirs = load_engine(program, unsafe=True, provider="cpu"), load_engine(run / "tiny.onnx")
+    ours, theirs = load_engine(program, unsafe=True, engine="torch"), load_engine(run / "tiny.onnx")
     for filter in (Dynamic(), Temporal(0.5, 3, order=2)):
         a = b = None
         for image in parity.clip(size, 4):
@@ -78,7 +78,7 @@ def test_pictures_of_any_size_are_those_of_onnx(
 
 
 def test_state_is_a_value_that_numpy_can_read(program: Path) -> None:
-    engine = load_engine(program, unsafe=True, provider="cpu")
+    engine = load_engine(program, unsafe=True, engine="torch")
     images, sections = parity.clip((32, 32), 3), Temporal(0.5, 3).sections(30.0)
     _, first = engine.step(images[0], 20.0, sections, None)
     assert isinstance(first, OnDevice)
@@ -106,7 +106,7 @@ def test_a_magnifier_may_change_its_band_on_the_way(program: Path) -> None:
 
 def test_one_size_means_one_size(run: Path) -> None:
     export_torch(run, run / "one.pt2", name="one", size=(60, 40), precision="fp16")
-    engine = load_engine(run / "one.pt2", unsafe=True, provider="cpu")
+    engine = load_engine(run / "one.pt2", unsafe=True, engine="torch")
     assert engine.size == (64, 48)
     assert engine.metadata["rtmag.precision"] == "fp16"
     sections = Static().sections(30.0)
@@ -126,15 +126,15 @@ def test_what_cannot_be_run_is_told_in_a_line(
     with pytest.raises(ModelIncompatible, match="no motion scale but 1"):
         load_engine(program, unsafe=True, motion_scale=0.5)
     with pytest.raises(ProviderUnavailable, match="got 'npu'"):
-        load_engine(program, unsafe=True, provider="npu")
+        load_engine(program, unsafe=True, engine="npu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ProviderUnavailable, match="no CUDA GPU"):
-        load_engine(program, unsafe=True, provider="cuda")
+        load_engine(program, unsafe=True, engine="cuda")
     other = torch.export.load(program)
     torch.export.save(other, tmp_path / "old.pt2", extra_files={FACTS: '{"rtmag.contract": "0"}'})
     with pytest.raises(ModelIncompatible, match="contract 0, this version needs 1"):
         load_engine(tmp_path / "old.pt2", unsafe=True)
-    engine = load_engine(program, unsafe=True, provider="cpu")
+    engine = load_engine(program, unsafe=True, engine="torch")
 
     def fails(*_: object) -> object:
         raise RuntimeError("out of memory\nand more")
@@ -172,9 +172,7 @@ def _no_cuda(*_: object) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_gpu_shows_what_the_cpu_shows(program: Path) -> None:
-    cpu, gpu = (
-        load_engine(program, unsafe=True, provider=provider) for provider in ("cpu", "cuda")
-    )
+    cpu, gpu = (TorchEngine(program, provider=provider) for provider in ("cpu", "cuda"))
     a = b = None
     for image in parity.clip((96, 80), 60):
         one, a = cpu.step(image, 100.0, Temporal(0.5, 3).sections(30.0), a)

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtmag.realtime.engine import MOTION_SCALES
 from rtmag.realtime.keys import HIGHEST_ALPHA, LAYOUTS, MODES
+from rtmag.realtime.onnx_engine import MOTION_SCALES
 
 KEYS = " +=-_[]smr"
 """Those of the window's keys that make sense for many viewers."""

@@ -1,0 +1,226 @@
+"""An exported graph as an engine: `.onnx` files, on any of the runtimes that take them."""
+
+import re
+from contextlib import suppress
+from copy import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmag.realtime.composition import compose
+from rtmag.realtime.contract import MOTION, OUTPUTS, UNIT, check
+from rtmag.realtime.errors import (
+    MissingExtra,
+    ModelError,
+    ModelIncompatible,
+    OptionError,
+    ProviderUnavailable,
+    RtmagError,
+)
+from rtmag.realtime.filters import Sections, State
+from rtmag.realtime.frame import Image
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.session import OrtSession, Session
+
+MOTION_SCALES = {1.0: 1, 0.5: 2, 0.25: 4}
+"""How many times smaller the picture is that the network sees."""
+PREFERENCE = ("cuda", "openvino", "onnx")
+"""What `auto` tries, best first."""
+
+
+class OnnxEngine:
+    """An exported graph on ONNX Runtime or OpenVINO.
+
+    Where a CPU runs it, and wherever the network sees a smaller picture, the graph's form `motion`
+    is taken if there is one, and the picture composed here (rtmag/realtime/composition.py).
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        motion: bytes | None = None,
+        *,
+        source: str,
+        engine: str = "auto",
+        threads: int | None = None,
+        motion_scale: float = 1.0,
+    ) -> None:
+        """Open a session on `model`, or on its other form where that is better: `load_engine`."""
+        if motion_scale not in MOTION_SCALES:
+            raise OptionError(f"motion scale must be 1, 1/2 or 1/4, got {motion_scale}")
+        self._shrink = MOTION_SCALES[motion_scale]
+        for content in (model, motion or b""):
+            if re.search(rb"(\x08|\x88\x80*\x00)location", content):  # as outside weights need one
+                raise ModelIncompatible(
+                    f"cannot use model {source!r}: its weights lie in another file; export it again"
+                )
+        composed = motion or model
+        drawn = composed if self._shrink > 1 else model
+        forms = {"onnx": composed, "openvino": composed, "cuda": drawn}
+        if engine == "auto" and motion is None:  # of pictures drawn by OpenVINO nothing is known
+            del forms["openvino"]
+        session = self._session = _open(forms, source, engine, threads)
+        self.metadata: dict[str, str] = session.metadata
+        self.composes = check(session.inputs, session.outputs, self.metadata, source)
+        """Whether the picture is made here, not in the graph."""
+        if self._shrink > 1 and not self.composes:
+            raise one_scale(source, motion_scale)
+        self.name = self.metadata["rtmag.model"]
+        self.provider = session.provider
+        self._channels = int(self.metadata["rtmag.channels"])
+        self._stride = int(self.metadata["rtmag.stride"])
+        self.size: tuple[int, int] | None = None
+        """(width, height) with the border, when the model was exported for one size only."""
+        if session.size is not None:
+            height, width = session.size
+            self.size = width * self._shrink, height * self._shrink
+
+    @property
+    def motion_scale(self) -> float:
+        """Size of the picture that the network sees, over that of the picture shown."""
+        return 1 / self._shrink
+
+    @property
+    def described(self) -> str:
+        """Name, and motion scale where it is not 1."""
+        return self.name if self._shrink == 1 else f"{self.name}, motion at 1/{self._shrink}"
+
+    def at(self, motion_scale: float) -> "OnnxEngine":
+        """The same session on pictures of another size; states of before do not fit it.
+
+        Raises:
+            ModelIncompatible: the form that runs draws its pictures itself, at one scale.
+        """
+        if not self.composes:
+            raise one_scale(self.name, motion_scale)
+        other = copy(self)
+        other._shrink = MOTION_SCALES[motion_scale]
+        if self.size is not None:
+            width, height = (side // self._shrink * other._shrink for side in self.size)
+            other.size = width, height
+        return other
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        """Magnify one image; see the module's description.
+
+        Raises:
+            ModelIncompatible: image or state do not fit the model or each other.
+            ModelError: the runtime failed, for want of memory for example.
+        """
+        seen = self._seen(image)
+        h, w = (side // self._stride for side in seen.shape[:2])
+        expected = (1, 2 * len(sections) * self._channels, h, w)
+        if state is None:
+            memory = np.zeros(expected, np.float32)
+        elif state.shape == expected:
+            memory = state
+        else:
+            raise ModelIncompatible(f"model expects state {expected}, got {state.shape}")
+        opposite = alpha < 1
+        if opposite:
+            alpha, sections, memory = 2 - alpha, turned(sections), -memory
+        inputs: dict[str, NDArray[Any]] = {
+            "image": seen,
+            "alpha": np.array(alpha, np.float32),
+            "sections": sections,
+            "reset": np.array(state is None, np.float32),
+            "state": memory,
+        }
+        if self.composes:
+            flow, residual, memory = self._run([*MOTION], inputs)
+            if not np.isfinite(flow).all():
+                raise ModelError(f"model {self.name!r} tells motion that is no number")
+            out = compose(image, flow, residual, self._shrink)
+        else:
+            out, memory = self._run([*OUTPUTS], inputs)
+            out = out[: image.shape[0], : image.shape[1]]
+        return out, -memory if opposite else memory
+
+    def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        try:
+            found: list[NDArray[Any]] = self._session.run(outputs, inputs)
+        except Exception as error:  # onnxruntime's errors share no other base class
+            raise ModelError(
+                f"cannot run model {self.name!r} on {self.provider}: {_reason(error)}"
+            ) from error
+        return found
+
+    def _seen(self, image: Image) -> Image:
+        """The picture as the network wants it: sides that fit, and as small as its scale says."""
+        image = bordered(image, self.size, self.name, UNIT * self._shrink)
+        if self._shrink > 1:
+            size = image.shape[1] // self._shrink, image.shape[0] // self._shrink
+            return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        return image
+
+
+def one_scale(model: str, motion_scale: float) -> ModelIncompatible:
+    """What to raise where a model knows no motion scale but 1."""
+    return ModelIncompatible(
+        f"model {model!r} draws its pictures itself: no motion scale but 1, got {motion_scale:g}"
+    )
+
+
+def bordered(image: Image, size: tuple[int, int] | None, name: str, unit: int = UNIT) -> Image:
+    """The image with its border repeated until sides are multiples of `unit`.
+
+    Raises:
+        ModelIncompatible: that is not the only `size` that model `name` knows.
+    """
+    height, width = image.shape[:2]
+    down, right = (-side % unit for side in (height, width))
+    if size is not None and (width + right, height + down) != size:
+        raise ModelIncompatible(
+            f"model {name!r} was exported for {size[0]}x{size[1]}, "
+            f"got {width}x{height}; give --size, or export without it"
+        )
+    if down or right:
+        wide = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        return np.asarray(wide, np.uint8)
+    return np.ascontiguousarray(image)
+
+
+def _open(forms: dict[str, bytes], source: str, engine: str, threads: int | None) -> Session:
+    """A session; `auto` tries the best first and ends at ONNX Runtime on the CPU."""
+    if engine == "auto":
+        *better, engine = (name for name in PREFERENCE if name in forms)
+        for name in better:
+            with suppress(MissingExtra, ProviderUnavailable):
+                return _open_on(name, forms[name], source, threads, asked=False)
+    return _open_on(engine, forms.get(engine, b""), source, threads)
+
+
+def _open_on(
+    engine: str, model: bytes, source: str, threads: int | None, *, asked: bool = True
+) -> Session:
+    try:
+        if engine == "openvino":
+            from rtmag.realtime.openvino_session import OpenvinoSession, has_bfloat16
+
+            if not (asked or has_bfloat16()):
+                raise ProviderUnavailable("openvino was not seen to be faster on such CPUs")
+            return OpenvinoSession(model, threads)
+        return OrtSession(model, "cpu" if engine == "onnx" else engine, threads)
+    except RtmagError:
+        raise
+    except Exception as error:  # the runtimes' errors share no other base class
+        if engine == "onnx":
+            raise ModelIncompatible(
+                f"cannot load model {source!r}: not an ONNX model this version can run"
+            ) from error
+        raise ProviderUnavailable(f"cannot open engine {engine!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line without onnxruntime's codes."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rpartition(" : ")[2]
+
+
+def turned(sections: Sections) -> Sections:
+    """The filter whose result is the opposite."""
+    out = sections.copy()
+    out[0, :3] *= -1
+    return out

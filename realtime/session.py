@@ -1,0 +1,100 @@
+"""A graph that is ready to run, whatever runs it; and the one on ONNX Runtime.
+
+Values go in and come out by name as arrays. Where a device other than the CPU runs the graph, its
+state stays there from step to step (`Resident`): only the picture and a few numbers cross the bus.
+"""
+
+import re
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmag.realtime import providers
+from rtmag.realtime.contract import STATE_OUT, Values
+
+
+class Session(Protocol):
+    """A graph and what runs it."""
+
+    provider: str
+    """What runs it: `cpu`, `cuda`, `openvino`."""
+    metadata: dict[str, str]
+    """What the model says about itself."""
+    inputs: Values
+    outputs: Values
+    size: tuple[int, int] | None
+    """(height, width) of `image`, in a graph made for one size only."""
+
+    def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
+        """The outputs asked for; whatever the runtime raises is passed on."""
+        ...
+
+
+class Resident:
+    """A state that stays where the network runs; NumPy gets a copy when it asks for one.
+
+    Its opposite is the same value with another sign, so that a turned filter costs no copy either.
+    """
+
+    def __init__(self, value: Any, sign: int = 1) -> None:
+        self.value = value
+        """An OrtValue."""
+        self.sign = sign
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(1, 2 S C, h, w)."""
+        return tuple(self.value.shape())
+
+    def __neg__(self) -> "Resident":
+        return Resident(self.value, -self.sign)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.sign * self.value.numpy(), dtype)
+
+
+class OrtSession:
+    """A graph on one of ONNX Runtime's providers."""
+
+    def __init__(
+        self, model: bytes, provider: str, threads: int | None = None, *, bound: bool | None = None
+    ) -> None:
+        """Open it; raises as `providers.open_session`.
+
+        `bound` keeps the state on the provider's device: None is wherever that is not the CPU,
+        whose arrays NumPy can see without a copy.
+        """
+        self._session = providers.open_session(model, provider, threads)
+        self.provider = provider
+        self._bound = provider != "cpu" if bound is None else bound
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.inputs = _values(self._session.get_inputs())
+        self.outputs = _values(self._session.get_outputs())
+        shape = next((v.shape for v in self._session.get_inputs() if v.name == "image"), ())
+        fixed = len(shape) == 3 and all(isinstance(side, int) for side in shape)
+        self.size = tuple(shape[:2]) if fixed else None
+
+    def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
+        """The outputs asked for."""
+        if not self._bound:
+            found: list[NDArray[Any]] = self._session.run(outputs, inputs)
+            return found
+        binding = self._session.io_binding()
+        held = []  # a binding may look at arrays without keeping them
+        for name, value in inputs.items():
+            if isinstance(value, Resident) and value.sign == 1:
+                binding.bind_ortvalue_input(name, value.value)
+            else:
+                held.append(np.asarray(value, order="C"))
+                binding.bind_cpu_input(name, held[-1])
+        for name in outputs:
+            binding.bind_output(name, self.provider if name == STATE_OUT else "cpu")
+        self._session.run_with_iobinding(binding)
+        results = zip(outputs, binding.get_outputs(), strict=True)
+        return [Resident(value) if name == STATE_OUT else value.numpy() for name, value in results]
+
+
+def _values(given: Any) -> Values:
+    kinds = ((value, re.sub(r"tensor\((\w+)\)", r"\1", value.type)) for value in given)
+    return {value.name: (kind, len(value.shape)) for value, kind in kinds}

@@ -1,0 +1,180 @@
+"""OpenVINO: the same pictures as ONNX Runtime's, with no core burnt; skipped without it."""
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtmag.realtime import onnx_engine, openvino_session
+from rtmag.realtime.cli import execute
+from rtmag.realtime.engine import load_engine
+from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnavailable
+from rtmag.realtime.filters import Filter, Static, Temporal
+from rtmag.realtime.models import model_names, read_model
+from rtmag.realtime.onnx_engine import OnnxEngine
+from rtmag.realtime.openvino_session import KEPT, OpenvinoSession
+from rtmag.realtime.scene import SceneSource
+from rtmag.realtime.session import OrtSession, Session
+
+pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'rtmag[openvino]'")
+OUTPUTS = ["flow", "residual", "state_out"]
+
+
+def session(model: str, **options: Any) -> OpenvinoSession:
+    return OpenvinoSession(_motion(model), 1, **options)
+
+
+def _motion(model: str) -> bytes:
+    _, motion, _ = read_model(model)
+    assert motion is not None
+    return motion
+
+
+def engine(model: str, monkeypatch: pytest.MonkeyPatch, made: Session) -> Any:
+    """The model's engine on a session of ours."""
+    monkeypatch.setattr(onnx_engine, "_open", lambda *_: made)
+    return load_engine(model)
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_a_graph_is_read_as_onnx_runtime_reads_it(model: str) -> None:
+    ours, theirs = session(model), OrtSession(_motion(model), "cpu", 1)
+    assert (ours.inputs, ours.outputs) == (theirs.inputs, theirs.outputs)
+    assert (ours.metadata, ours.size) == (theirs.metadata, theirs.size)
+
+
+@pytest.mark.parametrize("filter", [Static(), Temporal(0.5, 3, order=2)])
+@pytest.mark.parametrize("model", model_names())
+def test_bfloat16_changes_no_picture_visibly_and_no_state(
+    model: str, filter: Filter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = pytest.importorskip("skimage.metrics", reason="needs scikit-image")
+    made = (
+        OrtSession(_motion(model), "cpu", 1),
+        session(model, bfloat16=False),
+        session(model, bfloat16=True),
+    )
+    onnx, exact, mixed = (engine(model, monkeypatch, each) for each in made)
+    states: list[Any] = [None, None, None]
+    errors = []
+    with SceneSource((320, 240), frames=12) as scene:
+        for frame in scene:
+            sections, shown = filter.sections(30.0), []
+            for k, each in enumerate((onnx, exact, mixed)):
+                out, states[k] = each.step(frame.image, 20.0, sections, states[k])
+                shown.append(out.astype(float))
+            assert np.abs(shown[1] - shown[0]).max() <= 2
+            for state in states[1:]:  # the filter's memory is float32 in either
+                assert np.abs(state - states[0]).max() < 1e-4
+            errors.append(np.square(shown[2] - shown[1]).mean())
+            similar = metrics.structural_similarity(*shown[1:], channel_axis=2, data_range=255)
+            assert similar > 0.998
+    assert 10 * np.log10(255**2 / max(max(errors), 1e-9)) > 45
+
+
+def test_a_state_outlives_the_steps_after_it() -> None:
+    made = session("fast")
+    inputs = _inputs(made, 64, 48)
+    first = made.run(OUTPUTS, inputs)[2]
+    kept = first.copy()
+    made.run(OUTPUTS, inputs | {"image": inputs["image"] + 90, "state": first})
+    assert np.array_equal(first, kept)
+
+
+def test_only_so_many_sizes_are_kept_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session("fast", bfloat16=False)
+    compiled: list[Any] = []
+    compile = made._compile
+
+    def noted(shapes: dict[str, list[int]]) -> Any:
+        compiled.append(shapes["image"])
+        return compile(shapes)
+
+    monkeypatch.setattr(made, "_compile", noted)
+    sizes = [(16 * k, 16) for k in range(1, KEPT + 2)]
+    for size in (*sizes, sizes[-1], sizes[0]):
+        flow, _, _ = made.run(OUTPUTS, _inputs(made, *size))
+        assert flow.shape == (1, 2, size[1] // 4, size[0] // 4)
+    assert len(compiled) == KEPT + 2  # the last was kept, the first was not
+    assert len(made._compiled) == KEPT
+
+
+def test_no_core_is_burnt_between_frames() -> None:
+    made = OpenvinoSession(_motion("fast"), 2)
+    for _ in range(3):
+        made.run(OUTPUTS, _inputs(made, 64, 48))
+    began = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - began < 0.1
+
+
+def test_no_more_threads_work_than_asked_for() -> None:
+    made = OpenvinoSession(_motion("standard"), 1)
+    inputs = _inputs(made, 320, 240)
+    made.run(OUTPUTS, inputs)
+    total, own = time.process_time(), time.thread_time()
+    for _ in range(5):
+        made.run(OUTPUTS, inputs)
+    total, own = time.process_time() - total, time.thread_time() - own
+    assert own > 0.9 * total
+
+
+def test_graphs_that_draw_their_pictures_run_too() -> None:
+    model, _, source = read_model("fast")
+    made = [OnnxEngine(model, source=source, engine=name) for name in ("onnx", "openvino")]
+    assert [(each.provider, each.composes) for each in made] == [("cpu", 0), ("openvino", 0)]
+    states: list[Any] = [None, None]
+    with SceneSource((64, 48), frames=4) as scene:
+        for frame in scene:
+            shown = []
+            for k, each in enumerate(made):
+                out, states[k] = each.step(frame.image, 2.0, Static().sections(30.0), states[k])
+                shown.append(out.astype(int))
+            assert np.abs(shown[0] - shown[1]).max() <= 3
+
+
+def test_auto_takes_it_where_it_was_seen_to_be_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has, provider in ((True, "openvino"), (False, "cpu")):
+        monkeypatch.setattr(openvino_session, "has_bfloat16", lambda has=has: has)
+        monkeypatch.setattr(onnx_engine, "PREFERENCE", ("openvino", "onnx"))
+        assert load_engine("fast").provider == provider
+        assert load_engine("fast", engine="onnx").provider == "cpu"
+        assert load_engine("fast", engine="openvino").provider == "openvino"
+
+
+def test_the_command_line_takes_it(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["bench", "--model", "fast", "--quick", "--engine", "openvino", "--threads", "1"]
+    assert execute(args) == 0
+    assert '"provider": "openvino"' in capsys.readouterr().out
+
+
+def test_what_it_cannot_read_is_told_in_a_line(tmp_path: Any) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(b"\x08\x0a" * 500)
+    with pytest.raises(ProviderUnavailable, match="cannot open engine 'openvino': ") as caught:
+        load_engine(path, engine="openvino")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ModelIncompatible):
+        load_engine(path)
+
+
+def test_without_it_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    openvino_session.core.cache_clear()
+    with pytest.raises(MissingExtra, match=r"pip install 'rtmag\[openvino\]'"):
+        load_engine("fast", engine="openvino")
+    assert load_engine("fast").provider != "openvino"
+
+
+def _inputs(made: Session, width: int, height: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    shape = (1, 2 * int(made.metadata["rtmag.channels"]), height // 4, width // 4)
+    return {
+        "image": rng.integers(0, 160, (height, width, 3)).astype(np.uint8),
+        "alpha": np.array(20, np.float32),
+        "sections": Static().sections(30.0),
+        "reset": np.array(1, np.float32),
+        "state": np.zeros(shape, np.float32),
+    }
