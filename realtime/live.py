@@ -167,6 +167,7 @@ class Live:
             check=partial(check_space, path),
             ended=partial(self._recorded, path, self._settings()),
             whole=self._whole,
+            name=path.name,
         )
 
     def _describe(self, engine: Engine, source: FrameSource) -> dict[str, object]:
