@@ -81,8 +81,8 @@ class Live:
             self._settings = partial(self._describe, engine, source)
             self._whole = not source.live
             address = getattr(view, "url", None)
-            invitation = f"open {address}" if address else "keys: h"
-            self.note(f"{source.name}, {magnifier.described}; {invitation}")
+            invitation = f"; open {address}" if address else "; keys: h" if view else ""
+            self.note(f"{source.name}, {magnifier.described}{invitation}")
             self.controls.whole = engine.size is not None
             self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(

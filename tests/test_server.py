@@ -388,6 +388,7 @@ def test_pictures_are_made_only_while_somebody_watches(
 
 def test_the_motion_of_a_region_is_told_while_its_panel_is_open(tmp_path: Path) -> None:
     with watched(tmp_path, size=(640, 480), fps=20.0) as served, served.connect() as viewer:
+        assert wait_for(lambda: "frames" in served.sink._figures, 60)
         motor = served.source.vibrations[1]
         tell(viewer, set={"region": list(motor.region)})
         with pytest.raises(TimeoutError):
