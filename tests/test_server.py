@@ -550,11 +550,11 @@ def test_eight_viewers_cost_little_more_than_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_reloading_leaves_nothing_behind(tmp_path: Path) -> None:
     """W11, but for the tab, which is in test_browser.py."""
-    with watched(tmp_path) as served:
+    with watched(tmp_path) as served, httpx.Client(base_url=served.url) as browser:
 
         def load() -> None:
             for name in ("", *served.sink.server.page):
-                assert httpx.get(f"{served.url}/{name}").status_code == 200
+                assert browser.get(f"/{name}").status_code == 200
             with served.connect() as viewer:
                 hear(viewer, "settings")
 
