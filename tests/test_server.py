@@ -27,11 +27,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 from websockets.sync.client import ClientConnection  # noqa: E402
 
 from rtmag.realtime.bands import PRESETS  # noqa: E402
+from rtmag.realtime.combination import make_controls  # noqa: E402
 from rtmag.realtime.errors import OptionError, SinkUnavailable  # noqa: E402
 from rtmag.realtime.keys import Controls  # noqa: E402
 from rtmag.realtime.live import Live  # noqa: E402
 from rtmag.realtime.opencv import cv2  # noqa: E402
-from rtmag.realtime.options import make_controls  # noqa: E402
 from rtmag.realtime.sources import Wanted  # noqa: E402
 from rtmag.realtime.web.sink import WebSink  # noqa: E402
 
