@@ -392,7 +392,7 @@ const socket = new Promise((done) => {
 });
 const frame = new Promise((done) => {
   const element = document.createElement("iframe");
-  element.onload = () => done(element.contentDocument ? "read" : "shut");
+  element.onload = () => done(element.contentDocument ? "read" : "refused");
   element.src = target;
   document.documentElement.append(element);
 });
@@ -440,7 +440,10 @@ def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path, h
         browser.get(address)
         until(lambda: find(browser, "body").text.startswith("{"))
         found = json.loads(find(browser, "body").text)
-        assert set(found.values()) <= {"refused", "shut", "empty"}, found
+        assert set(found.values()) <= {"refused", "empty"}, found
+        browser.switch_to.frame(find(browser, "iframe"))
+        assert not browser.find_elements(By.CSS_SELECTOR, "#picture")
+        browser.switch_to.default_content()
         assert served.controls.alpha == 20
     browser.get_log("browser")
 

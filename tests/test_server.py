@@ -95,7 +95,9 @@ def test_it_answers_to_its_own_names_only(served: Watched, host: str, status: in
     assert answer(served.port, host.format(port=served.port)) == status
 
 
-def test_other_sites_may_neither_watch_nor_post(served: Watched) -> None:
+def test_other_sites_may_neither_watch_nor_post(
+    served: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     """W03."""
     port, right = served.port, f"http://127.0.0.1:{served.port}"
     bearer = {"Authorization": f"Bearer {served.sink.server.token}"}
@@ -113,6 +115,7 @@ def test_other_sites_may_neither_watch_nor_post(served: Watched) -> None:
     assert handshake(port, **bearer) == 101
     assert handshake(port, Origin=right) == 101
     assert httpx.post(f"{served.url}/", headers={"Origin": right}).status_code == 405
+    assert not caplog.records  # which would be on the terminal of whoever is attacked
 
 
 def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None:

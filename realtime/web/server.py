@@ -180,6 +180,11 @@ class _Line(WebSocketsSansIOProtocol):
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions["rtmag.abort"] = self.transport.abort
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # or every refusal is an error on the terminal
+
 
 def _listen(host: str, port: int | None) -> socket.socket:
     """A socket on the port, or on the first free one where none was asked for."""
