@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
+from rtmag.realtime.bands import PresetName  # noqa: E402
 from rtmag.realtime.combination import make_controls  # noqa: E402
+from rtmag.realtime.keys import Controls  # noqa: E402
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -211,12 +214,13 @@ def test_a_preset_is_chosen_or_refused_in_words(browser: Browser, tmp_path: Path
         browser.get(served.url)
         until(lambda: browser.find_elements(By.CSS_SELECTOR, "#preset [value=pulse]"))
         assert not browser.find_elements(By.CSS_SELECTOR, "#preset [aria-pressed=true]")
-        for name in ("breath", "building", "pulse"):
+        names: tuple[PresetName, ...] = ("breath", "building", "pulse")
+        for name in names:
             find(browser, f"#preset [value={name}]").click()
-            wanted = make_controls(preset=name)  # type: ignore[arg-type]
-            until(lambda wanted=wanted: served.magnifier.filter == wanted.filter())
+            wanted = make_controls(preset=name)
+            until(partial(is_set, served, wanted))
             assert served.magnifier.alpha == wanted.alpha
-            until(lambda name=name: chosen(browser) == [name])
+            until(partial(shows, browser, name))
         assert find(browser, "#fh").get_attribute("value") == "120"  # beats a minute
         find(browser, "#preset [value=machine]").click()
         until(lambda: "needs more than 28 frames a second" in find(browser, "#notice").text)
@@ -227,6 +231,14 @@ def test_a_preset_is_chosen_or_refused_in_words(browser: Browser, tmp_path: Path
         find(browser, "#mode [value=static]").click()
         until(lambda: not chosen(browser))
     assert not complaints(browser)
+
+
+def is_set(served: Watched, wanted: Controls) -> bool:
+    return served.magnifier.filter == wanted.filter()
+
+
+def shows(page: Browser, preset: str) -> bool:
+    return chosen(page) == [preset]
 
 
 def chosen(page: Browser) -> list[str]:
