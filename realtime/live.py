@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from rtmag.realtime import log
 from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.errors import MissingExtra, RtmagError, SinkError
@@ -41,6 +42,8 @@ class Live:
 
     controls: Controls
     note: Callable[[str], None]
+    invite: Callable[[str], None] = log.invite
+    """Told the address of the page, with its token."""
     wanted: Wanted = field(default_factory=Wanted)
     record: Path | None = None
     """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
@@ -81,8 +84,10 @@ class Live:
             self._settings = partial(self._describe, engine, source)
             self._whole = not source.live
             address = getattr(view, "url", None)
-            invitation = f"; open {address}" if address else "; keys: h" if view else ""
-            self.note(f"{source.name}, {magnifier.described}{invitation}")
+            keys = "; keys: h" if view is not None and address is None else ""
+            self.note(f"{source.name}, {magnifier.described}{keys}")
+            if address is not None:
+                self.invite(f"open {address}")
             self.controls.whole = engine.size is not None
             self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(

@@ -3,8 +3,12 @@
 import json
 import logging
 import os
+import re
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeMagnifier, run_python
+from fakes import ENVIRONMENT, FakeMagnifier, run_python
 
 httpx = pytest.importorskip("httpx")
 psutil = pytest.importorskip("psutil")
@@ -572,16 +576,39 @@ def test_reloading_leaves_nothing_behind(tmp_path: Path) -> None:
         assert wait_for(lambda: len(served.sink.server._uvicorn.server_state.tasks) <= tasks)
 
 
-def test_the_command_serves_the_scene(tmp_path: Path) -> None:
+def test_the_command_serves_the_scene() -> None:
     notes: list[str] = []
+    invitations: list[str] = []
     live = Live(
         controls=Controls(),
         note=notes.append,
+        invite=invitations.append,
         view="web",
         port=0,
         limit=5,
         wanted=Wanted(size=(64, 48)),
     )
     assert live.run("test").frames == 5
-    assert "open http://127.0.0.1:" in notes[0]
+    assert invitations[0].startswith("open http://127.0.0.1:")
     assert FakeMagnifier().described not in notes[0]
+
+
+@pytest.mark.parametrize("flags", [[], ["-v"], ["--log-json"]])
+def test_the_address_that_is_printed_opens_the_page(flags: list[str]) -> None:
+    """Beyond this machine it holds the token, which nothing else that is printed may."""
+    code = "import sys; from rtmag.realtime.cli import execute; execute(sys.argv[1:])"
+    shown = ["camera", "test", "--size", "64x48", "--model", "none", "--view", "web"]
+    run = [sys.executable, "-c", code, *shown, "--host", "0.0.0.0", "--port", "0", *flags]
+    with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if found := re.search(r"open http://[^/]+:(\d+)/\?token=([\w-]+)", line):
+                break
+        assert found is not None
+        page = f"http://127.0.0.1:{found[1]}"
+        assert httpx.get(page).status_code == 401
+        assert httpx.get(page, params={"token": found[2]}).status_code == 200
+        known = httpx.get(f"{page}/metrics", headers={"Authorization": f"Bearer {found[2]}"})
+        assert known.status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert found[2] not in process.stderr.read()
