@@ -20,6 +20,7 @@ from rtmag.realtime.pace import Pace
 from rtmag.realtime.pipe import PipeSink
 from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.redaction import redact
 from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import Sink, WindowSink
@@ -84,10 +85,11 @@ class Live:
             self._settings = partial(self._describe, engine, source)
             self._whole = not source.live
             address = getattr(view, "url", None)
-            keys = "; keys: h" if view is not None and address is None else ""
-            self.note(f"{source.name}, {magnifier.described}{keys}")
+            shown = redact(f"{source.name}, {magnifier.described}")
             if address is not None:
-                self.invite(f"open {address}")
+                self.invite(f"{shown}; open {address}")
+            else:
+                self.note(f"{shown}; keys: h" if view is not None else shown)
             self.controls.whole = engine.size is not None
             self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ENVIRONMENT, FakeMagnifier, run_python
+from fakes import ENVIRONMENT, run_python
 
 httpx = pytest.importorskip("httpx")
 psutil = pytest.importorskip("psutil")
@@ -589,8 +589,10 @@ def test_the_command_serves_the_scene() -> None:
         wanted=Wanted(size=(64, 48)),
     )
     assert live.run("test").frames == 5
-    assert invitations[0].startswith("open http://127.0.0.1:")
-    assert FakeMagnifier().described not in notes[0]
+    (invitation,) = invitations
+    assert invitation.startswith("the built-in scene, ")
+    assert "; open http://127.0.0.1:" in invitation
+    assert not notes
 
 
 @pytest.mark.parametrize("flags", [[], ["-v"], ["--log-json"]])
