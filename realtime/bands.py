@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.keys import Mode
@@ -56,6 +56,11 @@ class Preset:
     alpha: float
     order: int
     why: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it sets, as `Controls.change` takes it."""
+        return {"mode": self.mode, "band": self.band, "order": self.order, "alpha": self.alpha}
 
 
 PRESETS: dict[PresetName, Preset] = {

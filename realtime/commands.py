@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from rtmag.realtime import extras, inquiry, log, options, watching
+from rtmag.realtime.combination import make_controls
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.log import note
@@ -75,7 +76,7 @@ def demo(
     unsafe: options.Unsafe = False,
 ) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
-    options.make_controls(alpha=alpha)
+    make_controls(alpha=alpha)
     from rtmag.realtime.demo import Demo
 
     outcome = Demo(
@@ -141,7 +142,7 @@ def file(
     """Magnify videos: every frame, with time stamps and sound. Never overwrites unasked."""
     if like is not None:
         return file(context, **_repeated(context, like))
-    controls = options.make_controls(
+    controls = make_controls(
         alpha=alpha,
         preset=preset,
         mode=mode,

@@ -115,7 +115,7 @@ class Controls:
 
     def settings(self) -> dict[str, Any]:
         """What `change` changes, for a page to show."""
-        return {name: getattr(self, name) for name in (*_PLAIN, "fl", "fh", "region")}
+        return {name: getattr(self, name) for name in (*_PLAIN, "fl", "fh", "order", "region")}
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Take values of fields that were checked before; `band` is (fl, fh)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from rtmag.realtime import log
 from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.errors import MissingExtra, RtmagError, SinkError
@@ -19,6 +20,7 @@ from rtmag.realtime.pace import Pace
 from rtmag.realtime.pipe import PipeSink
 from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
+from rtmag.realtime.redaction import redact
 from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import Sink, WindowSink
@@ -41,6 +43,8 @@ class Live:
 
     controls: Controls
     note: Callable[[str], None]
+    invite: Callable[[str], None] = log.invite
+    """Told the address of the page, with its token."""
     wanted: Wanted = field(default_factory=Wanted)
     record: Path | None = None
     """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
@@ -81,8 +85,11 @@ class Live:
             self._settings = partial(self._describe, engine, source)
             self._whole = not source.live
             address = getattr(view, "url", None)
-            invitation = f"open {address}" if address else "keys: h"
-            self.note(f"{source.name}, {magnifier.described}; {invitation}")
+            shown = redact(f"{source.name}, {magnifier.described}")
+            if address is not None:
+                self.invite(f"{shown}; open {address}")
+            else:
+                self.note(f"{shown}; keys: h" if view is not None else shown)
             self.controls.whole = engine.size is not None
             self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(
@@ -167,6 +174,7 @@ class Live:
             check=partial(check_space, path),
             ended=partial(self._recorded, path, self._settings()),
             whole=self._whole,
+            name=path.name,
         )
 
     def _describe(self, engine: Engine, source: FrameSource) -> dict[str, object]:

@@ -44,6 +44,18 @@ def note(words: object) -> None:
         print(redact(text), file=sys.stderr, flush=True)
 
 
+def invite(words: str) -> None:
+    """Tell a person how to come in: the one line whose token is not left out."""
+    if is_json():
+        record = logging.makeLogRecord({"msg": words, "levelno": logging.INFO, "levelname": "INFO"})
+        for handler in logger().handlers:
+            if isinstance(handler, _Stderr):
+                handler.emit(record)
+        return
+    with suppress(OSError):
+        print(words, file=sys.stderr, flush=True)
+
+
 class _Stderr(logging.Handler):
     """To whatever sys.stderr is at the moment."""
 

@@ -10,7 +10,7 @@ import av
 
 from rtmag.realtime.colour import Colour
 from rtmag.realtime.encoder import Codec, FileType, VideoEncoder
-from rtmag.realtime.errors import SinkClosed, SinkError
+from rtmag.realtime.errors import OptionError, SinkClosed, SinkError
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.recorder import fitted
 
@@ -26,9 +26,14 @@ class PipeSink:
     Args:
         fps: said in the header.
         size: (width, height); that of the first frame by default. Other frames are fitted into it.
+
+    Raises:
+        OptionError: stdout is a terminal, which pictures would only confuse.
     """
 
     def __init__(self, *, fps: float, size: tuple[int, int] | None = None) -> None:
+        if sys.stdout.isatty():
+            raise OptionError("-o - passes pictures on: pipe them to a program or > FILE.y4m")
         self._fps, self._size = fps, size
         self._container: av.container.OutputContainer | None = None
         self._closed = False

@@ -59,6 +59,7 @@ class Recording:
         if sink is None:
             return None
         sink.close(finished=finished)
-        left_out = getattr(sink, "dropped", 0)
-        words = f"recording saved, without {left_out} frames" if left_out else "recording saved"
+        name, left_out = getattr(sink, "name", ""), getattr(sink, "dropped", 0)
+        words = f"recording saved as {name}" if name else "recording saved"
+        words += f", without {left_out} frames" if left_out else ""
         return words if finished else None

@@ -180,7 +180,7 @@ def _safe(key: str, setting: Setting) -> Setting:
 
 def _implied(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     """What a preset, a band or nothing at all makes of options that nobody gave."""
-    from rtmag.realtime.options import make_controls
+    from rtmag.realtime.combination import make_controls
 
     given = {key: setting.value for key, setting in settings.items()}
     controls = make_controls(**{key: given[key] for key in (*_STEERED, "drift", "band", "preset")})

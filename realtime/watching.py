@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rtmag.realtime import options
+from rtmag.realtime.combination import make_controls
 from rtmag.realtime.errors import OptionError, RtmagError
 from rtmag.realtime.log import note
 from rtmag.realtime.speech import tell
@@ -45,7 +46,7 @@ def camera(
     virtual_camera: options.VirtualCamera = None,
 ) -> None:
     """Magnify a camera live. Keys change everything, and so does the page of --view web."""
-    controls = options.make_controls(
+    controls = make_controls(
         alpha=alpha,
         preset=preset,
         mode=mode,
@@ -112,7 +113,7 @@ def stream(
     virtual_camera: options.VirtualCamera = None,
 ) -> None:
     """Magnify a network stream live, standard input (-) or the screen; a lost one comes back."""
-    controls = options.make_controls(
+    controls = make_controls(
         alpha=alpha,
         preset=preset,
         mode=mode,

@@ -32,6 +32,7 @@ class Writer:
         ended: told how many frames were left out, once the sink is closed and whole.
         patience: seconds that close() waits for a sink that may never be done; None: until it is.
         whole: leave nothing out, but wait: for sources that wait, too.
+        name: of the file, for a person.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Writer:
         ended: Callable[[int], None] = lambda dropped: None,
         patience: float | None = None,
         whole: bool = False,
+        name: str = "",
     ) -> None:
+        self.name = name
         self.dropped = 0
         """Frames left out because the sink was behind."""
         self._sink, self._check, self._ended, self._patience = sink, check, ended, patience

@@ -1,8 +1,13 @@
 """The page in a real browser: what is moved there moves the running magnifier."""
 
+import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +27,14 @@ from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
+from rtmag.realtime.bands import PresetName  # noqa: E402
+from rtmag.realtime.combination import make_controls  # noqa: E402
+from rtmag.realtime.keys import Controls  # noqa: E402
+
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1",
 )  # fmt: skip
 Browser = Any
 
@@ -187,7 +197,7 @@ def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: Watched) -
     served.controls.region = tank.region
     find(page, "#panel").click()
     until(lambda: find(page, "#peak").text.startswith(("1.9", "2.0")), 30)
-    assert " BPM " in find(page, "#peak").text
+    assert "/min" in find(page, "#peak").text
     width = find(page, "#spectrum").size["width"]
     # The axis begins 48 px from the left, ends 6 px from the right, and at half the frame rate.
     at = (48 + (width - 54) * tank.hz / 10) / width
@@ -196,6 +206,72 @@ def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: Watched) -
     assert served.controls.fl < tank.hz < served.controls.fh < 1.4 * tank.hz
     drag(page, "#spectrum", (0.3, 0.5), (0.6, 0.5))
     until(lambda: served.controls.fh > 2 * served.controls.fl)
+    assert not complaints(page)
+
+
+def test_a_preset_is_chosen_or_refused_in_words(browser: Browser, tmp_path: Path) -> None:
+    with watched(tmp_path, fps=14.0) as served:
+        browser.get(served.url)
+        until(lambda: browser.find_elements(By.CSS_SELECTOR, "#preset [value=pulse]"))
+        assert not browser.find_elements(By.CSS_SELECTOR, "#preset [aria-pressed=true]")
+        names: tuple[PresetName, ...] = ("breath", "building", "pulse")
+        for name in names:
+            find(browser, f"#preset [value={name}]").click()
+            wanted = make_controls(preset=name)
+            until(partial(is_set, served, wanted))
+            assert served.magnifier.alpha == wanted.alpha
+            until(partial(shows, browser, name))
+        assert find(browser, "#fh").get_attribute("value") == "120"  # beats a minute
+        find(browser, "#preset [value=machine]").click()
+        until(lambda: "needs more than 28 frames a second" in find(browser, "#notice").text)
+        assert chosen(browser) == ["pulse"]
+        put(browser, "#alpha-slide", 500)
+        until(lambda: served.controls.alpha > 31)
+        assert chosen(browser) == ["pulse"]  # alpha is as you like it
+        find(browser, "#mode [value=static]").click()
+        until(lambda: not chosen(browser))
+    assert not complaints(browser)
+
+
+def is_set(served: Watched, wanted: Controls) -> bool:
+    return served.magnifier.filter == wanted.filter()
+
+
+def shows(page: Browser, preset: str) -> bool:
+    return chosen(page) == [preset]
+
+
+def chosen(page: Browser) -> list[str]:
+    """Which presets the page shows as set."""
+    found = page.find_elements(By.CSS_SELECTOR, "#preset [aria-pressed=true]")
+    return [each.get_attribute("value") for each in found]
+
+
+def test_all_of_it_works_without_a_mouse(page: Browser, served: Watched) -> None:
+    names = "[...document.querySelectorAll('button, input, select, [tabindex]')].filter(e => "
+    names += "e.checkVisibility()).map(e => e.computedName ?? (e.ariaLabel || e.title || "
+    names += "e.textContent.trim() || e.labels?.[0]?.textContent))"
+    assert all(page.execute_script(f"return {names}"))
+    seen = []
+    for _ in range(40):
+        ActionChains(page).send_keys(Keys.TAB).perform()
+        element = page.switch_to.active_element
+        seen.append(element.get_attribute("id") or element.get_attribute("value"))
+        if seen[-1] == "panel":
+            break
+        assert element.value_of_css_property("outline-style") == "solid", seen[-1]
+    order = ["pause", "compare", "record", "pulse", "alpha", "static", "magnified", "panel"]
+    assert [each for each in seen if each in order] == order
+    page.execute_script("document.getElementById('compare').focus()")
+    ActionChains(page).key_down(Keys.SPACE).perform()
+    until(lambda: served.controls.original)
+    ActionChains(page).key_up(Keys.SPACE).perform()
+    until(lambda: not served.controls.original)
+    page.execute_script("document.getElementById('alpha-slide').focus()")
+    ActionChains(page).send_keys(Keys.END).perform()
+    until(lambda: served.controls.alpha == pytest.approx(1000))
+    slide = find(page, "#alpha-slide")
+    until(lambda: slide.get_attribute("aria-valuetext") == "1000 times")
     assert not complaints(page)
 
 
@@ -255,17 +331,155 @@ def test_beyond_this_machine_the_token_opens_the_page(browser: Browser, tmp_path
     browser.get_log("browser")
 
 
-def test_a_phone_sees_all_of_it(browser: Browser, served: Watched) -> None:
-    phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    try:
-        browser.get(served.url)
+@pytest.fixture(params=[(390, 844), (844, 390)], ids=["upright", "sideways"])
+def phone(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browser]:
+    width, height = request.param
+    screen = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    yield browser
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_phone_sees_all_of_it(phone: Browser, served: Watched) -> None:
+    phone.get(served.url)
+    until(lambda: drawn(phone) > 1)
+    width, height = phone.execute_script("return [innerWidth, innerHeight]")
+    assert phone.execute_script("return document.documentElement.scrollWidth") == width
+    sizes = "[...document.querySelectorAll('#actions button')].map(b => b.offsetHeight)"
+    assert min(h for h in phone.execute_script(f"return {sizes}") if h) >= 44
+    picture, actions, scale = (
+        phone.execute_script(f"return document.querySelector('{css}').getBoundingClientRect()")
+        for css in ("#picture", "#actions", "#motion_scale")
+    )
+    assert picture["height"] > 0.3 * height
+    assert actions["bottom"] <= height
+    # Scrolled to the last setting, the picture and the buttons are still there.
+    phone.execute_script(f"scrollTo(0, {scale['top'] - height / 2})")
+    stays = "return document.querySelector('#actions').getBoundingClientRect().bottom"
+    assert 0 < phone.execute_script(stays) <= height
+
+
+def test_a_finger_chooses_a_region(phone: Browser, served: Watched) -> None:
+    phone.get(served.url)
+    until(lambda: drawn(phone) > 1)
+    box = phone.execute_script("return document.querySelector('#picture').getBoundingClientRect()")
+    scale = min(box["width"] / 320, box["height"] / 240)
+    left = box["left"] + (box["width"] - 320 * scale) / 2
+    top = box["top"] + (box["height"] - 240 * scale) / 2
+
+    def touch(kind: str, *place: float) -> None:
+        points = [{"x": left + place[0] * scale, "y": top + place[1] * scale}] if place else []
+        event = {"type": kind, "touchPoints": points}
+        phone.execute_cdp_cmd("Input.dispatchTouchEvent", event)
+
+    touch("touchStart", 60, 40)
+    for step in range(1, 11):
+        touch("touchMove", 60 + 5 * step, 40 + 15 * step)  # steep, as one scrolls
+    touch("touchEnd")
+    until(lambda: served.magnifier.region is not None)
+    assert served.magnifier.region == pytest.approx((60, 40, 50, 150), abs=3)
+    assert phone.execute_script("return scrollY") == 0
+
+
+HOSTILE = """<!doctype html><title>hostile</title><script>
+const target = "TARGET", found = {};
+const loads = (tag, key, path) => new Promise((done) => {
+  const element = document.createElement(tag);
+  element.onload = () => done("loaded");
+  element.onerror = () => done("refused");
+  element[key] = target + path;
+  document.head.append(element);
+});
+const reads = async (path, options) => {
+  try {
+    return (await (await fetch(target + path, options)).text()) ? "read" : "empty";
+  } catch { return "refused"; }
+};
+const socket = new Promise((done) => {
+  const line = new WebSocket(target.replace("http", "ws") + "ws");
+  line.onopen = () => { line.send('{"set": {"alpha": 999}}'); done("opened"); };
+  line.onerror = () => done("refused");
+});
+const frame = new Promise((done) => {
+  const element = document.createElement("iframe");
+  element.onload = () => done(element.contentDocument ? "read" : "refused");
+  element.src = target;
+  document.documentElement.append(element);
+});
+(async () => {
+  found.socket = await socket;
+  found.read = await reads("metrics");
+  found.credentials = await reads("healthz", { credentials: "include" });
+  found.blind = await reads("", { mode: "no-cors", credentials: "include" });
+  found.post = await reads("", { method: "POST", mode: "no-cors", body: "{}" });
+  found.image = await loads("img", "src", "icon.svg");
+  found.script = await loads("script", "src", "app.js");
+  found.frame = await frame;
+  document.body.textContent = JSON.stringify(found);
+})();
+</script><body></body>"""
+
+
+@contextmanager
+def hostile(target: str) -> Iterator[str]:
+    """A page of somebody else's, that tries what a page can."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(HOSTILE.replace("TARGET", target).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path, host: str) -> None:
+    """W03, in a browser that has been on our page and holds its cookie."""
+    with watched(tmp_path, host=host) as served, hostile(f"{served.url}/") as address:
+        browser.get(f"{served.url}/?token={served.sink.server.token}")
         until(lambda: drawn(browser) > 1)
-        assert browser.execute_script("return document.documentElement.scrollWidth") == 390
-        sizes = "[...document.querySelectorAll('#actions button')].map(b => b.offsetHeight)"
-        assert min(h for h in browser.execute_script(f"return {sizes}") if h) >= 44
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.get(address)
+        until(lambda: find(browser, "body").text.startswith("{"))
+        found = json.loads(find(browser, "body").text)
+        assert set(found.values()) <= {"refused", "empty"}, found
+        browser.switch_to.frame(find(browser, "iframe"))
+        assert not browser.find_elements(By.CSS_SELECTOR, "#picture")
+        browser.switch_to.default_content()
+        assert served.controls.alpha == 20
+    browser.get_log("browser")
+
+
+def test_a_name_that_is_rebound_to_this_machine_gets_nothing(
+    browser: Browser, served: Watched
+) -> None:
+    """W02, with a name server that says the name of theirs is this machine."""
+    browser.get(f"http://rebound.example:{served.port}/")
+    assert "another name" in find(browser, "body").text
+    browser.get_log("browser")
+
+
+def test_who_is_refused_is_told_why(browser: Browser, tmp_path: Path) -> None:
+    with watched(tmp_path, viewers=1) as served, served.connect():
+        browser.get(served.url)
+        until(lambda: "As many are watching as may" in find(browser, "#why").text)
+    with watched(tmp_path, host="0.0.0.0") as served:
+        port = served.port
+        browser.get(f"{served.url}/?token={served.sink.server.token}")
+        until(lambda: drawn(browser) > 1)
+    with watched(tmp_path, host="0.0.0.0", port=port):  # which has another token
+        until(lambda: "ends in a token" in find(browser, "#why").text)
+    browser.get_log("browser")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Frames for another program, here a real one that reads Y4M from its stdin."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,3 +119,32 @@ def test_a_pipe_takes_one_video(clip: MakeClip, model: str) -> None:
     done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "got several inputs" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_is_spared(clip: MakeClip, model: str) -> None:
+    clip("in.mp4", frames=2)
+    shown, terminal = os.openpty()
+    run = [sys.executable, "-c", MAIN, "file", "in.mp4", "-o", "-", "--model", model]
+    done = subprocess.run(
+        run, env=ENVIRONMENT, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(terminal)
+    os.close(shown)
+    assert done.returncode == 2
+    assert done.stderr.endswith("pipe them to a program or > FILE.y4m\n")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
+def test_ffmpeg_reads_it_unasked(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    clip("in.mp4", frames=12, size=(63, 47), pixel_format="yuv444p")
+    rtmag = [sys.executable, "-c", MAIN, "file", "in.mp4", "-o", "-", "--model", model]
+    raw = ["-f", "rawvideo", "-pix_fmt", "bgr24", "-"]
+    with subprocess.Popen(rtmag, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
+        read = subprocess.run(
+            ["ffmpeg", "-v", "warning", "-i", "-", *raw],
+            stdin=process.stdout, capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+    assert process.returncode == 0
+    assert read.stderr == b""
+    assert len(read.stdout) == 12 * 63 * 47 * 3

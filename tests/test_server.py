@@ -3,17 +3,22 @@
 import json
 import logging
 import os
+import re
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeMagnifier, run_python
+from fakes import ENVIRONMENT, run_python
 
 httpx = pytest.importorskip("httpx")
 psutil = pytest.importorskip("psutil")
@@ -23,7 +28,10 @@ pytest.importorskip("uvicorn")
 from pages import Watched, hear, pictures, tell, watched  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
+from websockets.sync.client import ClientConnection  # noqa: E402
 
+from rtmag.realtime.bands import PRESETS  # noqa: E402
+from rtmag.realtime.combination import make_controls  # noqa: E402
 from rtmag.realtime.errors import OptionError, SinkUnavailable  # noqa: E402
 from rtmag.realtime.keys import Controls  # noqa: E402
 from rtmag.realtime.live import Live  # noqa: E402
@@ -91,7 +99,9 @@ def test_it_answers_to_its_own_names_only(served: Watched, host: str, status: in
     assert answer(served.port, host.format(port=served.port)) == status
 
 
-def test_other_sites_may_neither_watch_nor_post(served: Watched) -> None:
+def test_other_sites_may_neither_watch_nor_post(
+    served: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     """W03."""
     port, right = served.port, f"http://127.0.0.1:{served.port}"
     bearer = {"Authorization": f"Bearer {served.sink.server.token}"}
@@ -109,6 +119,7 @@ def test_other_sites_may_neither_watch_nor_post(served: Watched) -> None:
     assert handshake(port, **bearer) == 101
     assert handshake(port, Origin=right) == 101
     assert httpx.post(f"{served.url}/", headers={"Origin": right}).status_code == 405
+    assert not caplog.records  # which would be on the terminal of whoever is attacked
 
 
 def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None:
@@ -201,6 +212,7 @@ def test_viewers_that_stall_cost_nobody_else_anything(tmp_path: Path) -> None:
         ('{"set": {"motion_scale": 0.3}}', "0.25"), ('{"set": {"motion_scale": true}}', "0.25"),
         ('{"set": {"band": [3, 1]}}', "lower"), ('{"set": {"band": [1]}}', "2 numbers"),
         ('{"set": {"region": [0, 0, NaN, 9]}}', "finite"), ('{"press": "q"}', "keys"),
+        ('{"set": {"preset": "x"}}', "pulse"), ('{"set": {"preset": ["pulse"]}}', "pulse"),
         ('{"press": "++"}', "keys"), ('{"watch": "yes"}', "true or false"),
     ],
 )  # fmt: skip
@@ -218,10 +230,9 @@ def test_numbers_out_of_range_are_clamped(served: Watched) -> None:
     with served.connect() as viewer:
         hear(viewer, "settings")
         assert wait_for(lambda: served.controls.fps is not None)
-        tell(viewer, set={"alpha": 1e9, "band": [1, 900], "wipe": -3})
+        tell(viewer, set={"alpha": 1e9, "wipe": -3})
         settings = hear(viewer, "settings")
         assert (settings["alpha"], settings["wipe"]) == (1000, 0)
-        assert settings["fh"] < 20  # of a scene at 20 pictures a second, measured on a busy machine
         tell(viewer, set={"alpha": -5, "region": [-5, 10, 1e9, 100]})
         settings = hear(viewer, "settings")
         assert (settings["alpha"], settings["region"]) == (0, [0, 10, 65536, 100])
@@ -230,29 +241,62 @@ def test_numbers_out_of_range_are_clamped(served: Watched) -> None:
         assert hear(viewer, "settings")["region"] is None
 
 
+def test_a_band_that_the_rate_cannot_show_is_refused_in_words(served: Watched) -> None:
+    assert wait_for(lambda: served.controls.fps is not None)
+    before = served.controls.settings()
+    with served.connect() as viewer:
+        for asked in ({"band": [1, 900]}, {"preset": "machine", "alpha": 7}):
+            tell(viewer, set=asked)
+            assert "frames a second" in hear(viewer, "error")
+    assert served.controls.settings() == before
+
+
+def test_a_preset_sets_what_it_sets_on_the_command_line(tmp_path: Path) -> None:
+    with watched(tmp_path, fps=40.0) as served, served.connect() as viewer:
+        assert set(hear(viewer, "about")["presets"]) == set(PRESETS)
+        for name, preset in PRESETS.items():
+            tell(viewer, set={"preset": name})
+            wanted = make_controls(preset=name)
+            assert wait_for(lambda wanted=wanted: served.magnifier.filter == wanted.filter()), name
+            assert served.magnifier.alpha == wanted.alpha == preset.alpha
+        tell(viewer, set={"preset": "pulse", "alpha": 7})
+        assert wait_for(lambda: served.magnifier.alpha == 7)
+        assert served.controls.order == 2
+
+
+@contextmanager
+def flooded(viewer: ClientConnection) -> Iterator[None]:
+    """A thousand messages a second meanwhile, half of them nonsense."""
+    done, began, sent = threading.Event(), time.monotonic(), 0
+
+    def flood() -> None:
+        nonlocal sent
+        while not done.wait(0.005):
+            while sent < 1000 * (time.monotonic() - began):
+                alpha = json.dumps({"set": {"alpha": sent % 50 + 1}})
+                viewer.send(("{", alpha, '{"press": "+"}', alpha)[sent % 4])
+                sent += 1
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+    assert sent > 900 * (time.monotonic() - began)
+
+
 def test_a_flood_of_messages_slows_nobody(
     served: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     """W08."""
     with served.connect() as viewer, served.connect() as rude, caplog.at_level(logging.INFO):
         pictures(viewer, 0.5)
-        alone = pictures(viewer, 3.0)
-        done = threading.Event()
-
-        def flood() -> None:
-            alpha = 0
-            while not done.wait(0.01):
-                for _ in range(10):
-                    alpha = alpha % 50 + 1
-                    rude.send(json.dumps({"set": {"alpha": alpha}}))
-                    rude.send("{" if alpha % 2 else '{"press": "+"}')
-
-        thread = threading.Thread(target=flood)
-        thread.start()
-        beside = pictures(viewer, 3.0)
-        done.set()
-        thread.join()
-        assert beside >= 0.85 * alone
+        shares = []
+        for _ in range(3):
+            alone = pictures(viewer, 2.0)
+            with flooded(rude):
+                shares.append(pictures(viewer, 2.0) / alone)
+        assert sorted(shares)[1] >= 0.9
         with served.connect() as huge:
             with pytest.raises(ConnectionClosed):
                 huge.send(json.dumps({"set": "x" * 10_000_000}))
@@ -363,6 +407,7 @@ def test_pictures_are_made_only_while_somebody_watches(
 
 def test_the_motion_of_a_region_is_told_while_its_panel_is_open(tmp_path: Path) -> None:
     with watched(tmp_path, size=(640, 480), fps=20.0) as served, served.connect() as viewer:
+        assert wait_for(lambda: "frames" in served.sink._figures, 60)
         motor = served.source.vibrations[1]
         tell(viewer, set={"region": list(motor.region)})
         with pytest.raises(TimeoutError):
@@ -394,10 +439,9 @@ def test_programs_get_health_and_metrics(served: Watched) -> None:
 
 
 def test_a_loop_that_hangs_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtmag.realtime.web.server._HEALTHY", 0.1)
+    monkeypatch.setattr("rtmag.realtime.web.server._HEALTHY", 2.0)
     sink = WebSink(Controls(), "nothing", port=0)
-    time.sleep(0.3)
-    assert httpx.get(f"{sink.url}healthz").status_code == 503
+    assert wait_for(lambda: httpx.get(f"{sink.url}healthz").status_code == 503)
     sink.poll()
     assert httpx.get(f"{sink.url}healthz").status_code == 200
     sink.close()
@@ -513,11 +557,11 @@ def test_eight_viewers_cost_little_more_than_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_reloading_leaves_nothing_behind(tmp_path: Path) -> None:
     """W11, but for the tab, which is in test_browser.py."""
-    with watched(tmp_path) as served:
+    with watched(tmp_path) as served, httpx.Client(base_url=served.url) as browser:
 
         def load() -> None:
             for name in ("", *served.sink.server.page):
-                assert httpx.get(f"{served.url}/{name}").status_code == 200
+                assert browser.get(f"/{name}").status_code == 200
             with served.connect() as viewer:
                 hear(viewer, "settings")
 
@@ -532,16 +576,41 @@ def test_reloading_leaves_nothing_behind(tmp_path: Path) -> None:
         assert wait_for(lambda: len(served.sink.server._uvicorn.server_state.tasks) <= tasks)
 
 
-def test_the_command_serves_the_scene(tmp_path: Path) -> None:
+def test_the_command_serves_the_scene() -> None:
     notes: list[str] = []
+    invitations: list[str] = []
     live = Live(
         controls=Controls(),
         note=notes.append,
+        invite=invitations.append,
         view="web",
         port=0,
         limit=5,
         wanted=Wanted(size=(64, 48)),
     )
     assert live.run("test").frames == 5
-    assert "open http://127.0.0.1:" in notes[0]
-    assert FakeMagnifier().described not in notes[0]
+    (invitation,) = invitations
+    assert invitation.startswith("the built-in scene, ")
+    assert "; open http://127.0.0.1:" in invitation
+    assert not notes
+
+
+@pytest.mark.parametrize("flags", [[], ["-v"], ["--log-json"]])
+def test_the_address_that_is_printed_opens_the_page(flags: list[str]) -> None:
+    """Beyond this machine it holds the token, which nothing else that is printed may."""
+    code = "import sys; from rtmag.realtime.cli import execute; execute(sys.argv[1:])"
+    shown = ["camera", "test", "--size", "64x48", "--model", "none", "--view", "web"]
+    run = [sys.executable, "-c", code, *shown, "--host", "0.0.0.0", "--port", "0", *flags]
+    with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if found := re.search(r"open http://[^/]+:(\d+)/\?token=([\w-]+)", line):
+                break
+        assert found is not None
+        page = f"http://127.0.0.1:{found[1]}"
+        assert httpx.get(page).status_code == 401
+        assert httpx.get(page, params={"token": found[2]}).status_code == 200
+        known = httpx.get(f"{page}/metrics", headers={"Authorization": f"Bearer {found[2]}"})
+        assert known.status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert found[2] not in process.stderr.read()

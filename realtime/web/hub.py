@@ -25,7 +25,7 @@ class Hub:
 
     Args:
         loop: the server's event loop.
-        ask: takes the valid requests of viewers, on the event loop.
+        ask: takes the valid requests of viewers, on the event loop; may raise Refused.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ask: Callable[[Request], None]) -> None:

@@ -1,6 +1,7 @@
 """What a page may ask for: one JSON message, checked in this one place.
 
     {"set": {"alpha": 12, "region": [x, y, width, height], ...}}    settings; see `_FIELDS`
+    {"set": {"preset": "pulse"}}                                    several of them at once
     {"press": "+"}                                                  a key of the window
     {"watch": true}, {"panel": true}                                send pictures, motion
 
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtmag.realtime.bands import PRESETS
 from rtmag.realtime.keys import HIGHEST_ALPHA, LAYOUTS, MODES
 from rtmag.realtime.onnx_engine import MOTION_SCALES
 
@@ -55,11 +57,18 @@ def parse(text: str) -> Request:
     if key is not None and not (isinstance(key, str) and len(key) == 1 and key in KEYS):
         raise Refused(f"the keys are {KEYS!r}")
     return Request(
-        {name: _FIELDS[name](name, value) for name, value in asked.items()},
+        _changes(asked),
         key,
         _flag("watch", message["watch"]) if "watch" in message else None,
         _flag("panel", message["panel"]) if "panel" in message else None,
     )
+
+
+def _changes(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same settings, checked; what is given wins over what the preset says."""
+    changes = {name: _FIELDS[name](name, value) for name, value in asked.items()}
+    preset = changes.pop("preset", None)
+    return changes if preset is None else PRESETS[preset].settings | changes
 
 
 def _number(name: str, value: object) -> float:
@@ -119,6 +128,7 @@ def _region(name: str, value: object) -> tuple[int, int, int, int] | None:
 
 _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "alpha": _within(0.0, HIGHEST_ALPHA),
+    "preset": _one_of(*PRESETS),
     "mode": _one_of(*MODES),
     "band": _band,
     "drift": _drift,

@@ -103,6 +103,11 @@ class Server:
         self._thread.start()
 
     @property
+    def full(self) -> bool:
+        """Whether nobody else may watch at present."""
+        return len(self.hub.viewers) >= self._viewers
+
+    @property
     def running(self) -> bool:
         """Whether pages are still served."""
         return self._thread.is_alive()
@@ -126,13 +131,13 @@ class Server:
         figures = self._figures()
         turns = figures["idle"] < _HEALTHY
         words = {"status": "ok" if turns else "hangs", "state": figures.get("state")}
-        return JSONResponse(words, 200 if turns else 503)
+        return JSONResponse({**words, "full": self.full}, 200 if turns else 503)
 
     async def _metrics(self, request: HttpRequest) -> Response:
         return Response(self.metrics.text(), media_type=CONTENT_TYPE)
 
     async def _watch(self, websocket: WebSocket) -> None:
-        if len(self.hub.viewers) >= self._viewers:
+        if self.full:
             full = JSONResponse({"error": f"{self._viewers} viewers are watching already"}, 503)
             await full(websocket.scope, websocket.receive, websocket.send)
             return
@@ -174,6 +179,11 @@ class _Line(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions["rtmag.abort"] = self.transport.abort
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # or every refusal is an error on the terminal
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

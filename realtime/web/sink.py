@@ -9,9 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtmag.realtime.bands import PRESETS
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.keys import Controls, Layout
@@ -21,7 +22,7 @@ from rtmag.realtime.overlay import lay_out
 from rtmag.realtime.slot import LatestSlot
 from rtmag.realtime.waveform import MotionMeter
 from rtmag.realtime.web.hub import MOTION, PICTURE
-from rtmag.realtime.web.messages import Request
+from rtmag.realtime.web.messages import Refused, Request
 from rtmag.realtime.web.server import Server
 
 _QUALITY = 85  # of 100: noise of a JPEG must not look like motion
@@ -82,7 +83,11 @@ class WebSink:
             host=host, port=port, viewers=viewers, ask=self._ask, figures=self._seen
         )
         self.url = self.server.url
-        about = {"source": name, "version": rtmag_version(), "port": self.server.port}
+        about = {
+            "source": name,
+            "version": rtmag_version(),
+            "presets": {each: asdict(preset) for each, preset in PRESETS.items()},
+        }
         self.server.hub.publish("about", json.dumps({"about": about}))
         self._thread = threading.Thread(target=self._work, name="rtmag encoder", daemon=True)
         self._thread.start()
@@ -144,6 +149,13 @@ class WebSink:
     # ---- the server's side --------------------------------------------------------------------
 
     def _ask(self, request: Request) -> None:
+        """Keep a request for the loop's thread; refuse a band that the frame rate cannot show."""
+        fh, fps = request.changes.get("band", (0.0, 0.0))[1], self._controls.fps
+        if fps is not None and not fh < fps / 2:
+            raise Refused(
+                f"motion up to {fh:.3g} Hz needs more than {2 * fh:.3g} frames a second; "
+                f"{fps:.1f} come"
+            )
         with self._lock:
             self._changes.update(request.changes)
             if request.key is not None:

@@ -9,12 +9,12 @@ const STATES = { RUNNING: "live", STALLED: "no picture comes", RECONNECTING: "lo
 const LOWEST = 0.05; // Hz, the left end of the band's sliders
 const HELD = 400; // ms after a touch in which a control does not follow the server
 const touched = {};
-let settings = {}, rate = 30, offline = 0, notice;
+let settings = {}, presets = {}, rate = 30, offline = 0, refused = "", notice;
 
 history.replaceState(null, "", location.pathname); // the token is in a cookie by now
 const link = new Link({ picture, link: linked, about, settings: settle, status, motion, error });
 const view = new Picture(link);
-const charts = new Charts((band) => { link.set({ band }); });
+const charts = new Charts((band) => { link.set({ band: fitted(band) }); });
 
 // ---- what the server tells -----------------------------------------------------------------
 
@@ -23,8 +23,9 @@ function picture(blob) {
   if (!offline) $("veil").hidden = true;
 }
 
-function linked(open) {
+function linked(open, why = "") {
   offline = open ? 0 : offline || Date.now();
+  refused = why;
   $("why").textContent = open ? "Waiting for the first picture …" : "Connecting …";
   $("veil").hidden = false;
   if (!open) state("OFFLINE");
@@ -32,10 +33,16 @@ function linked(open) {
 
 setInterval(() => {
   const seconds = Math.round((Date.now() - offline) / 1000);
-  if (offline && seconds > 0) $("why").textContent = `No connection to rtmag. Trying again … (${seconds} s)`;
+  if (offline && seconds > 0) $("why").textContent = `${refused || "No connection to rtmag"}. Trying again … (${seconds} s)`;
 }, 500);
 
-function about({ source, version }) {
+function about({ source, version, presets: known }) {
+  presets = known;
+  $("preset").replaceChildren(...Object.entries(presets).map(([name, { why }]) => {
+    const button = document.createElement("button");
+    Object.assign(button, { value: name, textContent: name, title: why });
+    return button;
+  }));
   $("source").textContent = source;
   document.title = `${source} · rtmag`;
   $("model").dataset.version = version;
@@ -79,13 +86,14 @@ function motion(data) {
   const [hz, px] = data.peak ?? [];
   $("peak").classList.toggle("clear", Boolean(hz));
   $("peak").textContent = hz
-    ? `${read(hz)} Hz · ${read(hz * 60)} BPM or RPM · ${px.toFixed(3)} px`
+    ? `${read(hz)} Hz · ${read(hz * 60)}/min · ${px.toFixed(3)} px`
     : data.step ? "no clear peak" : "listening …";
 }
 
 // ---- settings: shown, and sent ---------------------------------------------------------------
 
-const highest = () => 0.49 * rate;
+const highest = () => 0.47 * rate; // the server's word is half of a rate that trembles
+const fitted = (band) => band.map((hz) => hz * Math.min(1, highest() / band[1]));
 const toAlpha = (v) => 10 ** (v / 1000 * 3), fromAlpha = (alpha) => (1000 * Math.log10(Math.max(alpha, 1))) / 3;
 const toHz = (v) => LOWEST * (highest() / LOWEST) ** (v / 1000);
 const fromHz = (hz) => (1000 * Math.log(hz / LOWEST)) / Math.log(highest() / LOWEST);
@@ -103,29 +111,47 @@ function settle(now) {
   put("alpha", Number(now.alpha.toPrecision(3)));
   put("alpha-slide", fromAlpha(now.alpha));
   fill();
+  $("alpha-slide").setAttribute("aria-valuetext", `${Number(now.alpha.toPrecision(3))} times`);
   put("drift", now.drift ?? "");
   put("fl", Number((now.fl * factor()).toPrecision(3)));
   put("fh", Number((now.fh * factor()).toPrecision(3)));
   put("fl-slide", fromHz(now.fl));
   put("fh-slide", fromHz(now.fh));
-  span();
-  for (const id of ["mode", "layout", "motion_scale"]) {
-    for (const button of $(id).children) button.setAttribute("aria-pressed", button.value === String(now[id]));
+  for (const edge of ["fl", "fh"]) {
+    $(`${edge}-slide`).setAttribute("aria-valuetext", `${read(now[edge] * factor())} ${charts.unit.name}`);
   }
+  span();
+  press("mode", now.mode);
+  press("layout", now.layout);
+  press("motion_scale", String(now.motion_scale));
+  press("preset", chosen(now));
   $("drift-part").hidden = now.mode !== "static";
   $("band-part").hidden = now.mode !== "temporal";
   $("scale-part").hidden = now.motion_scale === null;
-  $("limit").textContent = `Below half the frame rate: ${read(highest() * factor())} ${charts.unit.name}.`;
+  $("limit").textContent = `Below half the frame rate: ${read(rate / 2 * factor())} ${charts.unit.name}.`;
   $("pause").setAttribute("aria-pressed", now.paused);
   $("pause").querySelector("use").setAttribute("href", now.paused ? "#i-play" : "#i-pause");
   $("pause").querySelector("span").textContent = now.paused ? "Go on" : "Pause";
   $("record").setAttribute("aria-pressed", now.recording);
   $("record").querySelector("span").textContent = now.recording ? "Stop" : "Record";
   $("compare").setAttribute("aria-pressed", now.original);
-  $("where").textContent = now.region ? `${now.region[2]} × ${now.region[3]} px at ${now.region[0]}, ${now.region[1]}` : "whole picture";
-  $("whole").disabled = !now.region;
+  $("where").textContent = now.region ? `${now.region[2]} × ${now.region[3]} px at ${now.region[0]}, ${now.region[1]}` : "whole picture; drag on it for a part";
+  $("whole").hidden = !now.region;
   view.show({ ...now });
   charts.band(now);
+}
+
+function press(id, value) {
+  for (const button of $(id).children) button.setAttribute("aria-pressed", button.value === value);
+}
+
+// What is looked for is a preset's while mode and band are; magnify it as you like.
+function chosen({ mode, fl, fh, order }) {
+  const close = (a, b) => Math.abs(a / b - 1) < 1e-3;
+  return Object.keys(presets).find((name) => {
+    const preset = presets[name];
+    return preset.mode === mode && preset.order === order && close(preset.band[0], fl) && close(preset.band[1], fh);
+  });
 }
 
 function fill() { $("alpha-slide").style.setProperty("--part", `${$("alpha-slide").value / 10}%`); }
@@ -166,12 +192,19 @@ for (const id of ["fl", "fh"]) {
     else error("The lower edge must be above 0 and below the upper one.");
   });
 }
-$("unit").addEventListener("change", () => {
+$("preset").addEventListener("click", ({ target }) => {
+  const unit = presets[target.value]?.unit;
+  const option = [...$("unit").options].find(({ text }) => text.toLowerCase() === unit?.toLowerCase());
+  if (option) show(option.value);
+});
+const show = (unit) => {
+  $("unit").value = unit;
   charts.unit = { factor: factor(), name: $("unit").selectedOptions[0].textContent };
   settle(settings);
   charts.draw();
-});
-for (const id of ["mode", "layout", "motion_scale"]) {
+};
+$("unit").addEventListener("change", () => show($("unit").value));
+for (const id of ["preset", "mode", "layout", "motion_scale"]) {
   $(id).addEventListener("click", ({ target }) => {
     if (target.value) link.set({ [id]: id === "motion_scale" ? Number(target.value) : target.value });
   });
@@ -211,6 +244,10 @@ $("compare").addEventListener("pointerdown", (event) => {
 });
 for (const type of ["pointerup", "pointercancel"]) $("compare").addEventListener(type, () => compare(false));
 $("compare").addEventListener("contextmenu", (event) => event.preventDefault());
+for (const type of ["keydown", "keyup"]) {
+  $("compare").addEventListener(type, ({ key }) => { if (key === " " || key === "Enter") compare(type === "keydown"); });
+}
+$("compare").addEventListener("blur", () => compare(false));
 // A button that was clicked must not take the next space for itself.
 document.addEventListener("pointerup", ({ target }) => { if (!target.closest("input, select, dialog")) document.activeElement?.blur(); });
 
@@ -218,6 +255,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input[type=number], select")) return;
   if (event.key === " " && event.target.matches("button")) return;
+  if ($("keys").open && event.key !== "h") return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : "";
   const act = { c: () => compare(true), i: figures, h: keys, f: full }[key];
   if (act && !event.repeat) act();

@@ -2,7 +2,7 @@
 
 import { drag } from "./picture.js";
 
-const COLOUR = { line: "#28323e", soft: "#93a0af", x: "#7fd6c2", y: "#8fb3ff", peak: "#f2c879", band: "#7fd6c224" };
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
 const LEFT = 48, BOTTOM = 20, TOP = 6, RIGHT = 6;
 const SECONDS = 10;
 const WIDTH = 1.25; // a click sets a band this much below and above
@@ -12,6 +12,7 @@ export class Charts {
     this.wave = document.getElementById("wave");
     this.spectrum = document.getElementById("spectrum");
     this.unit = { factor: 1, name: "Hz" };
+    matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.draw());
     this.spectrum.addEventListener("pointerdown", (event) => {
       if (!this.highest) return;
       const from = this.hz(event);
@@ -57,18 +58,18 @@ export class Charts {
     const wave = new Plot(this.wave, [-SECONDS, 0], [-reach, reach]);
     wave.rows([-reach, 0, reach], pixels);
     wave.columns(wave.w > 380 ? [-10, -8, -6, -4, -2, 0] : [-10, -5, 0], (v) => (v ? `${-v} s ago` : "now"));
-    wave.line(t, y, COLOUR.y);
-    wave.line(t, x, COLOUR.x);
+    wave.line(t, y, colour("other"));
+    wave.line(t, x, colour("accent"));
     if (!this.highest) return;
     const top = nice(Math.max(...px.slice(2), 0.001));
     const plot = new Plot(this.spectrum, [0, this.highest], [0, top]);
     const shaded = this.draft ?? this.set;
-    if (shaded) plot.shade(shaded, COLOUR.band);
+    if (shaded) plot.shade(shaded, `${colour("accent")}24`);
     plot.rows([0, top / 2, top], pixels);
     const { factor, name } = this.unit, step = nice((this.highest * factor) / (plot.w > 380 ? 7 : 4));
     const marks = Array.from({ length: 9 }, (_, i) => (i * step) / factor).filter((v) => v < 0.97 * this.highest);
     plot.columns(marks, (v) => `${Math.round(v * factor * 100) / 100}${v ? "" : ` ${name}`}`);
-    plot.line(px.map((_, i) => i * this.motion.step), px, COLOUR.x, true);
+    plot.line(px.map((_, i) => i * this.motion.step), px, colour("accent"), true);
     if (peak) plot.mark(peak, `${read(peak[0] * factor)} ${name}`);
   }
 }
@@ -88,7 +89,7 @@ class Plot {
   x(v) { return LEFT + ((v - this.across[0]) / (this.across[1] - this.across[0])) * (this.w - LEFT - RIGHT); }
   y(v) { return this.h - BOTTOM - ((v - this.up[0]) / (this.up[1] - this.up[0])) * (this.h - BOTTOM - TOP); }
   rows(values, words) {
-    this.c.strokeStyle = COLOUR.line; this.c.fillStyle = COLOUR.soft;
+    this.c.strokeStyle = colour("line"); this.c.fillStyle = colour("soft");
     this.c.textAlign = "right"; this.c.textBaseline = "middle"; this.c.lineWidth = 1;
     for (const v of values) {
       const y = Math.round(this.y(v)) + 0.5;
@@ -97,32 +98,32 @@ class Plot {
     }
   }
   columns(values, words) {
-    this.c.textBaseline = "alphabetic"; this.c.fillStyle = COLOUR.soft;
+    this.c.textBaseline = "alphabetic"; this.c.fillStyle = colour("soft");
     values.forEach((v, i) => {
       this.c.textAlign = i === values.length - 1 && v === this.across[1] ? "right" : v === this.across[0] ? "left" : "center";
       this.c.fillText(words(v), this.x(v), this.h - 5);
     });
   }
-  line(xs, ys, colour, filled = false) {
+  line(xs, ys, ink, filled = false) {
     if (!xs.length) return;
     this.c.save();
     this.c.beginPath(); this.c.rect(LEFT, 0, this.w - LEFT, this.h - BOTTOM + 1); this.c.clip();
     this.c.beginPath();
     xs.forEach((x, i) => this.c.lineTo(this.x(x), this.y(ys[i])));
-    this.c.strokeStyle = colour; this.c.lineWidth = 1.5; this.c.lineJoin = "round"; this.c.stroke();
+    this.c.strokeStyle = ink; this.c.lineWidth = 1.5; this.c.lineJoin = "round"; this.c.stroke();
     if (filled) {
       this.c.lineTo(this.x(xs.at(-1)), this.y(0)); this.c.lineTo(this.x(xs[0]), this.y(0));
-      this.c.fillStyle = `${colour}22`; this.c.fill();
+      this.c.fillStyle = `${ink}22`; this.c.fill();
     }
     this.c.restore();
   }
-  shade([low, high], colour) {
+  shade([low, high], ink) {
     const [left, right] = [low, Math.min(high, this.across[1])].map((v) => this.x(v));
-    this.c.fillStyle = colour; this.c.fillRect(left, TOP, right - left, this.h - BOTTOM - TOP);
+    this.c.fillStyle = ink; this.c.fillRect(left, TOP, right - left, this.h - BOTTOM - TOP);
   }
   mark([x, y], words) {
     const [left, top] = [this.x(x), Math.max(this.y(y), TOP + 4)];
-    this.c.fillStyle = COLOUR.peak;
+    this.c.fillStyle = colour("warm");
     this.c.beginPath(); this.c.arc(left, top, 4, 0, 7); this.c.fill();
     this.c.font = "600 12px system-ui, sans-serif"; this.c.textBaseline = "middle";
     const room = left < this.w - 110;

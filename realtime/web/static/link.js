@@ -2,7 +2,7 @@
 
 export class Link {
   constructor(heard) {
-    this.heard = heard; // {picture(blob), link(open), about(), settings(), status(), motion(), error()}
+    this.heard = heard; // {picture(blob), link(open, why), about(), settings(), status(), motion(), error()}
     this.waiting = {};
     this.wants = { watch: true, panel: false };
     this.pause = 500;
@@ -25,11 +25,13 @@ export class Link {
       if (data instanceof Blob) return this.heard.picture(data);
       for (const [topic, value] of Object.entries(JSON.parse(data))) this.heard[topic]?.(value);
     };
-    socket.onclose = () => {
+    socket.onclose = async () => {
       if (this.socket !== socket) return;
-      this.heard.link(false);
       this.timer = setTimeout(() => this.open(), this.pause);
       this.pause = Math.min(this.pause * 1.6, 5000);
+      this.heard.link(false);
+      const why = await refusal();
+      if (why && this.socket === socket) this.heard.link(false, why);
     };
   }
 
@@ -53,5 +55,15 @@ export class Link {
       }, 16);
     }
     Object.assign(this.waiting, values);
+  }
+}
+
+// A socket that is refused does not say why; a request does.
+async function refusal() {
+  try {
+    const answer = await (await fetch("healthz")).json();
+    return answer.error ?? (answer.full ? "As many are watching as may" : "");
+  } catch {
+    return ""; // nobody is there
   }
 }

@@ -111,7 +111,9 @@ export class Picture {
     $("wipe").setAttribute("aria-valuenow", Math.round(100 * wipe));
     const parts = (layout === "split" || layout === "side") && !original;
     const [left, right] = document.querySelectorAll(".tag");
-    left.hidden = !parts && !original;
+    const less = layout === "difference" && !original;
+    left.hidden = !parts && !original && !less;
+    left.textContent = less ? "magnified less original; grey is no change" : "original";
     right.hidden = !parts;
     left.style.left = `${box.left + 10}px`;
     right.style.right = `${box.left + 10}px`;
