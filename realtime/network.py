@@ -25,7 +25,7 @@ from rtmag.realtime.arrival import ArrivalClock, Rate
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.colour import Converter
 from rtmag.realtime.container import moving_picture, read_packets
-from rtmag.realtime.errors import SourceLost, SourceUnavailable
+from rtmag.realtime.errors import SourceAbsent, SourceLost, SourceUnavailable
 from rtmag.realtime.failure import (
     CODEC,
     DATA,
@@ -85,6 +85,7 @@ class NetworkSource(Closing):
 
     Raises:
         SourceUnavailable: the connection fails, or brings no video; says why, and what to do.
+            SourceAbsent, where it may succeed later.
     """
 
     live = True
@@ -223,4 +224,5 @@ class NetworkSource(Closing):
         self._stop.set()
 
     def _unavailable(self, failure: Failure) -> SourceUnavailable:
-        return SourceUnavailable(failure.told(self._address))
+        kind = SourceAbsent if failure.passing else SourceUnavailable
+        return kind(failure.told(self._address))
