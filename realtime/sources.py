@@ -140,8 +140,8 @@ def _pictures(pattern: str, fps: float | None) -> FrameSource:
 
 def _address(text: str, wanted: Wanted) -> FrameSource:
     from rtmag.realtime.network import NetworkSource
-    from rtmag.realtime.supervisor import Patience, Supervisor
-
+    from rtmag.realtime.patience import Patience
+    from rtmag.realtime.supervisor import Supervisor
     from rtmag.realtime.waiting import until_there
 
     patience = Patience(lost=wanted.timeout)
@@ -162,7 +162,8 @@ def _pipe(wanted: Wanted) -> FrameSource:
 
 def _camera(index: int, wanted: Wanted) -> FrameSource:
     from rtmag.realtime.camera import CameraSource, name_of, present_index
-    from rtmag.realtime.supervisor import Patience, Supervisor
+    from rtmag.realtime.patience import Patience
+    from rtmag.realtime.supervisor import Supervisor
 
     name = name_of(index)
 

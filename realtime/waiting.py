@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rtmag.realtime.errors import SourceAbsent
-from rtmag.realtime.supervisor import Patience
+from rtmag.realtime.patience import Backoff, Patience
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def until_there(opener: Callable[[], T], told: Callable[[str], None], patience: 
         told: each reason to wait, once as long as it stays the same.
         patience: its delays are those of an outage that begins now.
     """
-    began, reason, tries = time.monotonic(), "", 0
+    backoff, began, reason = Backoff(patience), time.monotonic(), ""
     while True:
         try:
             return opener()
@@ -31,5 +31,4 @@ def until_there(opener: Callable[[], T], told: Callable[[str], None], patience: 
             if str(error) != reason:
                 reason = str(error)
                 told(f"waiting: {reason}")
-        time.sleep(patience.delay(tries, time.monotonic() - began))
-        tries += 1
+        time.sleep(backoff.delay(time.monotonic() - began))

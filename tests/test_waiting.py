@@ -12,7 +12,7 @@ from servers import free_port, http, mpegts, paced, serving
 
 from rtmag.realtime.cli import execute
 from rtmag.realtime.errors import SourceAbsent, SourceUnavailable
-from rtmag.realtime.supervisor import Patience
+from rtmag.realtime.patience import Patience
 from rtmag.realtime.waiting import until_there
 
 MAIN = "from rtmag.realtime.cli import main; main()"
