@@ -74,7 +74,7 @@ def lost(log: Path, output: Path) -> float:
     with av.open(str(output)) as container, suppress(av.FFmpegError):
         for frame in container.decode(video=0):
             played = float(frame.time or 0)
-    return moments[-1] - moments[0] - played
+    return max(moments[-1] - moments[0] - played, 0.0)
 
 
 def killed(folder: Path, number: int) -> float:
