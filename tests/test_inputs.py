@@ -18,7 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import smooth
+from clips import flat, smooth
 from fakes import ENVIRONMENT, identity_model
 
 from rtmag.realtime.cli import execute
@@ -172,12 +172,18 @@ def test_interlaced_and_paletted_videos(clip: MakeClip, capsys: pytest.CaptureFi
     clip("lines.mkv", frames=4, size=(160, 128), picture=smooth, options=options)
     assert magnify("lines.mkv", "-o", "a.mkv") == 0
     assert "is interlaced" in capsys.readouterr().err
-    clip("few.gif", frames=4, fps=Fraction(10), codec="gif", pixel_format="rgb8")
-    assert magnify("few.gif", "-o", "b.mkv", "--alpha", "1", model="fast") == 0
-    # Dithered dots lose their colours to 4:2:0; areas keep theirs.
-    for before, after in zip(decoded(Path("few.gif")), decoded(Path("b.mkv")), strict=True):
-        areas = [cv2.blur(each, (16, 16)).astype(int) for each in (before, after)]
-        assert np.abs(areas[0] - areas[1]).mean() <= 3
+    for picture in (smooth, flat):
+        clip(
+            "few.gif", frames=4, fps=Fraction(10), size=(160, 120), codec="gif",
+            pixel_format="rgb8", picture=picture,
+        )  # fmt: skip
+        args = ["few.gif", "-o", "b.mkv", "--overwrite", "--alpha", "1"]
+        assert magnify(*args, model="fast") == 0
+        # What every player shows has one colour for 2x2 pixels. Alone that changes dithered dots by
+        # 10 to 16 grey levels on average; areas of a few dots stay what they were.
+        for before, after in zip(decoded(Path("few.gif")), decoded(Path("b.mkv")), strict=True):
+            areas = [cv2.resize(x, (40, 30), interpolation=cv2.INTER_AREA) for x in (before, after)]
+            assert np.abs(areas[0].astype(int) - areas[1]).mean() <= 1.5
 
 
 NAMES = [
