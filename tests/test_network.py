@@ -161,18 +161,20 @@ def test_size_and_pixel_format_may_change(
     assert len(changing) - first[-1] > 20
     magnifier = Magnifier(load_engine(model, motion_scale=scale), alpha=20)
     recording = VideoSink(tmp_path / "out.mp4")
-    shown = [magnifier(frame) for frame in changing]
-    for frame in shown:
+    magnified = [magnifier(frame) for frame in changing]
+    for frame in magnified:
         recording.write(frame)
     recording.close()
     differences = [
         np.abs(after.image.astype(int) - before.image).max()
-        for before, after in zip(changing, shown, strict=True)
+        for before, after in zip(changing, magnified, strict=True)
     ]
     assert max(differences[at] for at in first) <= 2
     assert model == "none" or max(differences[at + 10] for at in first) > 20
     assert all(np.diff([frame.time for frame in changing]) > 0)
-    assert [frame.size for frame in VideoSource(tmp_path / "out.mp4")] == [(320, 240)] * len(shown)
+    assert [frame.size for frame in VideoSource(tmp_path / "out.mp4")] == [(320, 240)] * len(
+        magnified
+    )
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +245,25 @@ def rewritten(data: bytes, change: Callable[[int], int]) -> bytes:
     return bytes(out)
 
 
+def shown(data: bytes) -> list[Frame]:
+    """What four seconds of a stream give: nearly all frames, in rising time, none held up."""
+    with (
+        serving(paced(data, 4)) as (port, _),
+        NetworkSource(f"tcp://127.0.0.1:{port}") as source,
+    ):
+        frames = read(source)
+    steps = np.diff([frame.time for frame in frames])
+    assert len(frames) > 90
+    assert (steps > 0).all()
+    assert steps.max() < 1
+    return frames
+
+
+def pace(frames: list[Frame]) -> float:
+    """Seconds from frame to frame, once the burst of the beginning is over."""
+    return float(np.mean(np.diff([frame.time for frame in frames])[40:]))
+
+
 def test_timestamps_may_be_missing() -> None:
     """F07: of every other picture; the moments of arrival take their place."""
     data, count = bytearray(mpegts(120, SIZE)), 0
@@ -253,16 +274,7 @@ def test_timestamps_may_be_missing() -> None:
             length = data[found.end()]
             data[found.end() + 1 : found.end() + 1 + length] = b"\xff" * length
     assert count == 120
-    with (
-        serving(paced(bytes(data), 4)) as (port, _),
-        NetworkSource(f"tcp://127.0.0.1:{port}") as source,
-    ):
-        frames = read(source)
-    steps = np.diff([frame.time for frame in frames])
-    assert len(frames) > 90
-    assert (steps > 0).all()
-    assert steps.max() < 1
-    assert np.mean(steps[40:]) == pytest.approx(1 / 30, rel=0.3)
+    assert pace(shown(bytes(data))) == pytest.approx(1 / 30, rel=0.3)
 
 
 @pytest.mark.parametrize("hours", [1, -1])
@@ -273,30 +285,14 @@ def test_timestamps_may_jump(hours: int) -> None:
     jumped = rewritten(stream[middle:], lambda ticks: ticks + hours * 3600 * 90_000)
     data = rewritten(stream[:middle], lambda ticks: ticks + 2 * 3600 * 90_000)
     data += rewritten(jumped, lambda ticks: ticks + 2 * 3600 * 90_000)
-    with (
-        serving(paced(data, 4)) as (port, _),
-        NetworkSource(f"tcp://127.0.0.1:{port}") as source,
-    ):
-        frames = read(source)
-    steps = np.diff([frame.time for frame in frames])
-    assert len(frames) > 90
-    assert (steps > 0).all()
-    assert steps.max() < 1
+    frames = shown(data)
     assert frames[-1].epoch > frames[0].epoch
 
 
 def test_timestamps_may_stand_still() -> None:
     """F07: the moments of arrival take their place."""
     data = rewritten(mpegts(120, SIZE), lambda ticks: 900_000)
-    with (
-        serving(paced(data, 4)) as (port, _),
-        NetworkSource(f"tcp://127.0.0.1:{port}") as source,
-    ):
-        frames = read(source)
-    assert len(frames) > 90
-    steps = np.diff([frame.time for frame in frames])
-    assert (steps > 0).all()
-    assert np.mean(steps[40:]) == pytest.approx(1 / 30, rel=0.3)
+    assert pace(shown(data)) == pytest.approx(1 / 30, rel=0.3)
 
 
 def test_large_pictures_are_refused_before_they_are_decoded() -> None:
