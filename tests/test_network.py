@@ -255,7 +255,7 @@ def shown(data: bytes) -> list[Frame]:
     steps = np.diff([frame.time for frame in frames])
     assert len(frames) > 90
     assert (steps > 0).all()
-    assert steps.max() < 1
+    assert steps[40:].max() < 1  # before that, the stream may still be looked at
     return frames
 
 

@@ -133,13 +133,13 @@ print(report.frames + report.dropped, len(view.frames) >= report.frames, *report
 @pytest.mark.parametrize("real", [False, True], ids=["a limit", "a real disk"])
 def test_the_view_goes_on_when_the_recording_cannot(real: bool, tmp_path: Path) -> None:
     """F11: one message; every frame is still shown, and what was recorded plays."""
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))"
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))"
     with ExitStack() as stack:
         folder = tmp_path
         if real:
             limit = ""
             try:
-                folder = stack.enter_context(small_disk(tmp_path / "disk", 8))
+                folder = stack.enter_context(small_disk(tmp_path / "disk", 4))
             except NoDisk as error:
                 pytest.skip(str(error))
         output = f"import sys; sys.argv[1:] = [{str(folder / 'out.mp4')!r}]"
