@@ -31,6 +31,7 @@ import typer
 from servers import ChaosProxy, RtspServer
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from benchmarks.revision import revision
 from benchmarks.soak import plotted
@@ -67,7 +68,8 @@ class Viewer(threading.Thread):
         self.newest = 0.0
         self.status: Row = {}
         self.gone = False
-        self._socket = connect(url.replace("http", "ws") + "ws", origin=url.rstrip("/"))
+        origin = Origin(url.rstrip("/"))
+        self._socket = connect(url.replace("http", "ws") + "ws", origin=origin)
 
     def run(self) -> None:
         """Take everything until the server goes."""

@@ -133,7 +133,7 @@ def test_a_motion_keeps_its_frequency_at_a_rate_that_varies(clip: MakeClip) -> N
 
     def swaying(index: int, size: tuple[int, int]) -> Any:
         shift = 0.2 * np.sin(2 * np.pi * 2 * ticks[index] / 1000)
-        matrix = np.float32([[1, 0, shift], [0, 1, 0]])  # type: ignore[arg-type]
+        matrix = np.array([[1, 0, shift], [0, 1, 0]], np.float32)
         return cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=2)
 
     clip("in.mkv", ticks=ticks, time_base=Fraction(1, 1000), size=(128, 96), picture=swaying)

@@ -211,7 +211,7 @@ def test_damage_is_stepped_over(share: float, least: float, plain: bytes) -> Non
 def decodable(data: bytes) -> int:
     """How many frames FFmpeg decodes when each error is stepped over."""
     frames = 0
-    with av.open(io.BytesIO(data), format="mpegts") as container:
+    with av.open(io.BytesIO(data), "r", format="mpegts") as container:
         stream = container.streams.video[0]
         while True:
             try:
