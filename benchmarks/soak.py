@@ -33,8 +33,9 @@ from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.patience import Patience
 from rtmag.realtime.sinks import NullSink
-from rtmag.realtime.supervisor import Patience, Supervisor
+from rtmag.realtime.supervisor import Supervisor
 
 SIZE = (160, 120)
 LOST_EVERY = 20_000
@@ -131,21 +132,28 @@ def verdict(rows: list[dict[str, float]]) -> dict[str, Any]:
 
 def draw(document: dict[str, Any], path: Path) -> None:
     """The samples over the frames."""
+    keys = {"rss_mb": "memory, MB", "descriptors": "descriptors", "threads": "threads",
+            "objects": "objects"}  # fmt: skip
+    over = [row["frames"] / 1e6 for row in document["samples"]]
+    plotted(path, document["samples"], keys, over, "frames, million")
+
+
+def plotted(
+    path: Path, rows: list[dict[str, Any]], keys: dict[str, str], over: list[float], along: str
+) -> None:
+    """Several figures above each other, over what is the same for all."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = document["samples"]
-    keys = {"rss_mb": "memory, MB", "descriptors": "descriptors", "threads": "threads",
-            "objects": "objects"}  # fmt: skip
     figure, axes = pyplot.subplots(len(keys), 1, sharex=True, figsize=(7, 7))
     for axis, (key, words) in zip(axes, keys.items(), strict=True):
-        axis.plot([row["frames"] / 1e6 for row in rows], [row[key] for row in rows], lw=1)
+        axis.plot(over, [row[key] for row in rows], lw=1)
         axis.set_ylabel(words)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-    axes[-1].set_xlabel("frames, million")
+    axes[-1].set_xlabel(along)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)

@@ -6,6 +6,7 @@ line: what was attempted, the value, the way out.
 RtmagError(Exception)
 |-- SourceError(RtmagError, OSError)
 |   |-- SourceUnavailable              cannot open: no such camera, file or URL; busy; permission
+|   |   `-- SourceAbsent               a stream that is not there now, and may come
 |   `-- SourceLost                     opened, then failed: unplugged, stream dropped, undecodable
 |-- SinkError(RtmagError, OSError)
 |   |-- SinkUnavailable                no display, codec refused, output exists
@@ -29,6 +30,10 @@ class SourceError(RtmagError, OSError):
 
 class SourceUnavailable(SourceError):
     """A source that cannot be opened."""
+
+
+class SourceAbsent(SourceUnavailable):
+    """A stream that is not there now; time may mend that."""
 
 
 class SourceLost(SourceError):

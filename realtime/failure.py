@@ -19,6 +19,8 @@ class Failure:
     words: str
     """Completes a sentence that begins with the address."""
     hint: str
+    passing: bool = False
+    """Whether time may mend it."""
 
     def told(self, address: str) -> str:
         """One line, without credentials."""
@@ -31,10 +33,16 @@ AUTH = Failure(
     "check both, and write @ : / ? # % in a password as %40 %3A %2F %3F %23 %25",
 )
 TLS = Failure("E-TLS", "cannot be spoken to in TLS", "check the port, or try it without the s")
-TIMEOUT = Failure("E-TIMEOUT", "does not answer in time", "check host and port, or give --timeout")
-NOT_FOUND = Failure("E-NOT-FOUND", "is not there", "the server answers: check the path")
-NO_HOST = Failure("E-NO-HOST", "has a host that is not known", "check its name")
-REFUSED = Failure("E-REFUSED", "cannot be connected to", "is it switched on, and the port right?")
+TIMEOUT = Failure(
+    "E-TIMEOUT", "does not answer in time", "check host and port, or give --timeout", passing=True
+)
+NOT_FOUND = Failure(
+    "E-NOT-FOUND", "is not there", "the server answers: check the path", passing=True
+)
+NO_HOST = Failure("E-NO-HOST", "has a host that is not known", "check its name", passing=True)
+REFUSED = Failure(
+    "E-REFUSED", "cannot be connected to", "is it switched on, and the port right?", passing=True
+)
 CODEC = Failure(
     "E-CODEC", "sends a codec that is not supported", "set the camera to H.264 or MJPEG"
 )
@@ -45,8 +53,8 @@ PROTOCOL = Failure(
     "use rtsp, rtmp, http, https, tcp or udp",
 )
 DATA = Failure("E-DATA", "sends what is no video", "check that the address is that of the stream")
-ENDED = Failure("E-LOST", "closed the connection", "check the server")
-BROKEN = Failure("E-LOST", "is lost", "check the network")
+ENDED = Failure("E-LOST", "closed the connection", "check the server", passing=True)
+BROKEN = Failure("E-LOST", "is lost", "check the network", passing=True)
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ffmpeg.HTTPUnauthorizedError, ffmpeg.HTTPForbiddenError), AUTH),

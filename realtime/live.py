@@ -9,7 +9,7 @@ from pathlib import Path
 from rtmag.realtime import log
 from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import Engine, EngineSpec
-from rtmag.realtime.errors import MissingExtra, RtmagError, SinkError
+from rtmag.realtime.errors import MissingExtra, RtmagError, SinkError, SourceAbsent
 from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
@@ -114,7 +114,10 @@ class Live:
     def _open(self, spec: str) -> FrameSource:
         if spec == "test":
             return SceneSource(self.wanted.size or (640, 480), self.wanted.fps or 30.0, live=True)
-        source = open_source(spec, wanted=self.wanted)
+        try:
+            source = open_source(spec, wanted=self.wanted)
+        except SourceAbsent as error:
+            raise SourceAbsent(f"{error} (--wait waits for it)") from error
         if isinstance(source, Supervisor):
             source.on_status = lambda status: self.note(_told(source.name, status))
             for refused in source.refused:

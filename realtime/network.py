@@ -25,7 +25,7 @@ from rtmag.realtime.arrival import ArrivalClock, Rate
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.colour import Converter
 from rtmag.realtime.container import moving_picture, read_packets
-from rtmag.realtime.errors import SourceLost, SourceUnavailable
+from rtmag.realtime.errors import SourceAbsent, SourceLost, SourceUnavailable
 from rtmag.realtime.failure import (
     CODEC,
     DATA,
@@ -85,6 +85,7 @@ class NetworkSource(Closing):
 
     Raises:
         SourceUnavailable: the connection fails, or brings no video; says why, and what to do.
+            SourceAbsent, where it may succeed later.
     """
 
     live = True
@@ -176,7 +177,7 @@ class NetworkSource(Closing):
         """Yield frames as they come; raises SourceLost when the connection breaks."""
         clock = ArrivalClock(stamped=self._container.format.name not in _UNSTAMPED)
         converter = Converter()
-        index = 0
+        kind, changes, index = _kind(self._first), 0, 0
         try:
             for picture in chain([self._first], self._pictures):
                 if self._stop.is_set():
@@ -188,7 +189,9 @@ class NetworkSource(Closing):
                     self._stop.wait(clock.ahead(stamp, time.monotonic()))
                 moment = clock.read(stamp, time.monotonic())
                 self._rate.add(moment)
-                yield Frame(converter.to_bgr(picture), moment, index, clock.epoch)
+                if _kind(picture) != kind:  # a camera that sees no colours at night, say
+                    kind, changes = _kind(picture), changes + 1
+                yield Frame(converter.to_bgr(picture), moment, index, clock.epoch + changes)
                 index += 1
         finally:
             self._pictures.close()  # it holds us, and we the decoder and its threads
@@ -223,4 +226,10 @@ class NetworkSource(Closing):
         self._stop.set()
 
     def _unavailable(self, failure: Failure) -> SourceUnavailable:
-        return SourceUnavailable(failure.told(self._address))
+        kind = SourceAbsent if failure.passing else SourceUnavailable
+        return kind(failure.told(self._address))
+
+
+def _kind(picture: VideoFrame) -> tuple[int, int, str]:
+    """What a stream's pictures have in common; after a change motion is measured afresh."""
+    return picture.width, picture.height, picture.format.name

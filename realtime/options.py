@@ -175,6 +175,7 @@ Address = Annotated[
 Timeout = Annotated[
     float, Option("--timeout", min=0.5, help="Seconds without a picture until it is opened again.")
 ]
+Wait = Annotated[bool, Option("--wait", help="Wait for a stream that is not there yet.")]
 PipeSize = Annotated[
     str | None, Option("--size", metavar="WxH", help="Standard input is raw pictures of this size.")
 ]

@@ -25,6 +25,7 @@ from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.outputs import check_free
+from rtmag.realtime.part import PartFile
 from rtmag.realtime.video import VideoSource
 
 _TIME_BASE = Fraction(1, 90_000)
@@ -139,9 +140,12 @@ class VideoSink:
     def _start(self, *, copy: bool) -> OutputContainer:
         """Set up all streams and write the header; `copy` lets sound be taken over unchanged."""
         like, size = self._like, self.size or (0, 0)
-        options, path = dict(self._kind.options), str(self._part.absolute())
+        options = dict(self._kind.options)
         with ExitStack() as undo:
-            container = av.open(path, "w", format=self._kind.format, container_options=options)
+            self._file = undo.enter_context(PartFile(self._part))
+            container = av.open(
+                self._file, "w", format=self._kind.format, container_options=options
+            )
             undo.callback(container.close)
             container.metadata.update({"comment": self._comment} if self._comment else {})
             self._encoder = VideoEncoder(
@@ -201,7 +205,8 @@ class VideoSink:
         finally:
             if self._sound is not None:
                 self._sound.close()
-            container.close()
+            with self._file:
+                container.close()
 
     def _rename(self) -> None:
         if os.path.lexists(self.path) and not self._overwrite:

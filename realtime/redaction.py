@@ -50,8 +50,10 @@ def _shown(found: re.Match[str]) -> str:
         return f"{scheme}://{HIDDEN}" + _closing(whole)
     path = parts["path"] or ""
     path = path if _PLAIN_PATH.fullmatch(path) else f"/{HIDDEN}"
-    query = f"?{HIDDEN}" if parts["rest"] else ""
-    return f"{scheme}://{parts['host']}{path}{query}{whole[len(address) :]}"
+    tail = whole[len(address) :]
+    if parts["rest"]:
+        tail = f"?{HIDDEN}{tail.lstrip('.')}"  # which may have been redacted before
+    return f"{scheme}://{parts['host']}{path}{tail}"
 
 
 def _closing(whole: str) -> str:

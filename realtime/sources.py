@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -68,6 +68,8 @@ class Wanted:
     """Whether a camera's exposure and white balance stay as they are."""
     timeout: float = 5.0
     """Seconds without a picture after which a camera or a stream is opened again."""
+    wait: Callable[[str], None] | None = None
+    """A stream that is not there yet is waited for, and this told why; None: it is refused."""
 
 
 def open_source(
@@ -138,10 +140,16 @@ def _pictures(pattern: str, fps: float | None) -> FrameSource:
 
 def _address(text: str, wanted: Wanted) -> FrameSource:
     from rtmag.realtime.network import NetworkSource
-    from rtmag.realtime.supervisor import Patience, Supervisor
+    from rtmag.realtime.patience import Patience
+    from rtmag.realtime.supervisor import Supervisor
+    from rtmag.realtime.waiting import until_there
 
     patience = Patience(lost=wanted.timeout)
-    return Supervisor(lambda: NetworkSource(text, timeout=wanted.timeout), patience=patience)
+
+    def supervised() -> Supervisor:
+        return Supervisor(lambda: NetworkSource(text, timeout=wanted.timeout), patience=patience)
+
+    return supervised() if wanted.wait is None else until_there(supervised, wanted.wait, patience)
 
 
 def _pipe(wanted: Wanted) -> FrameSource:
@@ -154,7 +162,8 @@ def _pipe(wanted: Wanted) -> FrameSource:
 
 def _camera(index: int, wanted: Wanted) -> FrameSource:
     from rtmag.realtime.camera import CameraSource, name_of, present_index
-    from rtmag.realtime.supervisor import Patience, Supervisor
+    from rtmag.realtime.patience import Patience
+    from rtmag.realtime.supervisor import Supervisor
 
     name = name_of(index)
 

@@ -9,10 +9,9 @@ Nothing is put in place of pictures that do not come. The first frame of a new c
 new epoch, by which the magnifier starts afresh.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from rtmag.realtime.closing import Closing
 from rtmag.realtime.connection import Connection, Numbering
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.patience import Backoff, Patience
 from rtmag.realtime.redaction import logger, redact
 from rtmag.realtime.sources import FrameSource
 from rtmag.realtime.status import State, Status
@@ -32,32 +32,6 @@ _ABSENT = 1.0
 """Seconds between looks at the source beyond which it cannot be blamed for having been silent."""
 _OPENING = 3
 """Opening may take so many times as long as a picture."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a supervisor waits for what, in seconds."""
-
-    stalled: float = 2.0
-    """Without a picture until that is told."""
-    lost: float = 5.0
-    """Without a picture until the source is opened again."""
-    delays: tuple[float, ...] = (0.5, 1.0, 2.0)
-    """Before the tries of the first 30 s of an outage; the last one repeats."""
-    long: float = 30.0
-    later: tuple[float, ...] = (4.0, 8.0, 10.0)
-    """Before those after that; the last one repeats."""
-    jitter: float = 0.2
-    """Share of a delay by which it varies, so that many viewers do not come at once."""
-    healthy: float = 10.0
-    """With pictures, after which an outage is over and delays begin anew."""
-
-    def delay(self, tries: int, outage: float) -> float:
-        """Seconds until the next try, when so many have failed in an outage of `outage` seconds."""
-        early = outage < self.long
-        steps = self.delays if early else self.later
-        usual = steps[min(tries, len(steps) - 1)]
-        return usual * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
 
 
 class Supervisor(Closing):
@@ -90,8 +64,8 @@ class Supervisor(Closing):
         self._opener, self._camera = opener, camera
         self._patience = patience or Patience()
         self._closed = self._still = False
-        self._damaged = self._tries = 0
-        self._trouble: float | None = None
+        self._damaged = 0
+        self._backoff = Backoff(self._patience)
         self._retry = 0.0
         self._leaving: Connection | None = None
         self._numbering = Numbering()
@@ -207,7 +181,7 @@ class Supervisor(Closing):
             self._began = now
             self._enter("RUNNING", "", now)
         elif now - self._began > self._patience.healthy:
-            self._tries, self._trouble = 0, None
+            self._backoff.reset()
 
     def _watch(self, now: float) -> None:
         """No picture came."""
@@ -227,9 +201,7 @@ class Supervisor(Closing):
             self._connection.leave()
             self._damaged += getattr(self._connection.source, "damaged", 0)
             self._leaving, self._connection = self._connection, None
-        self._trouble = self._seen if self._trouble is None else self._trouble
-        self._retry = now + self._patience.delay(self._tries, now - self._trouble)
-        self._tries += 1
+        self._retry = now + self._backoff.delay(now - self._seen)
         self._enter("RECONNECTING", words, self._seen)
 
     def _connect(self, now: float) -> None:

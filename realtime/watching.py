@@ -93,6 +93,7 @@ def stream(
     order: options.Order = None,
     drift: options.Drift = None,
     timeout: options.Timeout = 5.0,
+    wait: options.Wait = False,
     size: options.PipeSize = None,
     fps: options.PipeFps = None,
     pixel_format: options.PipeFormat = "bgr24",
@@ -131,7 +132,11 @@ def stream(
         stats,
         controls=controls,
         wanted=Wanted(
-            size=options.parse_size(size), fps=fps, pixel_format=pixel_format, timeout=timeout
+            size=options.parse_size(size),
+            fps=fps,
+            pixel_format=pixel_format,
+            timeout=timeout,
+            wait=note if wait else None,
         ),
         record=record,
         overwrite=overwrite,

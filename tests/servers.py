@@ -3,6 +3,7 @@
 import io
 import itertools
 import random
+import re
 import shutil
 import socket
 import socketserver
@@ -262,12 +263,47 @@ def mjpeg(fps: float = 30, size: tuple[int, int] = (320, 240)) -> Callable[[sock
     return http(body, "multipart/x-mixed-replace; boundary=frame")
 
 
+class Framing:
+    """Finds the RTP packets in what an RTSP server sends; anything else is passed on as it is."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._rtsp: bool | None = None
+
+    def cut(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Whole pieces: what must be kept, and a packet, of which either may be empty."""
+        if self._rtsp is None:
+            self._rtsp = data.startswith(b"RTSP/")
+        rest = self._rest + data
+        while rest and self._rtsp:
+            head, end = self._extent(rest)
+            if len(rest) < end:
+                break
+            yield rest[:head], rest[head:end]
+            rest = rest[end:]
+        if not self._rtsp:
+            yield rest, b""
+            rest = b""
+        self._rest = rest
+
+    @staticmethod
+    def _extent(rest: bytes) -> tuple[int, int]:
+        """Lengths of what must be kept, and of that and the packet."""
+        if rest.startswith(b"$"):  # channel, and length of the packet
+            return 4, 4 + int.from_bytes(rest[2:4]) if len(rest) >= 4 else 4
+        head, end, _ = rest.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *(\d+)", head)
+        whole = len(head) + len(end) + (int(length[1]) if length else 0)
+        return whole, whole if end else len(rest) + 1
+
+
 class ChaosProxy:
     """Passes TCP on to a port, and does harm as told.
 
     `cut()` breaks all connections and refuses new ones until `heal()`; `hole` swallows everything;
-    `delay` seconds are waited with each piece of data; `corrupt` is the share of pieces from the
-    server in which a byte is changed.
+    `delay` seconds are waited with each piece of data; `corrupt` is the share of the RTP packets of
+    an RTSP server in which a byte is changed, wherever it is: only their framing is kept, which no
+    network would damage.
     """
 
     def __init__(self, target: int) -> None:
@@ -319,24 +355,28 @@ class ChaosProxy:
                     threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, harm: bool) -> None:
+        framing = Framing()
         with suppress(OSError):
             while data := source.recv(16_384):
                 time.sleep(self.delay)
                 if self.hole:
                     continue
-                if harm and self._random.random() < self.corrupt:
-                    spoilt = bytearray(data)
-                    # Beyond the framing of RTP over TCP, which no network would damage.
-                    spoilt[self._random.randrange(min(40, len(data) - 1), len(data))] ^= 0x5A
-                    data = bytes(spoilt)
-                    self.spoilt += 1
-                target.sendall(data)
+                pieces = framing.cut(data) if harm else [(data, b"")]
+                target.sendall(b"".join(head + self._spoilt(packet) for head, packet in pieces))
         for each in (source, target):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
             with self._lock:
                 self._sockets.discard(each)
+
+    def _spoilt(self, packet: bytes) -> bytes:
+        if not packet or self._random.random() >= self.corrupt:
+            return packet
+        self.spoilt += 1
+        spoilt = bytearray(packet)
+        spoilt[self._random.randrange(len(packet))] ^= self._random.randrange(1, 256)
+        return bytes(spoilt)
 
     def __enter__(self) -> "ChaosProxy":
         return self

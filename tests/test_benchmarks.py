@@ -164,6 +164,21 @@ def test_a_glance_tells_what_an_untrained_network_knows(
     assert 0.85 < float(least) <= float(most) < 1.1
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs terminals, and small disks")
+def test_recordings_lose_at_most_a_second(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F11, F12, F13: killed, on a full disk, at Ctrl-C, ten times each; the report is committed."""
+    from benchmarks import losses
+
+    monkeypatch.setitem(os.environ, "PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    losses.main(times=10)
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    assert all(len(row["lost"]) == 10 for row in rows)
+    assert len(rows) >= 2  # without root no disk can be mounted
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of memory")
 def test_damaged_videos_do_no_harm(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

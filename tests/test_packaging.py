@@ -1,7 +1,9 @@
 """What pyproject.toml promises about the package."""
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +94,26 @@ def test_the_script_is_the_command_line() -> None:
     from rtmag.realtime.cli import main
 
     assert callable(main)
+
+
+def calls() -> Iterator[tuple[str, dict[str, str]]]:
+    """Every call in what is shipped: its function, and its keywords."""
+    for top in ("realtime", "export", "train"):
+        for path in (ROOT / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    words = {k.arg: ast.unparse(k.value) for k in node.keywords if k.arg}
+                    yield ast.unparse(node.func), words
+
+
+def test_nothing_that_runs_foreign_code_is_called() -> None:
+    """S07: ruff's rules S see to the rest; pip-audit runs in CI, as it needs the network."""
+    assert "S" in PROJECT["tool"]["ruff"]["lint"]["select"]
+    refused = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "yaml.load"}
+    found = list(calls())
+    assert len(found) > 1000
+    for function, words in found:
+        assert function not in refused
+        assert words.get("shell", "False") == "False", function
+        assert words.get("allow_pickle", "False") == "False", function
+        assert function != "torch.load" or words.get("weights_only") == "True"

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
+from disk import NoDisk, small_disk
 from fakes import ENVIRONMENT, identity_model, run_python
 
 MakeClip = Callable[..., Path]
@@ -256,6 +258,14 @@ def test_ctrl_c_on_a_terminal_finishes_the_recording(model: str, tmp_path: Path)
     assert code == 130
     assert "Traceback" not in said
     assert recorded(tmp_path / "out.mp4") > 5
+    assert not [each.pid for each in psutil.process_iter() if session_of(each.pid) == pid]
+
+
+def session_of(pid: int) -> int | None:
+    """The session of a process: that of a terminal's program and of all its children."""
+    with suppress(ProcessLookupError, PermissionError):
+        return os.getsid(pid)
+    return None
 
 
 _SLOW_END = """
@@ -349,3 +359,38 @@ def test_a_full_disk_fails_in_one_line_and_keeps_what_there_is(
     assert "out.part.mp4" in done.stderr
     assert not Path("out.mp4").exists()
     assert recorded(tmp_path / "out.part.mp4") > 0
+
+
+_TOLD = """
+import sys
+from rtmag.realtime.recorder import VideoSink
+write = VideoSink.write
+def told(self, frame):
+    write(self, frame)
+    print(frame.time)
+VideoSink.write = told
+from rtmag.realtime.cli import main
+main()
+"""
+
+
+@POSIX
+def test_a_real_disk_that_is_full(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    """F11, file mode, on a file system of 4 MB: the part plays to within a second of the stop."""
+    clip("in.mkv", frames=600, size=(160, 120), picture=noisy, options={"crf": "17"})
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(tmp_path / "disk", 4096))
+        except NoDisk as error:
+            pytest.skip(str(error))
+        run = [sys.executable, "-c", _TOLD, "file", "in.mkv", str(disk / "out.mp4")]
+        done = subprocess.run(
+            [*run, "--model", model], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.count("error: ") == 1
+        assert "the disk is full" in done.stderr
+        assert not (disk / "out.mp4").exists()
+        stopped = float(done.stdout.splitlines()[-1])
+        assert 1 < stopped < 599 / 30
+        assert seconds_of(disk / "out.part.mp4")[-1] >= stopped - 1.0

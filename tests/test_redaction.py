@@ -2,15 +2,19 @@
 
 import json
 import logging
+import re
+import signal
 import subprocess
 import sys
+import time
 import traceback
+from pathlib import Path
 
 import pytest
 from fakes import ENVIRONMENT
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import http, serving
+from servers import http, mjpeg, serving
 
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.network import NetworkSource
@@ -59,6 +63,8 @@ def test_what_is_no_secret_stays() -> None:
         assert redact(text) == text
     assert redact("rtsp://u:p@10.0.0.1:554/live; x") == "rtsp://10.0.0.1:554/live; x"
     assert redact("Authorization: Basic abc") == "Authorization: ..."
+    once = redact("http://10.0.0.1/live?token=a is lost")
+    assert redact(once) == once == "http://10.0.0.1/live?... is lost"
 
 
 def test_documents_are_redacted() -> None:
@@ -113,3 +119,52 @@ def test_the_command_line_is_silent_about_secrets(address: str, debug: list[str]
     assert CANARY not in done.stdout + done.stderr
     assert "error: " in done.stderr
     assert ("Traceback" in done.stderr) == bool(debug)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_nothing_that_a_whole_run_shows_or_leaves_holds_a_password(tmp_path: Path) -> None:
+    """S05: page, metrics, health, what viewers are sent, sidecar, recording, output, processes."""
+    httpx = pytest.importorskip("httpx")
+    client = pytest.importorskip("websockets.sync.client")
+    code = "import sys; from rtmag.realtime.cli import main; main()"
+    shown = ["--view", "web", "--port", "0", "--model", "none", "--record", "out.mp4"]
+    run = [sys.executable, "-c", code, "stream", *shown, "--stats", "json", "-v", "--log-json"]
+    secret = "".join(f"%{ord(each):02X}{CANARY}" for each in "@:/?#%")
+    with serving(mjpeg(20, (64, 48))) as (port, connections):
+        address = f"http://admin:{secret}@127.0.0.1:{port}/live?token={CANARY}"
+        with subprocess.Popen(
+            run,
+            env={**ENVIRONMENT, "RTMAG_URL": address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        ) as process:
+            assert process.stderr is not None
+            notes = list[str]()
+            while not (found := re.search(r"open (http://[0-9.:]+/)", notes[-1] if notes else "")):
+                notes.append(process.stderr.readline())
+                assert notes[-1], notes
+            page = found[1]
+            seen = [httpx.get(page + name).text for name in ("", "metrics", "healthz", "none")]
+            with client.connect(page.replace("http", "ws") + "ws", origin=page[:-1]) as viewer:
+                end = time.monotonic() + 1.5
+                while time.monotonic() < end:
+                    message = viewer.recv(5)
+                    seen.append(message if isinstance(message, str) else "")
+            commands = Path(f"/proc/{process.pid}/cmdline")
+            seen.append(commands.read_text() if commands.exists() else "")
+            for each in connections:
+                each.close()
+            time.sleep(1)
+            process.send_signal(signal.SIGTERM)
+            told, said = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "reconnecting" in said
+    assert "rtmag_" in seen[1]
+    assert any('"about"' in text for text in seen)
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(left) == {"out.mp4", "out.mp4.json"}
+    everything = "".join([told, said, *notes, *seen]).encode() + b"".join(left.values())
+    assert CANARY.encode() not in everything
+    assert secret.encode() not in everything

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil
 import pytest
-from fakes import ENVIRONMENT, FakeMagnifier, FakeSink, FakeView
+from fakes import ENVIRONMENT, FakeMagnifier, FakeSink, FakeView, run_python
 from servers import ChaosProxy, free_port, mpegts, paced, serving
 
 from rtmag.realtime.closing import Closing
@@ -21,9 +21,10 @@ from rtmag.realtime.identity import IdentityEngine
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.patience import Patience
 from rtmag.realtime.sources import open_source
 from rtmag.realtime.status import Status
-from rtmag.realtime.supervisor import Patience, Supervisor
+from rtmag.realtime.supervisor import Supervisor
 
 QUICK = Patience(stalled=0.2, lost=0.5, delays=(0.05, 0.1), healthy=0.5)
 
@@ -113,18 +114,16 @@ def wait_for(condition: Callable[[], bool], source: Supervisor, seconds: float =
 
 @pytest.mark.parametrize("fault", ["raises", "repeats", "blocks"])
 def test_an_unplugged_camera_comes_back(fault: str) -> None:
-    """F01: told within 2 s, nothing stale is fed, and it costs next to nothing to wait."""
+    """F01: told within 2 s, and nothing stale is fed."""
     camera, told = Camera(fault=fault), list[Status]()
     with Supervisor(camera.open, camera=True, on_status=told.append) as source:
         before = take(source, 0.5)
         camera.plug(False)
         lost = time.monotonic()
         wait_for(lambda: source.status.state != "RUNNING", source, 5)
-        assert time.monotonic() - lost < 2.5
+        assert time.monotonic() - lost < 2
         assert (source.status.told() or "").endswith("s)")
-        busy = time.process_time()
         assert [f for f in take(source, 1.0) if f.time > lost + 0.1] == []
-        assert time.process_time() - busy < 0.3  # others may compute in this process
         camera.plug(True)
         wait_for(lambda: source.status.state == "RUNNING", source)
         after = take(source, 0.3)
@@ -139,6 +138,40 @@ def test_an_unplugged_camera_comes_back(fault: str) -> None:
     assert {"STALLED", "RECONNECTING"} & set(states)
     assert (after[0].epoch > before[-1].epoch) == (source.status.reconnects > 0)
     assert readers() == 0
+
+
+WAITING = """
+import sys, time
+from fakes import FakeMagnifier, FakeView
+from test_supervisor import Camera
+from rtmag.realtime.keys import Controls
+from rtmag.realtime.loop import run
+from rtmag.realtime.supervisor import Supervisor
+camera, view = Camera(fault=sys.argv[1]), FakeView()
+began, busy = time.monotonic(), 0.0
+def poll():
+    global busy
+    passed = time.monotonic() - began
+    if passed > 0.5 and camera.plugged:
+        camera.plug(False)
+    if passed > 3 and not busy:
+        busy = time.process_time()
+    return ord("q") if passed > 6 else None
+view.poll = poll
+with Supervisor(camera.open, camera=True) as source:
+    run(source, FakeMagnifier(), Controls(), view=view)
+    camera.plug(True)
+print(source.status.state, (time.process_time() - busy) / 3)
+"""
+
+
+@pytest.mark.parametrize("fault", ["raises", "repeats", "blocks"])
+def test_waiting_for_a_camera_costs_next_to_nothing(fault: str) -> None:
+    """F01: the whole loop with a view takes at most 5 % of a core."""
+    said = run_python(f"import sys; sys.argv[1:] = [{fault!r}]\n" + WAITING)
+    state, share = said.split()
+    assert state in ("STALLED", "RECONNECTING")
+    assert float(share) <= 0.05
 
 
 def test_a_picture_that_is_still_after_opening_anew_is_believed() -> None:
@@ -161,16 +194,6 @@ def test_repeats_of_streams_are_pictures() -> None:
     with Supervisor(camera.open, patience=QUICK) as source:
         assert len(take(source, 1.0)) > 10
         assert source.status.state == "RUNNING"
-
-
-def test_delays_grow_and_vary() -> None:
-    """F02: 0.5, 1, 2, 2 ... for half a minute, then 4, 8, 10, 10 ..., each within 20 %."""
-    patience = Patience()
-    wanted = [(0, 0, 0.5), (1, 1, 1), (2, 3, 2), (9, 29, 2), (0, 31, 4), (1, 40, 8), (20, 99, 10)]
-    for tries, outage, usual in wanted:
-        delays = [patience.delay(tries, outage) for _ in range(200)]
-        assert 0.8 * usual <= min(delays) < max(delays) <= 1.2 * usual
-        assert max(delays) - min(delays) > 0.2 * usual
 
 
 def test_the_first_connection_must_succeed() -> None:
@@ -320,7 +343,7 @@ def test_a_server_that_says_nothing_can_be_left() -> None:
             process.send_signal(signal.SIGINT)
             start = time.monotonic()
             said = process.communicate(timeout=20)[1]
-            assert time.monotonic() - start < 3.5
+            assert time.monotonic() - start < 2
         assert process.returncode == 130
         assert "Traceback" not in said
 
@@ -339,23 +362,26 @@ while time.monotonic() < end:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
-def test_a_process_that_was_stopped_goes_on() -> None:
-    """F08: one reconnection at most, and usual latency within 2 s; stopped for 12 s."""
-    with serving(paced(transport_stream(30), 30)) as (port, _):
-        run = [sys.executable, "-c", STOPPED, f"tcp://127.0.0.1:{port}", "20"]
+@pytest.mark.parametrize("seconds", [12, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_process_that_was_stopped_goes_on(seconds: int) -> None:
+    """F08: one reconnection at most, and usual latency within 2 s."""
+    length = seconds + 18
+    with serving(paced(transport_stream(length), length)) as (port, _):
+        run = [sys.executable, "-c", STOPPED, f"tcp://127.0.0.1:{port}", f"{seconds + 8}"]
         with subprocess.Popen(run, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             lines = [process.stdout.readline() for _ in range(20)]
             process.send_signal(signal.SIGSTOP)
-            time.sleep(12)
+            time.sleep(seconds)
             process.send_signal(signal.SIGCONT)
             resumed = time.monotonic()
             lines += process.communicate(timeout=60)[0].splitlines()
     rows = [[float(word) for word in line.split()] for line in lines if line.strip()]
     assert rows[-1][2] <= 1
-    later = [latency for moment, latency, _ in rows if moment > resumed + 3]
-    assert later
-    assert np.median(later) < 0.3
+    usual = np.median([row[1] for row in rows[:20]])
+    later = [latency for moment, latency, _ in rows if 2 < moment - resumed < 4]
+    assert later, rows[20:]
+    assert np.median(later) < usual + 0.1
 
 
 @pytest.mark.slow
@@ -373,8 +399,7 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
     ):
         address = f"tcp://127.0.0.1:{proxy.port}"
         with Supervisor(lambda: NetworkSource(address), patience=patience) as source:
-            frames = take(source, 2)
-            usual = np.median([time.monotonic() - frame.time for frame in frames[-1:]])
+            usual = latency(source)
 
             def cut_each(times: int) -> None:
                 for _ in range(times):
@@ -391,13 +416,17 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
             before = process.num_fds(), process.num_threads(), process.memory_info().rss
             cut_each(90)
             after = process.num_fds(), process.num_threads(), process.memory_info().rss
-            latencies = []
-            end = time.monotonic() + 2
-            while time.monotonic() < end:
-                frame = source.get(0.1)
-                if frame is not None:
-                    latencies.append(time.monotonic() - frame.time)
-    assert abs(after[0] - before[0]) <= 2
-    assert abs(after[1] - before[1]) <= 2
+            assert latency(source) <= usual + 1 / 30
+    assert after[:2] == before[:2]
     assert after[2] - before[2] <= 10e6
-    assert np.median(latencies) <= usual + 0.1
+
+
+def latency(source: Supervisor, seconds: float = 4.0) -> float:
+    """The median over a while."""
+    latencies = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        frame = source.get(0.1)
+        if frame is not None:
+            latencies.append(time.monotonic() - frame.time)
+    return float(np.median(latencies))

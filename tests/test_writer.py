@@ -4,10 +4,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from disk import NoDisk, small_disk
 from fakes import run_python
 
 from rtmag.realtime import writer
@@ -114,32 +115,41 @@ def test_a_sink_that_is_never_done_is_left_behind(frames: MakeFrames) -> None:
 
 
 _VIEWED = """
-import resource
+import sys
 from fakes import FakeMagnifier, FakeSource, FakeView
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.writer import Writer
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 view, source = FakeView(), FakeSource(150, live=True, every=0.02)
-recorder = lambda: Writer(VideoSink("out.mp4"))
+recorder = lambda: Writer(VideoSink(sys.argv[1]))
 report = run(source, FakeMagnifier(), Controls(recording=True), view=view, record=recorder)
 print(report.frames + report.dropped, len(view.frames) >= report.frames, *report.errors, sep="|")
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a file size limit")
-def test_the_view_goes_on_when_the_recording_cannot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("real", [False, True], ids=["a limit", "a real disk"])
+def test_the_view_goes_on_when_the_recording_cannot(real: bool, tmp_path: Path) -> None:
     """F11: one message; every frame is still shown, and what was recorded plays."""
-    monkeypatch.chdir(tmp_path)
-    frames, shown, *errors = run_python(_VIEWED).strip().split("|")
-    assert (int(frames), shown) == (150, "True")
-    assert len(errors) == 1
-    assert "out.part.mp4" in errors[0]
-    assert len(_playable(tmp_path / "out.part.mp4")) > 0
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))"
+    with ExitStack() as stack:
+        folder = tmp_path
+        if real:
+            limit = ""
+            try:
+                folder = stack.enter_context(small_disk(tmp_path / "disk", 4))
+            except NoDisk as error:
+                pytest.skip(str(error))
+        output = f"import sys; sys.argv[1:] = [{str(folder / 'out.mp4')!r}]"
+        said = run_python(f"{limit}\n{output}\n{_VIEWED}")
+        frames, shown, *errors = said.strip().split("|")
+        assert (int(frames), shown) == (150, "True")
+        assert len(errors) == 1
+        assert "out.part.mp4" in errors[0]
+        assert ("the disk is full" in errors[0]) == real
+        assert len(_playable(folder / "out.part.mp4")) > 0
 
 
 def _playable(path: Path) -> list[Frame]:

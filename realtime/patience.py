@@ -1,0 +1,46 @@
+"""How long a source that does not answer is waited for, and when it is tried again."""
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a supervisor waits for what, in seconds."""
+
+    stalled: float = 1.75
+    """Without a picture until that is told: within two seconds, looks every quarter included."""
+    lost: float = 5.0
+    """Without a picture until the source is opened again."""
+    delays: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Before the tries of the first 30 s of an outage; the last one repeats."""
+    long: float = 30.0
+    later: tuple[float, ...] = (4.0, 8.0, 10.0)
+    """Before those after that; the last one repeats."""
+    jitter: float = 0.2
+    """Share of a delay by which it varies, so that many viewers do not come at once."""
+    healthy: float = 10.0
+    """With pictures, after which delays begin anew."""
+
+
+class Backoff:
+    """When to try again: soon at first, rarely once an outage has become long."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._tries, self._late = 0, False
+
+    def delay(self, outage: float) -> float:
+        """Seconds until the next try, in an outage of `outage` seconds; counts as a try."""
+        late = outage >= self._patience.long
+        if late != self._late:
+            self._tries, self._late = 0, late
+        steps = self._patience.later if late else self._patience.delays
+        usual = steps[min(self._tries, len(steps) - 1)]
+        self._tries += 1
+        jitter = self._patience.jitter
+        return usual * random.uniform(1 - jitter, 1 + jitter)  # noqa: S311
+
+    def reset(self) -> None:
+        """All is well again."""
+        self._tries = 0

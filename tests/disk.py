@@ -1,0 +1,28 @@
+"""A real disk that is soon full."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class NoDisk(Exception):
+    """Nothing can be mounted here."""
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """A file system of its own in a folder, of so many kilobytes; raises NoDisk without root."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise NoDisk("only root can mount a small disk, on Linux")
+    folder.mkdir()
+    run = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(folder)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise NoDisk(f"no disk can be mounted: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

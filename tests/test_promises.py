@@ -1,0 +1,75 @@
+"""What the README promises is held by tests that exist, and by reports that say so."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+ROW = re.compile(r"^\| (?P<promise>[^|]+) \| (?P<held>[^|]+) \|$", re.MULTILINE)
+
+
+def promises() -> dict[str, list[str]]:
+    """Each promise with the names of what holds it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("<!-- promises -->")[2].partition("<!-- /promises -->")[0]
+    rows = [match for match in ROW.finditer(table) if set(match["promise"]) != {"-"}]
+    return {row["promise"]: re.findall(r"`([^`]+)`", row["held"]) for row in rows[1:]}
+
+
+def names_in(file: str) -> set[str]:
+    """Every function of a file, with its class where it has one."""
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            inner = (each for each in node.body if isinstance(each, ast.FunctionDef))
+            names |= {f"{node.name}::{each.name}" for each in inner}
+    return names
+
+
+def report(name: str) -> dict[str, Any]:
+    """A committed result."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    return dict(json.loads(path.read_text()))
+
+
+def test_every_promise_is_held_by_a_test() -> None:
+    found = promises()
+    assert len(found) >= 8
+    for promise, held in found.items():
+        tests = [name for name in held if "::" in name]
+        assert tests, promise
+        for name in tests:
+            file, _, test = name.partition("::")
+            assert test in names_in(file), f"{promise}: {name}"
+        for path in set(held) - set(tests):
+            assert (ROOT / path).exists(), f"{promise}: {path}"
+
+
+def test_recordings_lost_at_most_a_second_each_time() -> None:
+    """F11, F12, F13: killed, on a full disk, at Ctrl-C, ten times each."""
+    rows = {row["case"]: row for row in report("losses")["rows"]}
+    assert set(rows) == {"killed", "disk full", "Ctrl-C on a terminal"}
+    for row in rows.values():
+        assert len(row["lost"]) >= 10
+        assert max(row["lost"]) <= 1.0
+
+
+def test_nothing_grew_over_millions_of_frames() -> None:
+    """F17."""
+    soak = report("soak")
+    assert soak["frames"] >= 2_600_000
+    assert soak["faults"] == []
+    assert soak["verdict"]["passed"] is True
+
+
+def test_every_harm_of_half_an_hour_was_outlived() -> None:
+    """F18, of half an hour."""
+    chaos = report("chaos")
+    assert chaos["minutes"] >= 30
+    assert {row["fault"] for row in chaos["faults"]} == {
+        "cut", "swallowed", "another size", "1 % corrupt",
+    }  # fmt: skip
+    assert chaos["verdict"]["passed"] is True
