@@ -1,6 +1,7 @@
 """`rtmag bench` with classical magnifiers, and with the paper's network for comparison.
 
-    python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--quick] [--out FILE.json]
+    python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--engine NAME]... [--quick]
+                             [--out FILE.json]
 
 `oh2018` is exported untrained when no file of that name is given: its speed does not depend on its
 weights. The classical ones (classical.py, riesz.py) are NumPy and OpenCV on the CPU, and take the
@@ -21,7 +22,7 @@ from rtmag.realtime.comparison import report
 from rtmag.realtime.engine import Engine
 from rtmag.realtime.models import model_names
 from rtmag.realtime.onnx_engine import one_scale
-from rtmag.realtime.options import EngineOption, parse_size
+from rtmag.realtime.options import BenchEngines, parse_size
 
 BASELINE = "oh2018"
 
@@ -65,7 +66,7 @@ def main(
     size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Steps timed per model and size.")] = 30,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    engine: EngineOption = "onnx",
+    engines: BenchEngines = None,
     quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
@@ -79,8 +80,9 @@ def main(
         last = last or str(untrained(BASELINE, Path(folder)))
         rounds = 3 if quick else rounds
         beside = [Classical(Laplacian()), Classical(Riesz())]
+        runtimes = engines or ["onnx"]
         document = bench(
-            [*models, last], sizes, engine=engine, threads=threads, rounds=rounds, beside=beside
+            [*models, last], sizes, runtimes=runtimes, threads=threads, rounds=rounds, beside=beside
         )
     print(*report(document), sep="\n")
     if out:

@@ -16,31 +16,33 @@ from rtmag.realtime.engine import load_engine
 from rtmag.realtime.models import model_names
 
 ROOT = Path(__file__).parent.parent
+ENGINES = {"cpu": "ONNX Runtime", "openvino": "OpenVINO", "cuda": "ONNX Runtime, CUDA"}
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 def fps_table(document: dict[str, Any]) -> str:
     """Milliseconds per step and model, how near to the floor, and how many times faster."""
     lines = [
-        "| model | motion scale | size | median step | 95 % below | frames per second "
+        "| model | engine | motion scale | size | median step | 95 % below | frames per second "
         f"| floor | speed over `{document['baseline']}` |"
     ]
-    lines.append("|---" * 8 + "|")
+    lines.append("|---" * 9 + "|")
     for row in document["rows"]:
         network = row["macs_per_px"] is not None
         name = f"`{row['model']}`" if network else row["model"]
         floor_ms = f"{row['floor_ms']:.1f} ms" if network else ""
         lines.append(
-            f"| {name} | {row['motion_scale']:g} | {row['width']}x{row['height']} "
+            f"| {name} | {ENGINES[row['provider']] if network else 'NumPy, OpenCV'} "
+            f"| {row['motion_scale']:g} | {row['width']}x{row['height']} "
             f"| {row['p50_ms']:.1f} ms | {row['p95_ms']:.1f} ms | {row['fps']:.1f} "
             f"| {floor_ms} | {row['speed']:.1f} |"
         )
     machine, versions, floor = document["machine"], document["versions"], document["floor"]
     lines.append(
         f"\n{machine['cores']} cores of {machine['cpu']}, ONNX Runtime "
-        f"{versions['onnxruntime']}, provider {document['provider']}; "
+        f"{versions['onnxruntime']}; the floor is made of "
         f"{floor['gemm'] / 1e9:.0f} billion multiply-accumulates a second in a large matrix "
-        f"product, {floor['copy'] / 1e9:.0f} GB/s in a large copy, which make the floor."
+        f"product and {floor['copy'] / 1e9:.0f} GB/s in a large copy."
     )
     return "\n".join(lines)
 

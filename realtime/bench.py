@@ -34,7 +34,7 @@ def bench(
     sizes: Sequence[tuple[int, int]] = ((640, 480),),
     *,
     scales: Sequence[float] = tuple(MOTION_SCALES),
-    engine: str = "auto",
+    runtimes: Sequence[str] = ("auto",),
     threads: int | None = None,
     rounds: int = 30,
     unsafe: bool = False,
@@ -43,10 +43,11 @@ def bench(
     """Time every model at every scale and size.
 
     Args:
-        models: Names or paths; the last one is what the others' speed is compared with.
+        models: Names or paths; the last one, on the first runtime, is what the others' speed is
+            compared with.
         sizes: (width, height) of the pictures.
         scales: Motion scales; a model that draws its pictures itself is run at 1 only.
-        engine: As of `load_engine`.
+        runtimes: Each as `engine` of `load_engine`.
         threads: As of `load_engine`.
         rounds: Steps timed for each.
         unsafe: As of `load_engine`.
@@ -55,7 +56,11 @@ def bench(
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
-    opened = open_engines(models, scales, engine, threads, unsafe=unsafe)
+    opened = [
+        engine
+        for runtime in reversed(runtimes)
+        for engine in open_engines(models, scales, runtime, threads, unsafe=unsafe)
+    ]
     engines = [*beside, *opened]
     floor = measure_floor()
     sections = Temporal(0.5, 3).sections(30.0)
@@ -68,7 +73,7 @@ def bench(
     return {
         "benchmark": "fps",
         "baseline": engines[-1].described,
-        "provider": opened[0].provider,
+        "provider": opened[-1].provider,
         **machine(),
         "floor": asdict(floor),
         "commits": {e.name: commit(e) for e in opened},
@@ -138,7 +143,7 @@ def row(
     p50, p95, p99 = (float(np.percentile(times, p)) for p in (50, 95, 99))
     macs, parameters = (engine.metadata.get(f"rtmag.{key}") for key in ("macs", "parameters"))
     return {
-        "model": engine.name, "motion_scale": engine.motion_scale,
+        "model": engine.name, "provider": engine.provider, "motion_scale": engine.motion_scale,
         "width": size[0], "height": size[1],
         "parameters": parameters and int(parameters), "macs_per_px": macs and int(macs),
         "p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "p99_ms": round(p99, 2),

@@ -204,7 +204,7 @@ app.command(context_settings=_passed_on)(extras.export)
 def bench(
     models: options.BenchModels = None,
     sizes: options.BenchSizes = None,
-    engine: options.EngineOption = "auto",
+    engines: options.BenchEngines = None,
     threads: options.Threads = None,
     rounds: options.Rounds = 30,
     quick: options.Quick = False,
@@ -227,7 +227,7 @@ def bench(
     document = timing.bench(
         models or model_names(),
         timing.QUICK if quick else extents,
-        engine=engine,
+        runtimes=engines or ["auto"],
         threads=threads,
         rounds=3 if quick else rounds,
         unsafe=unsafe,

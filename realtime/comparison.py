@@ -6,20 +6,22 @@ from typing import Any
 
 from rtmag.realtime.errors import OptionError
 
-Key = tuple[str, float, int, int]
+Key = tuple[str, str, float, int, int]
+"""Model, what runs it where that is not the same for all, motion scale, width, height."""
 
 
 def report(document: dict[str, Any]) -> list[str]:
     """The machine's card, and a line per row."""
     machine, floor = document["machine"], document["floor"]
+    keys = _keys(document)
     lines = [
         f"{machine['cores']} cores of {machine['cpu']}, provider {document['provider']}: "
         f"{floor['gemm'] / 1e9:.0f} G multiply-accumulates/s, copies {floor['copy'] / 1e9:.1f} GB/s"
     ]
-    for row in document["rows"]:
+    for key, row in zip(keys, document["rows"], strict=True):
         share = "" if row["floor_ms"] is None else f", {row['floor_share']:4.0%} of its floor"
         lines.append(
-            f"{_named(_key(row)):28} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
+            f"{_named(key):28} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
             f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{share}, "
             f"{row['speed']:.1f} x {document['baseline']}"
         )
@@ -35,8 +37,7 @@ def read_results(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text())
         assert document["benchmark"] == "fps"
-        for row in document["rows"]:
-            _key(row), float(row["p50_ms"])
+        _keys(document), [float(row["p50_ms"]) for row in document["rows"]]
     except OSError as error:
         raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AssertionError) as error:
@@ -53,24 +54,36 @@ def compare(before: Path, after: Path) -> list[str]:
         OptionError: a file is none of ours, or they have no row in common.
     """
     old, new = (read_results(path) for path in (before, after))
-    times = {_key(row): row["p50_ms"] for row in old["rows"]}
-    common = [row for row in new["rows"] if _key(row) in times]
+    times = {key: row["p50_ms"] for key, row in zip(_keys(old), old["rows"], strict=True)}
+    common = [pair for pair in zip(_keys(new), new["rows"], strict=True) if pair[0] in times]
     if not common:
         raise OptionError(f"cannot compare {str(before)!r} and {str(after)!r}: no row in common")
     lines = []
     if old["machine"] != new["machine"]:
         lines.append("not the same machine: ratios say as much about it as about rtmag")
-    for row in common:
-        was, now = times[_key(row)], row["p50_ms"]
-        lines.append(f"{_named(_key(row)):28} {was:8.2f} ms -> {now:8.2f} ms  {was / now:5.2f} x")
+    for key, row in common:
+        was, now = times[key], row["p50_ms"]
+        lines.append(f"{_named(key):28} {was:8.2f} ms -> {now:8.2f} ms  {was / now:5.2f} x")
     return lines
 
 
-def _key(row: dict[str, Any]) -> Key:
-    return str(row["model"]), float(row["motion_scale"]), int(row["width"]), int(row["height"])
+def _keys(document: dict[str, Any]) -> list[Key]:
+    """What tells the rows apart. One engine is not named, so that two results compare engines."""
+    rows = document["rows"]
+    several = len({row.get("provider") for row in rows}) > 1
+    return [
+        (
+            str(row["model"]),
+            str(row["provider"]) if several else "",
+            float(row["motion_scale"]),
+            int(row["width"]),
+            int(row["height"]),
+        )
+        for row in rows
+    ]
 
 
 def _named(key: Key) -> str:
-    model, scale, width, height = key
+    model, provider, scale, width, height = key
     label = model if scale == 1 else f"{model} 1/{1 / scale:.0f}"
-    return f"{label} {width}x{height}"
+    return " ".join(filter(None, (label, provider, f"{width}x{height}")))

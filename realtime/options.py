@@ -85,6 +85,10 @@ EngineOption = Annotated[
         "tensorrt run .pt2 files.",
     ),
 ]
+BenchEngines = Annotated[
+    list[str] | None,  # typer knows no lists of names
+    Option("--engine", help="As of `rtmag camera`; repeatable.", show_default="auto"),
+]
 LiveModel = Annotated[
     str | None,
     Option(

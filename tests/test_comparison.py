@@ -82,3 +82,21 @@ def test_a_report_names_machine_and_floor() -> None:
     nothing = document(fast=30.0)
     nothing["rows"][0]["floor_ms"] = None
     assert "floor" not in report(nothing)[1]
+
+
+def test_engines_are_named_where_there_are_several(tmp_path: Path) -> None:
+    """Results of one engine each compare engines; a result of several compares its own rows."""
+    one = document(fast=30.0)
+    for row in one["rows"]:
+        row["provider"] = "cpu"
+    both = json.loads(json.dumps(one))
+    both["rows"] += [row | {"provider": "openvino", "p50_ms": 20.0} for row in one["rows"]]
+    assert [line.split()[:3] for line in report(both)[1:]] == [
+        ["fast", "1/2", "cpu"],
+        ["fast", "1/2", "openvino"],
+    ]
+    other = json.loads(json.dumps(one))
+    other["rows"][0]["provider"] = "openvino"
+    before, after = write(tmp_path / "a.json", one), write(tmp_path / "b.json", other)
+    assert compare(before, after)[0].endswith("1.00 x")
+    assert len(compare(write(tmp_path / "c.json", both), write(tmp_path / "d.json", both))) == 2
