@@ -39,6 +39,7 @@ from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.measurement import Measurement
 from rtmag.realtime.models import model_names
+from rtmag.realtime.options import EngineOption
 from rtmag.realtime.providers import usable_cores
 from rtmag.realtime.scene import SceneSource
 
@@ -171,6 +172,7 @@ def described(engine: Engine) -> dict[str, str]:
 
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
+    engine: EngineOption = "onnx",
     quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
@@ -178,20 +180,21 @@ def main(
     began = time.monotonic()
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-    engines = [load_engine(each) for each in model or model_names()]
-    if len({engine.name for engine in engines}) < len(engines):
+    engines = [load_engine(each, engine=engine) for each in model or model_names()]
+    if len({each.name for each in engines}) < len(engines):
         raise typer.BadParameter("models need names that differ: rtmag export --name")
     names = [] if quick else model or model_names()
-    coarse = open_engines(names, (0.5, 0.25), "auto", None)
-    for engine in coarse:
-        engine.name += f" 1/{1 / engine.motion_scale:.0f}"
+    coarse = open_engines(names, (0.5, 0.25), engine, None)
+    for each in coarse:
+        each.name += f" 1/{1 / each.motion_scale:.0f}"
     methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *coarse]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())
-    models = {engine.name: described(engine) for engine in engines}
+    models = {each.name: described(each) for each in engines}
     document = {
         "benchmark": "quality",
         "machine": {"cpu": processor(), "cores": usable_cores()},
+        "engine": engines[0].provider,
         "models": models,
         "commits": {name: facts["commit"] for name, facts in models.items()},
         "pictures": list(named),
