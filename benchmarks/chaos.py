@@ -188,7 +188,8 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
     growth = {f"{key}_growth": round(median(late, key) - median(early, key), 2) for key in keys}
     hours = [row["seconds"] / 3600 for row in later]
     slope = float(np.polyfit(hours, [row["rss_mb"] for row in later], 1)[0])
-    slowest = max((row["recovered"] or math.inf for row in faults), default=0.0)
+    times = [row["recovered"] for row in faults]
+    slowest = max((math.inf if time is None else time for time in times), default=0.0)
     shares = [row["pictures"] / row["lasting"] / FPS for row in faults if row["fault"] == CORRUPT]
     found = {
         "uptime": 1.0 if alive else 0.0,
