@@ -26,7 +26,7 @@ from rtmag.realtime.filters import Temporal
 from rtmag.realtime.floor import measure_floor
 from rtmag.realtime.models import model_names, read_model
 from rtmag.realtime.options import parse_size
-from rtmag.realtime.providers import runtime, usable_cores
+from rtmag.realtime.providers import NAMES, runtime, session_options
 from rtmag.realtime.scene import SceneSource
 
 KINDS = {
@@ -49,7 +49,7 @@ def kind_of(operator: str) -> str:
 
 
 def profiled(
-    motion: bytes, channels: int, size: tuple[int, int], threads: int, rounds: int
+    motion: bytes, channels: int, size: tuple[int, int], threads: int | None, rounds: int
 ) -> dict[str, float]:
     """Milliseconds per step and kind of operator, and of the picture; medians."""
     width, height = size
@@ -81,15 +81,12 @@ def profiled(
     return sums | {PICTURE: median(pictures[WARM:])}
 
 
-def _session(motion: bytes, threads: int, folder: Path) -> Any:
+def _session(motion: bytes, threads: int | None, folder: Path) -> Any:
     """As `providers.open_session` opens it, but taking notes."""
-    ort = runtime()
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
+    options = session_options("cpu", threads)
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
-    options.intra_op_num_threads = threads
-    return ort.InferenceSession(motion, options, providers=["CPUExecutionProvider"])
+    return runtime().InferenceSession(motion, options, providers=[NAMES["cpu"]])
 
 
 def main(
@@ -107,7 +104,7 @@ def main(
         _, motion, _ = read_model(name)
         assert motion is not None
         channels, macs = (int(engine.metadata[f"rtmag.{key}"]) for key in ("channels", "macs"))
-        took = profiled(motion, channels, shown, threads or usable_cores(), rounds)
+        took = profiled(motion, channels, shown, threads, rounds)
         rate = macs * shown[0] * shown[1] / took["convolution"] * 1e3
         rows.append({
             "model": engine.name, "width": shown[0], "height": shown[1],

@@ -56,7 +56,7 @@ def bench(
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
-    opened = [
+    opened = [  # what the others are compared with comes last
         engine
         for runtime in reversed(runtimes)
         for engine in open_engines(models, scales, runtime, threads, unsafe=unsafe)

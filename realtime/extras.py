@@ -1,5 +1,7 @@
-"""The commands that a plain install lacks the libraries for: `rtmag train` and `rtmag export`."""
+"""What a plain install may lack the libraries for, such as `rtmag train` and `rtmag export`."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 
 import typer
@@ -18,17 +20,23 @@ def export(context: typer.Context) -> None:
 
 
 def pass_on(package: str, args: list[str]) -> None:
-    """Hand the arguments to a package whose libraries may not be installed.
+    """Hand the arguments to a package; raises as `needing`."""
+    with needing(f"rtmag {package}", package):
+        command = import_module(f"rtmag.{package}.cli")
+    command.main(args)
+
+
+@contextmanager
+def needing(what: str, extra: str) -> Generator[None, None, None]:
+    """Import modules of ours in here that need libraries of an extra.
 
     Raises:
-        MissingExtra: they are not.
+        MissingExtra: such a library is not installed. A fault of our own is passed on.
     """
     try:
-        command = import_module(f"rtmag.{package}.cli")
+        yield
     except ImportError as error:
         if isinstance(error, RtmagError) or (error.name or "").startswith("rtmag"):
             raise
-        raise MissingExtra(
-            f"rtmag {package} needs {error.name}: pip install 'rtmag[{package}]'"
-        ) from error
-    command.main(args)
+        library = (error.name or "").partition(".")[0]
+        raise MissingExtra(f"{what} needs {library}: pip install 'rtmag[{extra}]'") from error

@@ -9,7 +9,8 @@ from pathlib import Path
 from rtmag.realtime import log
 from rtmag.realtime.choice import choose
 from rtmag.realtime.engine import Engine, EngineSpec
-from rtmag.realtime.errors import MissingExtra, RtmagError, SinkError, SourceAbsent
+from rtmag.realtime.errors import SinkError, SourceAbsent
+from rtmag.realtime.extras import needing
 from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
@@ -152,13 +153,8 @@ class Live:
             return WindowSink(f"rtmag: {name}")
         if self.view == "none":
             return None
-        try:
+        with needing("--view web", "web"):
             from rtmag.realtime.web.sink import WebSink
-        except ImportError as error:
-            if isinstance(error, RtmagError) or (error.name or "").startswith("rtmag"):
-                raise
-            library = (error.name or "").partition(".")[0]
-            raise MissingExtra(f"--view web needs {library}: pip install 'rtmag[web]'") from error
         return WebSink(
             self.controls, name, host=self.host, port=self.port, viewers=self.max_viewers
         )

@@ -64,15 +64,7 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
             f"cannot open provider {provider!r}: this onnxruntime has none; "
             "pip install 'rtmag[cuda]'"
         )
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions, not on the user's terminal
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # decaying filter states
-    if provider == "cpu":
-        # Threads that wait for each other within a step spin, which saves a sixth of its time;
-        # between frames, which come at intervals, they sleep, or a core would be burnt.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        options.intra_op_num_threads = threads or usable_cores()
+    options = session_options(provider, threads)
     ort.set_default_logger_severity(4)
     providers = [(NAMES[provider], OPTIONS[provider])]
     # Fallback here means to print, to drop the provider that failed, and to go on without it.
@@ -86,6 +78,20 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
             "libraries are missing: pip install 'rtmag[cuda]', see rtmag doctor"
         )
     return session
+
+
+def session_options(provider: str, threads: int | None = None) -> Any:
+    """How sessions run; arguments as of `open_session`."""
+    options = runtime().SessionOptions()
+    options.log_severity_level = 4  # errors come as exceptions, not on the user's terminal
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # decaying filter states
+    if provider == "cpu":
+        # Threads that wait for each other within a step spin, which saves a sixth of its time;
+        # between frames, which come at intervals, they sleep, or a core would be burnt.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.intra_op_num_threads = threads or usable_cores()
+    return options
 
 
 def usable_cores() -> int:
