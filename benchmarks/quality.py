@@ -39,6 +39,7 @@ from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.measurement import Measurement
 from rtmag.realtime.models import model_names
+from rtmag.realtime.motion_scale import scale_name
 from rtmag.realtime.options import EngineOption
 from rtmag.realtime.providers import usable_cores
 from rtmag.realtime.scene import SceneSource
@@ -186,7 +187,7 @@ def main(
     names = [] if quick else model or model_names()
     coarse = open_engines(names, (0.5, 0.25), engine, None)
     for each in coarse:
-        each.name += f" 1/{1 / each.motion_scale:.0f}"
+        each.name += f" {scale_name(each.motion_scale)}"
     methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *coarse]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())

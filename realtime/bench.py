@@ -20,7 +20,7 @@ from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
 from rtmag.realtime.floor import Floor, measure_floor
 from rtmag.realtime.installed import rtmag_version
-from rtmag.realtime.onnx_engine import MOTION_SCALES
+from rtmag.realtime.motion_scale import MOTION_SCALES
 from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
 

@@ -20,11 +20,10 @@ from rtmag.realtime.errors import (
 )
 from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
+from rtmag.realtime.motion_scale import MOTION_SCALES, scale_name
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.session import OrtSession, Session
 
-MOTION_SCALES = {1.0: 1, 0.5: 2, 0.25: 4}
-"""How many times smaller the picture is that the network sees."""
 PREFERENCE = ("cuda", "openvino", "onnx")
 """What `auto` tries, best first."""
 
@@ -84,7 +83,8 @@ class OnnxEngine:
     @property
     def described(self) -> str:
         """Name, and motion scale where it is not 1."""
-        return self.name if self._shrink == 1 else f"{self.name}, motion at 1/{self._shrink}"
+        scale = self.motion_scale
+        return self.name if scale == 1 else f"{self.name}, motion at {scale_name(scale)}"
 
     def at(self, motion_scale: float) -> "OnnxEngine":
         """The same session on pictures of another size; states of before do not fit it.

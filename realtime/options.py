@@ -9,6 +9,7 @@ from rtmag.realtime.bands import PresetName
 from rtmag.realtime.engine_name import EngineName
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.keys import Layout, Mode
+from rtmag.realtime.motion_scale import MOTION_SCALES, scale_name
 
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
@@ -245,7 +246,7 @@ def check_new(path: Path | None, *, overwrite: bool) -> None:
 
 def scale_of(text: str) -> float | None:
     """The number of a motion scale; None for `auto`."""
-    return {"auto": None, "1": 1.0, "1/2": 0.5, "1/4": 0.25}[text]
+    return {"auto": None, **{scale_name(scale): scale for scale in MOTION_SCALES}}[text]
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

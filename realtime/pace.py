@@ -12,7 +12,7 @@ from statistics import median
 from rtmag.realtime.choice import SHARE
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.keys import Controls
-from rtmag.realtime.onnx_engine import MOTION_SCALES
+from rtmag.realtime.motion_scale import MOTION_SCALES, scale_name
 
 MOST = 0.85
 """Of the time between frames that one may take; beyond it frames are about to drop."""
@@ -66,5 +66,4 @@ class Pace:
         self._scale = self._controls.motion_scale = scale
         self._spent.clear()
         self._room = None
-        shrink = MOTION_SCALES[scale]
-        return f"motion at {'1' if shrink == 1 else f'1/{shrink}'}: the machine {why}"
+        return f"motion at {scale_name(scale)}: the machine {why}"

@@ -15,11 +15,12 @@ from rtmag.realtime.errors import OptionError, SinkError
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.keys import LAYOUTS, MODES, Controls
 from rtmag.realtime.models import model_names
+from rtmag.realtime.motion_scale import MOTION_SCALES, scale_name
 
-_SCALES = {1.0: "1", 0.5: "1/2", 0.25: "1/4"}
 _NUMBERS = ("alpha", "fl", "fh", "drift", "capture_fps")
 _CHOICES: dict[str, tuple[object, ...]] = {
-    "mode": MODES, "layout": LAYOUTS, "order": (1, 2), "motion_scale": tuple(_SCALES.values()),
+    "mode": MODES, "layout": LAYOUTS, "order": (1, 2),
+    "motion_scale": tuple(map(scale_name, MOTION_SCALES)),
 }  # fmt: skip
 REPEATED = (*_NUMBERS, *_CHOICES, "model")
 """What `--like` takes over."""
@@ -59,7 +60,7 @@ def describe(
         "layout": controls.layout,
         "model": Path(str(spec.model)).name if outside else engine.name,
         "model_sha256": engine.metadata.get("rtmag.sha256"),
-        "motion_scale": _SCALES[engine.motion_scale],
+        "motion_scale": scale_name(engine.motion_scale),
     }
 
 

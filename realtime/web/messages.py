@@ -16,7 +16,7 @@ from typing import Any
 
 from rtmag.realtime.bands import PRESETS
 from rtmag.realtime.keys import HIGHEST_ALPHA, LAYOUTS, MODES
-from rtmag.realtime.onnx_engine import MOTION_SCALES
+from rtmag.realtime.motion_scale import MOTION_SCALES
 
 KEYS = " +=-_[]smr"
 """Those of the window's keys that make sense for many viewers."""
