@@ -40,6 +40,23 @@ def test_results_name_machine_and_commit() -> None:
         assert document.get("commit") or all(document["commits"].values()), path.name
 
 
+def test_openvino_shows_what_onnx_runtime_shows() -> None:
+    """As the README says of the quality benchmark."""
+    results = ROOT / "benchmarks" / "results"
+    names = ("quality", "quality-openvino")
+    ours, theirs = (json.loads((results / f"{name}.json").read_text()) for name in names)
+    assert ours["models"] == theirs["models"]
+    assert theirs["engine"] == "openvino"
+    for part in ("pairs", "sequences"):
+        means: list[dict[tuple[str, str], list[float]]] = [{}, {}]
+        for found, document in zip(means, (ours, theirs), strict=True):
+            for row in document[part]:
+                found.setdefault((row["method"], row.get("set", "")), []).append(row["ssim"])
+        assert means[0].keys() == means[1].keys()
+        for key, values in means[0].items():
+            assert abs(sum(values) - sum(means[1][key])) / len(values) < 0.001, key
+
+
 def test_the_step_benchmark_ends_with_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
