@@ -170,8 +170,11 @@ def main(
     engine = load_engine("none")
     faults: list[str] = []
     with Supervisor(lambda: Noise(sampler.turn), patience=patience) as source:
-        with Guard(Magnifier(engine, alpha=20), lambda: engine, faults.append) as guard:
-            report = run(source, guard, Controls(), [NullSink()], limit=frames, on_frame=sampler)
+        magnifier, sinks = Magnifier(engine, alpha=20), [NullSink()]
+        with Guard(magnifier, lambda: engine, faults.append) as guard:
+            report = run(
+                source, magnifier, Controls(), sinks, guard=guard, limit=frames, on_frame=sampler
+            )
         reconnects = source.status.reconnects
     document = {
         "benchmark": "soak", "commit": revision(), **machine(), "frames": report.frames,

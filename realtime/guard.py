@@ -18,9 +18,8 @@ import numpy as np
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.engine import Engine
 from rtmag.realtime.errors import ModelError, OptionError
-from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Magnifier, Region
+from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.redaction import redact
 
 HANG = 10.0
@@ -34,10 +33,10 @@ _PAUSE = 1.0
 
 
 class Guard(Closing):
-    """A magnifier that never raises for its model's sake; a context manager.
+    """Steps of a magnifier that never raise for its model's sake; a context manager.
 
     Args:
-        magnifier: what magnifies.
+        magnifier: what magnifies; its settings are set on it.
         reload: loads the model anew.
         note: told of each new kind of failure.
         hang: seconds a step may take.
@@ -57,7 +56,8 @@ class Guard(Closing):
         """Frames that passed unmagnified because of the model."""
         self.alert: str | None = None
         """What to write over the picture while the model fails."""
-        self._magnifier, self._reload, self._note = magnifier, reload, note
+        self.magnifier = magnifier
+        self._reload, self._note = reload, note
         self._hang, self._on_hang = hang, on_hang or _end
         self._restarts: deque[float] = deque(maxlen=_RESTARTS)
         self._retry = 0.0
@@ -68,61 +68,6 @@ class Guard(Closing):
         self._watchdog = threading.Thread(target=self._watch, name="rtmag watchdog", daemon=True)
         self._watchdog.start()
 
-    @property
-    def alpha(self) -> float:
-        """As of the magnifier; so are filter, fps and warning."""
-        return self._magnifier.alpha
-
-    @alpha.setter
-    def alpha(self, value: float) -> None:
-        self._magnifier.alpha = value
-
-    @property
-    def filter(self) -> Filter:
-        """What counts as motion."""
-        return self._magnifier.filter
-
-    @filter.setter
-    def filter(self, value: Filter) -> None:
-        self._magnifier.filter = value
-
-    @property
-    def fps(self) -> float | None:
-        """Measured frame rate, None while unknown."""
-        return self._magnifier.fps
-
-    @property
-    def region(self) -> Region | None:
-        """The part of the picture that is magnified; None is all of it."""
-        return self._magnifier.region
-
-    @region.setter
-    def region(self, value: Region | None) -> None:
-        self._magnifier.region = value
-
-    @property
-    def motion_scale(self) -> float:
-        """Size of the picture in which motion is looked for."""
-        return self._magnifier.motion_scale
-
-    @motion_scale.setter
-    def motion_scale(self, value: float) -> None:
-        self._magnifier.motion_scale = value
-
-    @property
-    def described(self) -> str:
-        """What magnifies."""
-        return self._magnifier.described
-
-    @property
-    def warning(self) -> str | None:
-        """Why the picture is shown unmagnified, where it is not the model's fault."""
-        return self._magnifier.warning
-
-    @warning.setter
-    def warning(self, words: str | None) -> None:
-        self._magnifier.warning = words
-
     def __call__(self, frame: Frame) -> Frame:
         """The magnified frame, or the same frame when the model fails."""
         if self._broken and not self._mended():
@@ -130,8 +75,8 @@ class Guard(Closing):
             return frame
         self._began = time.monotonic()
         try:
-            magnified = self._magnifier(frame)
-            _check(frame, magnified, self._magnifier.memory)
+            magnified = self.magnifier(frame)
+            _check(frame, magnified, self.magnifier.memory)
         except OptionError:  # a person's mistake, not the model's
             raise
         except Exception as error:  # an engine may raise anything; the view goes on
@@ -151,7 +96,7 @@ class Guard(Closing):
 
     def _fail(self, words: str) -> None:
         self._broken = True
-        self._magnifier.reset()
+        self.magnifier.reset()
         words = f"not magnified: {redact(words)}"
         if words != self.alert:
             self._note(f"error: {words}")
@@ -166,7 +111,7 @@ class Guard(Closing):
         self._restarts.append(now)
         self._retry = now + _PAUSE
         try:
-            self._magnifier.engine = self._reload()
+            self.magnifier.engine = self._reload()
         except Exception as error:
             self._fail(str(error) or type(error).__name__)
             return False

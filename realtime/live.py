@@ -95,9 +95,10 @@ class Live:
             self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(
                 source,
-                guard,
+                magnifier,
                 self.controls,
                 self._open_sinks(source.size, rate, opened),
+                guard=guard,
                 view=view,
                 record=lambda: self._open_recorder(rate),
                 limit=self.limit,

@@ -13,6 +13,7 @@ from typing import Any
 from rtmag.realtime import overlay
 from rtmag.realtime.errors import SinkError, SourceLost
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.guard import Guard
 from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.pace import Pace
@@ -39,6 +40,7 @@ def run(
     controls: Controls,
     sinks: Sequence[Sink] = (),
     *,
+    guard: Guard | None = None,
     view: View | None = None,
     record: Callable[[], Sink] | None = None,
     limit: int | None = None,
@@ -53,6 +55,7 @@ def run(
         magnifier: its alpha and filter follow the controls.
         controls: what the keys change; also the layout of the sinks, fixed at the start.
         sinks: get every magnified frame; closed at the end.
+        guard: takes the magnifier's steps, so that a model that fails does not end the run.
         view: shows the frames and gives keys; closed at the end.
         record: opens a file whenever recording is turned on.
         limit: stop after so many frames.
@@ -69,7 +72,7 @@ def run(
             a part. A failed recording ends the run only when nobody watches it. A file that ends in
             damage is an ending, told in the report's errors.
     """
-    session = _Session(source, magnifier, controls, sinks, view, record, stats, pace)
+    session = _Session(source, magnifier, controls, sinks, guard, view, record, stats, pace)
     try:
         ending = session.play(limit, on_frame)
     except KeyboardInterrupt:
@@ -105,17 +108,21 @@ class _Session:
         magnifier: Magnifies,
         controls: Controls,
         sinks: Sequence[Sink],
+        guard: Guard | None,
         view: View | None,
         record: Callable[[], Sink] | None,
         stats: Stats | None,
         pace: Pace | None,
     ) -> None:
         self._source, self._magnifier, self._controls = source, magnifier, controls
+        self._guard = guard
         self._sinks, self._layout = sinks, controls.layout
         self._tally = Tally(live=source.live)
         self._recording = Recording(record, controls)
         self._viewer = Viewer(view, controls, self._info, self._alerts, self._facts)
-        self._steering = Steering(magnifier, controls, self._viewer, live=source.live)
+        self._steering = Steering(
+            magnifier, guard or magnifier, controls, self._viewer, live=source.live
+        )
         self._stats, self._pace = stats, pace
         self._errors: list[str] = []
 
@@ -209,7 +216,7 @@ class _Session:
 
     def _alerts(self) -> list[str]:
         """What is wrong at present with the source and with the model."""
-        alerts = (status_of(self._source).told(), getattr(self._magnifier, "alert", None))
+        alerts = (status_of(self._source).told(), self._guard and self._guard.alert)
         return [words for words in alerts if words]
 
     def _facts(self) -> dict[str, Any]:

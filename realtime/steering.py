@@ -1,5 +1,6 @@
 """A magnifier at the controls: what they say holds from the next frame on."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from rtmag.realtime.errors import OptionError
@@ -8,6 +9,9 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.magnifier import Region
 from rtmag.realtime.viewer import Viewer
+
+Step = Callable[[Frame], Frame]
+"""One frame magnified: the magnifier itself, or what guards it."""
 
 
 class Magnifies(Protocol):
@@ -42,18 +46,19 @@ class Steering:
 
     Args:
         magnifier: its alpha, filter, region and motion scale follow the controls.
+        step: what magnifies a frame by it.
         controls: are told the measured rate in return.
         viewer: shows what there is to say.
         live: whether the source is; a rate that dips for a moment is no error there.
     """
 
     def __init__(
-        self, magnifier: Magnifies, controls: Controls, viewer: Viewer, *, live: bool
+        self, magnifier: Magnifies, step: Step, controls: Controls, viewer: Viewer, *, live: bool
     ) -> None:
         self.errors: list[str] = []
         """What a run that nobody watches must not keep to itself."""
-        self._magnifier, self._controls, self._viewer = magnifier, controls, viewer
-        self._live = live
+        self._magnifier, self._step, self._controls = magnifier, step, controls
+        self._viewer, self._live = viewer, live
 
     def __call__(self, frame: Frame) -> Frame:
         """Magnify.
@@ -84,7 +89,7 @@ class Steering:
         self._magnifier.region = self._controls.region
         if self._controls.motion_scale is not None:
             self._magnifier.motion_scale = self._controls.motion_scale
-        return self._magnifier(frame)
+        return self._step(frame)
 
     def _warn(self, words: str) -> None:
         """The magnifier passes frames on as they are: nobody must take them for magnified."""

@@ -81,7 +81,7 @@ def test_frames_pass_unmagnified_and_it_is_said(fault: Any, guarded: Any) -> Non
     sink, view = FakeSink(), FakeView()
     controls = Controls(info=False)
     source = FakeSource(40, live=True, every=0.02)
-    report = run(source, guard, controls, [sink], view=view)
+    report = run(source, guard.magnifier, controls, [sink], guard=guard, view=view)
     assert report.ending == "end"
     shown = [(int(f.image[0, 0, 0]), f.index) for f in sink.frames]
     assert all(value == index or value == index + 100 for value, index in shown)
@@ -98,7 +98,7 @@ def test_a_model_that_is_loaded_anew_goes_on(guarded: Any) -> None:
     guard, _ = guarded(Engine(broken), reload=lambda: good)
     source = FakeSource(30, live=True, every=0.02)
     sink = FakeSink()
-    run(source, guard, Controls(), [sink])
+    run(source, guard.magnifier, Controls(), [sink], guard=guard)
     assert good.steps > 5
     assert guard.alert is None
     assert 0 < guard.failures < 10
@@ -126,9 +126,9 @@ def test_a_persons_mistake_is_still_raised(guarded: Any) -> None:
     for index in range(20):
         guard(Frame(np.zeros((48, 64, 3), np.uint8), index / 30, index))
     with pytest.raises(OptionError):
-        guard.filter = Temporal(5, 20)
+        guard.magnifier.filter = Temporal(5, 20)
     with pytest.raises(OptionError):
-        guard.alpha = float("nan")
+        guard.magnifier.alpha = float("nan")
 
 
 def test_a_hang_is_noticed(guarded: Any) -> None:
@@ -162,8 +162,9 @@ class Hangs(IdentityEngine):
             time.sleep(15)
         return super().step(image, alpha, sections, state)
 engine = Hangs()
-guard = Guard(Magnifier(engine), lambda: engine, print, hang=float(sys.argv[1]))
-run(FakeSource(None, live=True, every=0.01), guard, Controls())
+magnifier = Magnifier(engine)
+guard = Guard(magnifier, lambda: engine, print, hang=float(sys.argv[1]))
+run(FakeSource(None, live=True, every=0.01), magnifier, Controls(), guard=guard)
 """
 
 
