@@ -20,14 +20,15 @@ from benchmarks.riesz import Riesz
 from rtmag.realtime.bench import QUICK, bench
 from rtmag.realtime.comparison import report
 from rtmag.realtime.engine import Engine
+from rtmag.realtime.gathering import InTurn
 from rtmag.realtime.models import model_names
-from rtmag.realtime.onnx_engine import one_scale
+from rtmag.realtime.motion_scale import one_scale
 from rtmag.realtime.options import BenchEngines, parse_size
 
 BASELINE = "oh2018"
 
 
-class Classical:
+class Classical(InTurn):
     """A classical magnifier in an engine's place."""
 
     provider = "cpu"

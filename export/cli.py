@@ -38,6 +38,10 @@ def export(
         Literal["fp32", "fp16"] | None,
         typer.Option(help="Of texture and decoder [fp32; tensorrt: fp16]."),
     ] = None,
+    streams: Annotated[
+        str | None,
+        typer.Option(metavar="N|any", help="Take so many at once, each with its own settings."),
+    ] = None,
     workspace: Annotated[
         float, typer.Option(min=0.1, help="tensorrt: GiB that building may use.")
     ] = 2.0,
@@ -48,7 +52,7 @@ def export(
 ) -> None:
     """Turn trained weights into a model that rtmag runs, after proving that both do the same."""
     label = name or checkpoint.resolve().name
-    path = out or Path(f"{label}{SUFFIXES[target]}")
+    path = out or Path(f"{label}{'.streams' if streams else ''}{SUFFIXES[target]}")
     if not path.name.endswith(SUFFIXES[target]):
         raise OptionError(f"--out must end in {SUFFIXES[target]} for {target}, got {str(path)!r}")
     frozen = parse_size(size)
@@ -58,13 +62,13 @@ def export(
 
         parity = export_tensorrt(
             checkpoint, path, name=label, size=frozen, precision=precision or "fp16",
-            workspace=workspace, force=force, overwrite=overwrite,
+            streams=streams, workspace=workspace, force=force, overwrite=overwrite,
         )  # fmt: skip
     else:
         make = _maker(target)
         parity = make(
             checkpoint, path, name=label, size=frozen, precision=precision or "fp32",
-            overwrite=overwrite,
+            streams=streams, overwrite=overwrite,
         )  # fmt: skip
     if parity is None:
         print(f"{path}: of these weights and this machine already; --force builds it again")

@@ -12,6 +12,7 @@ Outputs
 Further outputs of MagNet, for those who compose the picture themselves
     flow      (1, 2, H/4, W/4) where to look for each pixel, x then y, px
     residual  (H, W, 3) int8, grey levels to add after that
+`Streams` is the same for N streams at once: the first dimension of everything is the stream.
 
 Conventions
     The cascade is linear in (shape, state), so one step of it is one small matrix times both. The
@@ -33,14 +34,16 @@ def transition(sections: Tensor, reset: Tensor) -> Tensor:
     """One step of the cascade as a matrix.
 
     Args:
-        sections: (S, 5), S at most 2.
-        reset: (), 0 or 1.
+        sections: (S, 5), S at most 2; of several streams (S, 5, N, 1).
+        reset: (), 0 or 1; of several streams (N, 1, 1).
 
     Returns:
-        (1 + 2 S, 1 + 2 S): (s, z11, z12, z21, z22) -> (y, and the new z).
+        (1 + 2 S, 1 + 2 S), or so for each of N: (s, z11, z12, z21, z22) -> (y, and the new z).
     """
     count = sections.shape[0]
     through = sections.new_tensor([[1.0, 0, 0, 0, 0]] * SECTIONS)  # a section that changes nothing
+    if sections.dim() > through.dim():
+        through = through[..., None, None].expand(SECTIONS, 5, *sections.shape[2:])
     first, second = torch.cat([sections, through])[:SECTIONS].unbind(0)
     s, z11, z12, z21, z22 = torch.eye(5, dtype=sections.dtype, device=sections.device).unbind(0)
     b0, b1, b2, a1, a2 = first.unbind(0)
@@ -49,11 +52,11 @@ def transition(sections: Tensor, reset: Tensor) -> Tensor:
     c0, c1, c2, d1, d2 = second.unbind(0)
     y2 = c0 * y1 + z21
     rows += [c1 * y1 - d1 * y2 + z22, c2 * y1 - d2 * y2]
-    step = torch.stack([y2, *rows])
-    zero = torch.zeros_like(s)
-    afresh = torch.stack([zero, -b0 * s, b2 * s, zero, zero])
+    step = torch.stack([y2, *rows], dim=y2.dim() - 1)
+    zero = torch.zeros_like(y2)
+    afresh = torch.stack([zero, -b0 * s, b2 * s, zero, zero], dim=y2.dim() - 1)
     matrix = step + reset * (afresh - step)
-    return matrix[: 1 + 2 * count, : 1 + 2 * count]
+    return matrix[..., : 1 + 2 * count, : 1 + 2 * count]
 
 
 class Graph(nn.Module):
@@ -90,6 +93,52 @@ class Graph(nn.Module):
         )
 
 
+class Streams(Graph):
+    """One step of several streams, each with parameters and a state of its own."""
+
+    def forward(
+        self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
+    ) -> tuple[Tensor, ...]:
+        """One step of each.
+
+        Args:
+            image: (N, H, W, 3) uint8.
+            alpha: (N,).
+            sections: (N, S, 5).
+            reset: (N,).
+            state: (N, 2 S C, H/stride, W/stride).
+
+        Returns:
+            As one stream's graph, (N, H, W, 3), as `state`, (N, 2, H/4, W/4) and (N, H, W, 3).
+        """
+        levels = image.permute(0, 3, 1, 2).to(torch.float32)  # (N, 3, H, W), 0 to 255
+        x = levels / 255
+        if isinstance(self.net, MagNet):
+            texture, shape = self.net.encode(levels, white=255.0)
+        else:
+            texture, shape = self.net.encode(x)
+        count, rows = image.shape[0], 2 * sections.shape[1]
+        memory = torch.cat([shape.reshape(count, 1, -1), state.reshape(count, rows, -1)], dim=1)
+        matrix = transition(sections.permute(1, 2, 0)[..., None], reset[:, None, None])
+        difference = (matrix[:, :1] @ memory).reshape(shape.shape)
+        memory = (matrix[:, 1:] @ memory).reshape(state.shape)
+        if not isinstance(self.net, MagNet):
+            return _shown_all(self.net.decode(x, texture, shape, difference, alpha)), memory
+        flow, residual = self.net.motion(texture, shape, difference, alpha)
+        added = torch.round(residual * 255).clamp(-127, 127).to(torch.int8)
+        return (
+            _shown_all(self.net.compose(x, flow, residual)),
+            memory,
+            flow,
+            F.pixel_shuffle(added, 4).permute(0, 2, 3, 1),
+        )
+
+
 def _shown(image: Tensor) -> Tensor:
     """(1, 3, H, W) of 0 to 1 -> (H, W, 3) uint8."""
     return torch.round(image.clamp(0, 1) * 255).to(torch.uint8)[0].permute(1, 2, 0)
+
+
+def _shown_all(image: Tensor) -> Tensor:
+    """(N, 3, H, W) of 0 to 1 -> (N, H, W, 3) uint8."""
+    return torch.round(image.clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)

@@ -9,7 +9,7 @@ import onnx
 import onnx.utils
 import torch
 
-from rtmag.export.parity import Parity, compare
+from rtmag.export.parity import Parity, prove
 from rtmag.export.precision import Precision
 from rtmag.export.trace import Size, Traceable, refuse_existing, traceable
 from rtmag.realtime.contract import INPUTS, MOTION, OUTPUTS
@@ -27,6 +27,7 @@ def export_onnx(
     name: str,
     size: Size | None = None,
     precision: Precision = "fp32",
+    streams: str | None = None,
     overwrite: bool = False,
 ) -> Parity:
     """Export a training run's averaged weights and prove that nothing changed.
@@ -37,6 +38,7 @@ def export_onnx(
         name: What the model calls itself.
         size: (width, height) to freeze, rounded up to what the network can see; None accepts any.
         precision: Of texture and decoder; motion is found in float32 always.
+        streams: How many it takes at once: `any`, or a number; None is one.
         overwrite: Replace an existing file.
 
     Returns:
@@ -44,11 +46,12 @@ def export_onnx(
 
     Raises:
         ModelIncompatible: the folder holds no usable checkpoint.
-        OptionError: the output exists, or size or precision are not what the network can have.
+        OptionError: the output exists, or size, precision or streams are not what the network can
+            have.
         ParityError: the graph computes something else than the network; nothing is written.
     """
     refuse_existing(out, motion_form(out), overwrite=overwrite)
-    source = traceable(run, name=name, size=size, precision=precision)
+    source = traceable(run, name=name, size=size, precision=precision, streams=streams)
     forms = _forms(_trace(source), moves=isinstance(source.graph.net, MagNet))
     parity = _prove(source, forms)
     for form in forms:
@@ -78,7 +81,7 @@ def _prove(source: Traceable, forms: list[onnx.ModelProto]) -> Parity:
         onnx.helper.set_model_props(form, source.facts)
         name = source.facts["rtmag.model"]
         engine = OnnxEngine(form.SerializeToString(), source=name, engine="onnx")
-        found.append(compare(source.reference, engine, half=source.half))
+        found.append(prove(source, engine))
     return max(found, key=lambda parity: parity.mean)
 
 

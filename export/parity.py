@@ -1,11 +1,14 @@
 """Does the exported graph do what the network does? Every mode, state carried, moving frames."""
 
 from dataclasses import asdict, dataclass
+from itertools import product
 
 import numpy as np
 import torch
 
 from rtmag.export.graph import Graph
+from rtmag.export.trace import Traceable
+from rtmag.realtime.contract import UNIT
 from rtmag.realtime.engine import Engine
 from rtmag.realtime.errors import ParityError
 from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal
@@ -27,6 +30,10 @@ MEAN = 0.02
 WORST_HALF, MEAN_HALF = 8, 0.2  # three digits of what is magnified
 MEAN_COMPOSED = 0.3  # the moved picture and the residual are rounded each for itself
 
+STREAMS = 5  # are compared at once, where a graph takes as many
+SITS_OUT = 7  # every how many frames a stream has none
+AGAIN = 5  # frames after which one stream after the other begins afresh
+
 
 @dataclass(slots=True)
 class Parity:
@@ -35,6 +42,13 @@ class Parity:
     worst: int = 0
     mean: float = 0.0
     steps: int = 0
+
+    def add(self, expected: Image, found: Image) -> None:
+        """Count one more step."""
+        difference = np.abs(expected.astype(np.int16) - found)
+        self.worst = max(self.worst, int(difference.max()))
+        self.mean += (float(difference.mean()) - self.mean) / (self.steps + 1)
+        self.steps += 1
 
     def to_dict(self) -> dict[str, float]:
         """Plain values, for metadata."""
@@ -75,33 +89,83 @@ def _torch_step(
     return out.numpy(), memory.numpy()
 
 
-def compare(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
-    """Run both over the same moving frames.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far they may be apart."""
+
+    worst: int
+    mean: float
+
+    def check(self, parity: Parity, filter: Filter, alpha: float) -> None:
+        """Refuse what is further apart; raises ParityError."""
+        if parity.worst > self.worst or parity.mean > self.mean:
+            raise ParityError(
+                f"exported graph differs from the network by {parity.worst} grey levels "
+                f"({parity.mean:.3f} on average) in mode {filter} at alpha {alpha:g}; "
+                "the model was not written"
+            )
+
+
+def bounds(engine: Engine, *, half: bool) -> Bounds:
+    """What rounding explains, of an engine that may run in half precision."""
+    if half:
+        return Bounds(WORST_HALF, MEAN_HALF)
+    return Bounds(WORST, MEAN_COMPOSED if engine.composes else MEAN)
+
+
+def prove(source: Traceable, engine: Engine, *, half: bool = False) -> Parity:
+    """Compare what was exported with the network it was made of.
 
     Raises:
         ParityError: they differ by more than rounding explains.
     """
+    run = compare if source.streams is None else compare_streams
+    return run(source.reference, engine, half=half or source.half)
+
+
+def compare(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
+    """Run both over the same moving frames; raises as `prove`."""
     images = clip(engine.size or (96, 80))
-    parity, total = Parity(), 0.0
-    worst = WORST_HALF if half else WORST
-    most = MEAN_HALF if half else MEAN_COMPOSED if engine.composes else MEAN
-    for filter in FILTERS:
+    parity, allowed = Parity(), bounds(engine, half=half)
+    for filter, alpha in product(FILTERS, ALPHAS):
         sections = filter.sections(FPS)
-        for alpha in ALPHAS:
-            ours: State | None = None
-            theirs: State | None = None
-            for image in images:
-                expected, ours = _torch_step(graph, image, alpha, sections, ours)
-                found, theirs = engine.step(image, alpha, sections, theirs)
-                difference = np.abs(expected.astype(np.int16) - found)
-                parity.worst = max(parity.worst, int(difference.max()))
-                total += float(difference.mean())
-                parity.steps += 1
-                parity.mean = total / parity.steps
-                if parity.worst > worst or parity.mean > most:
-                    raise ParityError(
-                        f"exported graph differs from the network by {parity.worst} grey levels "
-                        f"({parity.mean:.3f} on average) in mode {filter} at alpha {alpha:g}; "
-                        "the model was not written"
-                    )
+        ours: State | None = None
+        theirs: State | None = None
+        for image in images:
+            expected, ours = _torch_step(graph, image, alpha, sections, ours)
+            found, theirs = engine.step(image, alpha, sections, theirs)
+            parity.add(expected, found)
+            allowed.check(parity, filter, alpha)
+    return parity
+
+
+def compare_streams(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
+    """Run several streams at once, and each by itself through the network; raises as `prove`.
+
+    They differ in picture, mode and factor, begin afresh at different frames, and each sits out
+    some. Together they go through every mode at every factor.
+    """
+    images = clip(engine.size or (96, 80))
+    parity, allowed = Parity(), bounds(engine, half=half)
+    cases = list(product(FILTERS, ALPHAS))
+    count = int(min(engine.at_once, STREAMS))
+    for begin in range(0, len(cases), count):
+        chosen = [cases[(begin + k) % len(cases)] for k in range(count)]
+        ours: list[State | None] = [None] * count
+        theirs: list[State | None] = [None] * count
+        for number, image in enumerate(images):
+            present = [k for k in range(count) if (number + k) % SITS_OUT]
+            for k in present:
+                if number == AGAIN * k:
+                    ours[k] = theirs[k] = None
+            shown = [np.roll(image, UNIT * k, axis=1) for k in present]
+            alphas = [chosen[k][1] for k in present]
+            sections = [chosen[k][0].sections(FPS) for k in present]
+            found, states = engine.step_many(shown, alphas, sections, [theirs[k] for k in present])
+            for place, k in enumerate(present):
+                theirs[k] = states[place]
+                step = shown[place], alphas[place], sections[place], ours[k]
+                expected, ours[k] = _torch_step(graph, *step)
+                parity.add(expected, found[place])
+                allowed.check(parity, *chosen[k])
     return parity

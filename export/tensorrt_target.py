@@ -10,9 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rtmag.export.parity import Parity, compare
+from rtmag.export.parity import Parity, prove
 from rtmag.export.precision import Precision
 from rtmag.export.trace import Size, Traceable, refuse_existing, traceable
+from rtmag.realtime.contract import ANY
 from rtmag.realtime.errors import ModelIncompatible, OptionError
 from rtmag.realtime.sidecar import check_sidecar, here, read_sidecar, sidecar
 from rtmag.realtime.torch_engine import TorchEngine
@@ -28,6 +29,7 @@ def export_tensorrt(
     name: str,
     size: Size | None,
     precision: Precision = "fp16",
+    streams: str | None = None,
     workspace: float = 2.0,
     force: bool = False,
     overwrite: bool = False,
@@ -40,6 +42,7 @@ def export_tensorrt(
         name: What the model calls itself.
         size: (width, height), rounded up to what the network can see.
         precision: Of texture and decoder; motion is found in float32 always.
+        streams: How many it takes at once, a number; None is one.
         workspace: GiB of GPU memory that building may use.
         force: Build again even where the file there is of these weights and this machine.
         overwrite: Replace a file that is not.
@@ -50,13 +53,16 @@ def export_tensorrt(
     Raises:
         MissingExtra: torch-tensorrt or a CUDA GPU is missing.
         ModelIncompatible: the folder holds no usable checkpoint.
-        OptionError: no size given, or the output exists and is something else.
+        OptionError: no size given, or any number of streams, or the output exists and is something
+            else.
         ParityError: the engine computes something else than the network; nothing is written.
     """
     if size is None:
         raise OptionError("--target tensorrt needs --size WxH: an engine is built for one size")
+    if streams == ANY:
+        raise OptionError("--target tensorrt needs --streams N: an engine is built for one number")
     machine = here()
-    source = traceable(run, name=name, size=size, precision=precision)
+    source = traceable(run, name=name, size=size, precision=precision, streams=streams)
     if not force and _current(out, source):
         return None
     refuse_existing(out, overwrite=overwrite or force)
@@ -66,7 +72,7 @@ def export_tensorrt(
     try:
         _save(program, source, partial)
         sidecar(partial).write_text(json.dumps(source.facts | machine, indent=2) + "\n")
-        parity = compare(source.reference, TorchEngine(partial, provider="cuda"), half=True)
+        parity = prove(source, TorchEngine(partial, provider="cuda"), half=True)
         noted = source.facts | machine | {"rtmag.parity": json.dumps(parity.to_dict())}
         sidecar(partial).write_text(json.dumps(noted, indent=2) + "\n")
         partial.replace(out)

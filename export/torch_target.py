@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from rtmag.export.parity import Parity, compare
+from rtmag.export.parity import Parity, prove
 from rtmag.export.precision import Precision
 from rtmag.export.trace import Size, refuse_existing, traceable
 from rtmag.realtime.torch_engine import FACTS, TorchEngine
@@ -18,6 +18,7 @@ def export_torch(
     name: str,
     size: Size | None = None,
     precision: Precision = "fp32",
+    streams: str | None = None,
     overwrite: bool = False,
 ) -> Parity:
     """Export a training run's averaged weights and prove that nothing changed.
@@ -25,7 +26,7 @@ def export_torch(
     Args, returns and errors are those of `export_onnx`; there is one file, `.pt2`.
     """
     refuse_existing(out, overwrite=overwrite)
-    source = traceable(run, name=name, size=size, precision=precision)
+    source = traceable(run, name=name, size=size, precision=precision, streams=streams)
     with torch.no_grad():
         program = torch.export.export(
             source.graph,
@@ -36,8 +37,7 @@ def export_torch(
     partial = out.with_name(f"{out.stem}.part.pt2")  # the suffix tells PyTorch what it is
     try:
         torch.export.save(program, partial, extra_files={FACTS: json.dumps(source.facts)})
-        engine = TorchEngine(partial, provider="cpu")
-        parity = compare(source.reference, engine, half=source.half)
+        parity = prove(source, TorchEngine(partial, provider="cpu"))
         noted = source.facts | {"rtmag.parity": json.dumps(parity.to_dict())}
         torch.export.save(program, partial, extra_files={FACTS: json.dumps(noted)})
         partial.replace(out)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rtmag.export.graph import Graph
+from rtmag.export.graph import Graph, Streams
 from rtmag.export.precision import Precision, converted
-from rtmag.realtime.contract import CONTRACT, SECTIONS, UNIT
+from rtmag.realtime.contract import ANY, CONTRACT, SECTIONS, UNIT
 from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
 from rtmag.train.cost import cost
 
 EXAMPLE = (208, 176)  # width, height to trace at; unlike numbers of channels, which are no guards
 LARGEST = 8192  # px
+MOST = 999  # streams at once
+EXAMPLE_STREAMS = 3  # where any number will do: 1, and what 1 can be spread over, may be special
 
 Size = tuple[int, int]
 
@@ -34,6 +37,8 @@ class Traceable:
     """The model's metadata."""
     size: Size | None
     """(width, height) with the border, if only that is to be accepted."""
+    streams: str | None = None
+    """How many the graph takes at once: `any` or a number; None is one, without a dimension."""
 
     @property
     def half(self) -> bool:
@@ -45,13 +50,18 @@ class Traceable:
         net = self.graph.net
         width, height = self.size or EXAMPLE
         channels, h, w = net.shape_channels, height // net.stride, width // net.stride
-        return (
+        one = (
             torch.zeros(height, width, 3, dtype=torch.uint8),
             torch.tensor(2.0),
             torch.tensor([[1.0, -1, 0, -1, 0]] * SECTIONS),
             torch.tensor(1.0),
             torch.zeros(1, 2 * SECTIONS * channels, h, w),
         )
+        if self.streams is None:
+            return one
+        count = EXAMPLE_STREAMS if self.streams == ANY else int(self.streams)
+        *first, state = one
+        return *(torch.stack([each] * count) for each in first), torch.cat([state] * count)
 
     def dynamic_shapes(self, *, sections: bool = True) -> dict[str, Any]:
         """Which extents may vary: height and width unless frozen, and the number of sections."""
@@ -68,16 +78,28 @@ class Traceable:
             )
             shapes["image"] = {0: UNIT * h, 1: UNIT * w}
             shapes["state"] |= {2: UNIT // stride * h, 3: UNIT // stride * w}
-        return shapes
+        return shapes if self.streams is None else self._of_streams(shapes)
+
+    def _of_streams(self, shapes: dict[str, Any]) -> dict[str, Any]:
+        """The same behind a first dimension; states have one already."""
+        first = {0: torch.export.Dim("streams", min=1, max=MOST)} if self.streams == ANY else {}
+        state = shapes.pop("state")
+        moved = {k: {1 + at: dim for at, dim in (v or {}).items()} for k, v in shapes.items()}
+        return {name: first | dims for name, dims in (moved | {"state": state}).items()}
 
 
-def traceable(run: Path, *, name: str, size: Size | None, precision: Precision) -> Traceable:
+def traceable(
+    run: Path, *, name: str, size: Size | None, precision: Precision, streams: str | None = None
+) -> Traceable:
     """Load a training run's averaged weights.
 
     Raises:
         ModelIncompatible: the folder holds no usable checkpoint.
-        OptionError: the size or the precision is not one that the network can have.
+        OptionError: the size or the precision is not one that the network can have, or streams are
+            no number.
     """
+    if streams not in (None, ANY) and not re.fullmatch("[2-9]|[1-9][0-9]{1,2}", str(streams)):
+        raise OptionError(f"--streams must be any, or 2 to {MOST}, got {streams!r}")
     if size is not None and not all(1 <= side <= LARGEST for side in size):
         raise OptionError(f"size must be at most {LARGEST}x{LARGEST}, got {size[0]}x{size[1]}")
     net, training = checkpoint.load(run)
@@ -100,9 +122,13 @@ def traceable(run: Path, *, name: str, size: Size | None, precision: Precision) 
         width, height = (-(-side // UNIT) * UNIT for side in size)
         whole = width, height
         facts["rtmag.size"] = f"{width}x{height}"
+    if streams is not None:
+        facts["rtmag.streams"] = streams
     reference = Graph(net)
     graph = reference if precision == "fp32" else Graph(converted(net, precision))
-    return Traceable(graph, reference, facts, whole)
+    if streams is not None:
+        graph = Streams(graph.net)
+    return Traceable(graph, reference, facts, whole, streams)
 
 
 def refuse_existing(*paths: Path, overwrite: bool) -> None:

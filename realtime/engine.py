@@ -15,11 +15,19 @@ Conventions
     Networks are trained to add motion, not to take it away. Alpha below 1 adds 1 - alpha times the
     opposite motion instead: the filter's first section, and with it the state, changes sign.
 
+Several streams
+    `step_many` takes one step of each: images, alphas, sections and states are sequences, a stream
+    in each place, and so are the images and states that come back. Graphs made for it (`rtmag
+    export --streams`) take all in one run; their pictures must be of one size. Others take them in
+    turn. A stream without a new picture is left out of the step, its state kept for a later one;
+    streams may come, go, and change places.
+
 Motion scale
     The network may look at a picture of half or a quarter of the size: `motion_scale`. The picture
     shown keeps its resolution, only the motion is found more coarsely, in less time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +39,8 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.identity import NAME as NONE
 from rtmag.realtime.identity import IdentityEngine
 from rtmag.realtime.models import read_model
-from rtmag.realtime.onnx_engine import OnnxEngine, one_scale
+from rtmag.realtime.motion_scale import one_scale
+from rtmag.realtime.onnx_engine import OnnxEngine
 
 PROGRAM = ".pt2"
 
@@ -47,6 +56,8 @@ class Engine(Protocol):
     """What the model says about itself."""
     size: tuple[int, int] | None
     """(width, height) with the border, when the model was exported for one size only."""
+    at_once: float
+    """Streams that one run of the network takes: 1, another number, or infinity for any."""
 
     @property
     def motion_scale(self) -> float:
@@ -71,6 +82,16 @@ class Engine(Protocol):
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:
         """Magnify one image."""
+        ...
+
+    def step_many(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+    ) -> tuple[list[Image], list[State]]:
+        """Magnify one image of each stream."""
         ...
 
 

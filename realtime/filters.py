@@ -31,6 +31,8 @@ Sections = NDArray[np.float32]
 """(S, 5): b0, b1, b2, a1, a2 of each second-order section; a0 = 1."""
 State = NDArray[np.float32]
 """(1, 2 S C, h, w): z1 and z2 of every section, for every element of shape."""
+THROUGH = np.array([[1, 0, 0, 0, 0]], np.float32)
+"""A section that changes nothing, and remembers nothing: its memory stays 0."""
 
 
 def _positive(name: str, value: float) -> None:
@@ -161,6 +163,18 @@ def _decay(section: tuple[float, float, float, float, float]) -> float:
 
 
 Filter = Static | Dynamic | Temporal
+
+
+def turned(sections: Sections) -> Sections:
+    """The filter whose result is the opposite."""
+    out = sections.copy()
+    out[0, :3] *= -1
+    return out
+
+
+def lengthened(sections: Sections, count: int) -> Sections:
+    """The same filter in `count` sections."""
+    return np.concatenate([sections, *[THROUGH] * (count - len(sections))]).astype(np.float32)
 
 
 def rebase(state: State, old: Sections, new: Sections) -> State:

@@ -4,13 +4,14 @@ import numpy as np
 
 from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
+from rtmag.realtime.gathering import InTurn
 
 NAME = "none"
 
 _STATE: State = np.zeros((1, 0, 0, 0), np.float32)
 
 
-class IdentityEngine:
+class IdentityEngine(InTurn):
     """Gives each image back as it is; needs no model."""
 
     name = NAME

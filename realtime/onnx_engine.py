@@ -1,6 +1,7 @@
 """An exported graph as an engine: `.onnx` files, on any of the runtimes that take them."""
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.composition import compose
-from rtmag.realtime.contract import MOTION, OUTPUTS, UNIT, check
+from rtmag.realtime.contract import MOTION, OUTPUTS, UNIT, check, streams_at_once
 from rtmag.realtime.errors import (
     MissingExtra,
     ModelError,
@@ -18,17 +19,19 @@ from rtmag.realtime.errors import (
     ProviderUnavailable,
     RtmagError,
 )
-from rtmag.realtime.filters import Sections, State
+from rtmag.realtime.filters import Sections, State, turned
 from rtmag.realtime.frame import Image
-from rtmag.realtime.motion_scale import MOTION_SCALES, scale_name
+from rtmag.realtime.gathering import InTurn, Layout, gather
+from rtmag.realtime.motion_scale import MOTION_SCALES, one_scale, scale_name
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.resident import joined, parted
 from rtmag.realtime.session import OrtSession, Session
 
 PREFERENCE = ("cuda", "openvino", "onnx")
 """What `auto` tries, best first."""
 
 
-class OnnxEngine:
+class OnnxEngine(InTurn):
     """An exported graph on ONNX Runtime or OpenVINO.
 
     Where a CPU runs it, and wherever the network sees a smaller picture, the graph's form `motion`
@@ -67,8 +70,11 @@ class OnnxEngine:
             raise one_scale(source, motion_scale)
         self.name = self.metadata["rtmag.model"]
         self.provider = session.provider
+        self.at_once = streams_at_once(self.metadata)
+        """Streams that one run of the network takes; infinitely many for any number."""
         self._channels = int(self.metadata["rtmag.channels"])
         self._stride = int(self.metadata["rtmag.stride"])
+        self._layout = Layout(self.name, self._channels, self._stride, self.at_once)
         self.size: tuple[int, int] | None = None
         """(width, height) with the border, when the model was exported for one size only."""
         if session.size is not None:
@@ -110,6 +116,9 @@ class OnnxEngine:
             ModelIncompatible: image or state do not fit the model or each other.
             ModelError: the runtime failed, for want of memory for example.
         """
+        if "rtmag.streams" in self.metadata:
+            images, states = self.step_many([image], [alpha], [sections], [state])
+            return images[0], states[0]
         seen = self._seen(image)
         h, w = (side // self._stride for side in seen.shape[:2])
         expected = (1, 2 * len(sections) * self._channels, h, w)
@@ -130,16 +139,52 @@ class OnnxEngine:
             "state": memory,
         }
         if self.composes:
-            flow, residual, memory = self._run([*MOTION], inputs)
-            if not np.isfinite(flow).all():
-                raise ModelError(f"model {self.name!r} tells motion that is no number")
+            flow, residual, memory = self._moved(inputs)
             out = compose(image, flow, residual, self._shrink)
         else:
             out, memory = self._run([*OUTPUTS], inputs)
             out = out[: image.shape[0], : image.shape[1]]
         return out, -memory if opposite else memory
 
-    def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def step_many(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+    ) -> tuple[list[Image], list[State]]:
+        """One step of several streams: in one run of a network that takes several, else in turn.
+
+        Raises:
+            ModelIncompatible: as of `step`; or the network takes several, but not so many, or not
+                of sizes that differ.
+            ModelError: the runtime failed; no stream has taken its step.
+            ValueError: not as many alphas, sections or states as images.
+        """
+        if "rtmag.streams" not in self.metadata or not images:
+            return super().step_many(images, alphas, sections, states)
+        seen = [self._seen(image) for image in images]
+        batch = gather(self._layout, seen, alphas, sections, states)
+        inputs = batch.inputs | {"state": joined(batch)}
+        if self.composes:
+            flows, residuals, memory = self._moved(inputs)
+            shown = [
+                compose(image, flows[k : k + 1], residuals[k], self._shrink)
+                for k, image in enumerate(images)
+            ]
+        else:
+            drawn, memory = self._run([*OUTPUTS], inputs)
+            shown = [drawn[k, : i.shape[0], : i.shape[1]] for k, i in enumerate(images)]
+        return shown, parted(memory, batch)
+
+    def _moved(self, inputs: dict[str, Any]) -> list[NDArray[Any]]:
+        """Flow, residual and state of the form that draws nothing."""
+        found = self._run([*MOTION], inputs)
+        if not np.isfinite(found[0]).all():
+            raise ModelError(f"model {self.name!r} tells motion that is no number")
+        return found
+
+    def _run(self, outputs: list[str], inputs: dict[str, Any]) -> list[NDArray[Any]]:
         try:
             found: list[NDArray[Any]] = self._session.run(outputs, inputs)
         except Exception as error:  # onnxruntime's errors share no other base class
@@ -155,13 +200,6 @@ class OnnxEngine:
             size = image.shape[1] // self._shrink, image.shape[0] // self._shrink
             return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
         return image
-
-
-def one_scale(model: str, motion_scale: float) -> ModelIncompatible:
-    """What to raise where a model knows no motion scale but 1."""
-    return ModelIncompatible(
-        f"model {model!r} draws its pictures itself: no motion scale but 1, got {motion_scale:g}"
-    )
 
 
 def bordered(image: Image, size: tuple[int, int] | None, name: str, unit: int = UNIT) -> Image:
@@ -217,10 +255,3 @@ def _open_on(
 def _reason(error: Exception) -> str:
     """The first line without onnxruntime's codes."""
     return (str(error).splitlines() or [type(error).__name__])[0].rpartition(" : ")[2]
-
-
-def turned(sections: Sections) -> Sections:
-    """The filter whose result is the opposite."""
-    out = sections.copy()
-    out[0, :3] *= -1
-    return out

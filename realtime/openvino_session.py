@@ -91,8 +91,9 @@ class OpenvinoSession:
                 f"{', '.join(sorted(unused))}; give --engine onnx"
             )
         self.size: tuple[int, int] | None = None
-        if self.inputs.get("image", ("", 0))[1] == 3:
-            sides = [side for side in list(read.input("image").partial_shape)[:2] if side.is_static]
+        if self.inputs.get("image", ("", 0))[1] >= 3:
+            shape = list(read.input("image").partial_shape)
+            sides = [side for side in shape[-3:-1] if side.is_static]  # before them, streams
             if len(sides) == 2:
                 self.size = sides[0].get_length(), sides[1].get_length()
 

@@ -1,7 +1,8 @@
 """A graph that is ready to run, whatever runs it; and the one on ONNX Runtime.
 
 Values go in and come out by name as arrays. Where a device other than the CPU runs the graph, its
-state stays there from step to step (`Resident`): only the picture and a few numbers cross the bus.
+state stays there from step to step (rtmag/realtime/resident.py): only the picture and a few numbers
+cross the bus.
 """
 
 import re
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime import providers
 from rtmag.realtime.contract import STATE_OUT, Values
+from rtmag.realtime.resident import Resident
 
 
 class Session(Protocol):
@@ -29,29 +31,6 @@ class Session(Protocol):
     def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         """The outputs asked for; whatever the runtime raises is passed on."""
         ...
-
-
-class Resident:
-    """A state that stays where the network runs; NumPy gets a copy when it asks for one.
-
-    Its opposite is the same value with another sign, so that a turned filter costs no copy either.
-    """
-
-    def __init__(self, value: Any, sign: int = 1) -> None:
-        self.value = value
-        """An OrtValue."""
-        self.sign = sign
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(1, 2 S C, h, w)."""
-        return tuple(self.value.shape())
-
-    def __neg__(self) -> "Resident":
-        return Resident(self.value, -self.sign)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.sign * self.value.numpy(), dtype)
 
 
 class OrtSession:
@@ -72,8 +51,8 @@ class OrtSession:
         self.inputs = _values(self._session.get_inputs())
         self.outputs = _values(self._session.get_outputs())
         shape = next((v.shape for v in self._session.get_inputs() if v.name == "image"), ())
-        fixed = len(shape) == 3 and all(isinstance(side, int) for side in shape)
-        self.size = tuple(shape[:2]) if fixed else None
+        sides = shape[-3:-1]  # before them, streams
+        self.size = tuple(sides) if sides and all(isinstance(n, int) for n in sides) else None
 
     def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         """The outputs asked for."""

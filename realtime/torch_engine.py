@@ -9,17 +9,22 @@ does not launch kernels one by one; where capture fails, steps are run plainly.
 """
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmag.realtime.contract import CONTRACT, SECTIONS
+from rtmag.realtime.contract import CONTRACT, SECTIONS, streams_at_once
+from rtmag.realtime.cuda_graph import CudaGraph, capture
 from rtmag.realtime.errors import MissingExtra, ModelError, ModelIncompatible, ProviderUnavailable
-from rtmag.realtime.filters import Sections, State
+from rtmag.realtime.filters import Sections, State, lengthened, turned
 from rtmag.realtime.frame import Image
-from rtmag.realtime.onnx_engine import bordered, one_scale, turned
+from rtmag.realtime.gathering import Gathering, InTurn, Layout, gather
+from rtmag.realtime.motion_scale import one_scale
+from rtmag.realtime.onnx_engine import bordered
 from rtmag.realtime.sidecar import check_sidecar, read_sidecar
 
 if TYPE_CHECKING:
@@ -27,10 +32,6 @@ if TYPE_CHECKING:
 
 FACTS = "rtmag.json"
 """What lies beside the program in its file."""
-WARM = 3
-"""Steps before a capture: libraries choose their kernels in them."""
-THROUGH = np.array([[1, 0, 0, 0, 0]], np.float32)
-"""A section that changes nothing."""
 
 
 class OnDevice:
@@ -48,7 +49,7 @@ class OnDevice:
         return np.array(self.tensor.cpu().numpy(), dtype)
 
 
-class TorchEngine:
+class TorchEngine(InTurn):
     """An exported program on PyTorch; as `OnnxEngine`, but at motion scale 1 only.
 
     Every filter is run as one of two sections, so that all shapes are known beforehand.
@@ -77,15 +78,18 @@ class TorchEngine:
         self._program, self.metadata = open_program(path)
         self._program.to(self._device)
         self.name = self.metadata["rtmag.model"]
+        self.at_once = streams_at_once(self.metadata)
+        """Streams that one run of the program takes; infinitely many for any number."""
         self._channels = int(self.metadata["rtmag.channels"])
         self._stride = int(self.metadata["rtmag.stride"])
+        self._layout = Layout(self.name, self._channels, self._stride, self.at_once, SECTIONS)
         size = self.metadata.get("rtmag.size")
         self.size: tuple[int, int] | None = None
         """(width, height) with the border, when the model was exported for one size only."""
         if size:
             width, height = size.split("x")
             self.size = int(width), int(height)
-        self._captured: dict[tuple[int, ...], _Captured | None] = {}
+        self._captured: dict[tuple[int, ...], CudaGraph | None] = {}
 
     @property
     def described(self) -> str:
@@ -107,6 +111,9 @@ class TorchEngine:
             ModelIncompatible: image or state do not fit the model or each other.
             ModelError: PyTorch failed, for want of memory for example.
         """
+        if "rtmag.streams" in self.metadata:
+            images, states = self.step_many([image], [alpha], [sections], [state])  # type: ignore[list-item]
+            return images[0], states[0]
         seen = bordered(image, self.size, self.name)
         h, w = (side // self._stride for side in seen.shape[:2])
         count, opposite = len(sections), alpha < 1
@@ -115,27 +122,69 @@ class TorchEngine:
             raise ModelIncompatible(f"model expects state {expected}, got {tuple(state.shape)}")
         if opposite:
             alpha, sections = 2 - alpha, turned(sections)
-        full = np.concatenate([sections, *[THROUGH] * (SECTIONS - count)]).astype(np.float32)
         torch = self._torch
+        with self._running():
+            memory = torch.zeros(1, 2 * SECTIONS * self._channels, h, w, device=self._device)
+            if state is not None:
+                known = memory[:, : expected[1]]
+                known.copy_(state.tensor if isinstance(state, OnDevice) else _tensor(state))
+                if opposite:
+                    known.neg_()
+            out, after = self._run(
+                _tensor(seen), torch.tensor(alpha, dtype=torch.float32),
+                _tensor(lengthened(sections, SECTIONS)), torch.tensor(float(state is None)), memory,
+            )  # fmt: skip
+            after = after[:, : expected[1]]
+            after = -after if opposite else after.clone()
+            shown = out.cpu().numpy()[: image.shape[0], : image.shape[1]]
+        return np.ascontiguousarray(shown), OnDevice(after)  # type: ignore[return-value]
+
+    def step_many(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+    ) -> tuple[list[Image], list[State]]:
+        """One step of several streams; as of `OnnxEngine.step_many`."""
+        if "rtmag.streams" not in self.metadata or not images:
+            return super().step_many(images, alphas, sections, states)
+        seen = [bordered(image, self.size, self.name) for image in images]
+        batch = gather(self._layout, seen, alphas, sections, states)
+        with self._running():
+            given = (
+                _tensor(batch.inputs[name]) for name in ("image", "alpha", "sections", "reset")
+            )
+            out, after = self._run(*given, self._memory(batch))
+            after = after.clone()  # of a graph's buffer, which the next step fills
+            drawn = out.cpu().numpy()
+        shown = [
+            np.ascontiguousarray(drawn[k, : image.shape[0], : image.shape[1]])
+            for k, image in enumerate(images)
+        ]
+        parts = enumerate(zip(batch.signs, batch.widths, strict=True))
+        return shown, [OnDevice(sign * after[k : k + 1, :width]) for k, (sign, width) in parts]  # type: ignore[misc]
+
+    def _memory(self, batch: Gathering) -> "torch.Tensor":
+        """The states of a batch as one, where the network runs."""
+        memory = self._torch.zeros(batch.shape, device=self._device)
+        for k, (state, sign) in enumerate(zip(batch.states, batch.signs, strict=True)):
+            if state is not None:
+                own = state.tensor if isinstance(state, OnDevice) else _tensor(state)
+                memory[k, : own.shape[1]].copy_(own[0])
+                if sign == -1:
+                    memory[k].neg_()
+        return memory
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """PyTorch's errors are ours."""
         try:
-            with torch.inference_mode():
-                memory = torch.zeros(1, 2 * SECTIONS * self._channels, h, w, device=self._device)
-                if state is not None:
-                    known = memory[:, : expected[1]]
-                    known.copy_(state.tensor if isinstance(state, OnDevice) else _tensor(state))
-                    if opposite:
-                        known.neg_()
-                out, after = self._run(
-                    _tensor(seen), torch.tensor(alpha, dtype=torch.float32), _tensor(full),
-                    torch.tensor(float(state is None)), memory,
-                )  # fmt: skip
-                after = after[:, : expected[1]]
-                after = -after if opposite else after.clone()
-                shown = out.cpu().numpy()[: image.shape[0], : image.shape[1]]
+            with self._torch.inference_mode():
+                yield
         except RuntimeError as error:
             reason = (str(error).splitlines() or ["?"])[0]
             raise ModelError(f"cannot run model {self.name!r} on torch: {reason}") from error
-        return np.ascontiguousarray(shown), OnDevice(after)  # type: ignore[return-value]
 
     def _run(self, *inputs: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         placed = [each.to(self._device, non_blocking=True) for each in inputs]
@@ -148,40 +197,6 @@ class TorchEngine:
                 return graph(placed)
         out, after, *_ = self._program(*placed)
         return out, after
-
-
-class _Captured:
-    """One step as a CUDA graph over buffers of its own."""
-
-    def __init__(self, graph: Any, inputs: list[Any], outputs: tuple[Any, ...]) -> None:
-        self._graph, self._inputs, self._outputs = graph, inputs, outputs
-
-    def __call__(self, values: list[Any]) -> tuple[Any, Any]:
-        for buffer, value in zip(self._inputs, values, strict=True):
-            buffer.copy_(value)
-        self._graph.replay()
-        return self._outputs[0], self._outputs[1]
-
-
-def capture(program: Any, inputs: list[Any]) -> _Captured | None:
-    """Record a step; None where this program cannot be recorded."""
-    import torch
-
-    buffers = [each.clone() for each in inputs]
-    try:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM):
-                program(*buffers)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            outputs = tuple(program(*buffers))
-    except RuntimeError:
-        torch.cuda.synchronize()
-        return None
-    return _Captured(graph, buffers, outputs)
 
 
 def open_program(path: str | Path) -> tuple[Any, dict[str, str]]:

@@ -15,6 +15,7 @@ from rtmag.realtime.engine import Engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Filter, Sections, State, Static
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.gathering import InTurn
 
 ENVIRONMENT = {
     **os.environ,
@@ -92,7 +93,7 @@ class FakeMagnifier:
         return frame.with_image(frame.image + np.uint8(100))
 
 
-class FakeEngine:
+class FakeEngine(InTurn):
     """What an engine says about itself; those made of it take the steps."""
 
     name = provider = described = "fake"

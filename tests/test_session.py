@@ -12,8 +12,9 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.models import read_model
 from rtmag.realtime.onnx_engine import OnnxEngine
+from rtmag.realtime.resident import Resident
 from rtmag.realtime.scene import SceneSource
-from rtmag.realtime.session import OrtSession, Resident
+from rtmag.realtime.session import OrtSession
 
 SIZE = (64, 48)
 

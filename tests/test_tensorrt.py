@@ -125,7 +125,7 @@ def test_an_engine_that_computes_something_else_is_not_kept(
     def differs(*_: object, **__: object) -> None:
         raise ParityError("the engine computes something else")
 
-    monkeypatch.setattr(tensorrt_target, "compare", differs)
+    monkeypatch.setattr(tensorrt_target, "prove", differs)
     with pytest.raises(ParityError):
         build(run, out, "--force")
     assert out.read_bytes() == before

@@ -10,7 +10,7 @@ import torch
 
 from rtmag.export import parity
 from rtmag.export.torch_target import export_torch
-from rtmag.realtime import torch_engine
+from rtmag.realtime import cuda_graph
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import (
     MissingExtra,
@@ -162,7 +162,7 @@ def test_an_existing_file_is_kept(run: Path, program: Path) -> None:
 def test_where_no_graph_can_be_captured_steps_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "Stream", _no_cuda)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    assert torch_engine.capture(lambda x: (x, x), [torch.zeros(1)]) is None
+    assert cuda_graph.capture(lambda x: (x, x), [torch.zeros(1)]) is None
 
 
 def _no_cuda(*_: object) -> None:
