@@ -1,7 +1,7 @@
 """`rtmag bench` with classical magnifiers, and with the paper's network for comparison.
 
     python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--engine NAME]... [--quick]
-                             [--out FILE.json]
+                             [--streams 1,2,4] [--out FILE.json]
 
 `oh2018` is exported untrained when no file of that name is given: its speed does not depend on its
 weights. The classical ones (classical.py, riesz.py) are NumPy and OpenCV on the CPU, and take the
@@ -23,7 +23,7 @@ from rtmag.realtime.engine import Engine
 from rtmag.realtime.gathering import InTurn
 from rtmag.realtime.models import model_names
 from rtmag.realtime.motion_scale import one_scale
-from rtmag.realtime.options import BenchEngines, parse_size
+from rtmag.realtime.options import BenchEngines, BenchStreams, parse_size, parse_streams
 
 BASELINE = "oh2018"
 
@@ -68,6 +68,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Steps timed per model and size.")] = 30,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     engines: BenchEngines = None,
+    streams: BenchStreams = "1",
     quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
@@ -83,8 +84,9 @@ def main(
         beside = [Classical(Laplacian()), Classical(Riesz())]
         runtimes = engines or ["onnx"]
         document = bench(
-            [*models, last], sizes, runtimes=runtimes, threads=threads, rounds=rounds, beside=beside
-        )
+            [*models, last], sizes, runtimes=runtimes, threads=threads, rounds=rounds,
+            streams=parse_streams(streams), beside=beside,
+        )  # fmt: skip
     print(*report(document), sep="\n")
     if out:
         out.write_text(json.dumps(document, indent=2) + "\n")

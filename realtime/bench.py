@@ -3,6 +3,10 @@
 Regimes: the engine's step alone (picture in, picture out, state carried), on moving pictures,
 without capture or display. Rounds alternate between the engines, so that whatever else the machine
 does hits all of them alike; medians are compared. The floor is rtmag/realtime/floor.py's.
+
+Several streams are one step of each, on pictures of their own. A network that takes them at once is
+timed so and one stream after the other, others in turn only. The figure of merit is streams x fps:
+pictures a second, of all streams together.
 """
 
 import json
@@ -19,6 +23,7 @@ from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
 from rtmag.realtime.floor import Floor, measure_floor
+from rtmag.realtime.frame import Image
 from rtmag.realtime.installed import rtmag_version
 from rtmag.realtime.motion_scale import MOTION_SCALES
 from rtmag.realtime.providers import runtime, usable_cores
@@ -37,19 +42,21 @@ def bench(
     runtimes: Sequence[str] = ("auto",),
     threads: int | None = None,
     rounds: int = 30,
+    streams: Sequence[int] = (1,),
     unsafe: bool = False,
     beside: Sequence[Engine] = (),
 ) -> dict[str, Any]:
-    """Time every model at every scale and size.
+    """Time every model at every scale and size, with every number of streams.
 
     Args:
         models: Names or paths; the last one, on the first runtime, is what the others' speed is
-            compared with.
+            compared with, one stream in turn.
         sizes: (width, height) of the pictures.
         scales: Motion scales; a model that draws its pictures itself is run at 1 only.
         runtimes: Each as `engine` of `load_engine`.
         threads: As of `load_engine`.
         rounds: Steps timed for each.
+        streams: How many are stepped.
         unsafe: As of `load_engine`.
         beside: Whatever else takes steps, timed in the same turns.
 
@@ -61,18 +68,19 @@ def bench(
         for runtime in reversed(runtimes)
         for engine in open_engines(models, scales, runtime, threads, unsafe=unsafe)
     ]
-    engines = [*beside, *opened]
+    runs = [run for engine in (*beside, *opened) for run in runs_of(engine, streams)]
     floor = measure_floor()
     sections = Temporal(0.5, 3).sections(30.0)
     rows = []
     for size in sizes:
-        times = time_steps(engines, size, sections, rounds)
-        least = [floor_ms(engine, size, sections, floor) for engine in engines]
-        baseline = float(np.median(times[-1]))
-        rows += [row(*each, size, baseline) for each in zip(engines, times, least, strict=True)]
+        times = time_steps(runs, size, sections, rounds)
+        least = [floor_ms(run.engine, size, sections, floor) for run in runs]
+        last = max(k for k, run in enumerate(runs) if not run.together)
+        baseline = float(np.median(times[last])) / runs[last].streams
+        rows += [row(*each, size, baseline) for each in zip(runs, times, least, strict=True)]
     return {
         "benchmark": "fps",
-        "baseline": engines[-1].described,
+        "baseline": opened[-1].described,
         "provider": opened[-1].provider,
         **machine(),
         "floor": asdict(floor),
@@ -105,18 +113,42 @@ def open_engines(
     return engines
 
 
+class Run:
+    """One engine, so many streams, at once or in turn; keeps their states."""
+
+    def __init__(self, engine: Engine, streams: int = 1, *, together: bool = False) -> None:
+        self.engine, self.streams, self.together = engine, streams, together
+        self._states: list[State | None] = [None] * streams
+
+    def step(self, images: Sequence[Image], sections: Sections) -> None:
+        """One step of each stream."""
+        if self.together:
+            alphas, filters = [20.0] * self.streams, [sections] * self.streams
+            _, states = self.engine.step_many(images, alphas, filters, self._states)
+            self._states = [*states]
+        else:
+            for k, image in enumerate(images):
+                _, self._states[k] = self.engine.step(image, 20.0, sections, self._states[k])
+
+
+def runs_of(engine: Engine, streams: Sequence[int]) -> list[Run]:
+    """In turn, and at once where the engine's network takes several."""
+    ways = (False, True) if engine.at_once > 1 else (False,)
+    return [Run(engine, count, together=way) for count in streams for way in ways]
+
+
 def time_steps(
-    engines: Sequence[Engine], size: tuple[int, int], sections: Sections, rounds: int
+    runs: Sequence[Run], size: tuple[int, int], sections: Sections, rounds: int
 ) -> list[list[float]]:
-    """Milliseconds of each step, per engine, taking turns."""
+    """Milliseconds of each step of all its streams, per run, taking turns."""
     with SceneSource(size, frames=16) as scene:
         images = [frame.image for frame in scene]
-    states: list[State | None] = [None] * len(engines)
-    times: list[list[float]] = [[] for _ in engines]
+    times: list[list[float]] = [[] for _ in runs]
     for turn in range(rounds + WARM):
-        for k, engine in enumerate(engines):
+        for k, run in enumerate(runs):
+            pictures = [images[(turn + stream) % 16] for stream in range(run.streams)]
             began = time.perf_counter_ns()
-            _, states[k] = engine.step(images[turn % 16], 20.0, sections, states[k])
+            run.step(pictures, sections)
             if turn >= WARM:
                 times[k].append((time.perf_counter_ns() - began) / 1e6)
     return times
@@ -125,7 +157,7 @@ def time_steps(
 def floor_ms(
     engine: Engine, size: tuple[int, int], sections: Sections, floor: Floor
 ) -> float | None:
-    """The least a step can take; None for a model that does not tell what it costs."""
+    """The least a stream's step can take; None for a model that does not tell what it costs."""
     facts = engine.metadata
     if "rtmag.macs" not in facts:
         return None
@@ -137,9 +169,11 @@ def floor_ms(
 
 
 def row(
-    engine: Engine, times: list[float], least: float | None, size: tuple[int, int], base: float
+    run: Run, times: list[float], least: float | None, size: tuple[int, int], base: float
 ) -> dict[str, Any]:
-    """One line of the table."""
+    """One line of the table; `base` is the baseline's time for a stream."""
+    engine, streams = run.engine, run.streams
+    least = least and streams * least
     p50, p95, p99 = (float(np.percentile(times, p)) for p in (50, 95, 99))
     macs, parameters = (engine.metadata.get(f"rtmag.{key}") for key in ("macs", "parameters"))
     return {
@@ -148,7 +182,9 @@ def row(
         "parameters": parameters and int(parameters), "macs_per_px": macs and int(macs),
         "p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "p99_ms": round(p99, 2),
         "fps": round(1000 / p50, 1), "floor_ms": least and round(least, 2),
-        "floor_share": least and round(least / p50, 3), "speed": round(base / p50, 2),
+        "floor_share": least and round(least / p50, 3), "speed": round(base * streams / p50, 2),
+        "streams": streams, "together": run.together, "stream_ms": round(p50 / streams, 2),
+        "streams_fps": round(1000 * streams / p50, 1),
     }  # fmt: skip
 
 

@@ -207,6 +207,7 @@ def bench(
     engines: options.BenchEngines = None,
     threads: options.Threads = None,
     rounds: options.Rounds = 30,
+    streams: options.BenchStreams = "1",
     quick: options.Quick = False,
     out: options.BenchOut = None,
     overwrite: options.Overwrite = False,
@@ -221,6 +222,7 @@ def bench(
         return
     options.check_new(out, overwrite=overwrite)
     extents = [options.parse_size(each) or (640, 480) for each in sizes or ["640x480"]]
+    counts = options.parse_streams(streams)
     from rtmag.realtime import bench as timing
     from rtmag.realtime.models import model_names
 
@@ -230,6 +232,7 @@ def bench(
         runtimes=engines or ["auto"],
         threads=threads,
         rounds=3 if quick else rounds,
+        streams=counts,
         unsafe=unsafe,
     )
     tell("\n".join(comparison.report(document)))

@@ -6,8 +6,9 @@ from typing import Any
 
 from rtmag.realtime.errors import OptionError
 
-Key = tuple[str, str, float, int, int]
-"""Model, what runs it where that is not the same for all, motion scale, width, height."""
+Key = tuple[str, str, float, int, int, int, bool]
+"""Model, what runs it where that is not the same for all, motion scale, width, height, streams,
+and whether those are taken at once."""
 
 
 def report(document: dict[str, Any]) -> list[str]:
@@ -20,9 +21,10 @@ def report(document: dict[str, Any]) -> list[str]:
     ]
     for key, row in zip(keys, document["rows"], strict=True):
         share = "" if row["floor_ms"] is None else f", {row['floor_share']:4.0%} of its floor"
+        merit = "" if row.get("streams", 1) == 1 else f", {row['streams_fps']:.1f} streams x fps"
         lines.append(
             f"{_named(key):28} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
-            f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{share}, "
+            f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{merit}{share}, "
             f"{row['speed']:.1f} x {document['baseline']}"
         )
     return lines
@@ -78,12 +80,16 @@ def _keys(document: dict[str, Any]) -> list[Key]:
             float(row["motion_scale"]),
             int(row["width"]),
             int(row["height"]),
+            int(row.get("streams", 1)),  # missing in results of before
+            bool(row.get("together", False)),
         )
         for row in rows
     ]
 
 
 def _named(key: Key) -> str:
-    model, provider, scale, width, height = key
+    model, provider, scale, width, height, streams, together = key
     label = model if scale == 1 else f"{model} 1/{1 / scale:.0f}"
-    return " ".join(filter(None, (label, provider, f"{width}x{height}")))
+    several = "" if streams == 1 else f"{streams} streams"
+    at_once = "at once" if together else ""
+    return " ".join(filter(None, (label, provider, f"{width}x{height}", several, at_once)))

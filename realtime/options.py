@@ -198,6 +198,9 @@ BenchSizes = Annotated[
     Option("--size", metavar="WxH", help="Repeatable.", show_default="640x480"),
 ]
 Threads = Annotated[int | None, Option("--threads", min=1, help="Of the CPU.")]
+BenchStreams = Annotated[
+    str, Option("--streams", metavar="N,...", help="How many are stepped, such as 1,2,4.")
+]
 Rounds = Annotated[int, Option("--rounds", min=1, help="Steps timed of each.")]
 Quick = Annotated[bool, Option("--quick", help="A small picture and few steps: does it run?")]
 BenchOut = Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="Also write it here.")]
@@ -257,6 +260,14 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise OptionError(f"a size is WIDTHxHEIGHT, such as 640x480, got {text!r}")
     return int(width), int(height)
+
+
+def parse_streams(text: str) -> list[int]:
+    """Numbers of streams, as 1,2,4."""
+    counts = text.split(",")
+    if not all(count.strip().isdecimal() and int(count) for count in counts):
+        raise OptionError(f"--streams takes numbers of at least 1, such as 1,2,4, got {text!r}")
+    return [int(count) for count in counts]
 
 
 def engine_spec(model: str | None, engine: EngineName, scale: str, unsafe: bool) -> "EngineSpec":

@@ -7,7 +7,7 @@ import pytest
 from fakes import identity_model
 
 from rtmag.realtime import bench as timing
-from rtmag.realtime.bench import bench, floor_ms, open_engines, time_steps
+from rtmag.realtime.bench import Run, bench, floor_ms, open_engines, time_steps
 from rtmag.realtime.cli import execute
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import ModelIncompatible
@@ -51,7 +51,7 @@ def test_engines_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
             return step(*args)  # type: ignore[operator]
 
         monkeypatch.setattr(each, "step", noted)
-    times = time_steps([engine, other], SIZE, Static().sections(30.0), rounds=4)
+    times = time_steps([Run(engine), Run(other)], SIZE, Static().sections(30.0), rounds=4)
     assert order == ["a", "b"] * (4 + timing.WARM)
     assert [len(each) for each in times] == [4, 4]
 
