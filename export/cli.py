@@ -31,7 +31,7 @@ def export(
         Path | None, typer.Option("--out", "-o", help="File to write [NAME.onnx, .pt2, .trt.pt2].")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What the model calls itself [the run's folder].")
+        str | None, typer.Option(help="What the model calls itself [the run's folder; -streams].")
     ] = None,
     size: Annotated[str | None, typer.Option(help="Freeze width and height, as 640x480.")] = None,
     precision: Annotated[
@@ -51,8 +51,8 @@ def export(
     ] = False,
 ) -> None:
     """Turn trained weights into a model that rtmag runs, after proving that both do the same."""
-    label = name or checkpoint.resolve().name
-    path = out or Path(f"{label}{'.streams' if streams else ''}{SUFFIXES[target]}")
+    label = name or checkpoint.resolve().name + ("-streams" if streams else "")
+    path = out or Path(f"{label}{SUFFIXES[target]}")
     if not path.name.endswith(SUFFIXES[target]):
         raise OptionError(f"--out must end in {SUFFIXES[target]} for {target}, got {str(path)!r}")
     frozen = parse_size(size)

@@ -133,8 +133,12 @@ class Run:
 
 def runs_of(engine: Engine, streams: Sequence[int]) -> list[Run]:
     """In turn, and at once where the engine's network takes several."""
-    ways = (False, True) if engine.at_once > 1 else (False,)
-    return [Run(engine, count, together=way) for count in streams for way in ways]
+    runs = []
+    for count in streams:
+        runs.append(Run(engine, count))
+        if count > 1 and engine.at_once > 1:
+            runs.append(Run(engine, count, together=True))
+    return runs
 
 
 def time_steps(

@@ -19,11 +19,12 @@ def report(document: dict[str, Any]) -> list[str]:
         f"{machine['cores']} cores of {machine['cpu']}, provider {document['provider']}: "
         f"{floor['gemm'] / 1e9:.0f} G multiply-accumulates/s, copies {floor['copy'] / 1e9:.1f} GB/s"
     ]
+    wide = max(28, *(len(_named(key)) for key in keys))
     for key, row in zip(keys, document["rows"], strict=True):
         share = "" if row["floor_ms"] is None else f", {row['floor_share']:4.0%} of its floor"
         merit = "" if row.get("streams", 1) == 1 else f", {row['streams_fps']:.1f} streams x fps"
         lines.append(
-            f"{_named(key):28} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
+            f"{_named(key):{wide}} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
             f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{merit}{share}, "
             f"{row['speed']:.1f} x {document['baseline']}"
         )

@@ -1,7 +1,9 @@
 """The benchmark: what is timed, beside what, and what its results can be used for."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from fakes import identity_model
@@ -13,6 +15,7 @@ from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.floor import Floor
+from rtmag.realtime.identity import IdentityEngine
 
 SIZE = (64, 48)
 
@@ -54,6 +57,53 @@ def test_engines_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     times = time_steps([Run(engine), Run(other)], SIZE, Static().sections(30.0), rounds=4)
     assert order == ["a", "b"] * (4 + timing.WARM)
     assert [len(each) for each in times] == [4, 4]
+
+
+def test_several_streams_are_timed_in_turn_and_at_once_where_a_network_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Many(IdentityEngine):
+        """Takes as many as come; notes how many, in which order."""
+
+        name = "many"
+        at_once = math.inf
+        steps: ClassVar[list[int]] = []
+
+        def step(self, *args: Any) -> Any:
+            self.steps.append(1)
+            return super().step(*args)
+
+        def step_many(self, images: Any, *args: Any) -> Any:
+            self.steps.append(len(images))
+            return list(images), list(args[-1])
+
+    document = bench(["none"], [SIZE], rounds=1, streams=(1, 3), beside=[Many()], scales=(1.0,))
+    assert Many.steps == [1, 1, 1, 1, 3] * (1 + timing.WARM)
+    rows = document["rows"]
+    keys = [(row["model"], row["streams"], row["together"]) for row in rows]
+    assert keys == [
+        ("many", 1, False), ("many", 3, False), ("many", 3, True), ("none", 1, False),
+        ("none", 3, False),
+    ]  # fmt: skip
+
+
+def test_what_becomes_of_a_row_with_several_streams() -> None:
+    engine = load_engine("fast", engine="onnx")
+    made = timing.row(Run(engine, 4), [20.0, 40.0, 60.0], 2.0, SIZE, base=5.0)
+    assert (made["p50_ms"], made["stream_ms"], made["fps"]) == (40.0, 10.0, 25.0)
+    assert (made["streams_fps"], made["speed"]) == (100.0, 0.5)
+    assert (made["floor_ms"], made["floor_share"]) == (8.0, 0.2)
+
+
+def test_the_command_counts_streams(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["bench", "--model", "fast", "--quick", "--threads", "1", "--streams", "1,2"]
+    assert execute(args) == 0
+    said = capsys.readouterr().out
+    assert "fast 160x120 2 streams " in said
+    assert "streams x fps" in said
+    for text in ("0", "1,", "two", "-1"):
+        assert execute([*args[:-1], text]) == 2
+        assert f"such as 1,2,4, got {text!r}" in capsys.readouterr().err
 
 
 def test_the_floor_counts_the_picture_that_the_network_sees(tmp_path: Path) -> None:

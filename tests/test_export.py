@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rtmag.export import onnx_target, parity
 from rtmag.export.cli import main
-from rtmag.export.graph import Graph, transition
+from rtmag.export.graph import Graph, Streams, transition
 from rtmag.export.onnx_target import export_onnx
 from rtmag.export.trace import Traceable, traceable
 from rtmag.realtime.cli import execute
@@ -316,6 +316,57 @@ def test_a_graph_that_differs_is_not_written(
         export_onnx(run, out, name="x", overwrite=overwrite)
     assert [p.name for p in tmp_path.iterdir()] == (["x.onnx"] if overwrite else [])
     assert not overwrite or out.read_bytes() == b"precious"
+
+
+@torch.no_grad()
+def test_streams_are_rows_of_one_graph() -> None:
+    """Neither picture, factor, filter, reset nor state of one reaches another, in either network."""
+    for config in (small.MAGNET, small.OH2018):
+        net = small.net(config)
+        alone, together = Graph(net), Streams(net)
+        generator = torch.Generator().manual_seed(0)
+        image = torch.randint(0, 255, (3, 32, 48, 3), dtype=torch.uint8, generator=generator)
+        rows = torch.stack([torch.from_numpy(f.sections(30)) for f in (FILTERS[0], FILTERS[2])] * 2)
+        shape = 3, 2 * net.shape_channels, 32 // net.stride, 48 // net.stride
+        state = 0.01 * torch.randn(shape, generator=generator)
+        inputs = image, torch.tensor([2.0, 20, 5]), rows[:3], torch.tensor([0.0, 1, 0]), state
+        for k in range(3):
+            *one, own = (each[k] for each in inputs)
+            for expected, found in zip(alone(*one, own[None]), together(*inputs), strict=True):
+                row = found[k : k + 1] if expected.shape[0] == 1 else found[k]
+                near = 1 if expected.dtype in (torch.uint8, torch.int8) else 1e-4
+                assert (row.double() - expected.double()).abs().max() <= near
+
+
+def test_streams_that_differ_are_not_written(
+    run: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if states had been dealt to the wrong streams."""
+    engine = load_engine(model, engine="onnx", threads=1)
+    graph = Graph(checkpoint.load(run)[0])
+    monkeypatch.setattr(parity.clip, "__defaults__", (8,))
+    monkeypatch.setattr(engine, "at_once", 3, raising=True)
+    assert parity.compare_streams(graph, engine).steps > 8
+    step_many = engine.step_many
+
+    def mixed(*args: Any) -> Any:
+        shown, states = step_many(*args)
+        return shown, states[::-1]
+
+    monkeypatch.setattr(engine, "step_many", mixed)
+    with pytest.raises(ParityError, match=r"differs from the network by .* was not written"):
+        parity.compare_streams(graph, engine)
+
+
+@pytest.mark.parametrize("streams", ["0", "1", "-2", "many", "1000", ""])
+def test_streams_are_a_number_or_any(
+    streams: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["export", str(run), "--streams", streams, "-o", str(tmp_path / "x.onnx")]
+    assert execute(args) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: --streams must be any, or 2 to 999, got {streams!r}\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("size", [(0, 480), (640, 8196)])

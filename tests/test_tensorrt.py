@@ -88,6 +88,20 @@ def test_an_engine_is_built_in_half_for_one_size_and_noted(
     assert (engine.name, engine.size) == ("tiny", (96, 64))
 
 
+def test_an_engine_of_several_streams_is_built_for_so_many(
+    machine: None, run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tiny.trt.pt2"
+    with pytest.raises(OptionError, match="needs --streams N: an engine is built for one number"):
+        build(run, out, "--streams", "any")
+    build(run, out, "--streams", "3")
+    (options,) = CALLS
+    shapes = [tuple(each.shape) for each in options["arg_inputs"]]
+    assert shapes == [(3, 64, 96, 3), (3,), (3, 2, 5), (3,), (3, 36, 16, 24)]
+    assert json.loads(sidecar.sidecar(out).read_text())["rtmag.streams"] == "3"
+    assert TorchEngine(out, provider="cpu").at_once == 3
+
+
 def test_an_engine_is_built_again_only_when_asked(
     machine: None, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

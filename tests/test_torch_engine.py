@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,39 @@ def test_a_magnifier_may_change_its_band_on_the_way(program: Path) -> None:
             magnifier.filter = Temporal(1, 4)
         shown = magnifier(Frame(image, index / 30, index))
         assert shown.image.shape == image.shape
+
+
+@pytest.mark.parametrize("streams", ["any", "4"])
+def test_several_streams_are_one_run(run: Path, program: Path, streams: str) -> None:
+    """Factors, filters and resets differ, one sits out; of four places one is idle."""
+    path = run / f"{streams}.pt2"
+    export_torch(run, path, name="tiny", streams=streams, size=(64, 48))
+    together = load_engine(path, unsafe=True, engine="torch")
+    alone = load_engine(program, unsafe=True, engine="torch")
+    assert together.at_once == float(streams.replace("any", "inf"))
+    filters, alphas = (Static(), Temporal(0.5, 3, order=2), Dynamic()), (20.0, 0.25, 5.0)
+    ours: list[Any] = [None] * 3
+    theirs: list[Any] = [None] * 3
+    for number, image in enumerate(parity.clip((61, 47), 8)):
+        present = [k for k in range(3) if (number + k) % 4]
+        if number == 5:
+            ours[1] = theirs[1] = None
+        images = [np.roll(image, 9 * k, axis=1) for k in present]
+        sections = [filters[k].sections(30.0) for k in present]
+        factors, states = [alphas[k] for k in present], [ours[k] for k in present]
+        shown, after = together.step_many(images, factors, sections, states)
+        for place, k in enumerate(present):
+            ours[k] = after[place]
+            step = images[place], factors[place], sections[place], theirs[k]
+            expected, theirs[k] = alone.step(*step)
+            assert np.abs(shown[place].astype(int) - expected).max() <= 1
+            assert isinstance(ours[k], OnDevice)
+            assert np.allclose(ours[k], theirs[k], atol=1e-5)
+    shown_alone, _ = together.step(images[0], 2.0, sections[0], None)
+    assert shown_alone.shape == (47, 61, 3)
+    if streams == "4":
+        with pytest.raises(ModelIncompatible, match="takes 4 streams at once, got 5"):
+            together.step_many(images[:1] * 5, [2.0] * 5, sections[:1] * 5, [None] * 5)
 
 
 def test_one_size_means_one_size(run: Path) -> None:
