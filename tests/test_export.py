@@ -320,7 +320,7 @@ def test_a_graph_that_differs_is_not_written(
 
 @torch.no_grad()
 def test_streams_are_rows_of_one_graph() -> None:
-    """Neither picture, factor, filter, reset nor state of one reaches another, in either network."""
+    """Nothing of one reaches another, in either network."""
     for config in (small.MAGNET, small.OH2018):
         net = small.net(config)
         alone, together = Graph(net), Streams(net)
