@@ -84,8 +84,8 @@ class Gathering:
     """image (N, H, W, 3), alpha (N,), sections (N, S, 5), reset (N,): all but the state."""
     shape: tuple[int, int, int, int]
     """(N, 2 S C, h, w), of the batch's state."""
-    states: list[State | None]
-    """What each stream remembers, (1, c, h, w) with a c of its own."""
+    states: list[Any]
+    """What each stream remembers, (1, c, h, w) with a c of its own, wherever it lies; or None."""
     signs: list[int]
     """-1 for a stream whose motion is taken away, as its filter and its state are turned."""
     widths: list[int]

@@ -1,11 +1,14 @@
 """States that stay on the device that runs the graph, and those of several streams as one."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmag.realtime import providers
 from rtmag.realtime.gathering import Gathering
+from rtmag.realtime.protobuf import INT64, field, model, node, tensor
 
 
 class Resident:
@@ -44,17 +47,79 @@ class Resident:
 
 
 def joined(batch: Gathering) -> Resident | NDArray[np.float32]:
-    """A batch's state: what the step before left, as it lies, if that is what is wanted."""
-    first = batch.states[0]
-    if isinstance(first, Resident) and tuple(first.value.shape()) == batch.shape:
-        parts = zip(batch.states, batch.signs, strict=True)
+    """A batch's state.
+
+    What the step before left, as it lies, where the same streams stand in the same places; else it
+    is put together on the device. Only where filters come or go that need more sections than the
+    others' does it go through the CPU.
+    """
+    values = [state.value for state in batch.states if isinstance(state, Resident)]
+    if not values:
+        return batch.memory()
+    if tuple(values[0].shape()) == batch.shape:
+        parts = enumerate(zip(batch.states, batch.signs, strict=True))
         if all(
             isinstance(state, Resident)
-            and (state.value, state.row, state.sign * sign) == (first.value, place, 1)
-            for place, (state, sign) in enumerate(parts)
+            and (state.value, state.row, state.sign * sign) == (values[0], place, 1)
+            for place, (state, sign) in parts
         ):
-            return Resident(first.value)
-    return batch.memory()
+            return Resident(values[0])
+    if any(s is not None and _channels(s) != batch.shape[1] for s in batch.states):
+        return batch.memory()
+    return Resident(_picked(batch, values[0].device_name()))
+
+
+def _channels(state: Any) -> int:
+    """Of all that lies where the state lies."""
+    return int((state.value.shape() if isinstance(state, Resident) else state.shape)[1])
+
+
+def _picked(batch: Gathering, provider: str) -> Any:
+    """The states as one OrtValue, source by source: what one step left is a source."""
+    places = batch.shape[0]
+    sources: dict[int, tuple[Any, NDArray[Any], NDArray[Any]]] = {}
+    for place, (state, sign) in enumerate(zip(batch.states, batch.signs, strict=True)):
+        if state is not None:
+            if isinstance(state, Resident):
+                value, row, own = state.value, state.row or 0, state.sign
+            else:
+                value, row, own = np.asarray(state, np.float32, order="C"), 0, 1
+            fresh = value, np.zeros(places, np.int64), np.zeros((places, 1, 1, 1), np.float32)
+            _, rows, signs = sources.setdefault(id(value), fresh)
+            rows[place], signs[place] = row, own * sign
+    total: Any = np.zeros((1, 1, 1, 1), np.float32)
+    session = _picker(provider)
+    for value, rows, signs in sources.values():
+        binding = session.io_binding()
+        given = {"total": total, "source": value, "rows": rows, "signs": signs}
+        for name, each in given.items():
+            if isinstance(each, np.ndarray):
+                binding.bind_cpu_input(name, each)
+            else:
+                binding.bind_ortvalue_input(name, each)
+        binding.bind_output("sum", provider)
+        session.run_with_iobinding(binding)
+        (total,) = binding.get_outputs()
+    return total
+
+
+@cache
+def _picker(provider: str) -> Any:
+    """A session that adds rows of a source, with their signs, to a total."""
+    many = (None,) * 4
+    graph = b"".join(
+        field(1, each)
+        for each in (
+            node("Gather", ["source", "rows"], "picked"),
+            node("Mul", ["picked", "signs"], "signed"),
+            node("Add", ["total", "signed"], "sum"),
+        )
+    )
+    graph += field(2, "picker")
+    for name in ("total", "source", "signs"):
+        graph += field(11, tensor(name, many))
+    graph += field(11, tensor("rows", (None,), INT64)) + field(12, tensor("sum", many))
+    return providers.open_session(model(graph), provider)
 
 
 def parted(state: Resident | NDArray[np.float32], batch: Gathering) -> list[Any]:

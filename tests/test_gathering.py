@@ -155,15 +155,27 @@ def test_states_on_a_device_are_the_same(kind: str, model: Path) -> None:
     assert all(isinstance(state, Resident) for state in states)
 
 
-def test_states_on_a_device_stay_there_while_streams_stay(
+def test_states_on_a_device_stay_there_whoever_comes_and_goes(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = bound(model, "drawn")
-    monkeypatch.setattr(Resident, "__array__", lambda *_: pytest.fail("it was fetched"))
-    states: list[Any] = [None] * 4
-    for images in pictures():
-        sections = [filter.sections(30.0) for filter in FILTERS]
-        _, states = engine.step_many(images, [20.0, 5.0, 2.0, 1.0], sections, states)
+    """Also where motion is taken away, and beside a state that lies with the CPU."""
+    device, other = bound(model, "drawn"), of(model, "drawn")
+    fetched: list[Resident] = []
+    monkeypatch.setattr(Resident, "__array__", lambda state, *_, **__: fetched.append(state))
+    sections = Temporal(0.5, 3).sections(30.0)
+    ours: list[Any] = [None] * 4
+    theirs: list[Any] = [None] * 4
+    for number, images in enumerate(pictures()):
+        streams = present(number) if number > 2 else [0, 1, 2, 3]
+        if number == 5:
+            ours[0] = theirs[0]  # as a magnifier has it after dropped frames
+        step = [images[k] for k in streams], [ALPHAS[k] for k in streams], [sections] * len(streams)
+        shown, after = device.step_many(*step, [ours[k] for k in streams])
+        expected, others = other.step_many(*step, [theirs[k] for k in streams])
+        for place, k in enumerate(streams):
+            assert np.array_equal(shown[place], expected[place])
+            ours[k], theirs[k] = after[place], others[place]
+    assert not fetched
 
 
 def test_what_one_stream_sees_does_not_reach_another(model: Path) -> None:
