@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.filters import Sections, State, lengthened, turned
+from rtmag.realtime.filters import THROUGH, Sections, State, lengthened, turned
 from rtmag.realtime.frame import Image
 
 
@@ -71,7 +71,7 @@ class Layout:
         if streams > self.at_once:
             raise ModelIncompatible(
                 f"model {self.model!r} takes {self.at_once:g} streams at once, got {streams}; "
-                "step them in parts, or export it with --streams any"
+                "step them in parts, or export it for more"
             )
         return streams if math.isinf(self.at_once) else int(self.at_once)
 
@@ -129,7 +129,7 @@ def gather(
     inputs: dict[str, NDArray[Any]] = {
         "image": np.zeros((places, height, width, 3), np.uint8),
         "alpha": np.ones(places, np.float32),
-        "sections": np.tile(lengthened(sections[0][:0], count), (places, 1, 1)),
+        "sections": np.tile(lengthened(THROUGH, count), (places, 1, 1)),
         "reset": np.ones(places, np.float32),
     }
     signs, widths = [], []

@@ -1,8 +1,8 @@
 """An exported graph as an engine: `.onnx` files, on any of the runtimes that take them."""
 
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from copy import copy
 from typing import Any
 
@@ -165,7 +165,8 @@ class OnnxEngine(InTurn):
             return super().step_many(images, alphas, sections, states)
         seen = [self._seen(image) for image in images]
         batch = gather(self._layout, seen, alphas, sections, states)
-        inputs = batch.inputs | {"state": joined(batch)}
+        with self._running():
+            inputs = batch.inputs | {"state": joined(batch)}
         if self.composes:
             flows, residuals, memory = self._moved(inputs)
             shown = [
@@ -185,13 +186,19 @@ class OnnxEngine(InTurn):
         return found
 
     def _run(self, outputs: list[str], inputs: dict[str, Any]) -> list[NDArray[Any]]:
-        try:
+        with self._running():
             found: list[NDArray[Any]] = self._session.run(outputs, inputs)
+        return found
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """The runtime's errors are ours."""
+        try:
+            yield
         except Exception as error:  # onnxruntime's errors share no other base class
             raise ModelError(
                 f"cannot run model {self.name!r} on {self.provider}: {_reason(error)}"
             ) from error
-        return found
 
     def _seen(self, image: Image) -> Image:
         """The picture as the network wants it: sides that fit, and as small as its scale says."""

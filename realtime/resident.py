@@ -88,16 +88,17 @@ def _picked(batch: Gathering, provider: str) -> Any:
             _, rows, signs = sources.setdefault(id(value), fresh)
             rows[place], signs[place] = row, own * sign
     total: Any = np.zeros((1, 1, 1, 1), np.float32)
+    none = total
     session = _picker(provider)
     for value, rows, signs in sources.values():
         binding = session.io_binding()
-        given = {"total": total, "source": value, "rows": rows, "signs": signs}
+        given = {"total": total, "source": value, "rows": rows, "signs": signs, "none": none}
         for name, each in given.items():
             if isinstance(each, np.ndarray):
                 binding.bind_cpu_input(name, each)
             else:
                 binding.bind_ortvalue_input(name, each)
-        binding.bind_output("sum", provider)
+        binding.bind_output("all", provider)
         session.run_with_iobinding(binding)
         (total,) = binding.get_outputs()
     return total
@@ -105,30 +106,29 @@ def _picked(batch: Gathering, provider: str) -> Any:
 
 @cache
 def _picker(provider: str) -> Any:
-    """A session that adds rows of a source, with their signs, to a total."""
+    """A session that puts rows of a source, with their signs, over a total: 0 leaves that."""
     many = (None,) * 4
     graph = b"".join(
         field(1, each)
         for each in (
             node("Gather", ["source", "rows"], "picked"),
             node("Mul", ["picked", "signs"], "signed"),
-            node("Add", ["total", "signed"], "sum"),
+            node("Equal", ["signs", "none"], "left"),
+            node("Where", ["left", "total", "signed"], "all"),
         )
     )
     graph += field(2, "picker")
-    for name in ("total", "source", "signs"):
+    for name in ("total", "source", "signs", "none"):
         graph += field(11, tensor(name, many))
-    graph += field(11, tensor("rows", (None,), INT64)) + field(12, tensor("sum", many))
+    graph += field(11, tensor("rows", (None,), INT64)) + field(12, tensor("all", many))
     return providers.open_session(model(graph), provider)
 
 
-def parted(state: Resident | NDArray[np.float32], batch: Gathering) -> list[Any]:
-    """Each stream's part of a batch's state."""
+def parted(state: Any, batch: Gathering) -> list[Any]:
+    """Each stream's part of a batch's state, be it an array, a tensor of PyTorch or resident."""
     out: list[Any] = []
     for row, (sign, width) in enumerate(zip(batch.signs, batch.widths, strict=True)):
-        if isinstance(state, Resident):
-            own: Any = state.of(row, width)
-        else:
-            own = state[row : row + 1, :width]
+        resident = isinstance(state, Resident)
+        own = state.of(row, width) if resident else state[row : row + 1, :width]
         out.append(own if sign == 1 else -own)
     return out

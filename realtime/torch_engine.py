@@ -25,6 +25,7 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.gathering import Gathering, InTurn, Layout, gather
 from rtmag.realtime.motion_scale import one_scale
 from rtmag.realtime.onnx_engine import bordered
+from rtmag.realtime.resident import parted
 from rtmag.realtime.sidecar import check_sidecar, read_sidecar
 
 if TYPE_CHECKING:
@@ -157,13 +158,13 @@ class TorchEngine(InTurn):
             )
             out, after = self._run(*given, self._memory(batch))
             after = after.clone()  # of a graph's buffer, which the next step fills
+            kept = [OnDevice(part) for part in parted(after, batch)]
             drawn = out.cpu().numpy()
         shown = [
             np.ascontiguousarray(drawn[k, : image.shape[0], : image.shape[1]])
             for k, image in enumerate(images)
         ]
-        parts = enumerate(zip(batch.signs, batch.widths, strict=True))
-        return shown, [OnDevice(sign * after[k : k + 1, :width]) for k, (sign, width) in parts]  # type: ignore[misc]
+        return shown, kept  # type: ignore[return-value]
 
     def _memory(self, batch: Gathering) -> "torch.Tensor":
         """The states of a batch as one, where the network runs."""

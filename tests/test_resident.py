@@ -50,6 +50,9 @@ def test_rows_are_picked_where_they_lie(
 ) -> None:
     """From two steps' leavings, the CPU's memory, and nothing; in any order, with either sign."""
     sources = value(3, seed=1), value(2, seed=2)
+    broken = sources[1].numpy().copy()
+    broken[0] = np.nan  # one stream's numbers are none; that is no other's fault
+    sources = sources[0], onnxruntime.OrtValue.ortvalue_from_numpy(broken)
     with_cpu = np.full((1, 4, 4, 4), 7, np.float32)
     states = [Resident(sources[k % 2], (-1) ** k, row % 2, 4) for k, row in enumerate(places)]
     made = batch([*states, with_cpu, None], [*alphas[: len(places)], 0.5, 0.5])
@@ -59,7 +62,8 @@ def test_rows_are_picked_where_they_lie(
     found = joined(made)
     monkeypatch.setattr(Resident, "__array__", fetch)
     assert isinstance(found, Resident)
-    assert np.array_equal(np.asarray(found), expected)
+    assert np.array_equal(np.asarray(found), expected, equal_nan=True)
+    assert np.isfinite(expected[-2:]).all()
     assert (expected[-2] == -7).all()
     assert not expected[-1].any()
 
