@@ -21,13 +21,14 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def fps_table(document: dict[str, Any]) -> str:
-    """Milliseconds per step and model, how near to the floor, and how many times faster."""
+    """Milliseconds per step of one stream and model, how near to the floor, how much faster."""
     lines = [
         "| model | engine | motion scale | size | median step | 95 % below | frames per second "
         f"| floor | speed over `{document['baseline']}` |"
     ]
     lines.append("|---" * 9 + "|")
-    for row in document["rows"]:
+    rows = [row for row in document["rows"] if row.get("streams", 1) == 1]
+    for row in rows:
         network = row["macs_per_px"] is not None
         name = f"`{row['model']}`" if network else row["model"]
         floor_ms = f"{row['floor_ms']:.1f} ms" if network else ""

@@ -65,14 +65,17 @@ def test_the_step_benchmark_ends_with_json(
     plain = identity_model(tmp_path / "plain.onnx")
     monkeypatch.setattr(fps, "untrained", lambda name, folder: plain)
     out = tmp_path / "fps.json"
-    fps.main(model=["standard"], size=None, rounds=1, threads=1, quick=True, out=out)
+    options = {"rounds": 1, "threads": 1, "streams": "1,2", "quick": True, "out": out}
+    fps.main(model=["standard"], size=None, **options)  # type: ignore[arg-type]
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert document == json.loads(out.read_text())
     models = dict.fromkeys(row["model"] for row in document["rows"])
     assert list(models) == ["Laplacian pyramid", "Riesz pyramid", "standard", "identity"]
     assert set(document["commits"]) == {"standard", "identity"}
-    assert "| Riesz pyramid | NumPy, OpenCV | 1 | 160x120 | " in tables.fps_table(document)
+    table = tables.fps_table(document)
+    assert table.count("| Riesz pyramid | NumPy, OpenCV | 1 | 160x120 | ") == 1, "several streams"
     assert document["baseline"] == "identity"
+    assert [row["streams"] for row in document["rows"]] == [1, 2] * (len(document["rows"]) // 2)
     assert document["rows"][-1]["speed"] == 1.0
 
 
