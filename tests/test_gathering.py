@@ -118,15 +118,6 @@ def same_as_alone(
 # ---- one run for all --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["drawn", "composed", "openvino"])
-def test_each_stream_is_as_if_it_were_alone(kind: str, model: Path, plain: Path) -> None:
-    """Pictures, factors (also below 1), filters and resets differ; streams sit out and move."""
-    together, alone = of(model, kind), of(plain, kind)
-    assert (together.at_once, alone.at_once) == (np.inf, 1)
-    assert together.composes == (kind != "drawn")
-    same_as_alone(together, alone, worst=3)
-
-
 def test_one_run_serves_them_all(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = of(model, "composed")
     assert isinstance(engine, OnnxEngine)
@@ -143,6 +134,15 @@ def test_one_run_serves_them_all(model: Path, monkeypatch: pytest.MonkeyPatch) -
     engine.step_many(images, ALPHAS, sections, [None] * 4)
     assert runs == [(4, 48, 64, 3)]
     assert engine.step_many([], [], [], []) == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["drawn", "composed", "openvino"])
+def test_each_stream_is_as_if_it_were_alone(kind: str, model: Path, plain: Path) -> None:
+    """Pictures, factors (also below 1), filters and resets differ; streams sit out and move."""
+    together, alone = of(model, kind), of(plain, kind)
+    assert (together.at_once, alone.at_once) == (np.inf, 1)
+    assert together.composes == (kind != "drawn")
+    same_as_alone(together, alone, worst=3)
 
 
 def test_a_coarser_look_serves_several_too(model: Path, plain: Path) -> None:
