@@ -125,7 +125,7 @@ def gather(
     """
     height, width = images[0].shape[:2]
     h, w = height // layout.stride, width // layout.stride
-    places, count = layout.places(len(images)), max(layout.sections, *map(len, sections))
+    places, count = layout.places(len(images)), max([layout.sections, *map(len, sections)])
     inputs: dict[str, NDArray[Any]] = {
         "image": np.zeros((places, height, width, 3), np.uint8),
         "alpha": np.ones(places, np.float32),
