@@ -43,6 +43,16 @@ def test_the_same_streams_in_the_same_places_cost_nothing() -> None:
     assert found.value is left
 
 
+@pytest.mark.parametrize("alphas", [[20.0] * 3, [0.5, 20.0, 20.0]])
+@pytest.mark.parametrize("places", [[2, 0, 1], [0, 1, 2]])
+def test_streams_that_change_places_or_turn_are_no_whole(
+    places: list[int], alphas: list[float]
+) -> None:
+    left = value(3)
+    made = batch([Resident(left, 1, row, 4) for row in places], alphas)
+    assert np.array_equal(np.asarray(joined(made)), made.memory())
+
+
 @pytest.mark.parametrize("places", [[2, 0, 1], [0, 1], [1, 1, 1, 0]])
 @pytest.mark.parametrize("alphas", [[20.0] * 4, [0.5, 2.0, 0.0, 3.0]])
 def test_rows_are_picked_where_they_lie(
