@@ -32,7 +32,9 @@ AUTH = Failure(
     "refused user or password",
     "check both, and write @ : / ? # % in a password as %40 %3A %2F %3F %23 %25",
 )
-TLS = Failure("E-TLS", "cannot be spoken to in TLS", "check the port, or try it without the s")
+TLS = Failure(
+    "E-TLS", "cannot be spoken to in TLS", "check the port, and the certificates of --ca if given"
+)
 TIMEOUT = Failure(
     "E-TIMEOUT", "does not answer in time", "check host and port, or give --timeout", passing=True
 )
@@ -68,7 +70,8 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ffmpeg.HTTPError,), NOT_FOUND),
 )
 _CODES = {ETIMEDOUT: TIMEOUT, EHOSTUNREACH: REFUSED, ENETUNREACH: REFUSED}
-_SECURE = ("https", "rtsps", "rtmps", "tls")
+SECURE = ("https", "rtsps", "rtmps")
+"""Schemes that encrypt."""
 
 
 def classify(error: BaseException, address: str) -> Failure:
@@ -90,4 +93,4 @@ def _looked_up(address: str) -> Failure | None:
         socket.getaddrinfo(parts.hostname, parts.port or 80)
     except (OSError, ValueError):
         return NO_HOST
-    return TLS if parts.scheme.lower() in _SECURE else None
+    return TLS if parts.scheme.lower() in SECURE else None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 from typing import cast
 
 import av
@@ -25,13 +26,14 @@ from rtmag.realtime.arrival import ArrivalClock, Rate
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.colour import Converter
 from rtmag.realtime.container import moving_picture, read_packets
-from rtmag.realtime.errors import SourceAbsent, SourceLost, SourceUnavailable
+from rtmag.realtime.errors import OptionError, SourceAbsent, SourceLost, SourceUnavailable
 from rtmag.realtime.failure import (
     CODEC,
     DATA,
     ENDED,
     NO_VIDEO,
     PROTOCOL,
+    SECURE,
     TIMEOUT,
     Failure,
     classify,
@@ -82,6 +84,9 @@ class NetworkSource(Closing):
         address: of the stream; user and password may be part of it.
         timeout: seconds without data after which the connection is lost.
         max_pixels: larger frames are refused before they are decoded.
+        ca: file of the certificates (PEM) of which the server must show one, or one that they
+            signed. None: the connection is encrypted where the address says so, but not whose it
+            is is asked, as most cameras sign for themselves.
 
     Raises:
         SourceUnavailable: the connection fails, or brings no video; says why, and what to do.
@@ -91,10 +96,17 @@ class NetworkSource(Closing):
     live = True
     frames: int | None = None
 
-    def __init__(self, address: str, *, timeout: float = 5.0, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = 5.0,
+        max_pixels: int = MAX_PIXELS,
+        ca: Path | None = None,
+    ) -> None:
         self.name = redact(address)
         self.damaged = 0
-        self._address, self._max_pixels = address, max_pixels
+        self._address, self._max_pixels, self._ca = address, max_pixels, ca
         self._stop = threading.Event()
         self._rate = Rate()
         self._container = self._opened(timeout)
@@ -131,6 +143,8 @@ class NetworkSource(Closing):
         }
         if scheme in ("rtsp", "rtsps"):
             options["rtsp_transport"] = "tcp"
+        if self._ca is not None:
+            options |= {"tls_verify": "1", "ca_file": str(self._certificates(scheme))}
         began = time.monotonic()
         try:
             return av.open(
@@ -144,6 +158,15 @@ class NetworkSource(Closing):
         if failure is DATA and time.monotonic() - began > 0.9 * timeout:
             failure = TIMEOUT  # of a silent RTSP server FFmpeg says that its data are invalid
         raise self._unavailable(failure)  # outside: FFmpeg's error holds the password
+
+    def _certificates(self, scheme: str) -> Path:
+        """The file by which the server is known; refused where it would not be looked at."""
+        assert self._ca is not None
+        if scheme not in SECURE:
+            raise OptionError(f"--ca is for {', '.join(SECURE)}, got {scheme}://")
+        if not self._ca.is_file():
+            raise OptionError(f"--ca must be a file of certificates (PEM), got {str(self._ca)!r}")
+        return self._ca
 
     def _video(self) -> VideoStream:
         stream = moving_picture(self._container)

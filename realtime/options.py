@@ -180,6 +180,10 @@ Address = Annotated[
 Timeout = Annotated[
     float, Option("--timeout", min=0.5, help="Seconds without a picture until it is opened again.")
 ]
+Ca = Annotated[
+    Path | None,
+    Option("--ca", metavar="FILE", help="Certificates (PEM) that an encrypted stream must have."),
+]
 Wait = Annotated[bool, Option("--wait", help="Wait for a stream that is not there yet.")]
 PipeSize = Annotated[
     str | None, Option("--size", metavar="WxH", help="Standard input is raw pictures of this size.")

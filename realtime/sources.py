@@ -68,6 +68,8 @@ class Wanted:
     """Whether a camera's exposure and white balance stay as they are."""
     timeout: float = 5.0
     """Seconds without a picture after which a camera or a stream is opened again."""
+    ca: Path | None = None
+    """Certificates by which the server of an encrypted stream must be known."""
     wait: Callable[[str], None] | None = None
     """A stream that is not there yet is waited for, and this told why; None: it is refused."""
 
@@ -147,7 +149,9 @@ def _address(text: str, wanted: Wanted) -> FrameSource:
     patience = Patience(lost=wanted.timeout)
 
     def supervised() -> Supervisor:
-        return Supervisor(lambda: NetworkSource(text, timeout=wanted.timeout), patience=patience)
+        return Supervisor(
+            lambda: NetworkSource(text, timeout=wanted.timeout, ca=wanted.ca), patience=patience
+        )
 
     return supervised() if wanted.wait is None else until_there(supervised, wanted.wait, patience)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -26,9 +27,9 @@ import sys
 import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
+from gi.repository import Gio, GLib, Gst, GstRtspServer
 Gst.init(None)
-port, user, launches = sys.argv[1], sys.argv[2], sys.argv[3:]
+port, user, certificate, launches = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service(port)
@@ -37,16 +38,21 @@ for number, launch in enumerate(launches):
     factory.set_launch(launch)
     factory.set_shared(True)
     server.get_mount_points().add_factory("/live%s" % (number or ""), factory)
-    if user:
+    if user or certificate:
         permissions = GstRtspServer.RTSPPermissions()
         permissions.add_permission_for_role("user", "media.factory.access", True)
         permissions.add_permission_for_role("user", "media.factory.construct", True)
         factory.set_permissions(permissions)
-if user:
+if user or certificate:
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "user")
     auth = GstRtspServer.RTSPAuth()
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*user.split(" ")), token)
+    if user:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*user.split(" ")), token)
+    else:
+        auth.set_default_token(token)
+    if certificate:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(certificate))
     server.set_auth(auth)
 server.attach(None)
 print("ready", flush=True)
@@ -99,10 +105,11 @@ class RtspServer:
         launch: str = CAMERA,
         user: str = "",
         port: int | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self.port = port or free_port()
-        self.url = f"rtsp://127.0.0.1:{self.port}/live"
-        self.user = user
+        self.url = f"rtsp{'s' if certificate else ''}://127.0.0.1:{self.port}/live"
+        self.user, self.certificate = user, str(certificate or "")
         self.show(size, fps, launch)
         self._process: subprocess.Popen[str] | None = None
 
@@ -112,7 +119,7 @@ class RtspServer:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, "-c", RTSP, str(self.port), self.user, self._launch],
+            [SYSTEM_PYTHON, "-c", RTSP, str(self.port), self.user, self.certificate, self._launch],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
