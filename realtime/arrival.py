@@ -4,7 +4,11 @@ A stream's own timestamps are even but count from nowhere; moments of arrival ar
 with the network, by tens of milliseconds, which a temporal filter takes for a trembling rate. So
 timestamps are kept and moved: by the least delay between timestamp and arrival that was seen, which
 is that of the frame that nothing held up. The least delay may rise by a thousandth of the time that
-passes, since no two clocks run alike. A time is thus never later than its arrival.
+passes, since no two clocks run alike. A time is never later than its arrival.
+
+A damaged timestamp that lies ahead looks like a delay less than any before, and all that follow
+would count as late for minutes. So a delay that is less by more than a trembling is believed once
+several frames in a row agree, as those do that come in a burst when a hold-up ends.
 
 Timestamps that leap away from the arrivals are moved anew, and a new epoch begins. Those that keep
 contradicting the arrivals (a rate that is made up, repeated or missing stamps) are given up, and
@@ -19,6 +23,10 @@ from statistics import median
 LEAP = 1.0
 """Seconds by which a step of timestamps may differ from that of arrivals."""
 _LEAK = 1e-3
+_TREMBLING = 0.02
+"""Seconds by which one frame alone may lessen the delay."""
+_AGREEING = 3
+"""So many frames in a row lessen it by more."""
 _LAG = 0.5
 """Seconds behind the least delay from which a timestamp is doubted."""
 _DOUBTS = 30
@@ -40,6 +48,7 @@ class ArrivalClock:
         self._trusted = stamped
         self._doubts = 0
         self._delay: float | None = None
+        self._held: deque[float] = deque(maxlen=_AGREEING)
         self._stamp = self._arrival = 0.0
         self._last = -math.inf
 
@@ -53,16 +62,21 @@ class ArrivalClock:
         if stamp is None or not math.isfinite(stamp):
             self._doubt(True)
             return arrival
+        held = arrival - stamp
         if self._delay is None:
-            self._delay = arrival - stamp
+            self._delay = held
         else:
             step, passed = stamp - self._stamp, arrival - self._arrival
             if abs(step - passed) > LEAP:
-                self._delay, self.epoch = arrival - stamp, self.epoch + 1
-            self._doubt(step <= 0 or arrival - (stamp + self._delay) > _LAG)
-            self._delay = min(self._delay + _LEAK * max(passed, 0.0), arrival - stamp)
+                self._delay, self.epoch = held, self.epoch + 1
+                self._held.clear()
+            self._doubt(step <= 0 or held - self._delay > _LAG)
+            self._delay += _LEAK * max(passed, 0.0)
+        self._held.append(held)
+        alone = held > self._delay - _TREMBLING
+        self._delay = min(self._delay, held if alone else max(self._held))
         self._stamp, self._arrival = stamp, arrival
-        return stamp + self._delay
+        return min(stamp + self._delay, arrival)
 
     def _doubt(self, doubtful: bool) -> None:
         self._doubts = max(self._doubts + (1 if doubtful else -1), 0)

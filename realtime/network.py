@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import cast
 
 import av
 from av.container import InputContainer
@@ -26,6 +25,7 @@ from rtmag.realtime.arrival import ArrivalClock, Rate
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.colour import Converter
 from rtmag.realtime.container import moving_picture, read_packets
+from rtmag.realtime.decoder import Decoder
 from rtmag.realtime.errors import OptionError, SourceAbsent, SourceLost, SourceUnavailable
 from rtmag.realtime.failure import (
     CODEC,
@@ -112,6 +112,7 @@ class NetworkSource(Closing):
         self._container = self._opened(timeout)
         try:
             self._stream = self._video()
+            self._decoder = Decoder(self._stream)
             self._paced = self._finite or "hls" in self._container.format.name
             self._pictures = self._decoded()
             self._first = self._first_picture(timeout)
@@ -235,11 +236,11 @@ class NetworkSource(Closing):
         pictures = None
         if packet is not None:
             with suppress(av.FFmpegError, OSError, ValueError):
-                pictures = packet.decode()
+                pictures = self._decoder.decode(packet)
         self.damaged += pictures is None or (packet is not None and packet.is_corrupt)
         if not pictures:
             yield None
-        for picture in cast("list[VideoFrame]", pictures or []):
+        for picture in pictures or []:
             self._check_size(picture.width, picture.height)
             self.damaged += picture.is_corrupt  # shown all the same: decoders mend a good deal
             yield picture

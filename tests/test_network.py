@@ -289,6 +289,23 @@ def test_timestamps_may_jump(hours: int) -> None:
     assert frames[-1].epoch > frames[0].epoch
 
 
+def test_one_damaged_timestamp_delays_nothing() -> None:
+    """F07: a picture that claims to be 0.3 s ahead made all that followed count as late."""
+    numbers = itertools.count()
+    data = rewritten(
+        mpegts(120, SIZE), lambda ticks: ticks + (27_000 if next(numbers) == 80 else 0)
+    )
+    with (
+        serving(paced(data, 4)) as (port, _),
+        NetworkSource(f"tcp://127.0.0.1:{port}") as source,
+    ):
+        late = []
+        with pytest.raises(SourceLost):
+            for frame in source:
+                late.append(time.monotonic() - frame.time)
+    assert np.median(late[90:]) < 0.1
+
+
 def test_timestamps_may_stand_still() -> None:
     """F07: the moments of arrival take their place."""
     data = rewritten(mpegts(120, SIZE), lambda ticks: 900_000)
