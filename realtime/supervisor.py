@@ -9,6 +9,7 @@ Nothing is put in place of pictures that do not come. The first frame of a new c
 new epoch, by which the magnifier starts afresh.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -66,7 +67,7 @@ class Supervisor(Closing):
         self._closed = self._still = False
         self._damaged = 0
         self._backoff = Backoff(self._patience)
-        self._retry = 0.0
+        self._retry, self._woke = 0.0, -math.inf
         self._leaving: Connection | None = None
         self._numbering = Numbering()
         self._picture: Image | None = None
@@ -128,12 +129,10 @@ class Supervisor(Closing):
         if self.ended:
             return None
         began = time.monotonic()
+        self._awake(began, began - self._polled)
         frame = self._taken(timeout)
-        now = time.monotonic()
-        # Who was stopped or asleep knows nothing of the source's life meanwhile.
-        if max(began - self._polled, now - began - timeout) > _ABSENT:
-            self._seen = now
-        self._polled = now
+        now = self._polled = time.monotonic()
+        self._awake(now, now - began - timeout)
         if frame is not None and not self._repeats(frame):
             self._run(now)
             return self._numbering.continued(frame)
@@ -148,6 +147,11 @@ class Supervisor(Closing):
         self._closed = True
         if self._connection is not None:
             self._connection.close()
+
+    def _awake(self, now: float, absent: float) -> None:
+        """Who was stopped or asleep knows nothing of the source's life meanwhile."""
+        if absent > _ABSENT:
+            self._seen = self._woke = self._retry = now
 
     def _taken(self, timeout: float) -> Frame | None:
         if self._connection is None:
@@ -201,7 +205,9 @@ class Supervisor(Closing):
             self._connection.leave()
             self._damaged += getattr(self._connection.source, "damaged", 0)
             self._leaving, self._connection = self._connection, None
-        self._retry = now + self._backoff.delay(now - self._seen)
+        # Servers drop those who sleep: that is no failed try, after which one would have to wait.
+        woken, self._woke = now - self._woke < self._patience.stalled, -math.inf
+        self._retry = now if woken else now + self._backoff.delay(now - self._seen)
         self._enter("RECONNECTING", words, self._seen)
 
     def _connect(self, now: float) -> None:

@@ -384,6 +384,21 @@ def test_a_process_that_was_stopped_goes_on(seconds: int) -> None:
     assert np.median(later) < usual + 0.1
 
 
+def test_who_was_dropped_while_asleep_does_not_wait() -> None:
+    """F08: servers let go of those who take nothing; opened again at once, and once only."""
+    camera, patience = Camera(fault="raises"), Patience(delays=(60.0,))
+    with Supervisor(camera.open, patience=patience) as source:
+        take(source, 0.3)
+        camera.plug(False)
+        time.sleep(1.5)  # nobody asks for a picture
+        camera.plug(True)
+        assert wait_for(lambda: source.status.reconnects == 1, source) < 5
+        camera.plug(False)
+        wait_for(lambda: source.status.state == "RECONNECTING", source)
+        camera.plug(True)
+        assert take(source, 1.0) == []
+
+
 @pytest.mark.slow
 def test_a_hundred_reconnections_leave_nothing_behind() -> None:
     """F04: descriptors, threads and latency as before, memory within 10 MB."""
