@@ -18,11 +18,12 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.options import LiveViewKind
 from rtmag.realtime.outputs import check_free, numbered, with_suffix
 from rtmag.realtime.pace import Pace
+from rtmag.realtime.patience import Patience
 from rtmag.realtime.pipe import PipeSink
 from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.redaction import redact
-from rtmag.realtime.report import Report
+from rtmag.realtime.report import Report, Tally
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import Sink, WindowSink
 from rtmag.realtime.sources import FrameSource, Wanted, open_source
@@ -31,6 +32,7 @@ from rtmag.realtime.status import Status
 from rtmag.realtime.supervisor import Supervisor
 from rtmag.realtime.viewer import View
 from rtmag.realtime.virtual_camera import FIRST, VirtualCameraSink
+from rtmag.realtime.waiting import Left, attended, resting_at, until_there
 from rtmag.realtime.writer import Writer, check_space
 
 _UNNAMED = Path("rtmag-camera.mp4")
@@ -64,6 +66,7 @@ class Live:
     _settings: Callable[[], dict[str, object]] = field(default=dict, init=False)
     _whole: bool = field(default=False, init=False)
     """Whether the source waits for us: then no frame of it is left out anywhere."""
+    _invited: bool = field(default=False, init=False)
     stats: Stats | None = None
     """Told of the figures as the run goes on, and at its end."""
 
@@ -73,24 +76,24 @@ class Live:
             check_free(self.record, overwrite=self.overwrite)
         self.controls.recording = self.record is not None
         with ExitStack() as opened:
-            source = opened.enter_context(self._open(spec))
+            waits = self.wanted.wait is not None and "://" in spec
+            view = self._shown(redact(spec), opened) if waits else None
+            if hasattr(view, "url"):
+                self._announce(spec, view)
+            try:
+                source = opened.enter_context(self._open(spec, view))
+            except Left:
+                return Tally(live=True).report("quit", ())
             if source.fps is not None:
                 self.controls.filter().check(source.fps)
-            view = self._open_view(source.name)
-            if view is not None:
-                opened.callback(view.close)
+            view = view or self._shown(source.name, opened)
             rate = source.fps or self.wanted.fps or 30.0
             engine = choose(self.engine, source.size, rate)
             magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
             guard = opened.enter_context(Guard(magnifier, self.engine.load, self.note))
             self._settings = partial(self._describe, engine, source)
             self._whole = not source.live
-            address = getattr(view, "url", None)
-            shown = redact(f"{source.name}, {magnifier.described}")
-            if address is not None:
-                self.invite(f"{shown}; open {address}")
-            else:
-                self.note(f"{shown}; keys: h" if view is not None else shown)
+            self._announce(f"{source.name}, {magnifier.described}", view)
             self.controls.whole = engine.size is not None
             self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(
@@ -109,15 +112,24 @@ class Live:
         words = (f"the model failed: {failed} frames were not magnified",) if failed else ()
         return replace(report, errors=report.errors + words)
 
+    def _announce(self, words: str, view: View | None) -> None:
+        """Say what is shown, and the first time where."""
+        shown, address = redact(words), getattr(view, "url", None)
+        if address is not None and not self._invited:
+            self._invited = True
+            self.invite(f"{shown}; open {address}")
+        else:
+            self.note(f"{shown}; keys: h" if view is not None and address is None else shown)
+
     def _follows(self, source: FrameSource) -> bool:
         """Whether motion scale follows the machine: nobody chose one, and frames do not wait."""
         return self.engine.motion_scale is None and source.live
 
-    def _open(self, spec: str) -> FrameSource:
+    def _open(self, spec: str, view: View | None) -> FrameSource:
         if spec == "test":
             return SceneSource(self.wanted.size or (640, 480), self.wanted.fps or 30.0, live=True)
         try:
-            source = open_source(spec, wanted=self.wanted)
+            source = self._opened(spec, view)
         except SourceAbsent as error:
             raise SourceAbsent(f"{error} (--wait waits for it)") from error
         if isinstance(source, Supervisor):
@@ -125,6 +137,15 @@ class Live:
             for refused in source.refused:
                 self.note(f"{source.name} does not let us stop its {refused}")
         return source
+
+    def _opened(self, spec: str, view: View | None) -> FrameSource:
+        """Opened at once, or waited for at the view; raises Left when that is left."""
+        told = self.wanted.wait
+        if told is None or "://" not in spec:
+            return open_source(spec, wanted=self.wanted)
+        opener = partial(open_source, spec, wanted=replace(self.wanted, wait=None))
+        rest = resting_at(view, self.controls, redact(spec))
+        return until_there(partial(attended, opener, rest), told, Patience(), rest)
 
     def _open_sinks(self, size: tuple[int, int], fps: float, opened: ExitStack) -> list[Sink]:
         """Whoever else sees the frames."""
@@ -148,6 +169,12 @@ class Live:
                 )
             )
         return sinks
+
+    def _shown(self, name: str, opened: ExitStack) -> View | None:
+        view = self._open_view(name)
+        if view is not None:
+            opened.callback(view.close)
+        return view
 
     def _open_view(self, name: str) -> View | None:
         if self.view == "window":

@@ -5,14 +5,19 @@ import re
 import socket
 import sys
 import threading
-from typing import Protocol
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.overlay import write
 
+_WAITING = (640, 480)
+"""(width, height) of a window that has no picture yet."""
 _NO_DISPLAY = "no display; use --view none"
 _NO_WINDOWS = (
     "this OpenCV has no windows; pip uninstall opencv-python-headless, "
@@ -57,7 +62,7 @@ class WindowSink:
             raise SinkUnavailable("cannot open a window outside the main thread")
         check_display()
         self.title = title
-        self._open = self._closed = self._fullscreen = False
+        self._open = self._closed = self._fullscreen = self._waiting = False
 
     @property
     def closed(self) -> bool:
@@ -79,9 +84,19 @@ class WindowSink:
         try:
             if not self._open:
                 self._show_window(frame.size)
+            elif self._waiting and not self._fullscreen:
+                cv2.resizeWindow(self.title, *frame.size)
+            self._waiting = False
             cv2.imshow(self.title, frame.image)
         except cv2.error as error:
             raise SinkError(f"cannot show a frame in the window {self.title!r}") from error
+
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        """Say it on a dark picture."""
+        picture = write(_black(_WAITING), [facts["words"]], corner="middle")
+        waiting, self._waiting = self._waiting or not self._open, False
+        self.write(Frame(picture, time.monotonic(), 0))
+        self._waiting = waiting
 
     def _show_window(self, size: tuple[int, int]) -> None:
         cv2.namedWindow(

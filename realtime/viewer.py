@@ -32,6 +32,10 @@ class View(Sink, Protocol):
         """Fill the screen, or stop doing so."""
         ...
 
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        """Tell the state of the run while there is no picture; `words` are for a person."""
+        ...
+
 
 @runtime_checkable
 class Draws(Protocol):
@@ -108,7 +112,12 @@ class Viewer:
             self._view.close()
 
     def _draw(self) -> None:
-        if self._view is None or self._last is None:
+        if self._view is None:
+            return
+        if self._last is None:
+            facts = self._facts()
+            if facts.get("words"):
+                self._view.tell(facts)
             return
         controls, (original, magnified) = self._controls, self._last
         words, until = self._notice

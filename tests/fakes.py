@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -155,6 +156,7 @@ class FakeView(FakeSink):
         self._close_after = close_after
         self.polls = 0
         self.fullscreen = False
+        self.told: list[str] = []
 
     @property
     def closed(self) -> bool:
@@ -167,6 +169,9 @@ class FakeView(FakeSink):
 
     def toggle_fullscreen(self) -> None:
         self.fullscreen = not self.fullscreen
+
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        self.told.append(facts["words"])
 
 
 def identity_model(path: Path) -> Path:

@@ -1,7 +1,10 @@
 """The page in a real browser: what is moved there moves the running magnifier."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +23,14 @@ DRIVER = shutil.which("chromedriver")
 if CHROMIUM is None or DRIVER is None:
     pytest.skip("no chromium and chromedriver", allow_module_level=True)
 
+from fakes import ENVIRONMENT  # noqa: E402
 from pages import Watched, watched  # noqa: E402
 from selenium import webdriver  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+from servers import free_port, mpegts, paced, serving  # noqa: E402
 
 from rtmag.realtime.bands import PresetName  # noqa: E402
 from rtmag.realtime.combination import make_controls  # noqa: E402
@@ -304,6 +309,26 @@ def test_a_lost_server_is_told_and_found_again(browser: Browser, tmp_path: Path)
         assert not find(browser, "#veil").is_displayed()
         until(lambda: find(browser, "#state").text == "live")
     assert not complaints(browser)
+
+
+def test_the_page_says_what_is_waited_for(browser: Browser) -> None:
+    """The whole program, begun before its camera: page and address are there from the start."""
+    port = free_port()
+    how = ["--wait", "--view", "web", "--port", "0", "--model", "none"]
+    run = [sys.executable, "-m", "rtmag.realtime.cli", "stream", f"tcp://127.0.0.1:{port}", *how]
+    with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        browser.get(process.stderr.readline().rpartition("open ")[2].strip())
+        waiting = rf"waiting for tcp://127\.0\.0\.1:{port} \([1-9]\d* s\)"
+        until(lambda: re.fullmatch(waiting, find(browser, "#why").text))
+        assert re.fullmatch(waiting, find(browser, "#state").text)
+        with serving(paced(mpegts(300, (160, 120)), 10, forever=True), port):
+            until(lambda: drawn(browser) > 1)
+            until(lambda: not find(browser, "#veil").is_displayed())
+            until(lambda: find(browser, "#state").text == "live")
+            process.terminate()
+            process.communicate(timeout=20)
+    browser.get_log("browser")
 
 
 def test_a_name_is_text_wherever_it_comes_from(browser: Browser, tmp_path: Path) -> None:

@@ -114,6 +114,19 @@ class TestWindow:
             window.toggle_fullscreen()
             assert highgui.calls[-1][2:] == (cv2.WND_PROP_FULLSCREEN, state)
 
+    def test_words_before_the_first_picture(self, highgui: FakeHighgui, frames: MakeFrames) -> None:
+        window = WindowSink("title")
+        for _ in range(2):
+            window.tell({"words": "waiting for a camera (3 s)"})
+        assert highgui.shown is not None
+        assert highgui.shown.shape == (480, 640, 3)
+        assert 0 < np.count_nonzero(highgui.shown) < 0.1 * highgui.shown.size
+        frame = frames(1)[0]
+        for _ in range(2):
+            window.write(frame)
+        sizes = [call[2:] for call in highgui.calls if call[0] == "resizeWindow"]
+        assert sizes == [(640, 480), frame.size]
+
     def test_main_thread_only(self, highgui: FakeHighgui) -> None:
         caught: list[Exception] = []
 

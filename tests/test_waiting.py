@@ -3,17 +3,19 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from fakes import ENVIRONMENT
+from fakes import ENVIRONMENT, FakeView
 from servers import free_port, http, mpegts, paced, serving
 
+from rtmag.realtime import live
 from rtmag.realtime.cli import execute
 from rtmag.realtime.errors import SourceAbsent, SourceUnavailable
 from rtmag.realtime.patience import Patience
-from rtmag.realtime.waiting import until_there
+from rtmag.realtime.waiting import Left, attended, until_there
 
 MAIN = "from rtmag.realtime.cli import main; main()"
 SHOWN = ["--view", "none", "--model", "none"]
@@ -74,6 +76,59 @@ def test_waiting_can_be_ended() -> None:
         assert time.monotonic() - began < 2
     assert process.returncode == 130
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("leaving", ["q", "closed"])
+def test_a_window_says_what_is_waited_for(leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start; `q` and closing it end the program, with nothing shown."""
+    view = FakeView("." * 8 + "q") if leaving == "q" else FakeView(close_after=8)
+    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    address = f"tcp://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    assert execute(["stream", address, "--wait", "--model", "none"]) == 0
+    assert time.monotonic() - began < 10
+    assert view.told[0] == f"waiting for {address} (0 s)"
+    assert not view.frames
+    assert view.finished is not None
+
+
+def test_the_first_picture_ends_the_waiting_at_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    view, port = FakeView(), free_port()
+    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    opened = threading.Event()
+
+    def switched_on() -> None:
+        while not view.told:
+            time.sleep(0.05)
+        with serving(paced(mpegts(300, (160, 120)), 10), port):
+            opened.wait(60)
+
+    camera = threading.Thread(target=switched_on)
+    camera.start()
+    try:
+        run = ["stream", f"tcp://127.0.0.1:{port}", "--wait", "--model", "none", "--frames", "5"]
+        assert execute(run) == 0
+    finally:
+        opened.set()
+        camera.join()
+    assert {frame.size for frame in view.frames} == {(160, 120)}
+
+
+def test_what_comes_after_one_has_left_is_closed() -> None:
+    source, opening = FakeView(), threading.Event()
+
+    def opener() -> FakeView:
+        opening.wait(10)
+        return source
+
+    def rest(seconds: float) -> None:
+        raise Left
+
+    with pytest.raises(Left):
+        attended(opener, rest)
+    opening.set()
+    while source.finished is None:
+        time.sleep(0.01)
 
 
 def test_without_it_a_wrong_address_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:

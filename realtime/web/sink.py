@@ -109,6 +109,10 @@ class WebSink:
             self._shown = shown
             self._slot.put(_Shot(original, magnified, *look, controls.region))
 
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        """Tell the state of the run, without a picture."""
+        self._tell(dict(facts))
+
     def write(self, frame: Frame) -> None:
         """Show a picture that has no original."""
         self.show(frame, frame, {})

@@ -55,7 +55,10 @@ function state(name, words) {
 
 function status(now) {
   const name = now.state;
-  if (!offline) state(settings.paused && name === "RUNNING" ? "PAUSED" : name, now.words);
+  if (!offline) {
+    if (name === "CONNECTING") $("why").textContent = now.words;
+    state(settings.paused && name === "RUNNING" ? "PAUSED" : name, now.words);
+  }
   $("fps").textContent = now.fps ? now.fps.toFixed(now.fps < 10 ? 1 : 0) : "–";
   $("latency").textContent = now.latency_ms == null ? "–" : `${now.latency_ms.toFixed(0)} ms`;
   $("dropped").textContent = now.dropped ?? "–";
