@@ -54,9 +54,11 @@ class Live:
     overwrite: bool = False
     view: LiveViewKind = "window"
     host: str = "127.0.0.1"
-    """Of the view in a browser, as are the next two."""
+    """Of the view in a browser, as are the next three."""
     port: int | None = None
     max_viewers: int = 16
+    token: str | None = field(default=None, repr=False)
+    """What others must know to see the page; None is one by chance."""
     engine: EngineSpec = field(default_factory=EngineSpec)
     limit: int | None = None
     out: str | None = None
@@ -184,7 +186,12 @@ class Live:
         with needing("--view web", "web"):
             from rtmag.realtime.web.sink import WebSink
         return WebSink(
-            self.controls, name, host=self.host, port=self.port, viewers=self.max_viewers
+            self.controls,
+            name,
+            host=self.host,
+            port=self.port,
+            viewers=self.max_viewers,
+            token=self.token,
         )
 
     def _open_recorder(self, fps: float) -> Writer:

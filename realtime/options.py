@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 from rtmag.realtime.bands import PresetName
 from rtmag.realtime.engine_name import EngineName
@@ -139,12 +139,26 @@ LiveView = Annotated[
 ]
 Host = Annotated[
     str,
-    Option("--host", help="View web: where to listen; beyond this machine a token is demanded."),
+    Option("--host", help="View web: where to listen; others need the token (RTMAG_TOKEN)."),
 ]
 Port = Annotated[
     int | None,
     Option("--port", min=0, max=65535, help="View web.", show_default="8089, or the next free one"),
 ]
+
+
+def _kept_secret(context: Context, value: str | None) -> str | None:
+    source = context.get_parameter_source("token")
+    if source is not None and source.name == "COMMANDLINE":
+        raise OptionError(
+            "a token among the options is shown to all users of this machine by ps; "
+            "set RTMAG_TOKEN, or token in rtmag.toml"
+        )
+    return value
+
+
+Token = Annotated[str | None, Option("--token", hidden=True, callback=_kept_secret)]
+"""Of the page, in place of one by chance. For rtmag.toml and RTMAG_TOKEN only."""
 MaxViewers = Annotated[int, Option("--max-viewers", min=1, max=1000, help="View web.")]
 ProgressOption = Annotated[
     ProgressKind, Option("--progress", help="auto: a bar on a terminal, lines elsewhere.")

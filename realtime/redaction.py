@@ -23,6 +23,13 @@ _QUERY = re.compile(
 _HEADER = re.compile(r"(?i)\b(authorization|proxy-authorization|cookie):\s*[^\r\n'\"]+")
 _TAIL = "'\"),;:]>"
 
+_SECRETS = ("token", "password", "secret")
+
+
+def is_secret(name: str) -> bool:
+    """Whether what goes by this name is never shown."""
+    return any(word in name for word in _SECRETS)
+
 
 def redact(text: str) -> str:
     """The same text without user names, passwords, tokens and queries.

@@ -22,6 +22,7 @@ from typer.core import TyperCommand, TyperOption
 from rtmag.realtime.bands import parse_band
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.options import parse_size
+from rtmag.realtime.redaction import HIDDEN, is_secret
 
 PREFIX = "RTMAG_"
 
@@ -148,4 +149,5 @@ def _in_words(
     if found["type"] == "value_error":  # one of _PARSERS, whose words name the value
         return f"{origin}: {key}{where}: {found['ctx']['error']}"
     words = found["msg"].removeprefix("Input ")
-    return f"{origin}: {key} = {found['input']!r}{where}; it {words}"
+    value = HIDDEN if is_secret(key) else repr(found["input"])
+    return f"{origin}: {key} = {value}{where}; it {words}"

@@ -16,7 +16,7 @@ from typer import Context
 from typer.core import TyperCommand, TyperOption
 
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.redaction import HIDDEN, logger, redact
+from rtmag.realtime.redaction import HIDDEN, is_secret, logger, redact
 
 NAME = "rtmag.toml"
 PREFIX = "RTMAG_"
@@ -31,7 +31,6 @@ _SETTLED_BY: dict[str, tuple[str, ...]] = {
 }
 """What an option settles: a weaker source's word on these is not heard. For mode see `_settled`."""
 _STEERED = ("alpha", "mode", "order", "fl", "fh")
-_SECRET = ("token", "password", "secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,14 @@ class Configured(TyperCommand):
 
 
 def keys(command: TyperCommand) -> dict[str, TyperOption]:
-    """The options that may be set, by key: their long names with underscores."""
+    """The options that may be set, by key: long names with underscores. Help keeps secret ones."""
     options = [param for param in command.params if isinstance(param, TyperOption)]
     named = {_long(option): option for option in options}
-    return {key: each for key, each in named.items() if key != "help" and not each.hidden}
+    return {
+        key: each
+        for key, each in named.items()
+        if key != "help" and (not each.hidden or is_secret(key))
+    }
 
 
 def _long(option: TyperOption) -> str:
@@ -174,7 +177,7 @@ def _safe(key: str, setting: Setting) -> Setting:
     """Without credentials; None, numbers and switches as they are, the rest as text."""
     value = setting.value
     if value is not None and not isinstance(value, bool | int | float):
-        value = HIDDEN if any(word in key for word in _SECRET) else redact(str(value))
+        value = HIDDEN if is_secret(key) else redact(str(value))
     return Setting(value, setting.origin, setting.rank)
 
 

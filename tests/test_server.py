@@ -145,6 +145,23 @@ def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None
         assert "access-control-allow-origin" not in page.headers
 
 
+def test_a_token_that_is_given_outlives_the_program(tmp_path: Path) -> None:
+    """A phone that knew it yesterday comes in today, without the address that was printed."""
+    token, port = "a-secret-of-27-letters-here", 0
+    cookies = httpx.Cookies()
+    for _ in range(2):
+        with watched(tmp_path, host="0.0.0.0", port=port, token=token) as served:
+            port = served.port
+            with httpx.Client(cookies=cookies) as phone:
+                shown = phone.get(served.url, params={} if cookies else {"token": token})
+                assert shown.status_code == 200
+                cookies = phone.cookies
+            assert httpx.get(served.url).status_code == 401
+    (kept,) = cookies.jar
+    assert kept.expires is not None
+    assert kept.expires > time.time() + 300 * 24 * 3600
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -595,18 +612,22 @@ def test_the_command_serves_the_scene() -> None:
     assert not notes
 
 
+@pytest.mark.parametrize("token", ["", "a-secret-of-27-letters-here"])
 @pytest.mark.parametrize("flags", [[], ["-v"], ["--log-json"]])
-def test_the_address_that_is_printed_opens_the_page(flags: list[str]) -> None:
+def test_the_address_that_is_printed_opens_the_page(flags: list[str], token: str) -> None:
     """Beyond this machine it holds the token, which nothing else that is printed may."""
     code = "import sys; from rtmag.realtime.cli import execute; execute(sys.argv[1:])"
     shown = ["camera", "test", "--size", "64x48", "--model", "none", "--view", "web"]
     run = [sys.executable, "-c", code, *shown, "--host", "0.0.0.0", "--port", "0", *flags]
-    with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    environment = ENVIRONMENT | {"RTMAG_TOKEN": token}
+    with subprocess.Popen(run, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if found := re.search(r"open http://[^/]+:(\d+)/\?token=([\w-]+)", line):
                 break
+            assert not token or token not in line
         assert found is not None
+        assert token in ("", found[2])
         page = f"http://127.0.0.1:{found[1]}"
         assert httpx.get(page).status_code == 401
         assert httpx.get(page, params={"token": found[2]}).status_code == 200

@@ -51,6 +51,39 @@ def test_without_any_all_is_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["view"][0] == "window"
 
 
+SECRET = "a-secret-of-27-letters-here"
+
+
+def test_a_token_is_set_but_never_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S05: on the command line ps would show it to everyone."""
+    Path("rtmag.toml").write_text(f'[camera]\ntoken = "{SECRET}"\n')
+    assert shown(capsys, "camera")["token"] == ["...", "rtmag.toml"]
+    assert shown(capsys, "stream")["token"] == [None, "default"]
+    monkeypatch.setenv("RTMAG_TOKEN", SECRET)
+    assert shown(capsys, "stream")["token"] == ["...", "RTMAG_TOKEN"]
+    assert execute(["config", "show"]) == 0
+    said = capsys.readouterr()
+    assert SECRET not in said.out + said.err
+    assert execute(["camera", "--help"]) == 0
+    assert "--token" not in capsys.readouterr().out
+    assert "set RTMAG_TOKEN" in refused(capsys, "camera", "test", "--token", SECRET)
+
+
+def test_a_token_that_is_none_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("rtmag.toml").write_text("token = 12345678901234567890\n")
+    assert "token = ...; it should be a valid string" in refused(capsys, "camera", "test")
+    Path("rtmag.toml").write_text('view = "web"\nport = 0\n')
+    for short in ("fifteen-letters", "sixteen letters!", "sixteen;letters;"):
+        monkeypatch.setenv("RTMAG_TOKEN", short)
+        said = refused(capsys, "camera", "test", "--model", "none")
+        assert "16 or more characters" in said
+        assert short not in said
+
+
 def test_the_stronger_source_wins(
     capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rtmag.realtime.errors import OptionError
+
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; object-src 'none'",
@@ -30,6 +32,20 @@ HEADERS = {
 }
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 
+_TOKEN = re.compile(r"[\w.~-]{16,}", re.ASCII)
+"""Long enough not to be guessed, and the same in an address and in a cookie."""
+_YEAR = 365 * 24 * 3600  # seconds
+
+
+def checked_token(token: str) -> str:
+    """The same token; raises OptionError where it could be guessed or does not fit an address."""
+    if not _TOKEN.fullmatch(token):
+        raise OptionError(
+            "a token needs 16 or more characters, all of them letters, digits or one of - . _ ~; "
+            f"got {len(token)} characters"
+        )
+    return token
+
 
 class Guard:
     """An ASGI application that lets through what is allowed to the one behind it.
@@ -40,12 +56,16 @@ class Guard:
         name: what the person called it, where that is a name.
         port: tells apart the cookies of several servers on one machine.
         token: the secret.
+        lasting: whether the token will be the same tomorrow; then browsers keep it.
     """
 
-    def __init__(self, app: ASGIApp, *, address: str, name: str, port: int, token: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, address: str, name: str, port: int, token: str, lasting: bool = False
+    ) -> None:
         self._app = app
         self._token = token
         self._cookie = f"rtmag-{port}"
+        self._kept = f"; Max-Age={_YEAR}" if lasting else ""
         self.local = ipaddress.ip_address(address).is_loopback
         """Whether only this machine can reach the server; then the page needs no token."""
         self._names = {"localhost"}
@@ -70,6 +90,7 @@ class Guard:
                 given.update(HEADERS)
                 if self._is_token(shown):
                     cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+                    cookie += self._kept
                     given.append("Set-Cookie", cookie)
             await send(message)
 

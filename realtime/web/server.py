@@ -22,7 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request as Handshake
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
-from rtmag.realtime.web.guard import Guard
+from rtmag.realtime.web.guard import Guard, checked_token
 from rtmag.realtime.web.hub import Hub, Viewer
 from rtmag.realtime.web.messages import Request
 from rtmag.realtime.web.metrics import CONTENT_TYPE, Metrics
@@ -45,10 +45,11 @@ class Server:
         port: None is 8089 or one of the next that is free.
         viewers: how many may watch at once.
         ask: takes what viewers ask for; called on the server's thread.
+        token: the secret of the address; None is one by chance.
         figures: the run's figures, for programs; `idle` is the seconds since the loop's last turn.
 
     Raises:
-        OptionError: no such host.
+        OptionError: no such host, or the token can be guessed.
         SinkUnavailable: the port is in use, or may not be used.
     """
 
@@ -60,11 +61,12 @@ class Server:
         viewers: int,
         ask: Callable[[Request], None],
         figures: Callable[[], Mapping[str, Any]],
+        token: str | None = None,
     ) -> None:
         self._viewers, self._figures = viewers, figures
+        self.token = secrets.token_urlsafe(16) if token is None else checked_token(token)
         self._listener = _listen(host, port)
         self.address, self.port = self._listener.getsockname()[:2]
-        self.token = secrets.token_urlsafe(16)
         self.page = read_page()
         self.metrics = Metrics(lambda: {**figures(), "viewers": len(self.hub.viewers)})
         self.app = Starlette(
@@ -77,7 +79,14 @@ class Server:
             ],
             exception_handlers={HTTPException: _explain, Exception: _explain},
         )
-        guard = Guard(self.app, address=self.address, name=host, port=self.port, token=self.token)
+        guard = Guard(
+            self.app,
+            address=self.address,
+            name=host,
+            port=self.port,
+            token=self.token,
+            lasting=token is not None,
+        )
         self.url = _url(self.address, self.port) + ("" if guard.local else f"?token={self.token}")
         """What to open; beyond loopback it holds the token."""
         self._uvicorn = uvicorn.Server(

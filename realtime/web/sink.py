@@ -51,9 +51,10 @@ class WebSink:
         host: name or address to listen on.
         port: None is 8089 or one of the next that is free.
         viewers: how many may watch at once; more are refused with 503.
+        token: the secret of the address, the same over many runs; None is one by chance.
 
     Raises:
-        OptionError: no such host.
+        OptionError: no such host, or the token can be guessed.
         SinkUnavailable: the port is in use.
     """
 
@@ -65,6 +66,7 @@ class WebSink:
         host: str = "127.0.0.1",
         port: int | None = None,
         viewers: int = 16,
+        token: str | None = None,
     ) -> None:
         self._controls = controls
         self._lock = threading.Lock()
@@ -80,7 +82,7 @@ class WebSink:
         self._closed = False
         self._slot: LatestSlot[_Shot] = LatestSlot()
         self.server = Server(
-            host=host, port=port, viewers=viewers, ask=self._ask, figures=self._seen
+            host=host, port=port, viewers=viewers, token=token, ask=self._ask, figures=self._seen
         )
         self.url = self.server.url
         about = {
