@@ -197,6 +197,52 @@ def test_a_region_is_dragged_on_the_picture(page: Browser, served: Watched) -> N
     assert not complaints(page)
 
 
+def test_a_region_is_chosen_by_keyboard(page: Browser, served: Watched) -> None:
+    """On the picture, once it has the focus; nothing is magnified anew before it is taken."""
+    picture, where = find(page, "#picture"), find(page, "#where")
+
+    def told() -> tuple[tuple[int, ...], bool]:
+        """The region, and whether it waits to be taken."""
+        numbers = [int(number) for number in re.findall(r"\d+", where.text)]
+        return (*numbers[2:], *numbers[:2]), where.text.endswith("…")
+
+    def press(*keys: str) -> None:
+        ActionChains(page).send_keys(*keys).perform()
+
+    def resize(key: str) -> None:
+        ActionChains(page).key_down(Keys.SHIFT).send_keys(key).key_up(Keys.SHIFT).perform()
+
+    press(Keys.TAB)
+    assert page.switch_to.active_element == picture
+    assert picture.accessible_name == "The live picture"
+    assert picture.value_of_css_property("outline-style") == "solid"
+    press(Keys.ENTER)
+    until(lambda: told() == ((80, 60, 160, 120), True))
+    press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_UP)
+    resize(Keys.ARROW_RIGHT)
+    resize(Keys.ARROW_UP)
+    until(lambda: told() == ((96, 52, 168, 112), True))
+    assert find(page, "#region").is_displayed()
+    assert served.magnifier.region is None
+    press(Keys.ENTER)
+    until(lambda: served.magnifier.region == (96, 52, 168, 112))
+    until(lambda: told() == ((96, 52, 168, 112), False))
+    for _ in range(30):  # as far as the picture goes
+        press(Keys.ARROW_DOWN)
+        resize(Keys.ARROW_LEFT)
+    until(lambda: told() == ((96, 128, 16, 112), True))
+    press(Keys.ESCAPE)
+    until(lambda: told() == ((96, 52, 168, 112), False))
+    assert served.magnifier.region == (96, 52, 168, 112)
+    press(Keys.ESCAPE)
+    until(lambda: served.magnifier.region is None)
+    press("h")
+    until(lambda: "begin a region" in find(page, "#keys").text)
+    press("h", Keys.ARROW_RIGHT, Keys.TAB)  # who leaves the picture has not taken it
+    until(lambda: where.text.startswith("whole picture"))
+    assert not complaints(page)
+
+
 def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: Watched) -> None:
     tank = served.source.vibrations[0]
     served.controls.region = tank.region
@@ -265,7 +311,17 @@ def test_all_of_it_works_without_a_mouse(page: Browser, served: Watched) -> None
         if seen[-1] == "panel":
             break
         assert element.value_of_css_property("outline-style") == "solid", seen[-1]
-    order = ["pause", "compare", "record", "pulse", "alpha", "static", "magnified", "panel"]
+    order = [
+        "picture",
+        "pause",
+        "compare",
+        "record",
+        "pulse",
+        "alpha",
+        "static",
+        "magnified",
+        "panel",
+    ]
     assert [each for each in seen if each in order] == order
     page.execute_script("document.getElementById('compare').focus()")
     ActionChains(page).key_down(Keys.SPACE).perform()

@@ -138,7 +138,6 @@ function settle(now) {
   $("record").setAttribute("aria-pressed", now.recording);
   $("record").querySelector("span").textContent = now.recording ? "Stop" : "Record";
   $("compare").setAttribute("aria-pressed", now.original);
-  $("where").textContent = now.region ? `${now.region[2]} × ${now.region[3]} px at ${now.region[0]}, ${now.region[1]}` : "whole picture; drag on it for a part";
   $("whole").hidden = !now.region;
   view.show({ ...now });
   charts.band(now);

@@ -2,6 +2,8 @@
 
 const $ = (id) => document.getElementById(id);
 const SMALLEST = 16; // pixels of a region's side
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const STEPS = 40; // of an arrow, across the picture
 
 export class Picture {
   constructor(link) {
@@ -11,6 +13,8 @@ export class Picture {
     this.settings = { layout: "magnified", wipe: 0.5 };
     this.size = [640, 480];
     this.canvas.addEventListener("pointerdown", (event) => this.choose(event));
+    this.canvas.addEventListener("keydown", (event) => this.press(event));
+    this.canvas.addEventListener("blur", () => { this.draft = null; this.lay(); });
     $("wipe").addEventListener("pointerdown", (event) => this.wipe(event));
     $("wipe").addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
@@ -88,6 +92,32 @@ export class Picture {
     }, () => { this.draft = null; this.lay(); });
   }
 
+  // A region by keyboard is a draft until it is taken: what it magnifies begins anew each time.
+  press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const way = ARROWS[event.key], { region } = this.settings;
+    if (event.key === "Enter" && this.draft) {
+      this.link.set({ region: this.draft });
+      this.draft = null;
+    } else if (way || event.key === "Enter") {
+      const middle = [0.25, 0.25, 0.5, 0.5].map((part, i) => Math.round(part * this.size[i % 2]));
+      this.draft = this.stepped(this.draft ?? region ?? middle, way ?? [0, 0], event.shiftKey);
+    } else if (event.key === "Escape") {
+      if (!this.draft && region) this.link.set({ region: null });
+      this.draft = null;
+    } else return;
+    event.preventDefault();
+    this.lay();
+  }
+
+  stepped(region, way, sizes) {
+    const within = (v, least, most) => Math.min(Math.max(v, least), most);
+    const step = way.map((sign) => sign * Math.max(Math.round(this.size[0] / STEPS), 1));
+    const extent = [0, 1].map((i) => within(region[2 + i] + (sizes ? step[i] : 0), SMALLEST, this.size[i] - (sizes ? region[i] : 0)));
+    const corner = [0, 1].map((i) => within(region[i] + (sizes ? 0 : step[i]), 0, this.size[i] - extent[i]));
+    return [...corner, ...extent];
+  }
+
   wipe(event) {
     const box = this.box(), area = this.canvas.getBoundingClientRect();
     drag($("wipe"), event, (moved) => {
@@ -105,6 +135,9 @@ export class Picture {
       left: box.left + region[0] * box.scale, top: box.top + region[1] * box.scale,
       width: region[2] * box.scale, height: region[3] * box.scale,
     }));
+    $("where").textContent = region
+      ? `${region[2]} × ${region[3]} px at ${region[0]}, ${region[1]}${this.draft ? " …" : ""}`
+      : "whole picture; drag on it for a part";
     place("wipe", layout === "split" && !original, () => ({
       left: box.left + wipe * box.width, top: box.top, height: box.height,
     }));
