@@ -4,7 +4,8 @@ A source gives pictures of the built-in scene, drawn beforehand, 15 to 60 times 
 through the latest-frame slot, the magnifier and the loop to a sink that keeps nothing, and in a
 second run beside that into an mp4, as recordings do. Latency counts from the moment when a camera
 would have delivered the frame until the sink has it. A frame is late when it was dropped, or took
-longer than two intervals. Stages: benchmarks/stages.py.
+longer than two intervals. Model and motion scale are chosen, and the scale follows the machine, as
+in the program. Stages: benchmarks/stages.py.
 
     python -m benchmarks.live [--model NAME|PATH|auto] [--motion-scale auto|1|1/2|1/4]
                               [--size 640x480[@30]]... [--seconds 12] [--out FILE.json]
@@ -29,17 +30,21 @@ from rtmag.realtime.closing import Closing
 from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
+from rtmag.realtime.log import note
 from rtmag.realtime.loop import run
-from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.options import LiveScale, parse_size, scale_of
+from rtmag.realtime.pace import Pace
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.sinks import Sink
 from rtmag.realtime.writer import Writer
 
 CAMERAS = ("640x480@30", "640x480@60", "1280x720@30", "1920x1080@15", "1920x1080@30")
-WARM = 2.0  # seconds that do not count: the filter settles, caches fill
+WARM = (
+    6.0  # seconds that do not count: the filter settles, caches fill, motion scale finds its place
+)
 
 
 class Paced(Closing):
@@ -93,13 +98,18 @@ def parsed(case: str) -> tuple[tuple[int, int], float]:
 
 
 def measure(
-    engine: Engine, size: tuple[int, int], fps: float, seconds: float, record: Path | None
+    engine: Engine,
+    wanted: EngineSpec,
+    size: tuple[int, int],
+    fps: float,
+    seconds: float,
+    record: Path | None,
 ) -> dict[str, Any]:
-    """One line of the table."""
+    """One line of the table; `engine` is as it was at the end, `chosen` as it began."""
     with SceneSource(size, frames=30) as scene:
         images = [frame.image for frame in scene]
     stages, screen = Stages(), Screen()
-    magnifier = Magnifier(engine, alpha=20, filter=Temporal(0.5, 3), fps=fps)
+    magnifier = TimedMagnifier(engine, stages, alpha=20, filter=Temporal(0.5, 3), fps=fps)
     sinks: list[Sink] = [screen]
     recording = None
     if record is not None:
@@ -108,7 +118,11 @@ def measure(
     source = Paced(images, fps, WARM + seconds)
     controls = Controls(alpha=20, mode="temporal", fl=0.5, fh=3)
     began = time.process_time()
-    run(source, TimedMagnifier(magnifier, stages), controls, sinks)
+    pace = Pace.following(controls, engine, wanted, live=source.live)
+    with Guard(magnifier, wanted.load, note) as guard:
+        run(source, magnifier, controls, sinks, guard=guard, pace=pace)
+    if guard.failures:
+        raise RuntimeError(f"the model failed for {guard.failures} frames")
     busy = time.process_time() - began
     first = round(WARM * fps)
     latencies = [1e3 * s for index, s in screen.latencies.items() if index >= first]
@@ -116,7 +130,7 @@ def measure(
     late = due - sum(ms <= 2e3 / fps for ms in latencies)
     p50, p95, p99 = (round(float(v), 1) for v in np.percentile(latencies, (50, 95, 99)))
     return {
-        "engine": engine.described, "commit": commit(engine),
+        "engine": magnifier.engine.described, "chosen": engine.described, "commit": commit(engine),
         "width": size[0], "height": size[1], "fps": fps,
         "sink": "none" if recording is None else "mp4",
         "frames": due, "shown": len(latencies), "late_percent": round(100 * late / due, 2),
@@ -141,7 +155,7 @@ def main(
         for number, (extent, rate) in enumerate(map(parsed, size or CAMERAS)):
             engine = choose(spec, extent, rate)
             for record in (None, Path(folder) / f"{number}.mp4"):
-                rows.append(measure(engine, extent, rate, seconds, record))
+                rows.append(measure(engine, spec, extent, rate, seconds, record))
                 print(
                     "{width}x{height} at {fps:g} fps, sink {sink}: {engine}, latency {p50_ms} ms "
                     "(95 %: {p95_ms}), {late_percent} % late, {cpu_ms} ms of CPU per frame".format(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.sinks import Sink
 
 STAGES = ("capture", "pre", "infer", "post", "encode")
@@ -57,23 +58,21 @@ class TimedSession:
         return out
 
 
-class TimedMagnifier:
+class TimedMagnifier(Magnifier):
     """A magnifier whose steps are told apart; of an engine without a session all is `infer`."""
 
-    def __init__(self, magnifier: Any, stages: Stages) -> None:
-        self._magnifier, self._stages = magnifier, stages
+    def __init__(self, engine: Any, stages: Stages, **settings: Any) -> None:
+        self._stages = stages
         self._session: TimedSession | None = None
-        if hasattr(magnifier.engine, "_session"):
-            magnifier.engine = engine = copy(magnifier.engine)  # another run may measure it too
+        if hasattr(engine, "_session"):
+            engine = copy(engine)  # another run may measure it too
             self._session = engine._session = TimedSession(engine._session)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._magnifier, name)
+        super().__init__(engine, **settings)
 
     def __call__(self, frame: Frame) -> Frame:
         """Magnify."""
         taken = time.monotonic()
-        out: Frame = self._magnifier(frame)
+        out = super().__call__(frame)
         made = time.monotonic()
         self._stages.add("capture", frame.index, taken - frame.time)
         if self._session is None:

@@ -51,7 +51,7 @@ def fps_table(document: dict[str, Any]) -> str:
 def live_table(document: dict[str, Any]) -> str:
     """What becomes of a camera's pictures on their way to the screen."""
     lines = [
-        "| camera | chosen | recorded | latency, median | 95 % below | 99 % below "
+        "| camera | ended with | recorded | latency, median | 95 % below | 99 % below "
         "| late or dropped | CPU per frame |"
     ]
     lines.append("|---" * 8 + "|")

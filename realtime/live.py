@@ -97,7 +97,6 @@ class Live:
             self._whole = not source.live
             self._announce(f"{source.name}, {magnifier.described}", view)
             self.controls.whole = engine.size is not None
-            self.controls.motion_scale = engine.motion_scale if engine.composes else None
             report = run(
                 source,
                 magnifier,
@@ -108,7 +107,7 @@ class Live:
                 record=lambda: self._open_recorder(rate),
                 limit=self.limit,
                 stats=self.stats,
-                pace=Pace(self.controls) if self._follows(source) else None,
+                pace=Pace.following(self.controls, engine, self.engine, live=source.live),
             )
             failed = guard.failures
         words = (f"the model failed: {failed} frames were not magnified",) if failed else ()
@@ -122,10 +121,6 @@ class Live:
             self.invite(f"{shown}; open {address}")
         else:
             self.note(f"{shown}; keys: h" if view is not None and address is None else shown)
-
-    def _follows(self, source: FrameSource) -> bool:
-        """Whether motion scale follows the machine: nobody chose one, and frames do not wait."""
-        return self.engine.motion_scale is None and source.live
 
     def _open(self, spec: str, view: View | None) -> FrameSource:
         if spec == "test":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmag.realtime import providers
 from rtmag.realtime.composition import compose
 from rtmag.realtime.contract import MOTION, OUTPUTS, UNIT, check, streams_at_once
 from rtmag.realtime.errors import (
@@ -248,6 +249,9 @@ def _open_on(
             if not (asked or has_bfloat16()):
                 raise ProviderUnavailable("openvino was not seen to be faster on such CPUs")
             return OpenvinoSession(model, threads)
+        # ONNX Runtime takes 28 MB, which is for nothing where OpenVINO comes next.
+        if engine == "cuda" and not (asked or providers.has_nvidia_driver()):
+            raise ProviderUnavailable("there is no NVIDIA driver")
         return OrtSession(model, "cpu" if engine == "onnx" else engine, threads)
     except RtmagError:
         raise

@@ -10,6 +10,7 @@ from collections import deque
 from statistics import median
 
 from rtmag.realtime.choice import SHARE
+from rtmag.realtime.engine import Engine, EngineSpec
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.motion_scale import MOTION_SCALES, scale_name
@@ -61,6 +62,14 @@ class Pace:
         elif frame.time - self._room >= ROOM:
             return self._move(self._scale * 2, "has room")
         return None
+
+    @classmethod
+    def following(
+        cls, controls: Controls, engine: Engine, wanted: EngineSpec, *, live: bool
+    ) -> "Pace | None":
+        """Tell the controls the engine's scale; one that moves it if nobody chose and none wait."""
+        controls.motion_scale = engine.motion_scale if engine.composes else None
+        return cls(controls) if wanted.motion_scale is None and live else None
 
     def _move(self, scale: float, why: str) -> str:
         self._scale = self._controls.motion_scale = scale

@@ -4,7 +4,9 @@ ONNX Runtime lists CUDA wherever its GPU build is installed, and falls back to t
 word when the libraries are missing. Here a provider counts only if a session opens on it alone.
 """
 
+import ctypes
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +94,15 @@ def session_options(provider: str, threads: int | None = None) -> Any:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.intra_op_num_threads = threads or usable_cores()
     return options
+
+
+def has_nvidia_driver() -> bool:
+    """Whether there is one that programs can load; tells without loading ONNX Runtime."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def usable_cores() -> int:

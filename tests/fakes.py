@@ -117,6 +117,7 @@ class Burdened(FakeEngine):
     def __init__(self, burden: Callable[[], float], motion_scale: float = 1.0) -> None:
         super().__init__()
         self.motion_scale = motion_scale
+        self.described = f"burdened, motion at {motion_scale:g}"
         self._burden = burden
 
     def at(self, motion_scale: float) -> Engine:
@@ -126,7 +127,7 @@ class Burdened(FakeEngine):
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:
         time.sleep(self._burden() * self.motion_scale**2)
-        return image, np.zeros((1, 1, 1, 1), np.float32)
+        return image, np.zeros((1, 2, 1, 1), np.float32)
 
 
 class FakeSink:

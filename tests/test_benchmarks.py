@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from fakes import ENVIRONMENT, FakeEngine, identity_model
+from fakes import ENVIRONMENT, Burdened, FakeEngine, identity_model
 
+from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.filters import State
 from rtmag.realtime.frame import Image
 
@@ -148,9 +149,20 @@ def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatc
             return image, np.zeros((1, 2, 1, 1), np.float32)
 
     monkeypatch.setattr(live, "WARM", 0.1)
-    row = live.measure(Slow(), (64, 48), 10.0, 1.0, None)
+    row = live.measure(Slow(), EngineSpec(motion_scale=1.0), (64, 48), 10.0, 1.0, None)
     assert row["shown"] < row["frames"] == 10
     assert row["late_percent"] == 100
+
+
+def test_the_live_benchmark_lets_motion_scale_follow_as_the_program_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from benchmarks import live
+
+    monkeypatch.setattr(live, "WARM", 4.0)
+    slow = Burdened(lambda: 0.15)
+    row = live.measure(slow, EngineSpec(motion_scale=None), (64, 48), 20.0, 2.0, None)
+    assert row["engine"] != row["chosen"] == slow.described
 
 
 def test_the_gain_of_a_picture_that_is_not_magnified_is_one_over_alpha() -> None:

@@ -300,6 +300,18 @@ def test_a_missing_runtime_is_not_taken_for_a_broken_model(
         load_engine(identity)
 
 
+@pytest.mark.skipif(providers.has_nvidia_driver(), reason="a GPU is tried first")
+def test_onnx_runtime_is_not_loaded_where_openvino_runs() -> None:
+    session = pytest.importorskip("rtmag.realtime.openvino_session")
+    pytest.importorskip("openvino")
+    if not session.has_bfloat16():
+        pytest.skip("auto takes ONNX Runtime on this CPU")
+    loaded = "import sys; from rtmag.realtime.engine import load_engine; e = load_engine('fast')"
+    assert run_python(f"{loaded}; print(e.provider, 'onnxruntime' in sys.modules)") == (
+        "openvino False\n"
+    )
+
+
 def test_a_gpu_that_refuses_the_model_gives_way_to_the_cpu_only_unasked(
     identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +323,7 @@ def test_a_gpu_that_refuses_the_model_gives_way_to_the_cpu_only_unasked(
         return real(model, provider, threads)
 
     monkeypatch.setattr(providers, "open_session", open_session)
+    monkeypatch.setattr(providers, "has_nvidia_driver", lambda: True)
     assert load_engine(identity).provider == "cpu"
     with pytest.raises(ProviderUnavailable, match=r"'cuda': no kernel image$"):
         load_engine(identity, engine="cuda")
