@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from rtmag.realtime.errors import OptionError
 from rtmag.train.dataset import Batch
-from rtmag.train.pool import CHUNK, NOISE_AFTER, Pool, ahead, augment, expose, fresh
+from rtmag.train.pool import CHUNK, NOISE_AFTER, Pool, _soften, ahead, augment, expose, fresh
 from rtmag.train.synthesis import CELL, Limits, Scenes, Synthesizer
 
 
@@ -154,6 +154,13 @@ def test_augmentation_treats_the_three_frames_alike() -> None:
     assert torch.equal(out[:, :3], out[:, 6:])
 
 
+@pytest.fixture
+def sharp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sample is blurred: values stay those of the scene."""
+    monkeypatch.setattr("rtmag.train.pool.SOFT", 0.0)
+
+
+@pytest.mark.usefixtures("sharp")
 def test_augmentation_shows_each_scene_in_many_ways() -> None:
     rng = np.random.default_rng(0)
     frame = small.image(1, 3, 24, 24)
@@ -171,6 +178,18 @@ def test_augmentation_shows_each_scene_in_many_ways() -> None:
     assert 0.05 < contrast[torch.from_numpy(dim)].min() < 0.2
 
 
+def test_a_share_of_scenes_is_as_through_a_soft_lens() -> None:
+    """Their details fade, alike in the three frames; brightness and flows stay."""
+    rng = np.random.default_rng(0)
+    frame = small.image(1, 3, 48, 48)
+    out = torch.stack([_soften(frame.repeat(1, 3, 1, 1)[0], rng) for _ in range(200)])
+    assert torch.equal(out[:, :3], out[:, 3:6])
+    detail = out[:, :3].diff(dim=-1).abs().mean((1, 2, 3)) / frame.diff(dim=-1).abs().mean()
+    assert 0.3 < (detail < 0.99).float().mean() < 0.5
+    assert detail.min() < 0.2
+    assert (out[:, :3].mean((1, 2, 3)) - frame.mean()).abs().max() < 0.02
+
+
 def test_a_dim_scene_is_dim_in_every_frame() -> None:
     """What is moved and magnified has the contrast of what it is compared with."""
     frame = small.image(1, 3, 24, 24)
@@ -179,6 +198,7 @@ def test_a_dim_scene_is_dim_in_every_frame() -> None:
         assert torch.equal(sample[:3], sample[6:])
 
 
+@pytest.mark.usefixtures("sharp")
 def test_flows_keep_their_direction_relative_to_the_picture() -> None:
     """A picture and its right neighbour stay neighbours, whichever way they are turned."""
     rng = np.random.default_rng(0)
@@ -200,6 +220,7 @@ def test_flows_keep_their_direction_relative_to_the_picture() -> None:
         assert vectors[:2, 2, 2] @ vectors[2:, 2, 2] == 0
 
 
+@pytest.mark.usefixtures("sharp")
 def test_flows_are_cut_and_turned_with_the_picture() -> None:
     """Cells that carry their own colour still lie on it."""
     rng = np.random.default_rng(0)

@@ -27,7 +27,7 @@ from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.005, "gain": 0.01},
+    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.005, "gain": 0.02},
 }
 LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
 GAUGED = (0.03, 4.0)  # px: with less there is no gain to speak of, with more other terms see to it

@@ -9,12 +9,14 @@ before.
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,6 +30,8 @@ NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a
 NOISE_AFTER = 1000  # batches until noise has its full strength: it hides what is learnt first
 FILTERED = 0.5  # of the samples: as a temporal filter shows them, which averages noise away
 QUIETEST = 0.05  # of the noise is what a narrow band leaves
+SOFT = 0.25  # of the samples: as through a lens, a codec or an enlargement that keeps no detail
+BLUR = (0.5, 4.0)  # px: its range
 CHUNK = 8  # scenes rendered at a time: more does not fit the caches, fewer cost calls (measured)
 
 
@@ -147,10 +151,23 @@ def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
 def augment(
     planes: Tensor, flows: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Crop, mirror, turn, recolour, flatten: (B, 9, S, S) and flows -> (B, 9, crop, crop)."""
-    posed = [_pose(*pair, crop, rng) for pair in zip(planes, flows, strict=True)]
+    """Soften, crop, mirror, turn, recolour, flatten: (B, 9, S, S), flows -> (B, 9, crop, crop)."""
+    soft = (_soften(sample, rng) for sample in planes)
+    posed = [_pose(*pair, crop, rng) for pair in zip(soft, flows, strict=True)]
     samples, turned = zip(*posed, strict=True)
     return torch.stack([_recolour(sample, rng) for sample in samples]), torch.stack(turned)
+
+
+def _soften(sample: Tensor, rng: np.random.Generator) -> Tensor:
+    """At times blurred by a Gaussian, alike in the three frames: (9, S, S) -> the same.
+
+    Of pictures that are all sharp a network learns to show the motion of soft ones too large.
+    """
+    if rng.random() >= SOFT:
+        return sample
+    sigma = math.exp(rng.uniform(math.log(BLUR[0]), math.log(BLUR[1])))
+    planes = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in sample.numpy()]
+    return torch.from_numpy(np.stack(planes))
 
 
 def _pose(
