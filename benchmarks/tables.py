@@ -233,6 +233,10 @@ def facts(model: str) -> str:
         rows["weights"] = (
             f"{point['share']:.0%} of the way from step {point['from_step']} to the end"
         )
+    if surplus := run.get("surplus"):
+        rows["taken off"] = (
+            f"{surplus:.0%} of motions of few pixels, measured to be shown too large"
+        )
     lines = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
     lines += ["", "| from step | commit | command |", "|---|---|---|"]
     lines += [

@@ -33,6 +33,18 @@ def test_a_share_of_the_way(tmp_path: Path) -> None:
         assert training["blended"] == {"from_step": 100, "share": share}
 
 
+def test_with_what_a_run_began_from_and_a_surplus(tmp_path: Path) -> None:
+    early, late = save(tmp_path / "early", 1, 100), save(tmp_path / "late", 2, 300)
+    for folder, seed in ((early, 1), (late, 2)):
+        facts = json.loads((folder / "config.json").read_text())
+        facts["training"]["parts"] = [{"from_step": 0, "seed": seed}]
+        (folder / "config.json").write_text(json.dumps(facts))
+    blend(early, late, tmp_path / "out", surplus=0.04)
+    found, training = checkpoint.load(tmp_path / "out")
+    assert found.config.surplus == training["surplus"] == 0.04
+    assert training["blended"] == {"from_step": 0, "share": 0.5}
+
+
 def test_what_cannot_be_blended_is_refused(tmp_path: Path) -> None:
     early, late = save(tmp_path / "early", 1, 100), save(tmp_path / "late", 2, 300)
     other = save(tmp_path / "other", 1, 1, small.OH2018)

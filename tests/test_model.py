@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from rtmag.train.config import CONFIGS, Config
 from rtmag.train.cost import Cost, cost
-from rtmag.train.model import Encoder, MagNet, build, warp
+from rtmag.train.model import Decoder, Encoder, MagNet, build, warp
 from rtmag.train.oh2018 import _halve
 
 
@@ -70,6 +70,23 @@ def test_motion_does_change_the_picture() -> None:
     image, reference = small.image(2, 1, 3, 32, 48)
     out = small.net()(reference, image, torch.tensor([20.0]))
     assert (out - image).abs().mean() > 0.01
+
+
+def test_a_surplus_is_taken_off_small_motions_alone() -> None:
+    given = small.net()
+    assert isinstance(given, MagNet)
+    eased = build(dataclasses.replace(given.config, surplus=0.1))
+    eased.load_state_dict(given.state_dict())
+    assert isinstance(eased, MagNet)
+    image, reference = small.image(2, 1, 3, 32, 48)
+    texture, shape = given.encode(image)
+    difference = shape - given.encode(reference)[1]
+    for alpha in (1.01, 20.0):
+        motion = texture, shape, difference, torch.tensor([alpha])
+        before, after = (net.motion(*motion)[0].norm(dim=1) for net in (given, eased))
+        off = 1 - after / before
+        assert torch.allclose(off, 0.1 / (1 + (before / Decoder.FEW) ** 2), atol=1e-4)
+    assert before.max() > 2 * Decoder.FEW
 
 
 def test_oh2018_ignores_alpha_where_nothing_moves() -> None:

@@ -8,6 +8,7 @@ References:
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,14 +19,17 @@ from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
 
 
-def blend(early: Path, late: Path, out: Path, share: float = 0.5) -> None:
+def blend(
+    early: Path, late: Path, out: Path, share: float = 0.5, surplus: float | None = None
+) -> None:
     """Write weights that are `share` of the way from one run folder to another.
 
     Args:
-        early: A copy of the run's folder, made before the last phase.
+        early: A copy of the run's folder, made before the last phase, or what it began from.
         late: The run's folder.
         out: Folder to write; it can be exported, not resumed.
         share: 0 is `early`, 1 is `late`.
+        surplus: What the network is to take off its motions (train/config.py); None: as `late`.
 
     Raises:
         ModelIncompatible: a folder holds no usable checkpoint.
@@ -39,10 +43,16 @@ def blend(early: Path, late: Path, out: Path, share: float = 0.5) -> None:
     if first.config != last.config:
         raise OptionError(f"cannot blend {str(early)!r} with {str(late)!r}: not the same network")
     a, b = (load_file(folder / "model.safetensors") for folder in (early, late))
-    history["blended"] = {"from_step": begun["step"], "share": share}
+    # A copy of the run itself lies within it; another run is what this one began from.
+    before = begun.get("parts", [])
+    own = history.get("parts", [])[: len(before)] == before
+    history["blended"] = {"from_step": begun["step"] if own else 0, "share": share}
     out.mkdir(parents=True, exist_ok=True)
     save_file({name: a[name].lerp(b[name], share) for name in a}, out / "model.safetensors")
-    facts = {"config": last.config.to_dict(), "training": history}
+    config = last.config
+    if surplus is not None:
+        config, history["surplus"] = replace(config, surplus=surplus), surplus
+    facts = {"config": config.to_dict(), "training": history}
     (out / "config.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
@@ -51,9 +61,12 @@ def main(
     late: Path,
     out: Path,
     share: Annotated[float, typer.Option(help="0: EARLY, 1: LATE.")] = 0.5,
+    surplus: Annotated[
+        float | None, typer.Option(help="Share of small motion that is shown too much.")
+    ] = None,
 ) -> None:
     """Blend the weights of two folders of one run."""
-    blend(early, late, out, share)
+    blend(early, late, out, share, surplus)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ class Config:
     """Channels of the decoder's body; limits what it can say about occlusions."""
     blocks: int = 4
     """Residual blocks of the decoder's body; their number limits how far motion reaches."""
+    surplus: float = 0.0
+    """Share by which motion of few pixels was measured to be shown too large; it is taken off."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

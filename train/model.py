@@ -199,6 +199,9 @@ class Decoder(nn.Module):
     """
 
     REACH = 8.0  # px: motion of this size is a feature of size one
+    FEW = (
+        4.0  # px: flows of this size lose half of the surplus, as none of it was seen in large ones
+    )
     TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
@@ -210,6 +213,7 @@ class Decoder(nn.Module):
         self.correction = nn.Conv2d(width, 2 + count, 3, padding=1, bias=False)
         self.residual = nn.Conv2d(width, 48, 3, padding=1, bias=False)
         self.trust = nn.Parameter(torch.tensor(self.TRUST))
+        self.surplus = config.surplus
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.correction.weight)
 
@@ -229,6 +233,9 @@ class Decoder(nn.Module):
             share.chunk(count, dim=1), velocities.chunk(count, dim=1), strict=True
         ):
             flow = flow + part * velocity
+        if self.surplus:
+            size = flow.square().sum(1, keepdim=True)
+            flow = flow * (1 - self.surplus / (1 + size / self.FEW**2))
         return flow, self.residual(x)
 
 
