@@ -195,6 +195,15 @@ def test_limits_hold(bank: Bank) -> None:
     assert (linear.abs().amax((1, 2)) * 50 <= length * (1 + 1e-5)).all()
 
 
+@pytest.mark.parametrize("far", [0.0, 0.4])
+def test_a_share_of_motions_is_far(bank: Bank, far: float) -> None:
+    maker = Synthesizer(bank, size=8, limits=Limits(far=far))
+    alpha = torch.full((20_000,), 2.0)
+    shift, _ = maker._motion(alpha, torch.ones(20_000, dtype=torch.bool))
+    above = (shift.norm(dim=-1) > 10 * (0.04 / 10) ** 0.25).float().mean()
+    assert above == pytest.approx(far + (1 - far) / 4, abs=0.02)
+
+
 @pytest.fixture(scope="module")
 def many() -> Scenes:
     """So many scenes that shares can be counted."""

@@ -14,7 +14,6 @@ Conventions
     Motion is affine, D(p) = t + (zoom + rotation)(p - centre), in pixels of the final image, and
     the magnified scene uses alpha D exactly. Everything is batched tensor arithmetic on one device.
 
-
 References:
     Oh et al. 2018, section 4 and appendix: five kinds in equal parts, alpha up to 100, motion up to
     10 px, magnified motion up to 30 px, Poisson-like noise, rounding with dither. Alpha up to 250
@@ -68,6 +67,9 @@ class Limits:
     """Largest magnified translation, px."""
     least: float = 0.04
     """Small motion, px, that every alpha gets to see."""
+    far: float = 0.25
+    """Share of motions from the upper quarter of their range, of logarithms: few are that large
+    otherwise, and they are the hardest to learn."""
     objects: int = 3
     """Most objects in one scene; in 128 px, as dense as the paper's 7-15 in 384 px."""
     attenuation: float = 0.04
@@ -135,7 +137,9 @@ class Synthesizer:
         )
         # Log-uniform over a range of 30 or more: most motions are small, the largest still occur.
         least = torch.clamp(self.limits.least / limit, max=1 / 30)
-        length = limit * least ** self._uniform(count)
+        part = self._uniform(count)
+        part = torch.where(self._uniform(count) < self.limits.far, part / 4, part)
+        length = limit * least**part
         angle = self._uniform(count, high=2 * math.pi)
         shift = length[:, None] * torch.stack([angle.cos(), angle.sin()], -1)
         # Rotation and zoom move a point 50 px from the centre about as far as the translation.
