@@ -158,7 +158,7 @@ def test_flows_lead_from_each_frame_back_to_the_one_before(bank: Bank) -> None:
 def test_flows_of_a_covered_cell_are_those_of_what_covers_it(bank: Bank) -> None:
     maker = Forced(bank, KINDS.index("static background"), size=64, limits=Limits(objects=1))
     maker.bank = Bank(bank.textures, torch.full_like(bank.outlines, 255))
-    scenes = maker.batch(16)
+    scenes = maker.batch(48)
     back = -maker.shifts[1][:, :, None, None]
     further = (scenes.alpha - 1)[:, None, None, None]
     for flow, once in zip(scenes.flows.chunk(2, dim=1), (back, further * back), strict=True):
