@@ -9,9 +9,8 @@ Inputs
 Outputs
     image_out (H, W, 3) uint8, BGR
     state_out like state: z1 then z2 of the first section, then of the second, C channels each
-Further outputs of MagNet, for those who compose the picture themselves
+Another output of MagNet, for those who compose the picture themselves
     flow      (1, 2, H/4, W/4) where to look for each pixel, x then y, px
-    residual  (H, W, 3) int8, grey levels to add after that
 `Streams` is the same for N streams at once: the first dimension of everything is the stream.
 
 Conventions
@@ -23,7 +22,6 @@ Conventions
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rtmag.realtime.contract import SECTIONS
 from rtmag.train.model import MagNet
@@ -83,14 +81,8 @@ class Graph(nn.Module):
         memory = (matrix[1:] @ memory).reshape(state.shape)
         if not isinstance(self.net, MagNet):
             return _shown(self.net.decode(x, texture, shape, difference, alpha)), memory
-        flow, residual = self.net.motion(texture, shape, difference, alpha)
-        added = torch.round(residual * 255).clamp(-127, 127).to(torch.int8)  # (1, 48, H/4, W/4)
-        return (
-            _shown(self.net.compose(x, flow, residual)),
-            memory,
-            flow,
-            F.pixel_shuffle(added, 4)[0].permute(1, 2, 0),
-        )
+        flow = self.net.motion(texture, shape, difference, alpha)
+        return _shown(self.net.compose(x, flow)), memory, flow
 
 
 class Streams(Graph):
@@ -109,7 +101,7 @@ class Streams(Graph):
             state: (N, 2 S C, H/stride, W/stride).
 
         Returns:
-            As one stream's graph, (N, H, W, 3), as `state`, (N, 2, H/4, W/4) and (N, H, W, 3).
+            As one stream's graph, (N, H, W, 3), as `state`, (N, 2, H/4, W/4).
         """
         levels = image.permute(0, 3, 1, 2).to(torch.float32)  # (N, 3, H, W), 0 to 255
         x = levels / 255
@@ -124,14 +116,8 @@ class Streams(Graph):
         memory = (matrix[:, 1:] @ memory).reshape(state.shape)
         if not isinstance(self.net, MagNet):
             return _shown_all(self.net.decode(x, texture, shape, difference, alpha)), memory
-        flow, residual = self.net.motion(texture, shape, difference, alpha)
-        added = torch.round(residual * 255).clamp(-127, 127).to(torch.int8)
-        return (
-            _shown_all(self.net.compose(x, flow, residual)),
-            memory,
-            flow,
-            F.pixel_shuffle(added, 4).permute(0, 2, 3, 1),
-        )
+        flow = self.net.motion(texture, shape, difference, alpha)
+        return _shown_all(self.net.compose(x, flow)), memory, flow
 
 
 def _shown(image: Tensor) -> Tensor:

@@ -11,13 +11,12 @@ Outputs
     state_out like state
 Outputs of the form `motion`, which leaves the picture to others (rtmag/realtime/composition.py)
     flow      float32 (1, 2, H/4, W/4): where to look for each pixel, x then y, px
-    residual  int8 (H, W, 3): grey levels to add after that
     state_out like state
 Of several streams at once (`rtmag export --streams`)
     all of it with the stream as first dimension: image (N, H, W, 3), alpha (N,), sections
     (N, S, 5), reset (N,), state (N, 2 S C, H/stride, W/stride), and so the outputs
 Metadata
-    rtmag.contract = 1, rtmag.model, rtmag.channels = C (of shape), rtmag.stride, ...
+    rtmag.contract = 2, rtmag.model, rtmag.channels = C (of shape), rtmag.stride, ...
     rtmag.streams = any, or the only N there is; missing where there is no such dimension
 """
 
@@ -26,7 +25,7 @@ import re
 
 from rtmag.realtime.errors import ModelIncompatible
 
-CONTRACT = "1"
+CONTRACT = "2"
 SECTIONS = 2
 """Most sections of a filter: a band-pass of order 2."""
 UNIT = 16
@@ -44,11 +43,7 @@ INPUTS: Values = {
     "state": ("float", 4),
 }
 OUTPUTS: Values = {"image_out": ("uint8", 3), STATE_OUT: ("float", 4)}
-MOTION: Values = {
-    "flow": ("float", 4),
-    "residual": ("int8", 3),
-    STATE_OUT: ("float", 4),
-}
+MOTION: Values = {"flow": ("float", 4), STATE_OUT: ("float", 4)}
 _STREAM_FIRST = {"flow", "state", STATE_OUT}
 """What has a first dimension for the stream in every graph, be it of 1."""
 

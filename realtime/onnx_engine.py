@@ -140,8 +140,8 @@ class OnnxEngine(InTurn):
             "state": memory,
         }
         if self.composes:
-            flow, residual, memory = self._moved(inputs)
-            out = compose(image, flow, residual, self._shrink)
+            flow, memory = self._moved(inputs)
+            out = compose(image, flow, self._shrink)
         else:
             out, memory = self._run([*OUTPUTS], inputs)
             out = out[: image.shape[0], : image.shape[1]]
@@ -169,18 +169,15 @@ class OnnxEngine(InTurn):
         with self._running():
             inputs = batch.inputs | {"state": joined(batch)}
         if self.composes:
-            flows, residuals, memory = self._moved(inputs)
-            shown = [
-                compose(image, flows[k : k + 1], residuals[k], self._shrink)
-                for k, image in enumerate(images)
-            ]
+            flows, memory = self._moved(inputs)
+            shown = [compose(i, flows[k : k + 1], self._shrink) for k, i in enumerate(images)]
         else:
             drawn, memory = self._run([*OUTPUTS], inputs)
             shown = [drawn[k, : i.shape[0], : i.shape[1]] for k, i in enumerate(images)]
         return shown, parted(memory, batch)
 
     def _moved(self, inputs: dict[str, Any]) -> list[NDArray[Any]]:
-        """Flow, residual and state of the form that draws nothing."""
+        """Flow and state of the form that draws nothing."""
         found = self._run([*MOTION], inputs)
         if not np.isfinite(found[0]).all():
             raise ModelError(f"model {self.name!r} tells motion that is no number")

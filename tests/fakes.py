@@ -193,7 +193,7 @@ def identity_model(path: Path) -> Path:
         [image_out, state_out],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    about = {"contract": "1", "model": "identity", "channels": "1", "stride": "4"}
+    about = {"contract": "2", "model": "identity", "channels": "1", "stride": "4"}
     helper.set_model_props(model, {f"rtmag.{key}": value for key, value in about.items()})
     path.write_bytes(model.SerializeToString())
     return path

@@ -21,7 +21,7 @@ OH2018 = Config(architecture="oh2018", channels=4, width=8, blocks=1)
 
 
 def net(config: Config = MAGNET, seed: int = 0) -> MagNet | Oh2018:
-    """A network every weight of which does something, the residual's too."""
+    """A network every weight of which does something."""
     torch.manual_seed(seed)
     made = build(config)
     for parameter in made.parameters():
@@ -80,8 +80,6 @@ def trained(config: Config, folder: Path) -> Path:
     """The folder of a run of two steps from random weights."""
     torch.manual_seed(0)
     net = build(config)
-    if isinstance(net, MagNet):
-        torch.nn.init.normal_(net.decoder.residual.weight, std=0.02)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     for step in range(2):
         optimizer.zero_grad()

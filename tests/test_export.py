@@ -197,7 +197,7 @@ def test_what_is_written_is_one_file_of_the_contract(model: Path) -> None:
     assert [v.name for v in exported.graph.output] == ["image_out", "state_out"]
     motion = onnx.load(motion_form(model))
     onnx.checker.check_model(motion, full_check=True)
-    assert [v.name for v in motion.graph.output] == ["flow", "residual", "state_out"]
+    assert [v.name for v in motion.graph.output] == ["flow", "state_out"]
     assert not [node for node in motion.graph.node if node.op_type == "GridSample"]
     assert exported.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert exported.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
@@ -206,7 +206,7 @@ def test_what_is_written_is_one_file_of_the_contract(model: Path) -> None:
 def test_a_model_says_what_it_is(run: Path, model: Path) -> None:
     facts = load_engine(model, engine="onnx").metadata
     weights = (run / "model.safetensors").read_bytes()
-    assert facts["rtmag.contract"] == "1"
+    assert facts["rtmag.contract"] == "2"
     assert facts["rtmag.model"] == "tiny"
     assert facts["rtmag.architecture"] == "magnet"
     assert facts["rtmag.channels"] == "9"

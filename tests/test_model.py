@@ -25,7 +25,7 @@ def test_oh2018_is_as_large_as_the_authors() -> None:
     ("name", "most"), [("fast", 3_000), ("standard", 10_000), ("large", 60_000)]
 )
 def test_magnet_keeps_its_budget(name: str, most: int) -> None:
-    assert 0.9 * most < cost(build(CONFIGS[name])).macs <= most
+    assert 0.8 * most < cost(build(CONFIGS[name])).macs <= most
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -58,9 +58,8 @@ def test_no_motion_and_alpha_one_change_nothing(alpha: float, moves: bool, seed:
     image, reference = small.image(2, 1, 3, 32, 48, seed=seed)
     texture, shape = net.encode(image)
     difference = shape - net.encode(reference)[1] if moves else torch.zeros_like(shape)
-    flow, residual = net.motion(texture, shape, difference, torch.tensor([alpha]))
+    flow = net.motion(texture, shape, difference, torch.tensor([alpha]))
     assert not flow.any()
-    assert not residual.any()
     out = net.decode(image, texture, shape, difference, torch.tensor([alpha]))
     # A warp by nothing still computes its coordinates, in 24 bits.
     assert torch.allclose(out, image, atol=1e-5)
@@ -83,7 +82,7 @@ def test_a_surplus_is_taken_off_small_motions_alone() -> None:
     difference = shape - given.encode(reference)[1]
     for alpha in (1.01, 20.0):
         motion = texture, shape, difference, torch.tensor([alpha])
-        before, after = (net.motion(*motion)[0].norm(dim=1) for net in (given, eased))
+        before, after = (net.motion(*motion).norm(dim=1) for net in (given, eased))
         off = 1 - after / before
         assert torch.allclose(off, 0.1 / (1 + (before / Decoder.FEW) ** 2), atol=1e-4)
     assert before.max() > 2 * Decoder.FEW

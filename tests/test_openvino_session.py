@@ -19,7 +19,7 @@ from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.session import OrtSession, Session
 
 pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'rtmag[openvino]'")
-OUTPUTS = ["flow", "residual", "state_out"]
+OUTPUTS = ["flow", "state_out"]
 
 
 def session(model: str, **options: Any) -> OpenvinoSession:

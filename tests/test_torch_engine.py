@@ -166,7 +166,7 @@ def test_what_cannot_be_run_is_told_in_a_line(
         load_engine(program, unsafe=True, engine="cuda")
     other = torch.export.load(program)
     torch.export.save(other, tmp_path / "old.pt2", extra_files={FACTS: '{"rtmag.contract": "0"}'})
-    with pytest.raises(ModelIncompatible, match="contract 0, this version needs 1"):
+    with pytest.raises(ModelIncompatible, match="contract 0, this version needs 2"):
         load_engine(tmp_path / "old.pt2", unsafe=True)
     engine = load_engine(program, unsafe=True, engine="torch")
 

@@ -54,8 +54,8 @@ class Objective(nn.Module):
         change = batch.frame_b - batch.frame_a if batch.change is None else batch.change
         difference = net.encoder.locate(change)
         velocities = net.manipulator.velocities(shape, difference)
-        flow, residual = net.magnify(texture, difference, velocities, batch.alpha)
-        out = net.compose(batch.frame_b, flow, residual)
+        flow = net.magnify(texture, difference, velocities, batch.alpha)
+        out = net.compose(batch.frame_b, flow)
         contrast = spread(batch.amplified)
         error = (out - batch.amplified) * evened(contrast)
         terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
@@ -65,8 +65,7 @@ class Objective(nn.Module):
             contrast = spread(batch.frame_b)
             wrong = [misjudged(estimate, before, contrast) for estimate in estimates]
             terms["velocity"] = torch.stack(wrong).mean()
-            ideal = net.compose(batch.frame_b, back, residual=torch.zeros_like(residual))
-            visible = seen(ideal - batch.amplified)
+            visible = seen(net.compose(batch.frame_b, back) - batch.amplified)
             terms["flow"] = astray(flow, back, visible)
             terms["gain"] = uneven(flow, back, visible * contrast / (contrast + 0.02))
         return terms
