@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtmag.train.dataset import Batch
-from rtmag.train.model import MagNet
+from rtmag.train.model import MagNet, bordered
 from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
@@ -52,7 +52,7 @@ class Objective(nn.Module):
         net = cast(MagNet, self.net)
         texture, shape = net.encode(batch.frame_b)
         change = batch.frame_b - batch.frame_a if batch.change is None else batch.change
-        difference = net.encoder.locate(change)
+        difference = net.encoder.locate(bordered(change))
         velocities = net.manipulator.velocities(shape, difference)
         flow = net.magnify(texture, difference, velocities, batch.alpha)
         out = net.compose(batch.frame_b, flow)

@@ -39,7 +39,9 @@ class LucasKanade(nn.Module):
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
         """(B, C, h, w) each -> px by which to look back for what moved, (B, 2, h, w)."""
         with torch.autocast(code.device.type, enabled=False):  # a ratio of sums of squares
-            mx, my = self.generators(code.float()).chunk(2, dim=1)  # 2 x (B, C, h, w)
+            # A product of matrices, not a convolution: runtimes would reorder all that follows.
+            derivatives = self.generators.weight.flatten(1) @ code.float().flatten(2)
+            mx, my = derivatives.unflatten(2, code.shape[2:]).chunk(2, dim=1)  # 2 x (B, C, h, w)
             d = change.float()
             products = mx * mx, my * my, mx * my, mx * d, my * d
             sums = torch.cat([p.sum(1, keepdim=True) for p in products], dim=1)  # (B, 5, h, w)

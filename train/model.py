@@ -101,13 +101,14 @@ class Encoder(nn.Module):
         )
         return fine, coarse
 
-    def forward(self, image: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Image (B, 3, H, W) -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
+    def forward(self, padded: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Image -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
 
-        `white` is the image's largest value: scaling kernels is cheaper than scaling pictures.
+        Args:
+            padded: (B, 3, H + 8, W + 8), the image with its border repeated: `bordered`.
+            white: The image's largest value: scaling kernels is cheaper than scaling pictures.
         """
-        shape = self.locate(image, white)
-        padded = F.pad(image, (4, 4, 4, 4), mode="replicate")
+        shape = self.locate(padded, white)
         weight, bias = self.texture.weight, self.texture.bias
         assert bias is not None
         if weight.dtype is not padded.dtype:  # half: such small kernels would lose their digits
@@ -116,21 +117,25 @@ class Encoder(nn.Module):
         texture = self.block(torch.relu(texture))  # (B, C, h, w)
         return texture, shape
 
-    def locate(self, image: Tensor, white: float = 1.0) -> Tensor:
-        """Image, or a difference of images -> shape alone.
+    def locate(self, padded: Tensor, white: float = 1.0) -> Tensor:
+        """Image, or a difference of images, with its border -> shape alone.
 
         The last channels hold the levels at H/8 and H/16, laid out as `levels` reads them.
         """
-        padded = F.pad(image, (4, 4, 4, 4), mode="replicate")
-        with torch.autocast(image.device.type, enabled=False):
+        with torch.autocast(padded.device.type, enabled=False):
             # The difference of two shapes is a thousandth of either, too little for bfloat16.
             fine, coarse = (kernels / white for kernels in self.kernels())
             shape = _code(padded, fine)  # (B, C, h, w)
-            grey = F.conv2d(image, self.quadrants, stride=4)  # (B, 4, h, w): 2 x 2 px each
+            grey = F.conv2d(padded, self.quadrants, stride=4)[..., 1:-1, 1:-1]  # (B, 4, h, w)
             codes = _coarse_codes(grey, coarse)
             h, w = shape.shape[2:]
             folded = [code.reshape(-1, n, h, w) for code, n in zip(codes, (4, 1), strict=True)]
             return torch.cat([shape, *folded], dim=1)
+
+
+def bordered(image: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, H + 8, W + 8), its border repeated: what kernels of 12 x 12 px need."""
+    return F.pad(image, (4, 4, 4, 4), mode="replicate")
 
 
 def _code(padded: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -262,7 +267,7 @@ class MagNet(nn.Module):
 
     def encode(self, image: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
         """Image, from 0 to `white` -> (texture, shape)."""
-        texture, shape = self.encoder(image, white)
+        texture, shape = self.encoder(bordered(image), white)
         return texture, shape
 
     def motion(self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor) -> Tensor:
