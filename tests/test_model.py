@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from rtmag.train.config import CONFIGS, Config
 from rtmag.train.cost import Cost, cost
-from rtmag.train.model import Decoder, Encoder, MagNet, build, warp
+from rtmag.train.model import Decoder, Encoder, MagNet, bordered, build, warp
 from rtmag.train.oh2018 import _halve
 
 
@@ -117,7 +117,7 @@ def test_shape_is_blind_to_uniform_brightness() -> None:
 
 def test_shape_stays_exact_under_autocast() -> None:
     torch.manual_seed(0)
-    encoder, image = Encoder(4), small.image(1, 3, 32, 32)
+    encoder, image = Encoder(4), bordered(small.image(1, 3, 32, 32))
     expected = encoder(image)[1]
     with torch.autocast("cpu", torch.bfloat16):
         found = encoder(image)[1]

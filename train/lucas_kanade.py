@@ -41,7 +41,7 @@ class LucasKanade(nn.Module):
         with torch.autocast(code.device.type, enabled=False):  # a ratio of sums of squares
             # A product of matrices, not a convolution: runtimes would reorder all that follows.
             derivatives = self.generators.weight.flatten(1) @ code.float().flatten(2)
-            mx, my = derivatives.unflatten(2, code.shape[2:]).chunk(2, dim=1)  # 2 x (B, C, h, w)
+            mx, my = (m.reshape(code.shape) for m in derivatives.chunk(2, dim=1))  # (B, C, h, w)
             d = change.float()
             products = mx * mx, my * my, mx * my, mx * d, my * d
             sums = torch.cat([p.sum(1, keepdim=True) for p in products], dim=1)  # (B, 5, h, w)

@@ -134,7 +134,7 @@ class Encoder(nn.Module):
 
 
 def bordered(image: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, H + 8, W + 8), its border repeated: what kernels of 12 x 12 px need."""
+    """(B, C, H, W) -> (B, C, H + 8, W + 8), with its border repeated."""
     return F.pad(image, (4, 4, 4, 4), mode="replicate")
 
 
@@ -230,14 +230,12 @@ class Decoder(nn.Module):
         # A softmax beside nothing's zero, spelled out: runtimes are slow at one across channels.
         weight = torch.exp((trust + self.trust[:, None, None]).clamp(max=30))
         share = weight / (1 + weight.sum(1, keepdim=True))
-        for part, velocity in zip(
-            share.chunk(count, dim=1), velocities.chunk(count, dim=1), strict=True
-        ):
-            flow = flow + part * velocity
+        each = velocities.reshape(-1, count, 2, *velocities.shape[2:])
+        moved: Tensor = flow + (share[:, :, None] * each).sum(1)
         if self.surplus:
-            size = flow.square().sum(1, keepdim=True)
-            flow = flow * (1 - self.surplus / (1 + size / self.FEW**2))
-        return flow
+            size = moved.square().sum(1, keepdim=True)
+            moved = moved * (1 - self.surplus / (1 + size / self.FEW**2))
+        return moved
 
 
 class MagNet(nn.Module):
@@ -265,9 +263,9 @@ class MagNet(nn.Module):
         layers = encoder.shape, encoder.coarse, manipulator.fine.generators
         return [layer.weight for layer in (*layers, manipulator.coarse.generators)]
 
-    def encode(self, image: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Image, from 0 to `white` -> (texture, shape)."""
-        texture, shape = self.encoder(bordered(image), white)
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Image -> (texture, shape)."""
+        texture, shape = self.encoder(bordered(image))
         return texture, shape
 
     def motion(self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor) -> Tensor:
