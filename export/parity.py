@@ -28,7 +28,6 @@ FILTERS: tuple[Filter, ...] = (
 WORST = 3
 MEAN = 0.02
 WORST_HALF, MEAN_HALF = 8, 0.2  # three digits of what is magnified
-MEAN_COMPOSED = 0.3  # the moved picture and the residual are rounded each for itself
 
 STREAMS = 5  # are compared at once, where a graph takes as many
 SITS_OUT = 7  # every how many frames a stream has none
@@ -106,11 +105,9 @@ class Bounds:
             )
 
 
-def bounds(engine: Engine, *, half: bool) -> Bounds:
-    """What rounding explains, of an engine that may run in half precision."""
-    if half:
-        return Bounds(WORST_HALF, MEAN_HALF)
-    return Bounds(WORST, MEAN_COMPOSED if engine.composes else MEAN)
+def bounds(*, half: bool) -> Bounds:
+    """What rounding explains, in half precision or not."""
+    return Bounds(WORST_HALF, MEAN_HALF) if half else Bounds(WORST, MEAN)
 
 
 def prove(source: Traceable, engine: Engine, *, half: bool = False) -> Parity:
@@ -126,7 +123,7 @@ def prove(source: Traceable, engine: Engine, *, half: bool = False) -> Parity:
 def compare(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
     """Run both over the same moving frames; raises as `prove`."""
     images = clip(engine.size or (96, 80))
-    parity, allowed = Parity(), bounds(engine, half=half)
+    parity, allowed = Parity(), bounds(half=half)
     for filter, alpha in product(FILTERS, ALPHAS):
         sections = filter.sections(FPS)
         ours: State | None = None
@@ -146,7 +143,7 @@ def compare_streams(graph: Graph, engine: Engine, *, half: bool = False) -> Pari
     some. Together they go through every mode at every factor.
     """
     images = clip(engine.size or (96, 80))
-    parity, allowed = Parity(), bounds(engine, half=half)
+    parity, allowed = Parity(), bounds(half=half)
     cases = list(product(FILTERS, ALPHAS))
     count = int(min(engine.at_once, STREAMS))
     for begin in range(0, len(cases), count):

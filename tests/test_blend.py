@@ -43,6 +43,8 @@ def test_with_what_a_run_began_from_and_a_surplus(tmp_path: Path) -> None:
     found, training = checkpoint.load(tmp_path / "out")
     assert found.config.surplus == training["surplus"] == 0.04
     assert training["blended"] == {"from_step": 0, "share": 0.5}
+    blend(tmp_path / "out", late, tmp_path / "again", surplus=0.07)  # from weights with another
+    assert checkpoint.load(tmp_path / "again")[0].config.surplus == 0.07
 
 
 def test_what_cannot_be_blended_is_refused(tmp_path: Path) -> None:

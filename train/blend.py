@@ -40,7 +40,7 @@ def blend(
     if (out / "model.safetensors").exists():
         raise OptionError(f"cannot write {str(out)!r}: it holds weights already")
     (first, begun), (last, history) = (checkpoint.load(folder) for folder in (early, late))
-    if first.config != last.config:
+    if replace(first.config, surplus=0) != replace(last.config, surplus=0):
         raise OptionError(f"cannot blend {str(early)!r} with {str(late)!r}: not the same network")
     a, b = (load_file(folder / "model.safetensors") for folder in (early, late))
     # A copy of the run itself lies within it; another run is what this one began from.
