@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from bisect import bisect
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,8 @@ CALM = 5.0
 """Seconds after a fault that its latencies are not counted."""
 ALLOWED_MB_PER_HOUR = 1.0
 ALLOWED_P99 = 1.1
+ALLOWED_CALM_MS = 100.0
+"""Median latency from one fault to the next: pictures must not stay late for having been harmed."""
 ALLOWED_SHARE = 0.78
 """Of the pictures, while packets are damaged."""
 CORRUPT = "1 % corrupt"
@@ -184,6 +187,12 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
         calm = [row["latency_p95_ms"] for row in part if row["latency_p95_ms"] is not None]
         return round(float(np.percentile(calm, 99)), 1)
 
+    between = [fault["at"] for fault in faults]
+    stretches: dict[int, list[Row]] = {}
+    for row in rows:
+        if row["latency_p95_ms"] is not None:
+            stretches.setdefault(bisect(between, row["seconds"]), []).append(row)
+    calm_ms = max((median(part, "latency_p95_ms") for part in stretches.values()), default=0.0)
     keys = ("rss_mb", "descriptors", "threads")
     growth = {f"{key}_growth": round(median(late, key) - median(early, key), 2) for key in keys}
     hours = [row["seconds"] / 3600 for row in later]
@@ -197,6 +206,7 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
         **growth,
         "p99_ms_first_half": p99(early),
         "p99_ms_last_half": p99(late),
+        "latest_stretch_ms": round(calm_ms, 1),
         "least_share_of_corrupt": round(min(shares, default=1.0), 3),
         "slowest_recovery": slowest,
     }
@@ -206,6 +216,7 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
         and growth["descriptors_growth"] <= 0
         and growth["threads_growth"] <= 0
         and p99(late) <= ALLOWED_P99 * p99(early)
+        and calm_ms <= ALLOWED_CALM_MS
         and min(shares, default=1.0) >= ALLOWED_SHARE
         and slowest <= LIMIT
     )
