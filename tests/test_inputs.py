@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from clips import Clip, flat, smooth
 from fakes import ENVIRONMENT, identity_model
+from test_live import make
 
 from rtmag.realtime.cli import execute
 from rtmag.realtime.opencv import cv2
@@ -91,21 +92,44 @@ def test_the_limit_of_pixels_is_an_option(
     assert magnify("in.mp4", "--max-pixels", str(64 * 48)) == 0
 
 
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
 @pytest.mark.parametrize(("flags", "code"), [((), 0), (("--strict",), 1)])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("in.mkv", {}),
+        ("in.webm", {"codec": "libvpx"}),
+        ("in.mp4", {"container": {"movflags": "faststart"}}),
+        ("in.mp4", {"container": FRAGMENTS, "options": {"g": "15"}}),
+    ],
+)
 def test_damage_is_a_warning_or_with_strict_a_failure(
-    flags: tuple[str, ...], code: int, clip: MakeClip, capsys: pytest.CaptureFixture[str]
+    name: str,
+    options: dict[str, Any],
+    flags: tuple[str, ...],
+    code: int,
+    clip: MakeClip,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """I02: good frames are kept either way."""
-    path = clip("in.mkv", frames=60, picture=_noise)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    whole = clip("whole.mp4", frames=4)
-    assert magnify("in.mkv", "-o", "out.mp4", *flags) in (code, 0)
-    broken = clip("broken.mp4", frames=60, picture=_noise, container={"movflags": "faststart"})
-    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size * 6 // 10])
-    assert magnify("broken.mp4", *flags) == code
-    assert "is damaged" in capsys.readouterr().err
-    assert 10 < len(decoded(Path("broken.mag20.mp4"))) < 60
-    assert magnify(str(whole), *flags) == 0
+    path = clip(name, frames=60, picture=_noise, **options)
+    assert magnify(name, "-o", "whole.mp4", "--strict") == 0
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    assert capsys.readouterr().err == ""
+    assert magnify(name, "-o", "out.mp4", *flags) == code
+    assert f"warning: {name!r} is damaged" in capsys.readouterr().err
+    assert 10 < len(decoded(Path("out.mp4"))) < 60
+
+
+def test_matroska_of_rtmag_is_whole(clip: MakeClip) -> None:
+    """I02: neither outputs nor recordings are taken for damaged."""
+    clip("in.mp4", frames=6)
+    assert magnify("in.mp4", "-o", "file.mkv") == 0
+    make("identity.onnx", record=Path("live.mkv"))[0].run("test")
+    for name in ("file.mkv", "live.mkv"):
+        assert magnify(name, "--strict") == 0
 
 
 def _noise(index: int, size: tuple[int, int]) -> Any:
