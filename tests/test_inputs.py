@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -82,6 +83,58 @@ def test_few_bytes_that_claim_many_pixels(size: tuple[int, int], tmp_path: Path)
     assert not list(tmp_path.glob("*mag*"))
 
 
+def claiming(path: Path, width: int, height: int) -> Path:
+    """A small PNG that claims a size, and begins as if it had it."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(1_000_000))),
+        (b"IEND", b""),
+    ]
+    parts = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
+@pytest.mark.parametrize("source", ["pictures", "pictures/*.png"])
+def test_small_pictures_that_claim_many_pixels(source: str, tmp_path: Path) -> None:
+    """I05: they are held to the limit of videos."""
+    (tmp_path / "pictures").mkdir()
+    claiming(tmp_path / "pictures" / "a.png", 30_000, 30_000)
+    run = [sys.executable, "-c", _PEAK, "file", source, "-o", "o.mp4", "--model", "identity.onnx"]
+    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    code, megabytes, seconds = done.stdout.split()
+    assert code == "2"
+    assert "a.png': 30000x30000 is too large; 67.1 million pixels are allowed" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert int(megabytes) <= 150
+    assert float(seconds) <= 1.0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
+@pytest.mark.parametrize("source", ["pictures", "pictures/*.png"])
+def test_pictures_that_are_none_are_stepped_over(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I01, I05: a pipe, which would be waited for; one that is too large; one of another kind."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    os.mkfifo(folder / "a.png")
+    assert magnify(source, "-o", "out.mp4") == 2
+    assert "no picture there can be read" in capsys.readouterr().err
+    claiming(folder / "b.png", 65, 48)
+    (folder / "c.png").write_bytes(cv2.imencode(".ppm", flat(0, (64, 48)))[1].tobytes())
+    for name in ("d.png", "e.png"):
+        cv2.imwrite(str(folder / name), flat(1, (64, 48)))
+    limit = ["--max-pixels", str(64 * 48)]
+    assert magnify(source, "-o", "out.mp4", *limit) == 0
+    assert "is damaged; 3 parts of it were skipped" in capsys.readouterr().err
+    assert len(decoded(Path("out.mp4"))) == 2
+
+
 def test_the_limit_of_pixels_is_an_option(
     clip: MakeClip, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +143,13 @@ def test_the_limit_of_pixels_is_an_option(
     assert magnify("in.mp4", "--max-pixels", str(64 * 48 - 1)) == 2
     assert "64x48 is too large" in capsys.readouterr().err
     assert magnify("in.mp4", "--max-pixels", str(64 * 48)) == 0
+    Path("pictures").mkdir()
+    cv2.imwrite("pictures/a.png", flat(0, (64, 48)))
+    for source in ("pictures", "pictures/*.png"):
+        args = [source, "-o", "out.mp4", "--overwrite", "--max-pixels"]
+        assert magnify(*args, str(64 * 48 - 1)) == 2
+        assert "a.png': 64x48 is too large" in capsys.readouterr().err
+        assert magnify(*args, str(64 * 48)) == 0
 
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
