@@ -26,6 +26,7 @@ from test_live import make
 
 from rtmag.realtime.cli import execute
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.standard_input import Y4mPipe
 from rtmag.realtime.video import VideoSource
 
 MakeClip = Callable[..., Path]
@@ -233,6 +234,55 @@ def test_a_motion_keeps_its_frequency_at_a_rate_that_varies(clip: MakeClip) -> N
     hz = np.arange(0.5, 8, 0.01)
     spectrum = [abs(np.sum((path - path.mean()) * np.exp(-2j * np.pi * f * times))) for f in hz]
     assert hz[np.argmax(spectrum)] == pytest.approx(2, rel=0.05)
+
+
+def y4m(path: Path, rate: str) -> Path:
+    """Nine pictures whose header has a rate as it is written here."""
+    picture = bytes([90]) * (64 * 48) + bytes([128]) * (64 * 48 // 2)
+    head = f"YUV4MPEG2 W64 H48 {rate} Ip A1:1 C420jpeg\n".encode()
+    path.write_bytes(head + 9 * (b"FRAME\n" + picture))
+    return path
+
+
+def avi(clip: MakeClip, scale: int, rate: int, microseconds: int) -> Path:
+    """Nine pictures; scale and rate of the stream's header, a frame's length of the file's."""
+    path = clip("in.avi", frames=9, codec="mjpeg", pixel_format="yuvj420p")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"avih") + 8, microseconds)
+    struct.pack_into("<II", data, data.index(b"strh") + 28, scale, rate)
+    path.write_bytes(data)
+    return path
+
+
+BAND = ["--fl", "1", "--fh", "3"]
+
+
+@pytest.mark.parametrize("rate", ["F0:0", "F0:1", "F30:0", ""])
+def test_y4m_without_a_rate(rate: str) -> None:
+    """I06: 0:0 is y4m for an unknown one; 25, as FFmpeg and its players take it."""
+    path = y4m(Path("in.y4m"), rate)
+    assert magnify("in.y4m", "-o", "out.mkv", *BAND) == 0
+    with path.open("rb") as stream, Y4mPipe(stream) as pipe:
+        assert pipe.fps == 25
+        assert len(list(pipe)) == 9
+    with VideoSource("out.mkv") as video:
+        times = [frame.time for frame in video]
+    assert times == pytest.approx([index / 25 for index in range(9)], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "rate", "microseconds", "fps"),
+    [(0, 0, 33_333, 30), (0, 30, 33_333, 30), (1, 0, 33_333, 30), (0, 0, 0, 25)],
+)
+def test_an_avi_without_a_rate(
+    scale: int, rate: int, microseconds: int, fps: float, clip: MakeClip
+) -> None:
+    """I06: the file's own is taken where the stream's is missing, and 25 where both are."""
+    avi(clip, scale, rate, microseconds)
+    assert magnify("in.avi", "-o", "out.mkv", *BAND) == 0
+    with VideoSource("out.mkv") as video:
+        times = [frame.time for frame in video]
+    assert times == pytest.approx([index / fps for index in range(9)], abs=1e-3)
 
 
 @pytest.mark.parametrize(
