@@ -25,7 +25,7 @@ from rtmag.realtime.provenance import describe, write_note
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.report import Ending, Report
 from rtmag.realtime.sinks import WindowSink
-from rtmag.realtime.sources import FrameSource, is_pattern, open_source
+from rtmag.realtime.sources import FrameSource, Wanted, is_pattern, open_source
 from rtmag.realtime.video import VideoSource
 
 _INTERRUPTED = 130
@@ -237,9 +237,9 @@ class Batch:
 def _open(path: Path, max_pixels: int) -> FrameSource:
     """A file, a folder or a pattern; names that also mean something else are files here."""
     if os.path.isdir(path):
-        return open_source(path.absolute())
+        return open_source(path.absolute(), wanted=Wanted(max_pixels=max_pixels))
     if os.path.lexists(path):
         return VideoSource(path, max_pixels=max_pixels)
     if is_pattern(str(path)):
-        return open_source(path)
+        return open_source(path, wanted=Wanted(max_pixels=max_pixels))
     raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")

@@ -17,6 +17,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from rtmag.realtime.errors import SourceUnavailable
+from rtmag.realtime.picture import too_large
 
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,mpeg,flv,asf,ogg,mxf,yuv4mpegpipe,nut"
@@ -57,9 +58,9 @@ def video_stream(container: InputContainer, path: Path, max_pixels: int) -> Vide
     context = stream.codec_context
     if context is None:
         raise _unavailable(path, "its codec is not supported")
-    if context.width * context.height > max_pixels:
-        limit = f"{max_pixels / 1e6:.3g} million pixels are allowed"
-        raise _unavailable(path, f"{context.width}x{context.height} is too large; {limit}")
+    refusal = too_large(context.width, context.height, max_pixels)
+    if refusal is not None:
+        raise _unavailable(path, refusal)
     context.options = {**context.options, "max_pixels": str(max_pixels)}
     return stream
 

@@ -40,6 +40,7 @@ from rtmag.realtime.failure import (
 )
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.options import MAX_PIXELS
+from rtmag.realtime.picture import too_large
 from rtmag.realtime.redaction import redact
 
 _RTP = "rtp,srtp,udp,tcp"
@@ -182,11 +183,9 @@ class NetworkSource(Closing):
         return stream
 
     def _check_size(self, width: int, height: int) -> None:
-        if width * height > self._max_pixels:
-            limit = f"{self._max_pixels / 1e6:.3g} million pixels are allowed"
-            raise SourceUnavailable(
-                f"cannot open {self.name!r}: {width}x{height} is too large; {limit}"
-            )
+        refusal = too_large(width, height, self._max_pixels)
+        if refusal is not None:
+            raise SourceUnavailable(f"cannot open {self.name!r}: {refusal}")
 
     def _first_picture(self, timeout: float) -> VideoFrame:
         give_up = time.monotonic() + 2 * timeout  # something may come for ever, but no picture

@@ -113,7 +113,7 @@ Like = Annotated[
 MAX_PIXELS = 8192 * 8192
 MaxPixels = Annotated[
     int,
-    Option("--max-pixels", min=1, help="Refuse videos whose pictures are larger than this."),
+    Option("--max-pixels", min=1, help="Refuse videos and pictures of more pixels than this."),
 ]
 Strict = Annotated[bool, Option("--strict", help="Exit with 1 where damage in a file cost frames.")]
 Hidden = Annotated[str | None, Option(hidden=True)]

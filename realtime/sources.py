@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.options import MAX_PIXELS
 from rtmag.realtime.redaction import redact
 
 
@@ -70,6 +71,8 @@ class Wanted:
     """Seconds without a picture after which a camera or a stream is opened again."""
     ca: Path | None = None
     """Certificates by which the server of an encrypted stream must be known."""
+    max_pixels: int = MAX_PIXELS
+    """Of a file, folder or glob: larger pictures are refused before they are decoded."""
     wait: Callable[[str], None] | None = None
     """A stream that is not there yet is waited for, and this told why; None: it is refused."""
 
@@ -115,29 +118,29 @@ def open_source(
 
         return SceneSource(size=size or (640, 480), fps=fps or 30.0)
     if os.path.lexists(text):
-        return _file(Path(text), fps)
+        return _file(Path(text), wanted)
     if is_pattern(text):
-        return _pictures(text, fps)
+        return _pictures(text, wanted)
     return _camera_named(text, wanted)
 
 
-def _file(path: Path, fps: float | None) -> FrameSource:
+def _file(path: Path, wanted: Wanted) -> FrameSource:
     if path.is_dir():
         from rtmag.realtime.images import ImageFolderSource
 
-        return ImageFolderSource(path, fps=fps or 30.0)
+        return ImageFolderSource(path, fps=wanted.fps or 30.0, max_pixels=wanted.max_pixels)
     from rtmag.realtime.video import VideoSource
 
-    return VideoSource(path)
+    return VideoSource(path, max_pixels=wanted.max_pixels)
 
 
-def _pictures(pattern: str, fps: float | None) -> FrameSource:
+def _pictures(pattern: str, wanted: Wanted) -> FrameSource:
     from rtmag.realtime.images import ImageFolderSource, is_picture
 
     files = [path for path in map(Path, glob(pattern, recursive=True)) if is_picture(path)]  # noqa: PTH207
     if not files:
         raise SourceUnavailable(f"cannot open {pattern!r}: no pictures match")
-    return ImageFolderSource(files, fps=fps or 30.0)
+    return ImageFolderSource(files, fps=wanted.fps or 30.0, max_pixels=wanted.max_pixels)
 
 
 def _address(text: str, wanted: Wanted) -> FrameSource:

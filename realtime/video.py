@@ -21,6 +21,7 @@ from rtmag.realtime.colour import Colour, Converter, is_yuv
 from rtmag.realtime.container import open_container, read_packets, video_stream
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.matroska import is_cut_off
 from rtmag.realtime.options import MAX_PIXELS
 from rtmag.realtime.timestamps import Clock, decoding_index, span, timestamps, usual_step
 
@@ -152,7 +153,8 @@ class VideoSource(Closing):
                 yield cast("VideoFrame", frame)
         missing = max(self._promised - packets, 0)
         yield from [None] * missing
-        if missing or tail >= _TAIL:
+        matroska = "matroska" in container.format.name
+        if missing or tail >= _TAIL or (matroska and is_cut_off(self.path)):
             raise SourceLost(f"{self.name!r} is damaged after frame {shown}")
 
     def close(self) -> None:

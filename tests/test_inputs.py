@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +22,11 @@ import numpy as np
 import pytest
 from clips import Clip, flat, smooth
 from fakes import ENVIRONMENT, identity_model
+from test_live import make
 
 from rtmag.realtime.cli import execute
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.standard_input import Y4mPipe
 from rtmag.realtime.video import VideoSource
 
 MakeClip = Callable[..., Path]
@@ -81,6 +84,58 @@ def test_few_bytes_that_claim_many_pixels(size: tuple[int, int], tmp_path: Path)
     assert not list(tmp_path.glob("*mag*"))
 
 
+def claiming(path: Path, width: int, height: int) -> Path:
+    """A small PNG that claims a size, and begins as if it had it."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(1_000_000))),
+        (b"IEND", b""),
+    ]
+    parts = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
+@pytest.mark.parametrize("source", ["pictures", "pictures/*.png"])
+def test_small_pictures_that_claim_many_pixels(source: str, tmp_path: Path) -> None:
+    """I05: they are held to the limit of videos."""
+    (tmp_path / "pictures").mkdir()
+    claiming(tmp_path / "pictures" / "a.png", 30_000, 30_000)
+    run = [sys.executable, "-c", _PEAK, "file", source, "-o", "o.mp4", "--model", "identity.onnx"]
+    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    code, megabytes, seconds = done.stdout.split()
+    assert code == "2"
+    assert "a.png': 30000x30000 is too large; 67.1 million pixels are allowed" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert int(megabytes) <= 150
+    assert float(seconds) <= 1.0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
+@pytest.mark.parametrize("source", ["pictures", "pictures/*.png"])
+def test_pictures_that_are_none_are_stepped_over(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I01, I05: a pipe, which would be waited for; one that is too large; one of another kind."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    os.mkfifo(folder / "a.png")
+    assert magnify(source, "-o", "out.mp4") == 2
+    assert "no picture there can be read" in capsys.readouterr().err
+    claiming(folder / "b.png", 65, 48)
+    (folder / "c.png").write_bytes(cv2.imencode(".ppm", flat(0, (64, 48)))[1].tobytes())
+    for name in ("d.png", "e.png"):
+        cv2.imwrite(str(folder / name), flat(1, (64, 48)))
+    limit = ["--max-pixels", str(64 * 48)]
+    assert magnify(source, "-o", "out.mp4", *limit) == 0
+    assert "is damaged; 3 parts of it were skipped" in capsys.readouterr().err
+    assert len(decoded(Path("out.mp4"))) == 2
+
+
 def test_the_limit_of_pixels_is_an_option(
     clip: MakeClip, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,23 +144,53 @@ def test_the_limit_of_pixels_is_an_option(
     assert magnify("in.mp4", "--max-pixels", str(64 * 48 - 1)) == 2
     assert "64x48 is too large" in capsys.readouterr().err
     assert magnify("in.mp4", "--max-pixels", str(64 * 48)) == 0
+    Path("pictures").mkdir()
+    cv2.imwrite("pictures/a.png", flat(0, (64, 48)))
+    for source in ("pictures", "pictures/*.png"):
+        args = [source, "-o", "out.mp4", "--overwrite", "--max-pixels"]
+        assert magnify(*args, str(64 * 48 - 1)) == 2
+        assert "a.png': 64x48 is too large" in capsys.readouterr().err
+        assert magnify(*args, str(64 * 48)) == 0
+
+
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 
 
 @pytest.mark.parametrize(("flags", "code"), [((), 0), (("--strict",), 1)])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("in.mkv", {}),
+        ("in.webm", {"codec": "libvpx"}),
+        ("in.mp4", {"container": {"movflags": "faststart"}}),
+        ("in.mp4", {"container": FRAGMENTS, "options": {"g": "15"}}),
+    ],
+)
 def test_damage_is_a_warning_or_with_strict_a_failure(
-    flags: tuple[str, ...], code: int, clip: MakeClip, capsys: pytest.CaptureFixture[str]
+    name: str,
+    options: dict[str, Any],
+    flags: tuple[str, ...],
+    code: int,
+    clip: MakeClip,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """I02: good frames are kept either way."""
-    path = clip("in.mkv", frames=60, picture=_noise)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    whole = clip("whole.mp4", frames=4)
-    assert magnify("in.mkv", "-o", "out.mp4", *flags) in (code, 0)
-    broken = clip("broken.mp4", frames=60, picture=_noise, container={"movflags": "faststart"})
-    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size * 6 // 10])
-    assert magnify("broken.mp4", *flags) == code
-    assert "is damaged" in capsys.readouterr().err
-    assert 10 < len(decoded(Path("broken.mag20.mp4"))) < 60
-    assert magnify(str(whole), *flags) == 0
+    path = clip(name, frames=60, picture=_noise, **options)
+    assert magnify(name, "-o", "whole.mp4", "--strict") == 0
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    assert capsys.readouterr().err == ""
+    assert magnify(name, "-o", "out.mp4", *flags) == code
+    assert f"warning: {name!r} is damaged" in capsys.readouterr().err
+    assert 10 < len(decoded(Path("out.mp4"))) < 60
+
+
+def test_matroska_of_rtmag_is_whole(clip: MakeClip) -> None:
+    """I02: neither outputs nor recordings are taken for damaged."""
+    clip("in.mp4", frames=6)
+    assert magnify("in.mp4", "-o", "file.mkv") == 0
+    make("identity.onnx", record=Path("live.mkv"))[0].run("test")
+    for name in ("file.mkv", "live.mkv"):
+        assert magnify(name, "--strict") == 0
 
 
 def _noise(index: int, size: tuple[int, int]) -> Any:
@@ -149,6 +234,55 @@ def test_a_motion_keeps_its_frequency_at_a_rate_that_varies(clip: MakeClip) -> N
     hz = np.arange(0.5, 8, 0.01)
     spectrum = [abs(np.sum((path - path.mean()) * np.exp(-2j * np.pi * f * times))) for f in hz]
     assert hz[np.argmax(spectrum)] == pytest.approx(2, rel=0.05)
+
+
+def y4m(path: Path, rate: str) -> Path:
+    """Nine pictures whose header has a rate as it is written here."""
+    picture = bytes([90]) * (64 * 48) + bytes([128]) * (64 * 48 // 2)
+    head = f"YUV4MPEG2 W64 H48 {rate} Ip A1:1 C420jpeg\n".encode()
+    path.write_bytes(head + 9 * (b"FRAME\n" + picture))
+    return path
+
+
+def avi(clip: MakeClip, scale: int, rate: int, microseconds: int) -> Path:
+    """Nine pictures; scale and rate of the stream's header, a frame's length of the file's."""
+    path = clip("in.avi", frames=9, codec="mjpeg", pixel_format="yuvj420p")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"avih") + 8, microseconds)
+    struct.pack_into("<II", data, data.index(b"strh") + 28, scale, rate)
+    path.write_bytes(data)
+    return path
+
+
+BAND = ["--fl", "1", "--fh", "3"]
+
+
+@pytest.mark.parametrize("rate", ["F0:0", "F0:1", "F30:0", ""])
+def test_y4m_without_a_rate(rate: str) -> None:
+    """I06: 0:0 is y4m for an unknown one; 25, as FFmpeg and its players take it."""
+    path = y4m(Path("in.y4m"), rate)
+    assert magnify("in.y4m", "-o", "out.mkv", *BAND) == 0
+    with path.open("rb") as stream, Y4mPipe(stream) as pipe:
+        assert pipe.fps == 25
+        assert len(list(pipe)) == 9
+    with VideoSource("out.mkv") as video:
+        times = [frame.time for frame in video]
+    assert times == pytest.approx([index / 25 for index in range(9)], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "rate", "microseconds", "fps"),
+    [(0, 0, 33_333, 30), (0, 30, 33_333, 30), (1, 0, 33_333, 30), (0, 0, 0, 25)],
+)
+def test_an_avi_without_a_rate(
+    scale: int, rate: int, microseconds: int, fps: float, clip: MakeClip
+) -> None:
+    """I06: the file's own is taken where the stream's is missing, and 25 where both are."""
+    avi(clip, scale, rate, microseconds)
+    assert magnify("in.avi", "-o", "out.mkv", *BAND) == 0
+    with VideoSource("out.mkv") as video:
+        times = [frame.time for frame in video]
+    assert times == pytest.approx([index / fps for index in range(9)], abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from fakes import identity_model
+from test_live import make
 
 from rtmag.realtime.cli import execute
+from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkError
+from rtmag.realtime.keys import Controls
 from rtmag.realtime.provenance import note_of, read_note, repeated, write_note
 
 MakeClip = Callable[..., Path]
@@ -57,6 +60,34 @@ def test_like_repeats_them_and_options_given_win(clip: MakeClip, tmp_path: Path)
     assert second == first | {"source": "b.mp4"}
     third = read_note(tmp_path / "c.mag9.mp4")
     assert (third["mode"], third["drift"], third["fl"], third["alpha"]) == ("static", 0.2, None, 9)
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [
+        Controls(alpha=7, mode="temporal", fl=1, fh=3, order=2),
+        Controls(alpha=9, mode="static", drift=0.2, layout="side"),
+        Controls(alpha=5, mode="dynamic", layout="split"),
+        Controls(alpha=0.5, mode="static", layout="difference"),
+    ],
+    ids=lambda controls: controls.layout,
+)
+def test_like_repeats_a_live_recording(
+    controls: Controls, clip: MakeClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its source, size and rate are its own; everything that was chosen is taken over."""
+    live, _ = make("fast", controls, record=Path("live.mp4"))
+    live.engine = EngineSpec(model="fast", motion_scale=0.5)
+    live.run("test")
+    clip("in.mp4", frames=4, size=(32, 32))
+    assert magnify("in.mp4", "-o", "again.mp4", "--like", "live.mp4") == 0
+    assert "weights" not in capsys.readouterr().err
+    recorded, again = read_note(tmp_path / "live.mp4"), read_note(tmp_path / "again.mp4")
+    own = {"source": "in.mp4", "size": [32, 32], "fps": again["fps"]}
+    assert again == recorded | own
+    assert (recorded["size"], recorded["motion_scale"]) == ([64, 48], "1/2")
+    for name in ("alpha", "mode", "layout", "drift"):
+        assert recorded[name] == getattr(controls, name)
 
 
 @pytest.mark.parametrize(

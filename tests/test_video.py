@@ -346,14 +346,29 @@ class TestDamage:
             seen.extend(frame.index for frame in source)
         assert 20 < len(seen) < 60
 
-    def test_truncated_matroska_plays_to_its_end(self, clip: MakeClip) -> None:
-        """I02."""
-        path = clip("a.mkv", frames=60, picture=_noise)
-        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    @pytest.mark.parametrize("percent", [30, 60, 95])
+    @pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("webm", "libvpx")])
+    def test_truncated_matroska_plays_to_its_end(
+        self, suffix: str, codec: str, percent: int, clip: MakeClip
+    ) -> None:
+        """I02: FFmpeg itself says nothing."""
+        path = clip(f"a.{suffix}", frames=60, codec=codec, picture=_noise)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * percent // 100])
         seen: list[int] = []
-        with suppress(SourceLost):
+        with pytest.raises(SourceLost, match=rf"'a.{suffix}' is damaged after frame \d+"):
             seen.extend(frame.index for frame in VideoSource(path))
-        assert 20 < len(seen) < 60
+        assert 10 < len(seen) < 60
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_recordings_that_do_not_know_their_size_are_whole(
+        self, whole: bool, clip: MakeClip
+    ) -> None:
+        """As those of a process that was killed: nobody can tell what would have followed."""
+        path = clip("a.mkv", frames=60, container={"live": "1"}, picture=_noise)
+        if not whole:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        seen = [frame.index for frame in VideoSource(path)]
+        assert (len(seen) == 60) == whole
 
     @pytest.mark.parametrize(("rate", "share"), [(1e-4, 0.97), (1e-3, 0.85), (1e-2, 0.5)])
     def test_random_damage(self, clip: MakeClip, rate: float, share: float) -> None:
