@@ -34,6 +34,9 @@ from servers import free_port, mpegts, paced, serving  # noqa: E402
 
 from rtmag.realtime.bands import PresetName  # noqa: E402
 from rtmag.realtime.combination import make_controls  # noqa: E402
+from rtmag.realtime.filters import Sections, State  # noqa: E402
+from rtmag.realtime.frame import Image  # noqa: E402
+from rtmag.realtime.identity import IdentityEngine  # noqa: E402
 from rtmag.realtime.keys import Controls  # noqa: E402
 
 FLAGS = (
@@ -364,6 +367,38 @@ def test_a_lost_server_is_told_and_found_again(browser: Browser, tmp_path: Path)
         until(lambda: drawn(browser) > before + 1)
         assert not find(browser, "#veil").is_displayed()
         until(lambda: find(browser, "#state").text == "live")
+    assert not complaints(browser)
+
+
+class Failing(IdentityEngine):
+    """Raises while it is broken."""
+
+    broken = False
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        if self.broken:
+            raise RuntimeError("CUDA error 700")
+        return super().step(image, alpha, sections, state)
+
+
+def test_a_model_that_fails_is_told_on_the_page(browser: Browser) -> None:
+    """F10: what passes unmagnified is shown, but nobody takes it for magnified."""
+    engine = Failing()
+    with watched(None, engine=engine) as served:
+        browser.get(served.url)
+        until(lambda: drawn(browser) > 1)
+        notice = find(browser, "#notice")
+        assert not notice.is_displayed()
+        engine.broken = True
+        until(lambda: notice.text == "not magnified: CUDA error 700")
+        assert "bad" in notice.get_attribute("class").split()
+        before = drawn(browser)
+        until(lambda: drawn(browser) > before + 1)
+        assert notice.is_displayed()
+        engine.broken = False
+        until(lambda: not notice.is_displayed())
     assert not complaints(browser)
 
 
