@@ -44,6 +44,14 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--host-resolver-rules=MAP rebound.example 127.0.0.1",
 )  # fmt: skip
+LAYOUTS = {
+    "side": "original",
+    "split": "original",
+    "difference": "magnified less original; grey is no change",
+    "original": "original",
+    "magnified": "",
+}
+"""What is written over the left of the picture in each."""
 Browser = Any
 
 
@@ -128,11 +136,11 @@ def test_controls_move_the_running_magnifier(page: Browser, served: Watched) -> 
         find(page, css).send_keys(words, Keys.ENTER)
     until(lambda: served.magnifier.filter == served.controls.filter() and served.controls.fh == 2)
     assert served.controls.fl == pytest.approx(0.8)
-    for layout in ("side", "split", "difference", "magnified"):
+    for layout, named in LAYOUTS.items():
         find(page, f"#layout [value={layout}]").click()
 
-        def shown(wanted: str = layout) -> bool:
-            return served.controls.layout == wanted
+        def shown(wanted: tuple[str, str] = (layout, named)) -> bool:
+            return (served.controls.layout, find(page, ".tag.left").text) == wanted
 
         until(shown)
     find(page, "#motion_scale [value='0.5']").click()
