@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
 Mode = Literal["static", "dynamic", "temporal"]
 """What motion is measured from; see filters.py."""
-Layout = Literal["magnified", "side", "split", "difference"]
-"""The magnified picture alone, beside the original, sharing the picture with it, or less it."""
+Layout = Literal["magnified", "side", "split", "difference", "original"]
+"""The magnified picture alone, beside the original, sharing the picture with it, or less it; or the
+original alone."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
@@ -20,7 +21,7 @@ HELP = (
     ("+ -", "more, less alpha"),
     ("m", "mode"),
     ("[ ]", "band down, up"),
-    ("s", "side by side, split, difference, alone"),
+    ("s", "side by side, split, difference, original"),
     ("c", "compare with the original"),
     ("r", "record"),
     ("f", "full screen"),
@@ -85,6 +86,11 @@ class Controls:
         if self.mode == "temporal":
             return Temporal(self.fl, self.fh, self.order)
         return Static(self.drift)
+
+    @property
+    def shown(self) -> Layout:
+        """The layout, or the original while somebody compares."""
+        return "original" if self.original else self.layout
 
     def press(self, code: int) -> str | None:
         """Apply a key; returns what to tell the person watching, None for a key without meaning."""

@@ -220,12 +220,13 @@ class _Session:
         return [words for words in alerts if words]
 
     def _facts(self) -> dict[str, Any]:
+        failing = self._guard.alert if self._guard else None
         return {
             **self._figures(),
             "words": status_of(self._source).told() or "",
             "rate": self._controls.fps,
             "recording": self._recording.running,
-            "warning": self._magnifier.warning,
+            "warning": failing or self._magnifier.warning,
             "model": self._magnifier.described,
         }
 

@@ -66,7 +66,12 @@ Drift = Annotated[
     Option("--drift", metavar="HZ", help="Static: the reference follows the picture at this rate."),
 ]
 LayoutOption = Annotated[
-    Layout, Option("--layout", help="The magnified picture alone, beside the original, half each.")
+    Layout,
+    Option(
+        "--layout",
+        help="The magnified picture alone, beside the original, half each, less the original; "
+        "or the original alone.",
+    ),
 ]
 Model = Annotated[
     str | None,

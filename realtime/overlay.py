@@ -27,6 +27,8 @@ def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5
     """
     if layout == "magnified":
         return magnified
+    if layout == "original":
+        return original
     if layout == "side":
         return np.hstack([original, magnified])
     if layout == "difference":
@@ -39,9 +41,11 @@ def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5
 
 
 def label(image: Image, layout: Layout, wipe: float = 0.5) -> Image:
-    """Name the parts; a picture of its own needs no name."""
+    """Name the parts, and what could be taken for magnified."""
     if layout in ("magnified", "difference"):
         return image
+    if layout == "original":
+        return write(image, ["original"], corner="bottom")
     middle = round(image.shape[1] * (wipe if layout == "split" else 0.5))
     left = write(image[:, :middle], ["original"], corner="bottom")
     right = write(image[:, middle:], ["magnified"], corner="bottom")

@@ -125,12 +125,9 @@ class Viewer:
         if isinstance(self._view, Draws):
             self._view.show(original, magnified, {**self._facts(), "notice": "".join(notice)})
             return
-        if controls.original:
-            picture = overlay.write(original.image, ["original"], corner="bottom")
-        else:
-            parts = controls.layout, controls.wipe
-            picture = overlay.lay_out(original.image, magnified.image, *parts)
-            picture = overlay.label(picture, *parts)
+        parts = controls.shown, controls.wipe
+        picture = overlay.lay_out(original.image, magnified.image, *parts)
+        picture = overlay.label(picture, *parts)
         rows: list[overlay.Row] = list(self._info()) if controls.info else []
         rows += notice
         picture = overlay.write(picture, rows, alert=controls.recording and controls.info)

@@ -3,25 +3,30 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from fakes import identity_model
 from websockets.sync.client import ClientConnection, connect
 
-from rtmag.realtime.engine import load_engine
+from rtmag.realtime.engine import Engine, load_engine
+from rtmag.realtime.guard import Guard
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.report import Report
 from rtmag.realtime.scene import SceneSource
+from rtmag.realtime.sinks import Sink
 from rtmag.realtime.web.sink import WebSink
 
 
 class Watched:
-    """The built-in scene, magnified in a thread and served until it is stopped."""
+    """The built-in scene, magnified in a thread and served until it is stopped.
+
+    An `engine` takes the place of the model, and is guarded; `record` opens recordings.
+    """
 
     def __init__(
         self,
@@ -31,14 +36,19 @@ class Watched:
         fps: float = 20.0,
         name: str = "the scene",
         frames: int | None = None,
+        engine: Engine | None = None,
+        record: Callable[[], Sink] | None = None,
         **options: Any,
     ) -> None:
         self.controls = Controls()
         self.source = SceneSource(size, fps, frames=frames, live=True)
         self.sink = WebSink(self.controls, name, **{"port": 0} | options)
-        engine = load_engine(model or "fast", motion_scale=1.0 if model else 0.25)
-        self.controls.motion_scale = engine.motion_scale if engine.composes else None
-        self.magnifier = Magnifier(engine)
+        loaded = engine or load_engine(model or "fast", motion_scale=1.0 if model else 0.25)
+        self.controls.motion_scale = loaded.motion_scale if loaded.composes else None
+        self.magnifier = Magnifier(loaded)
+        self._record = record
+        # Not always, for the guard of a test that hangs would end the tests.
+        self._guard = Guard(self.magnifier, lambda: loaded, lambda words: None) if engine else None
         self.report: Report | None = None
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -52,8 +62,15 @@ class Watched:
         return f"http://127.0.0.1:{self.port}"
 
     def _run(self) -> None:
-        with self.source as source:
-            self.report = run(source, self.magnifier, self.controls, view=self.sink)
+        with self.source as source, self._guard or nullcontext():
+            self.report = run(
+                source,
+                self.magnifier,
+                self.controls,
+                guard=self._guard,
+                view=self.sink,
+                record=self._record,
+            )
 
     def connect(self, **options: Any) -> ClientConnection:
         """A viewer, as a browser would be one."""

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,29 @@ def test_frames_pass_unmagnified_and_it_is_said(fault: Any, guarded: Any) -> Non
     assert all(note.startswith("error: not magnified: ") for note in notes)
     assert len(notes) < 3
     assert len(np.unique(view.frames[-1].image)) > 5  # words are written over it
+
+
+class Page(FakeView):
+    """A view that draws for itself, and so is told in facts what is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str | None] = []
+
+    def show(self, original: Frame, magnified: Frame, facts: Mapping[str, Any]) -> None:
+        self.write(magnified)
+        self.warnings.append(facts["warning"])
+
+
+def test_a_view_that_draws_for_itself_is_told(guarded: Any) -> None:
+    good, page = Engine(broken, at=10**9), Page()
+    guard, _ = guarded(Engine(broken), reload=lambda: good)
+    source = FakeSource(30, live=True, every=0.02)
+    run(source, guard.magnifier, Controls(), guard=guard, view=page)
+    for frame, warning in zip(page.frames, page.warnings, strict=True):
+        passed = int(frame.image[0, 0, 0]) == frame.index
+        assert warning == ("not magnified: CUDA error 700" if passed else None)
+    assert len(set(page.warnings)) == 2
 
 
 def test_a_model_that_is_loaded_anew_goes_on(guarded: Any) -> None:

@@ -80,10 +80,17 @@ def test_information_is_shown_unless_turned_off() -> None:
 def test_layouts_cycle() -> None:
     controls = Controls()
     seen = []
-    for _ in range(4):
+    for _ in range(5):
         press(controls, "s")
         seen.append(controls.layout)
-    assert seen == ["side", "split", "difference", "magnified"]
+    assert seen == ["side", "split", "difference", "original", "magnified"]
+
+
+def test_comparing_shows_the_original_whatever_the_layout() -> None:
+    controls = Controls(layout="side")
+    assert controls.shown == "side"
+    press(controls, "c")
+    assert (controls.shown, controls.layout) == ("original", "side")
 
 
 @pytest.mark.parametrize("code", [ord("q"), 27])

@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
-from fakes import Burdened, FakeSource, FakeView, identity_model
+from fakes import Burdened, FakeEngine, FakeSource, FakeView, identity_model
 
-from rtmag.realtime import live, log
+from rtmag.realtime import live, log, provenance
 from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceLost, SourceUnavailable
-from rtmag.realtime.keys import Controls
+from rtmag.realtime.filters import Sections, State
+from rtmag.realtime.frame import Image
+from rtmag.realtime.keys import Controls, Layout
 from rtmag.realtime.live import Live
 from rtmag.realtime.sources import Wanted
 from rtmag.realtime.supervisor import Supervisor
@@ -44,13 +47,34 @@ def test_it_runs_without_a_view(model: str) -> None:
     assert "identity on" in notes[0]
 
 
-def test_it_records_from_the_start(model: str, tmp_path: Path) -> None:
-    made, notes = make(model, record=tmp_path / "out.mp4", controls=Controls(layout="side"))
+class Whitening(FakeEngine):
+    """Gives white pictures, so that it can be told which are its own."""
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        return np.full_like(image, 255), np.zeros((1, 2, 1, 1), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("layout", "width", "white"),
+    [("magnified", 64, 1.0), ("side", 128, 0.5), ("split", 64, 0.5), ("original", 64, 0.0)],
+)
+def test_it_records_from_the_start(
+    layout: Layout, width: int, white: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The original, the magnified picture or both, and beside them how they were made."""
+    monkeypatch.setattr(live, "choose", lambda *_: Whitening())
+    path = tmp_path / "out.mp4"
+    made, notes = make("white", record=path, controls=Controls(layout=layout))
     made.run("test")
     assert notes[1].endswith("out.mp4")
-    with av.open(str(tmp_path / "out.mp4")) as container:
-        assert container.streams.video[0].width == 128
-        assert sum(1 for _ in container.decode(video=0)) == 8
+    with av.open(str(path)) as container:
+        pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert [picture.shape for picture in pictures] == [(48, width, 3)] * 8
+    for picture in pictures[1:]:  # before the second one there is no rate, and no step
+        assert (picture > 250).mean() == pytest.approx(white, abs=0.1)
+    assert provenance.read_note(path)["layout"] == layout
 
 
 @pytest.mark.parametrize(("wanted", "scale"), [(None, 0.25), (1.0, 1.0)])

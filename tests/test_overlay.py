@@ -14,6 +14,13 @@ def test_magnified_is_the_magnified_picture_itself() -> None:
     assert overlay.lay_out(BEFORE, AFTER, "magnified") is AFTER
 
 
+def test_the_original_is_the_picture_itself_and_is_named() -> None:
+    assert overlay.lay_out(BEFORE, AFTER, "original") is BEFORE
+    named = overlay.label(BEFORE, "original")
+    assert named.shape == BEFORE.shape
+    assert not (named == BEFORE).all()
+
+
 def test_side_by_side_is_twice_as_wide() -> None:
     picture = overlay.lay_out(BEFORE, AFTER, "side")
     assert picture.shape == (48, 128, 3)

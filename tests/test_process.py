@@ -54,6 +54,7 @@ def test_an_interrupted_file_keeps_a_playable_part(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """F13: within three seconds."""
     monkeypatch.chdir(tmp_path)
     model = str(identity_model(tmp_path / "identity.onnx"))
     clip("in.mp4", frames=500, size=(160, 120), picture=noisy)
@@ -65,7 +66,9 @@ def test_an_interrupted_file_keeps_a_playable_part(
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(number)
+        began = time.monotonic()
         said = process.communicate(timeout=20)[1]
+        assert time.monotonic() - began < 3
     assert process.returncode == code
     assert "out.part.mp4" in said
     assert "Traceback" not in said
@@ -213,13 +216,13 @@ def test_requests_to_stop_finish_a_recording(number: int, model: str, tmp_path: 
     assert not list(tmp_path.glob("*.part.mp4"))
 
 
-def on_terminal(*args: str) -> tuple[int, int]:
+def on_terminal(*args: str, code: str = MAIN) -> tuple[int, int]:
     """Start the program in front of a terminal of its own; its process and the other end."""
     import pty
 
     pid, terminal = pty.fork()
     if not pid:
-        os.execve(sys.executable, [sys.executable, "-c", MAIN, *args], ENVIRONMENT)
+        os.execve(sys.executable, [sys.executable, "-c", code, *args], ENVIRONMENT)
     return pid, terminal
 
 
@@ -291,6 +294,24 @@ def test_a_second_ctrl_c_ends_at_once(model: str, tmp_path: Path) -> None:
         process.wait(0.5)
     assert process.returncode == 130
     assert recorded(part) > 5
+
+
+@POSIX
+def test_the_second_ctrl_c_on_a_terminal_ends_at_once(model: str, tmp_path: Path) -> None:
+    """F13: the key itself, twice, while a file takes long to be finished."""
+    pid, terminal = on_terminal(*camera(model), code=_SLOW_END)
+    try:
+        _await_part(tmp_path)
+        os.write(terminal, b"\x03")
+        time.sleep(1)
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+        os.write(terminal, b"\x03")
+        code, said = end_of(pid, terminal, 0.5)
+    finally:
+        os.close(terminal)
+    assert code == 130
+    assert "Traceback" not in said
+    assert recorded(next(tmp_path.glob("*.part.mp4"))) > 5
 
 
 @POSIX

@@ -1,10 +1,11 @@
 """Recording while the picture runs."""
 
+import numpy as np
 import pytest
 from fakes import FakeMagnifier, FakeSink, FakeSource, FakeView
 
 from rtmag.realtime.errors import SinkError
-from rtmag.realtime.keys import Controls
+from rtmag.realtime.keys import Controls, Layout
 from rtmag.realtime.loop import run
 
 
@@ -28,6 +29,17 @@ def test_a_recording_keeps_the_layout_it_began_with() -> None:
     view = FakeView("sr.s..")
     run(FakeSource(9), FakeMagnifier(), Controls(), view=view, record=lambda: file)
     assert {frame.size for frame in file.frames} == {(128, 48)}
+
+
+@pytest.mark.parametrize(
+    ("layout", "grey"),
+    [("magnified", {102}), ("side", {2, 102}), ("split", {2, 102, 255}), ("difference", {228}),
+     ("original", {2})],
+)  # fmt: skip
+def test_a_recording_holds_its_layout_without_words(layout: Layout, grey: set[int]) -> None:
+    file, controls = FakeSink(), Controls(layout=layout, recording=True)
+    run(FakeSource(4), FakeMagnifier(), controls, view=FakeView(), record=lambda: file)
+    assert set(np.unique(file.frames[2].image)) == grey
 
 
 def test_a_recording_that_fails_does_not_end_the_view() -> None:

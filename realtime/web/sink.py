@@ -38,7 +38,6 @@ class _Shot:
     magnified: Frame
     layout: Layout
     wipe: float
-    comparing: bool
     region: Region | None
 
 
@@ -105,7 +104,7 @@ class WebSink:
         """Offer a pair of frames, or the same one again, to whoever watches."""
         self._tell({**facts, "size": magnified.size})
         controls, hub = self._controls, self.server.hub
-        look = (controls.layout, controls.wipe, controls.original)
+        look = (controls.shown, controls.wipe)
         shown = (magnified.index, magnified.time, hub.joined, *look)
         if shown != self._shown and (hub.watching or hub.measuring):
             self._shown = shown
@@ -190,8 +189,6 @@ class WebSink:
 
 
 def _encode(shot: _Shot) -> bytes:
-    image = shot.original.image
-    if not shot.comparing:
-        image = lay_out(image, shot.magnified.image, shot.layout, shot.wipe)
+    image = lay_out(shot.original.image, shot.magnified.image, shot.layout, shot.wipe)
     _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     return bytes(data)

@@ -52,6 +52,9 @@ export class Picture {
     this.lay();
   }
 
+  // The layout, or the original while somebody compares.
+  layout() { return this.settings.original ? "original" : this.settings.layout; }
+
   // Where the picture lies within its frame, which it need not fill.
   box() {
     const { clientWidth: w, clientHeight: h } = this.canvas;
@@ -71,7 +74,7 @@ export class Picture {
 
   choose(event) {
     if (event.button !== 0) return;
-    const side = this.settings.layout === "side" && !this.settings.original;
+    const side = this.layout() === "side";
     const area = this.canvas.getBoundingClientRect();
     const half = side && event.clientX - area.left > area.width / 2 ? 1 : 0;
     const start = this.at(event, half);
@@ -129,7 +132,7 @@ export class Picture {
   }
 
   lay() {
-    const box = this.box(), { layout, wipe, original } = this.settings;
+    const box = this.box(), layout = this.layout(), { wipe } = this.settings;
     const region = this.draft ?? this.settings.region;
     place("region", region, () => ({
       left: box.left + region[0] * box.scale, top: box.top + region[1] * box.scale,
@@ -138,14 +141,14 @@ export class Picture {
     $("where").textContent = region
       ? `${region[2]} × ${region[3]} px at ${region[0]}, ${region[1]}${this.draft ? " …" : ""}`
       : "whole picture; drag on it for a part";
-    place("wipe", layout === "split" && !original, () => ({
+    place("wipe", layout === "split", () => ({
       left: box.left + wipe * box.width, top: box.top, height: box.height,
     }));
     $("wipe").setAttribute("aria-valuenow", Math.round(100 * wipe));
-    const parts = (layout === "split" || layout === "side") && !original;
+    const parts = layout === "split" || layout === "side";
     const [left, right] = document.querySelectorAll(".tag");
-    const less = layout === "difference" && !original;
-    left.hidden = !parts && !original && !less;
+    const less = layout === "difference";
+    left.hidden = layout === "magnified";
     left.textContent = less ? "magnified less original; grey is no change" : "original";
     right.hidden = !parts;
     left.style.left = `${box.left + 10}px`;
