@@ -73,3 +73,20 @@ def test_every_harm_of_half_an_hour_was_outlived() -> None:
         "cut", "swallowed", "another size", "1 % corrupt",
     }  # fmt: skip
     assert chaos["verdict"]["passed"] is True
+
+
+def test_a_real_stream_came_back_in_time() -> None:
+    """F01, F02, F05, F06, F09: with a real RTSP server; a second more is the server's own."""
+    rows = {row["case"]: row for row in report("streams")["rows"]}
+    long = rows["cut, long"]
+    assert long["outage"] >= 60
+    assert long["recovered"] <= 12
+    for case in ("server killed and started", "cut", "everything swallowed"):
+        assert rows[case]["recovered"] <= 2.5 + 1
+        assert rows[case]["detected"] <= 5.5
+    assert rows["killed, started with another size"]["recovered"] <= 2.5 + 1
+    corrupt = rows["1 % of packets corrupt"]
+    assert corrupt["frames"] >= 0.78 * corrupt["expected"]
+    assert rows["client three times slower"]["p95_ms"] <= 250
+    for row in rows.values():
+        assert row["descriptors_left"] == row["threads_left"] == 0
