@@ -153,7 +153,7 @@ def test_where_a_presets_values_come_from_is_told(capsys: pytest.CaptureFixture[
         ("overwrite = 3", "rtmag.toml: overwrite = 3; it should be a valid boolean"),
         ("order = 3", "rtmag.toml: order = 3; it should be less than or equal to 2"),
         ("[camera]\nfps = 0.01", "rtmag.toml: fps = 0.01 in [camera]; it should be greater than"),
-        ('layout = "round"', "'magnified', 'side', 'split' or 'difference'"),
+        ('layout = "round"', "'split', 'difference' or 'original'"),
         ('band = "quick"', "rtmag.toml: band: a band is LOWER-UPPER"),
         ('preset = "moon"', "'pulse', 'breath', "),
         ("alpha = \n", "cannot read 'rtmag.toml': Invalid value (at line 1"),
