@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from benchmarks.tables import UNFINISHED
+
 AXES = {
     "axial": "motion shown as 10 px (px)",
     "noise": "noise (grey levels) at 0.05 px, alpha 200",
@@ -21,20 +23,19 @@ def draw(document: dict[str, Any], out: Path) -> None:
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(
-        1, len(AXES), figsize=(13, 4), sharey=True, layout="constrained"
+        1, len(AXES), figsize=(15, 4), sharey=True, layout="constrained"
     )
     methods = list(dict.fromkeys(row["method"] for row in document["pairs"]))
     for panel, (name, label) in zip(panels, AXES.items(), strict=True):
         for method in methods:
             rows = [r for r in document["pairs"] if (r["set"], r["method"]) == (name, method)]
-            style = "-o" if method in document["models"] else "--"
-            panel.plot(
-                [r["at"] for r in rows], [r["ssim"] for r in rows], style, ms=3, label=method
-            )
+            style = "-o" if method in document["models"] else ":" if "1/" in method else "--"
+            told = UNFINISHED.get(method, method)
+            panel.plot([r["at"] for r in rows], [r["ssim"] for r in rows], style, ms=3, label=told)
         panel.set(xscale="log", xlabel=label, ylim=(0, 1))
         panel.grid(alpha=0.3)
     panels[0].set(ylabel="SSIM to the truth")
-    panels[0].legend(fontsize=8, loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="outside right center")
     figure.savefig(out, dpi=90)
     pyplot.close(figure)
 
