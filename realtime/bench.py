@@ -68,11 +68,11 @@ def bench(
         for runtime in reversed(runtimes)
         for engine in open_engines(models, scales, runtime, threads, unsafe=unsafe)
     ]
-    runs = [run for engine in (*beside, *opened) for run in runs_of(engine, streams)]
     floor = measure_floor()
     sections = Temporal(0.5, 3).sections(30.0)
     rows = []
-    for size in sizes:
+    for size in sizes:  # states of one size do not fit another
+        runs = [run for engine in (*beside, *opened) for run in runs_of(engine, streams)]
         times = time_steps(runs, size, sections, rounds)
         least = [floor_ms(run.engine, size, sections, floor) for run in runs]
         last = max(k for k, run in enumerate(runs) if not run.together)

@@ -38,6 +38,11 @@ def test_every_model_is_timed_at_every_scale_it_knows(tmp_path: Path) -> None:
     assert document["commits"]["fast"] != "untrained"
 
 
+def test_sizes_are_timed_one_after_the_other() -> None:
+    document = bench(["fast"], [SIZE, (96, 64)], scales=(1.0,), runtimes=["onnx"], rounds=1)
+    assert [(row["width"], row["height"]) for row in document["rows"]] == [SIZE, (96, 64)]
+
+
 def test_a_model_that_is_not_there_is_not_passed_over() -> None:
     with pytest.raises(ModelIncompatible, match=r"'nowhere\.onnx'"):
         open_engines(["nowhere.onnx"], (1.0, 0.5), "onnx", None)
