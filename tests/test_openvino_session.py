@@ -77,7 +77,7 @@ def test_bfloat16_changes_no_picture_visibly_and_no_state(
 def test_a_state_outlives_the_steps_after_it() -> None:
     made = session("fast")
     inputs = _inputs(made, 64, 48)
-    first = made.run(OUTPUTS, inputs)[2]
+    first = made.run(OUTPUTS, inputs)[OUTPUTS.index("state_out")]
     kept = first.copy()
     made.run(OUTPUTS, inputs | {"image": inputs["image"] + 90, "state": first})
     assert np.array_equal(first, kept)
@@ -95,7 +95,7 @@ def test_only_so_many_sizes_are_kept_compiled(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(made, "_compile", noted)
     sizes = [(16 * k, 16) for k in range(1, KEPT + 2)]
     for size in (*sizes, sizes[-1], sizes[0]):
-        flow, _, _ = made.run(OUTPUTS, _inputs(made, *size))
+        flow, _ = made.run(OUTPUTS, _inputs(made, *size))
         assert flow.shape == (1, 2, size[1] // 4, size[0] // 4)
     assert len(compiled) == KEPT + 2  # the last was kept, the first was not
     assert len(made._compiled) == KEPT
