@@ -4,8 +4,12 @@
 SIGHUP, 141 nobody reads the output.
 """
 
+import logging
+import os
 import sys
+import threading
 import traceback
+from contextlib import suppress
 from typing import NoReturn
 
 from rtmag.realtime import log
@@ -85,7 +89,26 @@ def main() -> NoReturn:
     heard = listen()
     code = execute(sys.argv[1:])
     hush()
-    sys.exit(128 + heard[0] if heard and code else code)
+    _leave(128 + heard[0] if heard and code else code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, and not by way of Python's own end where threads are left behind.
+
+    One may wait within FFmpeg for a server that says nothing. It would come back into an
+    interpreter that is being taken down, and crash the process now and then.
+    """
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    for thread in others:
+        if not thread.daemon:
+            thread.join()
+    if not any(thread.is_alive() for thread in others):
+        sys.exit(code)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
