@@ -98,11 +98,7 @@ def _leave(code: int) -> NoReturn:
     One may wait within FFmpeg for a server that says nothing. It would come back into an
     interpreter that is being taken down, and crash the process now and then.
     """
-    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
-    for thread in others:
-        if not thread.daemon:
-            thread.join()
-    if not any(thread.is_alive() for thread in others):
+    if not any(thread.daemon for thread in threading.enumerate()):  # others are waited for
         sys.exit(code)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
