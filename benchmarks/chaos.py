@@ -175,6 +175,17 @@ def harmed(stage: Stage, viewer: Viewer, name: str, began: float) -> Row:
     }
 
 
+def latest_stretch(rows: list[Row], faults: list[Row]) -> float:
+    """The largest median latency of all stretches from one fault to the next, ms."""
+    between = [fault["at"] for fault in faults]
+    stretches: dict[int, list[float]] = {}
+    for row in rows:
+        if row["latency_p95_ms"] is not None:
+            latencies = stretches.setdefault(bisect(between, row["seconds"]), [])
+            latencies.append(row["latency_p95_ms"])
+    return max((float(np.median(part)) for part in stretches.values()), default=0.0)
+
+
 def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
     """Whether all of it is as it must be, once every harm was done; growth is of medians."""
     later = rows[round(WARM * len(rows)) :]
@@ -187,12 +198,7 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
         calm = [row["latency_p95_ms"] for row in part if row["latency_p95_ms"] is not None]
         return round(float(np.percentile(calm, 99)), 1)
 
-    between = [fault["at"] for fault in faults]
-    stretches: dict[int, list[Row]] = {}
-    for row in rows:
-        if row["latency_p95_ms"] is not None:
-            stretches.setdefault(bisect(between, row["seconds"]), []).append(row)
-    calm_ms = max((median(part, "latency_p95_ms") for part in stretches.values()), default=0.0)
+    calm_ms = latest_stretch(rows, faults)
     keys = ("rss_mb", "descriptors", "threads")
     growth = {f"{key}_growth": round(median(late, key) - median(early, key), 2) for key in keys}
     hours = [row["seconds"] / 3600 for row in later]

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from rtmag.realtime.contract import SECTIONS
-from rtmag.train.model import MagNet
+from rtmag.train.model import MARGIN, MagNet
 from rtmag.train.oh2018 import Oh2018
 
 
@@ -119,13 +119,13 @@ class Streams(Graph):
 
 
 def _bordered(image: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 -> (N, 3, H + 8, W + 8) of 0 to 255, its border repeated.
+    """As `rtmag.train.model.bordered`, of (N, H, W, 3) uint8: (N, 3, H + 8, W + 8), 0 to 255.
 
     Bytes are moved, not floats, and colours stay last until the network takes them, which spares
     CPUs reordering the picture.
     """
-    rows = torch.cat([image[:, :1]] * 4 + [image] + [image[:, -1:]] * 4, dim=1)
-    whole = torch.cat([rows[:, :, :1]] * 4 + [rows] + [rows[:, :, -1:]] * 4, dim=2)
+    rows = torch.cat([image[:, :1]] * MARGIN + [image] + [image[:, -1:]] * MARGIN, dim=1)
+    whole = torch.cat([rows[:, :, :1]] * MARGIN + [rows] + [rows[:, :, -1:]] * MARGIN, dim=2)
     return whole.to(torch.float32).permute(0, 3, 1, 2)
 
 

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -226,6 +226,16 @@ def on_terminal(*args: str, code: str = MAIN) -> tuple[int, int]:
     return pid, terminal
 
 
+@contextmanager
+def at_terminal(*args: str, code: str = MAIN) -> Iterator[tuple[int, int]]:
+    """As `on_terminal`; the terminal is closed at the end."""
+    pid, terminal = on_terminal(*args, code=code)
+    try:
+        yield pid, terminal
+    finally:
+        os.close(terminal)
+
+
 def end_of(pid: int, terminal: int, seconds: float) -> tuple[int, str]:
     """Exit code and what was said until then."""
     said, deadline = b"", time.monotonic() + seconds
@@ -251,13 +261,10 @@ def _await_part(folder: Path) -> None:
 @POSIX
 def test_ctrl_c_on_a_terminal_finishes_the_recording(model: str, tmp_path: Path) -> None:
     """F13: the key itself, which the terminal turns into a signal to the whole group."""
-    pid, terminal = on_terminal(*camera(model))
-    try:
+    with at_terminal(*camera(model)) as (pid, terminal):
         _await_part(tmp_path)
         os.write(terminal, b"\x03")
         code, said = end_of(pid, terminal, 3)
-    finally:
-        os.close(terminal)
     assert code == 130
     assert "Traceback" not in said
     assert recorded(tmp_path / "out.mp4") > 5
@@ -299,16 +306,13 @@ def test_a_second_ctrl_c_ends_at_once(model: str, tmp_path: Path) -> None:
 @POSIX
 def test_the_second_ctrl_c_on_a_terminal_ends_at_once(model: str, tmp_path: Path) -> None:
     """F13: the key itself, twice, while a file takes long to be finished."""
-    pid, terminal = on_terminal(*camera(model), code=_SLOW_END)
-    try:
+    with at_terminal(*camera(model), code=_SLOW_END) as (pid, terminal):
         _await_part(tmp_path)
         os.write(terminal, b"\x03")
         time.sleep(1)
         assert os.waitpid(pid, os.WNOHANG) == (0, 0)
         os.write(terminal, b"\x03")
         code, said = end_of(pid, terminal, 0.5)
-    finally:
-        os.close(terminal)
     assert code == 130
     assert "Traceback" not in said
     assert recorded(next(tmp_path.glob("*.part.mp4"))) > 5

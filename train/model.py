@@ -65,6 +65,10 @@ class ResBlock(nn.Module):
         return out
 
 
+MARGIN = 4
+"""Px around an image: a cell, for kernels reach one cell far."""
+
+
 class Encoder(nn.Module):
     """Image -> texture at a quarter of the resolution, and shape on three levels.
 
@@ -135,7 +139,7 @@ class Encoder(nn.Module):
 
 def bordered(image: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, H + 8, W + 8), with its border repeated."""
-    return F.pad(image, (4, 4, 4, 4), mode="replicate")
+    return F.pad(image, (MARGIN,) * 4, mode="replicate")
 
 
 def _code(padded: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
