@@ -115,7 +115,8 @@ Like = Annotated[
     Path | None,
     Option("--like", metavar="OUTPUT", help="Repeat the settings of an earlier output."),
 ]
-MAX_PIXELS = 8192 * 8192
+MAX_PIXELS = 6144 * 4096
+"""6K. Larger pictures need hundreds of megabytes each, which a few bytes may claim."""
 MaxPixels = Annotated[
     int,
     Option("--max-pixels", min=1, help="Refuse videos and pictures of more pixels than this."),

@@ -22,7 +22,8 @@ def too_large(width: int, height: int, max_pixels: int) -> str | None:
     """Why a picture is refused for its size; None: it is not."""
     if width * height <= max_pixels:
         return None
-    return f"{width}x{height} is too large; {max_pixels / 1e6:.3g} million pixels are allowed"
+    allowed = f"{max_pixels / 1e6:.3g} million pixels are allowed; --max-pixels allows more"
+    return f"{width}x{height} is too large; {allowed}"
 
 
 def picture_size(file: BinaryIO) -> tuple[int, int] | None:

@@ -153,7 +153,10 @@ def _address(text: str, wanted: Wanted) -> FrameSource:
 
     def supervised() -> Supervisor:
         return Supervisor(
-            lambda: NetworkSource(text, timeout=wanted.timeout, ca=wanted.ca), patience=patience
+            lambda: NetworkSource(
+                text, timeout=wanted.timeout, max_pixels=wanted.max_pixels, ca=wanted.ca
+            ),
+            patience=patience,
         )
 
     return supervised() if wanted.wait is None else until_there(supervised, wanted.wait, patience)
@@ -163,8 +166,9 @@ def _pipe(wanted: Wanted) -> FrameSource:
     from rtmag.realtime.standard_input import RawPipe, Y4mPipe
 
     if wanted.size is None:
-        return Y4mPipe()
-    return RawPipe(wanted.size, wanted.fps, wanted.pixel_format or "bgr24")
+        return Y4mPipe(max_pixels=wanted.max_pixels)
+    layout = wanted.pixel_format or "bgr24"
+    return RawPipe(wanted.size, wanted.fps, layout, max_pixels=wanted.max_pixels)
 
 
 def _camera(index: int, wanted: Wanted) -> FrameSource:

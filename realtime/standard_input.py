@@ -19,6 +19,7 @@ from rtmag.realtime.container import moving_picture, read_packets
 from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.options import MAX_PIXELS
+from rtmag.realtime.picture import too_large
 
 _NO_Y4M = (
     "cannot read y4m from standard input; such as: ffmpeg -i IN -f yuv4mpegpipe - | "
@@ -29,15 +30,19 @@ _NO_Y4M = (
 class Y4mPipe(Closing):
     """A YUV4MPEG2 stream.
 
+    Args:
+        stream: read in place of standard input.
+        max_pixels: larger pictures are refused.
+
     Raises:
-        SourceUnavailable: what comes is none.
+        SourceUnavailable: what comes is none, or too large.
     """
 
     live = False
     frames: int | None = None
     name = "standard input"
 
-    def __init__(self, stream: BinaryIO | None = None) -> None:
+    def __init__(self, stream: BinaryIO | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self._closed = False
         try:
             self._container = av.open(stream or sys.stdin.buffer, "r", format="yuv4mpegpipe")
@@ -45,9 +50,12 @@ class Y4mPipe(Closing):
             context = self._stream.codec_context if self._stream else None
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceUnavailable(_NO_Y4M) from error
-        if context is None or context.width * context.height > MAX_PIXELS:
+        if context is None:
             raise SourceUnavailable(_NO_Y4M)
         self.size = (context.width, context.height)
+        refusal = too_large(*self.size, max_pixels)
+        if refusal is not None:
+            raise SourceUnavailable(f"cannot read standard input: {refusal}")
         rate = self._stream.average_rate if self._stream else None
         self.fps: float | None = float(rate) if rate else None
 
@@ -76,6 +84,7 @@ class RawPipe(Closing):
         fps: how many there are a second.
         layout: bgr24 or rgb24: three bytes a pixel, rows from the top, without gaps.
         stream: read in place of standard input.
+        max_pixels: larger pictures are refused.
 
     Raises:
         OptionError: size or rate are no such.
@@ -91,9 +100,12 @@ class RawPipe(Closing):
         fps: float | None,
         layout: str = "bgr24",
         stream: BinaryIO | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
-            raise OptionError(f"cannot read raw pictures of {size[0]}x{size[1]}")
+        empty = None if min(size) > 0 else f"{size[0]}x{size[1]} is no size"
+        refusal = empty or too_large(*size, max_pixels)
+        if refusal is not None:
+            raise OptionError(f"cannot read raw pictures: {refusal}")
         if layout not in ("bgr24", "rgb24"):
             raise OptionError(f"raw pictures are bgr24 or rgb24, got {layout!r}")
         self.size = size

@@ -78,5 +78,5 @@ def test_what_is_no_picture_has_none(content: bytes) -> None:
 def test_the_limit_itself_is_allowed() -> None:
     assert too_large(30, 10, 300) is None
     assert too_large(30_000, 30_000, 10**8) == (
-        "30000x30000 is too large; 100 million pixels are allowed"
+        "30000x30000 is too large; 100 million pixels are allowed; --max-pixels allows more"
     )

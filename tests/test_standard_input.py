@@ -38,6 +38,14 @@ def test_other_things_are_refused(data: bytes) -> None:
         Y4mPipe(io.BytesIO(data))
 
 
+def test_pictures_may_be_too_large(y4m: bytes) -> None:
+    said = "64x48 is too large"
+    with pytest.raises(SourceUnavailable, match=said):
+        Y4mPipe(io.BytesIO(y4m), max_pixels=64 * 48 - 1)
+    with pytest.raises(OptionError, match=said):
+        RawPipe((64, 48), 20, max_pixels=64 * 48 - 1)
+
+
 @pytest.mark.parametrize("layout", ["bgr24", "rgb24"])
 def test_raw_pictures(layout: str) -> None:
     images = np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3)).astype(np.uint8)
@@ -51,7 +59,7 @@ def test_raw_pictures(layout: str) -> None:
 
 
 def test_raw_pictures_need_sense() -> None:
-    with pytest.raises(OptionError):
+    with pytest.raises(OptionError, match="0x48 is no size"):
         RawPipe((0, 48), None)
     with pytest.raises(OptionError, match="yuyv"):
         RawPipe((64, 48), None, "yuyv")
