@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,3 +59,31 @@ def frames() -> Callable[..., list[Frame]]:
         ]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real one; what needs it skips where there is none."""
+    from tabs import launched
+
+    with launched(tmp_path_factory.mktemp("browser")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def served() -> Iterator[Any]:
+    """The built-in scene, magnified and served."""
+    from pages import watched
+
+    with watched(None) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Any, served: Any) -> Any:
+    """The page of what is served, when it shows pictures."""
+    from tabs import drawn, until
+
+    browser.get(served.url)
+    until(lambda: drawn(browser) > 1)
+    return browser
