@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -176,15 +177,20 @@ def test_no_path_leads_out_of_the_page(served: Watched, path: str) -> None:
     assert answer(served.port, f"Host: localhost:{served.port}\r\n", path=path) == 404
 
 
+def request_to_watch(port: int) -> bytes:
+    """What a browser sends to open a WebSocket."""
+    head = f"Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+    head += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    head += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    return f"GET /ws HTTP/1.1\r\n{head}\r\n".encode()
+
+
 def stall(port: int) -> socket.socket:
     """A viewer that reads no more than the handshake."""
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     line.connect(("127.0.0.1", port))
-    head = f"Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
-    head += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    head += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    line.sendall(f"GET /ws HTTP/1.1\r\n{head}\r\n".encode())
+    line.sendall(request_to_watch(port))
     assert b" 101 " in line.recv(40)
     return line
 
@@ -529,37 +535,58 @@ def test_the_server_ends_soon_whatever_its_viewers_do(tmp_path: Path) -> None:
     assert wait_for(lambda: set(threading.enumerate()) <= before)
 
 
-def slow_loris(port: int, seconds: float) -> None:
-    """200 connections a second that begin a request and never end it."""
-    lines, end = [], time.monotonic() + seconds
-    while time.monotonic() < end:
-        for _ in range(10):
+def storm(port: int, seconds: float) -> tuple[int, list[bytes]]:
+    """200 connections a second: half begin a request and never end it, half ask to watch.
+
+    Returns:
+        How many connections there were, and what those that asked were answered.
+    """
+    lines: list[socket.socket] = []
+    answers: list[bytes] = []
+    start, count = time.monotonic(), 0
+    while (elapsed := time.monotonic() - start) < seconds:
+        while count < 200 * elapsed:
             line = socket.create_connection(("127.0.0.1", port), 5)
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            line.send(b"GET / HT")
+            line.send(b"GET / HT" if count % 2 else request_to_watch(port))
             lines.append(line)
-        for line in lines[:-400]:
-            line.close()
-        del lines[:-400]
-        time.sleep(0.05)
+            count += 1
+        while len(lines) > 400:
+            line = lines.pop(0)
+            with line, suppress(OSError):
+                line.setblocking(False)
+                answers.append(line.recv(12))
+        time.sleep(0.02)
     for line in lines:
         line.close()
+    return count, [answer for answer in answers if answer.startswith(b"HTTP/1.1 ")]
 
 
 @pytest.mark.slow
 def test_a_storm_of_connections_is_weathered(tmp_path: Path) -> None:
-    """W07."""
-    with watched(tmp_path, fps=10.0) as served, served.connect() as viewer:
+    """W07: every place is taken, and 200 connections a second ask for one or for nothing."""
+    with (
+        watched(tmp_path, fps=10.0) as served,
+        ExitStack() as watching,
+        ThreadPoolExecutor(1) as elsewhere,
+        served.connect() as viewer,
+    ):
+        for _ in range(15):
+            tell(watching.enter_context(served.connect()), watch=False)
+        assert wait_for(lambda: served.sink.server.full)
         pictures(viewer, 2.0)
         rss = ME.memory_info().rss
-        thread = threading.Thread(target=slow_loris, args=(served.port, 30.0))
-        thread.start()
+        outcome = elsewhere.submit(storm, served.port, 30.0)
         longest, last = 0.0, time.monotonic()
-        while thread.is_alive():
+        while not outcome.done():
             if isinstance(viewer.recv(5), bytes):
                 now = time.monotonic()
                 longest, last = max(longest, now - last), now
-        thread.join()
+        count, answers = outcome.result()
+        assert count > 190 * 30
+        # Of too many that say nothing some are cut, and among them some that were about to ask.
+        assert len(answers) > count / 4
+        assert {answer[9:] for answer in answers} == {b"503"}
         assert longest < 0.1 + 0.2  # the time between frames, and the stall allowed
         assert ME.memory_info().rss - rss < 50e6
         assert wait_for(lambda: httpx.get(served.url).status_code == 200)
