@@ -1,7 +1,7 @@
 """Magnifies a camera, or any other source of frames, before one's eyes."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from rtmag.realtime.outputs import check_free, numbered, with_suffix
 from rtmag.realtime.pace import Pace
 from rtmag.realtime.patience import Patience
 from rtmag.realtime.pipe import PipeSink
-from rtmag.realtime.provenance import describe, write_note
+from rtmag.realtime.provenance import describe, note_of, write_note
 from rtmag.realtime.recorder import VideoSink
 from rtmag.realtime.redaction import redact
 from rtmag.realtime.report import Report, Tally
@@ -198,10 +198,12 @@ class Live:
             path = with_suffix(numbered(_UNNAMED.with_suffix(""), (suffix,)), suffix)
         check_space(path)
         self.note(f"recording to {path}")
+        sink, settings = VideoSink(path, fps=fps, overwrite=overwrite), self._settings()
+        self._note_settings(sink.part, settings)  # now, for we may be killed
         return Writer(
-            VideoSink(path, fps=fps, overwrite=overwrite),
+            sink,
             check=partial(check_space, path),
-            ended=partial(self._recorded, path, self._settings()),
+            ended=partial(self._recorded, sink, settings),
             whole=self._whole,
             name=path.name,
         )
@@ -216,10 +218,14 @@ class Live:
             fps=self.controls.fps or source.fps,
         )
 
-    def _recorded(self, path: Path, settings: dict[str, object], dropped: int) -> None:
-        self._tell_dropped(str(path), dropped)
-        if not path.exists():  # no frame came
-            return
+    def _recorded(self, sink: VideoSink, settings: dict[str, object], dropped: int) -> None:
+        self._tell_dropped(str(sink.path), dropped)
+        if sink.path_written is not None:  # or no frame came
+            self._note_settings(sink.path, settings)
+        with suppress(OSError):
+            note_of(sink.part).unlink()
+
+    def _note_settings(self, path: Path, settings: dict[str, object]) -> None:
         try:
             write_note(path, settings)
         except SinkError as error:

@@ -83,7 +83,8 @@ class VideoSink:
         self._container: OutputContainer | None = None
         self._sound: AudioTracks | None = None
         self._closed = self._failed = False
-        self._part = self._reserve_part()
+        self.part = self._reserve_part()
+        """Where the video is until then."""
 
     def _reserve_part(self) -> Path:
         """Create the temporary file, which also shows that it can be written."""
@@ -105,7 +106,7 @@ class VideoSink:
         except (av.FFmpegError, OSError) as error:
             reason = _REASONS.get(error.errno or 0, "the encoder failed")
             if self._container is not None:
-                reason += f"; what was written is {str(self._part)!r}"
+                reason += f"; what was written is {str(self.part)!r}"
             elif error.errno not in _REASONS:
                 reason = f"the encoder refused the size {self.size}"
                 reason += " or the sound; try --no-audio" if self._audio else ""
@@ -142,7 +143,7 @@ class VideoSink:
         like, size = self._like, self.size or (0, 0)
         options = dict(self._kind.options)
         with ExitStack() as undo:
-            self._file = undo.enter_context(PartFile(self._part))
+            self._file = undo.enter_context(PartFile(self.part))
             container = av.open(
                 self._file, "w", format=self._kind.format, container_options=options
             )
@@ -181,9 +182,9 @@ class VideoSink:
             return
         self._closed = True
         if self._container is None:
-            self._part.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)
             return
-        self.path_written = self._part
+        self.path_written = self.part
         finished = finished and not self._failed
         try:
             with deferred(), self._translated():
@@ -211,10 +212,10 @@ class VideoSink:
     def _rename(self) -> None:
         if os.path.lexists(self.path) and not self._overwrite:
             raise SinkError(
-                f"cannot write {str(self.path)!r}: it exists now; the video is {str(self._part)!r}"
+                f"cannot write {str(self.path)!r}: it exists now; the video is {str(self.part)!r}"
             )
         with self._translated():
-            self._part.replace(self.path)
+            self.part.replace(self.path)
         self.path_written = self.path
 
 

@@ -3,11 +3,14 @@
 import json
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import identity_model
+from fakes import ENVIRONMENT, identity_model
 from test_live import make
 
 from rtmag.realtime.cli import execute
@@ -88,6 +91,33 @@ def test_like_repeats_a_live_recording(
     assert (recorded["size"], recorded["motion_scale"]) == ([64, 48], "1/2")
     for name in ("alpha", "mode", "layout", "drift"):
         assert recorded[name] == getattr(controls, name)
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_like_repeats_a_recording_that_was_killed(clip: MakeClip, tmp_path: Path) -> None:
+    """What is left of one has its settings beside it, as a whole one has."""
+    code = "from rtmag.realtime.cli import main; main()"
+    command = ["camera", "test", "--view", "none", "--model", "fast", "--alpha", "7"]
+    run = [sys.executable, "-c", code, *command, "--record", "live.mp4"]
+    part = tmp_path / "live.part.mp4"
+    with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+    assert not Path("live.mp4").exists()
+    clip("in.mp4", frames=4)
+    assert magnify("in.mp4", "-o", "again.mp4", "--like", "live.part.mp4") == 0
+    assert read_note(tmp_path / "again.mp4")["alpha"] == read_note(part)["alpha"] == 7
+
+
+def test_a_recording_without_a_frame_leaves_no_settings(tmp_path: Path) -> None:
+    live, _ = make("none", record=Path("live.mp4"))
+    writer = live._open_recorder(30.0)
+    assert note_of(tmp_path / "live.part.mp4").exists()
+    writer.close()
+    assert not list(tmp_path.glob("live*"))
 
 
 @pytest.mark.parametrize(

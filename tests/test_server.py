@@ -471,14 +471,17 @@ def test_the_motion_of_a_region_is_told_while_its_panel_is_open(tmp_path: Path) 
 
 def test_programs_get_health_and_metrics(served: Watched) -> None:
     with served.connect() as viewer:
-        hear(viewer, "status")
+        while hear(viewer, "status")["frames"] < 2:
+            pass
         text = httpx.get(f"{served.url}/metrics").text
         values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
         assert float(values["rtmag_viewers"]) == 1
         assert float(values["rtmag_frames_total"]) > 0
         assert float(values["rtmag_fps"]) > 0
         assert {"rtmag_dropped_total", "rtmag_latency_ms", "rtmag_reconnects_total"} <= set(values)
-        assert {"rtmag_stalls_total", "rtmag_errors_total"} <= set(values)
+        assert {"rtmag_stalls_total", "rtmag_errors_total", "rtmag_latency_p95_ms"} <= set(values)
+        assert values['rtmag_state{state="RUNNING"}'] == "1.0"
+        assert values['rtmag_state{state="RECONNECTING"}'] == "0.0"
     health = httpx.get(f"{served.url}/healthz")
     assert (health.status_code, health.json()["status"]) == (200, "ok")
     assert httpx.get(f"{served.url}/nothing").json() == {"error": "there is nothing here"}

@@ -1,10 +1,12 @@
 """The run's figures for Prometheus."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from rtmag.realtime.status import State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = {
@@ -17,6 +19,7 @@ _COUNTERS = {
 _GAUGES = {
     "fps": "Frames magnified per second, over the last moments.",
     "latency_ms": "Milliseconds from grab to picture, median over the last moments.",
+    "latency_p95_ms": "The same, but for one frame in twenty.",
     "viewers": "Browsers connected.",
 }
 
@@ -37,6 +40,11 @@ class Metrics:
         for name, words in _GAUGES.items():
             if (value := figures.get(name)) is not None:
                 yield GaugeMetricFamily(f"rtmag_{name}", words, value=value)
+        if (now := figures.get("state")) is not None:
+            state = GaugeMetricFamily("rtmag_state", "1 for the source's state.", labels=["state"])
+            for each in get_args(State):
+                state.add_metric([each], each == now)
+            yield state
 
     def text(self) -> bytes:
         """All of them in Prometheus' format."""
