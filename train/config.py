@@ -16,6 +16,8 @@ class Config:
     """Channels of the decoder's body; limits what it can say about occlusions."""
     blocks: int = 4
     """Residual blocks of the decoder's body; their number limits how far motion reaches."""
+    looks: int = 1
+    """Places that a pixel is taken from: a second one where things part and their rims are mixed."""
     surplus: float = 0.0
     """Share by which motion of few pixels was measured to be shown too large; it is taken off."""
 
@@ -25,8 +27,8 @@ class Config:
 
 
 CONFIGS = {
-    "standard": Config(),
+    "standard": Config(looks=2),
     "fast": Config(channels=16, width=16, blocks=3),
-    "large": Config(channels=64, width=80, blocks=6),
+    "large": Config(channels=64, width=80, blocks=6, looks=2),
     "oh2018": Config(architecture="oh2018", width=64, blocks=9),
 }
