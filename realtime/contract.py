@@ -10,7 +10,8 @@ Outputs
     image_out uint8 (H, W, 3), BGR
     state_out like state
 Outputs of the form `motion`, which leaves the picture to others (rtmag/realtime/composition.py)
-    flow      float32 (1, 2, H/4, W/4): where to look for each pixel, x then y, px
+    flow      float32 (1, 2 or 5, H/4, W/4): where to look for each pixel, x then y, px; of five
+              then x and y of a second look, and its share in the picture, 0 to 1
     state_out like state
 Of several streams at once (`rtmag export --streams`)
     all of it with the stream as first dimension: image (N, H, W, 3), alpha (N,), sections

@@ -226,6 +226,7 @@ class Decoder(nn.Module):
         self.trust = nn.Parameter(torch.tensor(self.TRUST))
         self.surplus = config.surplus
         nn.init.zeros_(self.correction.weight)
+        self.second = None
         if config.looks == 2:
             self.second = nn.Conv2d(width, 3, 3, padding=1, bias=False)
             nn.init.zeros_(self.second.weight)
@@ -248,7 +249,7 @@ class Decoder(nn.Module):
         if self.surplus:
             size = moved.square().sum(1, keepdim=True)
             moved = moved * (1 - self.surplus / (1 + size / self.FEW**2))
-        if not hasattr(self, "second"):
+        if self.second is None:
             return moved
         aside, share = self.second(x).float().split([2, 1], dim=1)
         aside = moved + self.ELSEWHERE * aside
