@@ -6,6 +6,7 @@ SIGHUP, 141 nobody reads the output.
 
 import logging
 import os
+import re
 import sys
 import threading
 import traceback
@@ -42,7 +43,9 @@ _ANYWHERE = {"--debug", "--log-json", *_VERBOSE}
 _LITTLE_MEMORY = (
     "not enough memory for pictures of this size: lower --motion-scale, or --size of a camera"
 )
-_NO_MEMORY = ("Insufficient memory", "Failed to allocate memory", "Cannot allocate memory")
+_NO_MEMORY = re.compile(
+    r"Insufficient memory|Failed to allocate (memory|\d+ bytes)|Cannot allocate memory|bad_alloc"
+)
 
 
 def execute(args: list[str]) -> int:
@@ -71,7 +74,7 @@ def execute(args: list[str]) -> int:
 def _short_of_memory(error: BaseException | None) -> bool:
     """Whether memory was wanting, which every library says in words of its own."""
     while error is not None:
-        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
             return True
         error = error.__cause__
     return False

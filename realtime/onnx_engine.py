@@ -30,6 +30,8 @@ from rtmag.realtime.session import OrtSession, Session
 
 PREFERENCE = ("cuda", "openvino", "onnx")
 """What `auto` tries, best first."""
+_WHERE = ("Exception from ", "Check '")
+"""How lines of OpenVINO's errors begin that name a line of its own."""
 
 
 class OnnxEngine(InTurn):
@@ -261,5 +263,7 @@ def _open_on(
 
 
 def _reason(error: Exception) -> str:
-    """The first line without onnxruntime's codes."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rpartition(" : ")[2]
+    """The first line that says more than where, without onnxruntime's codes."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(_WHERE)] or lines
+    return (telling or [type(error).__name__])[0].rpartition(" : ")[2]

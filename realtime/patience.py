@@ -12,6 +12,9 @@ class Patience:
     """Without a picture until that is told: within two seconds, looks every quarter included."""
     lost: float = 5.0
     """Without a picture until the source is opened again."""
+    woken: float = 0.75
+    """The same for one that we slept through: what TCP could not deliver meanwhile, it tries
+    again only after as long a time once more."""
     delays: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Before the tries of the first 30 s of an outage; the last one repeats."""
     long: float = 30.0

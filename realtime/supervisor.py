@@ -31,6 +31,8 @@ OnStatus = Callable[[Status], None]
 _TICK = 0.25
 _ABSENT = 1.0
 """Seconds between looks at the source beyond which it cannot be blamed for having been silent."""
+_WAKING = 10.0
+"""Seconds after a sleep within which a source may turn out to be lost by it."""
 _OPENING = 3
 """Opening may take so many times as long as a picture."""
 
@@ -67,7 +69,7 @@ class Supervisor(Closing):
         self._closed = self._still = False
         self._damaged = 0
         self._backoff = Backoff(self._patience)
-        self._retry, self._woke = 0.0, -math.inf
+        self._retry, self._woke, self._slept = 0.0, -math.inf, 0.0
         self._leaving: Connection | None = None
         self._numbering = Numbering()
         self._picture: Image | None = None
@@ -152,6 +154,7 @@ class Supervisor(Closing):
         """Who was stopped or asleep knows nothing of the source's life meanwhile."""
         if absent > _ABSENT:
             self._seen = self._woke = self._retry = now
+            self._slept = absent
 
     def _taken(self, timeout: float) -> Frame | None:
         if self._connection is None:
@@ -191,12 +194,21 @@ class Supervisor(Closing):
         """No picture came."""
         assert self._connection is not None
         quiet = now - max(self._seen, self._began)
-        opening = self._connection.source is None
-        if quiet > self._patience.lost * (_OPENING if opening else 1):
+        if quiet > self._longest(now):
             self._lose(f"no new picture for {quiet:.0f} s")
         elif self._status.state == "RUNNING" and quiet > self._patience.stalled:
             self._status = replace(self._status, stalls=self._status.stalls + 1)
             self._enter("STALLED", "no new picture", self._seen)
+
+    def _longest(self, now: float) -> float:
+        """Seconds that the connection may be without a picture."""
+        assert self._connection is not None
+        lost, fps = self._patience.lost, self.fps
+        if self._connection.source is None:
+            return _OPENING * lost
+        if fps and self._slept > lost and now - self._woke < _WAKING:
+            return min(lost, max(self._patience.woken, 3 / fps))
+        return lost
 
     def _lose(self, words: str) -> None:
         """Give the connection up, and set the time of the next try."""

@@ -191,12 +191,20 @@ def test_a_fault_of_our_own_is_one_line_too(
     assert said == "error: ZeroDivisionError: two lines (a fault in rtmag; --debug shows where)"
 
 
-@pytest.mark.parametrize("kind", [MemoryError, RuntimeError])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("Failed to allocate memory for requested buffer of size 132710400"),
+        RuntimeError("Exception from core.cpp:117:\nFailed to allocate 83232384 bytes of memory"),
+        RuntimeError("Exception from allocator.cpp:79:\nstd::bad_alloc\n"),
+    ],
+)
 def test_want_of_memory_is_said_with_the_way_out(
-    kind: type[Exception], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise kind("Failed to allocate memory for requested buffer of size 132710400")
+        raise error
 
     monkeypatch.setattr("rtmag.realtime.camera.list_cameras", fail)
     code, said = fails(capsys, "cameras")

@@ -239,6 +239,34 @@ def test_what_fails_in_the_runtime_is_our_error_in_one_line(identity: Path) -> N
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : no such input\nmore", "no such input"),
+        (
+            "Exception from core.cpp:1:\nException from b.cpp:2:\nno such device\n\n",
+            "no such device",
+        ),
+        ("Exception from a.cpp:3:\nCheck 'ptr' failed at b.cpp:4:\nFailed to\n", "Failed to"),
+        ("Exception from a.cpp:3:\n", "Exception from a.cpp:3:"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_of_long_errors_the_line_is_told_that_says_what(
+    said: str, told: str, identity: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load_engine(identity)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError(said)
+
+    assert isinstance(engine, OnnxEngine)
+    monkeypatch.setattr(engine._session, "run", fail)
+    with pytest.raises(ModelError, match="cannot run model 'identity' on cpu: ") as caught:
+        engine.step(noise((32, 16)), 1, STATIC, None)
+    assert str(caught.value).endswith(f": {told}")
+
+
 # ---- providers -------------------------------------------------------------------------------
 
 

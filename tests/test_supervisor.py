@@ -400,6 +400,22 @@ def test_who_was_dropped_while_asleep_does_not_wait() -> None:
         assert take(source, 1.0) == []
 
 
+@pytest.mark.parametrize(("slept", "again"), [(0.0, 0), (1.1, 1)])
+def test_who_slept_long_waits_for_silence_no_longer(slept: float, again: int) -> None:
+    """F08: what the network could not deliver meanwhile, it tries again too late."""
+    camera = Camera(fault="blocks")
+    patience = Patience(lost=1.0, woken=0.2, delays=(60.0,))
+    with Supervisor(camera.open, patience=patience) as source:
+        take(source, 0.3)
+        time.sleep(slept)
+        assert take(source, 0.2)
+        camera.plug(False)
+        take(source, 0.6)
+        camera.plug(True)
+        assert len(take(source, 0.5)) > 10
+        assert source.status.reconnects == again
+
+
 @pytest.mark.slow
 def test_a_hundred_reconnections_leave_nothing_behind() -> None:
     """F04: descriptors, threads and latency as before, memory within 10 MB."""
