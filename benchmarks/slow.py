@@ -1,9 +1,11 @@
 """The tests that take minutes, and what came of each: daily runs leave them out.
 
-    xvfb-run -a python -m benchmarks.slow [--out FILE.json]
+    xvfb-run -a python -m benchmarks.slow [--again FILE.json] [--out FILE.json]
 
 Reconnections by the hundred, an outage of a minute, storms of connections, a page that is hidden
-for minutes, memory that runs out. The last line of stdout is one JSON document. Exits as pytest.
+for minutes, memory that runs out. With --again only those are run that have not passed in an
+earlier report; the others keep the commit at which they did. The last line of stdout is one JSON
+document. Exits as pytest.
 """
 
 import json
@@ -23,26 +25,35 @@ ROOT = Path(__file__).parent.parent
 
 
 def rows(report: Path) -> list[dict[str, Any]]:
-    """What pytest's report in JUnit's form says of each test, in the order of names."""
-    found = []
+    """What pytest's report in JUnit's form says of each test."""
+    found, commit = [], revision()
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
         name = f"{case.get('classname', '').rpartition('.')[2]}.py::{case.get('name')}"
         told = {each.tag: each.get("message") for each in case}
         outcome = next((tag for tag in ("failure", "error", "skipped") if tag in told), "passed")
         row = {"test": name, "outcome": outcome, "seconds": round(float(case.get("time", 0)), 1)}
-        found.append(row if outcome == "passed" else {**row, "why": told[outcome]})
-    return sorted(found, key=lambda row: row["test"])
+        row |= {"commit": commit} if outcome == "passed" else {"why": told[outcome]}
+        found.append(row)
+    return found
 
 
 def main(
+    again: Annotated[Path | None, typer.Option(help="An earlier report, to complete.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
     """Run every slow test."""
+    before = json.loads(again.read_text())["rows"] if again is not None else []
+    kept = [row for row in before if row["outcome"] == "passed"]
+    missing = [f"tests/{row['test']}" for row in before if row not in kept]
+    if again is not None and not missing:
+        print("all of them have passed")
+        return
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        run = [sys.executable, "-m", "pytest", "-m", "slow", "-q", f"--junitxml={report}"]
+        run = [sys.executable, "-m", "pytest", "-m", "slow", "-q", f"--junitxml={report}", *missing]
         code = subprocess.run(run, cwd=ROOT, check=False).returncode
-        document = {"benchmark": "slow", "commit": revision(), **machine(), "rows": rows(report)}
+        found = sorted([*kept, *rows(report)], key=lambda row: str(row["test"]))
+    document = {"benchmark": "slow", "commit": revision(), **machine(), "rows": found}
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document))

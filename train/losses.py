@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtmag.train.dataset import Batch
-from rtmag.train.model import MagNet, bordered, mean_flow
+from rtmag.train.model import MagNet, bordered
 from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
@@ -66,9 +66,9 @@ class Objective(nn.Module):
             wrong = [misjudged(estimate, before, contrast) for estimate in estimates]
             terms["velocity"] = torch.stack(wrong).mean()
             visible = seen(net.compose(batch.frame_b, back) - batch.amplified)
-            mean = mean_flow(flow)
-            terms["flow"] = astray(mean, back, visible)
-            terms["gain"] = uneven(mean, back, visible * contrast / (contrast + 0.02))
+            first = flow[:, :2]
+            terms["flow"] = astray(first, back, visible)
+            terms["gain"] = uneven(first, back, visible * contrast / (contrast + 0.02))
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:

@@ -204,8 +204,8 @@ class Decoder(nn.Module):
     """Texture and magnified motion -> a backward flow, by which the image is warped.
 
     The flow is a mean of the levels' velocities and of none, weighed by how far the body trusts
-    each, plus what the body adds. Pixels may be taken from two places about there, by shares: at
-    the rims of what moves, and where noise hides which is right, one does not tell all.
+    each, plus what the body adds. A second look, elsewhere, has a share in the picture where one
+    does not tell all: at the rims of what moves, and where noise hides which is right.
     """
 
     REACH = 8.0  # px: motion of this size is a feature of size one
@@ -213,7 +213,7 @@ class Decoder(nn.Module):
         4.0  # px: flows of this size lose half of the surplus, as none of it was seen in large ones
     )
     TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
-    ELSEWHERE = 4.0  # px: looks this far apart are an output of size one
+    ELSEWHERE = 4.0  # px: a second look this far from the first is an output of size one
     ASIDE = -2.0  # logarithm of the odds of a second look's share to begin with
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
@@ -252,9 +252,8 @@ class Decoder(nn.Module):
         if self.second is None:
             return moved
         aside, share = self.second(x).float().split([2, 1], dim=1)
-        aside, share = self.ELSEWHERE * aside, torch.sigmoid(share + self.ASIDE)
-        # Their mean is what it was: what is mixed, noise decides, too, and nothing may shake by it.
-        return torch.cat([moved - share * aside, moved + (1 - share) * aside, share], dim=1)
+        aside = moved + self.ELSEWHERE * aside
+        return torch.cat([moved, aside, torch.sigmoid(share + self.ASIDE)], dim=1)
 
 
 class MagNet(nn.Module):
@@ -321,12 +320,6 @@ class MagNet(nn.Module):
         _, reference_shape = self.encode(reference)
         texture, shape = self.encode(image)
         return self.decode(image, texture, shape, shape - reference_shape, alpha)
-
-
-def mean_flow(flow: Tensor) -> Tensor:
-    """Where pixels come from on average, of one look or two: (B, 2 or 5, h, w) -> (B, 2, h, w)."""
-    first = flow[:, :2]
-    return first if flow.shape[1] == 2 else torch.lerp(first, flow[:, 2:4], flow[:, 4:])
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
