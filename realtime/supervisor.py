@@ -213,12 +213,14 @@ class Supervisor(Closing):
     def _lose(self, words: str) -> None:
         """Give the connection up, and set the time of the next try."""
         now = time.monotonic()
+        # Servers drop those who sleep: that is no failed try, after which one would have to wait,
+        # nor a device in use: what still waits for the old connection may do so beside the new.
+        woken, self._woke = now - self._woke < self._patience.stalled, -math.inf
         if self._connection is not None:
             self._connection.leave()
             self._damaged += getattr(self._connection.source, "damaged", 0)
-            self._leaving, self._connection = self._connection, None
-        # Servers drop those who sleep: that is no failed try, after which one would have to wait.
-        woken, self._woke = now - self._woke < self._patience.stalled, -math.inf
+            self._leaving = None if woken and not self._camera else self._connection
+            self._connection = None
         self._retry = now if woken else now + self._backoff.delay(now - self._seen)
         self._enter("RECONNECTING", words, self._seen)
 

@@ -404,7 +404,7 @@ def test_who_was_dropped_while_asleep_does_not_wait() -> None:
 def test_who_slept_long_waits_for_silence_no_longer(slept: float, again: int) -> None:
     """F08: what the network could not deliver meanwhile, it tries again too late."""
     camera = Camera(fault="blocks")
-    patience = Patience(lost=1.0, woken=0.2, delays=(60.0,))
+    patience = Patience(lost=1.0, woken=0.2, delays=(0.1,))
     with Supervisor(camera.open, patience=patience) as source:
         take(source, 0.3)
         time.sleep(slept)
