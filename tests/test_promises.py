@@ -90,3 +90,21 @@ def test_a_real_stream_came_back_in_time() -> None:
     assert rows["client three times slower"]["p95_ms"] <= 250
     for row in rows.values():
         assert row["descriptors_left"] == row["threads_left"] == 0
+
+
+def slow_tests() -> set[str]:
+    """Those marked as slow, as a whole or for some of their arguments."""
+    found = set()
+    for file in (ROOT / "tests").glob("test_*.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                marks = " ".join(map(ast.unparse, node.decorator_list))
+                found |= {f"{file.name}::{node.name}"} if "pytest.mark.slow" in marks else set()
+    return found
+
+
+def test_every_slow_test_was_run_and_passed() -> None:
+    """F04, F08, F15, W07, W10, W11 among them."""
+    rows = report("slow")["rows"]
+    assert {row["test"].partition("[")[0] for row in rows} == slow_tests()
+    assert [row for row in rows if row["outcome"] != "passed"] == []
