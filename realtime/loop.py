@@ -69,8 +69,8 @@ def run(
 
     Raises:
         RtmagError: of a live source, the magnifier or a sink; what was written of a file is kept as
-            a part. A failed recording ends the run only when nobody watches it. A file that ends in
-            damage is an ending, told in the report's errors.
+            a part. A failed recording ends the run only when it has neither view nor sinks. A file
+            that ends in damage is an ending, told in the report's errors.
     """
     session = _Session(source, magnifier, controls, sinks, guard, view, record, stats, pace)
     try:
@@ -200,7 +200,7 @@ class _Session:
         try:
             notice = self._recording.write(frame, magnified)
         except SinkError as error:
-            if not self._viewer.watched:
+            if not self._viewer.watched and not self._sinks:
                 raise
             self._errors.append(str(error))
             notice = str(error)

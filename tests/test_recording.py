@@ -58,6 +58,15 @@ def test_a_recording_that_fails_unwatched_ends_the_run() -> None:
         run(FakeSource(9), FakeMagnifier(), Controls(recording=True), record=lambda: file)
 
 
+def test_a_recording_that_fails_does_not_end_what_others_are_given() -> None:
+    """F11: a virtual camera, or a pipe."""
+    file, camera = FakeSink(2, SinkError("disk full")), FakeSink()
+    controls = Controls(recording=True)
+    report = run(FakeSource(9), FakeMagnifier(), controls, [camera], record=lambda: file)
+    assert len(camera.frames) == 9
+    assert report.errors == ("disk full",)
+
+
 def test_recording_nowhere_is_said_and_turned_off() -> None:
     controls = Controls(recording=True)
     report = run(FakeSource(2), FakeMagnifier(), controls, view=FakeView())
