@@ -27,8 +27,8 @@ class Config:
 
 
 CONFIGS = {
-    "standard": Config(looks=2),
+    "standard": Config(),
     "fast": Config(channels=16, width=16, blocks=3),
-    "large": Config(channels=64, width=80, blocks=6, looks=2),
+    "large": Config(channels=64, width=80, blocks=6),
     "oh2018": Config(architecture="oh2018", width=64, blocks=9),
 }
