@@ -10,8 +10,7 @@ Outputs
     image_out (H, W, 3) uint8, BGR
     state_out like state: z1 then z2 of the first section, then of the second, C channels each
 Another output of MagNet, for those who compose the picture themselves
-    flow      (1, 2 or 5, H/4, W/4) where to look for each pixel, x then y, px; of five then x and
-              y of a second look, and its share in the picture, 0 to 1
+    flow      (1, 2, H/4, W/4) where to look for each pixel, x then y, px
 `Streams` is the same for N streams at once: the first dimension of everything is the stream.
 
 Conventions
@@ -101,7 +100,7 @@ class Streams(Graph):
             state: (N, 2 S C, H/stride, W/stride).
 
         Returns:
-            As one stream's graph, (N, H, W, 3), as `state`, (N, 2 or 5, H/4, W/4).
+            As one stream's graph, (N, H, W, 3), as `state`, (N, 2, H/4, W/4).
         """
         x = image.permute(0, 3, 1, 2).to(torch.float32) / 255  # (N, 3, H, W)
         if isinstance(self.net, MagNet):

@@ -27,7 +27,6 @@ FILTERS: tuple[Filter, ...] = (
 # average.
 WORST = 3
 MEAN = 0.02
-MEAN_MIXED = 0.2  # OpenCV rounds each of two looks before it mixes them
 WORST_HALF, MEAN_HALF = 8, 0.2  # three digits of what is magnified
 
 STREAMS = 5  # are compared at once, where a graph takes as many
@@ -106,12 +105,9 @@ class Bounds:
             )
 
 
-def bounds(graph: Graph, engine: Engine, *, half: bool = False) -> Bounds:
-    """What rounding explains."""
-    if half:
-        return Bounds(WORST_HALF, MEAN_HALF)
-    mixed = engine.composes and graph.net.config.looks > 1
-    return Bounds(WORST, MEAN_MIXED if mixed else MEAN)
+def bounds(*, half: bool) -> Bounds:
+    """What rounding explains, in half precision or not."""
+    return Bounds(WORST_HALF, MEAN_HALF) if half else Bounds(WORST, MEAN)
 
 
 def prove(source: Traceable, engine: Engine, *, half: bool = False) -> Parity:
@@ -127,7 +123,7 @@ def prove(source: Traceable, engine: Engine, *, half: bool = False) -> Parity:
 def compare(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
     """Run both over the same moving frames; raises as `prove`."""
     images = clip(engine.size or (96, 80))
-    parity, allowed = Parity(), bounds(graph, engine, half=half)
+    parity, allowed = Parity(), bounds(half=half)
     for filter, alpha in product(FILTERS, ALPHAS):
         sections = filter.sections(FPS)
         ours: State | None = None
@@ -147,7 +143,7 @@ def compare_streams(graph: Graph, engine: Engine, *, half: bool = False) -> Pari
     some. Together they go through every mode at every factor.
     """
     images = clip(engine.size or (96, 80))
-    parity, allowed = Parity(), bounds(graph, engine, half=half)
+    parity, allowed = Parity(), bounds(half=half)
     cases = list(product(FILTERS, ALPHAS))
     count = int(min(engine.at_once, STREAMS))
     for begin in range(0, len(cases), count):

@@ -28,8 +28,7 @@ def converted(net: MagNet | Oh2018, precision: Precision) -> MagNet | Oh2018:
     decoder, manipulator, encoder = net.decoder, net.manipulator, net.encoder
     for layer in (
         encoder.texture, encoder.block, manipulator.before, manipulator.after,
-        decoder.mix, decoder.body, decoder.correction, decoder.second,
+        decoder.mix, decoder.body, decoder.correction,
     ):  # fmt: skip
-        if layer is not None:
-            layer.half()
+        layer.half()
     return net

@@ -20,32 +20,17 @@ def compose(image: Image, flow: NDArray[np.float32], shrink: int = 1) -> Image:
 
     Args:
         image: (H, W, 3).
-        flow: (1, 2 or 5, h, w): where to look for each pixel, x then y, in pixels of the picture
-            that the network saw; of five, then x and y of a second look, and its share, 0 to 1.
-            4 h shrink >= H, and so the widths.
+        flow: (1, 2, h, w): where to look for each pixel, x then y, in pixels of the picture that
+            the network saw. 4 h shrink >= H, and so the widths.
         shrink: How many times smaller that picture was.
     """
-    cells = np.ascontiguousarray(flow[0].transpose(1, 2, 0))  # (h, w, 2 or 5)
-    first = _look(image, cells[..., :2], shrink)
-    if flow.shape[1] == 2:
-        return first
-    second = _look(image, cells[..., 2:4], shrink)
-    share = _spread(cells[..., 4], image, shrink)
-    return np.asarray(cv2.blendLinear(first, second, 1 - share, share), np.uint8)
-
-
-def _look(image: Image, places: NDArray[np.float32], shrink: int) -> Image:
-    field = _spread(places * np.float32(shrink), image, shrink)
+    height, width = image.shape[:2]
+    h, w = flow.shape[2:]
+    size = w * CELL * shrink, h * CELL * shrink
+    cells = np.ascontiguousarray(flow[0].transpose(1, 2, 0)) * np.float32(shrink)  # (h, w, 2)
+    field = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
     # The stubs know no None for the second map.
     moved = cv2.remap(  # type: ignore[call-overload]
         image, field, None, _LOOK_UP, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(moved, np.uint8)
-
-
-def _spread(cells: NDArray[np.float32], image: Image, shrink: int) -> NDArray[np.float32]:
-    """Values of cells, for each pixel."""
-    (h, w), (height, width) = cells.shape[:2], image.shape[:2]
-    size = w * CELL * shrink, h * CELL * shrink
-    wide = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    return np.asarray(wide, np.float32)

@@ -10,8 +10,7 @@ Outputs
     image_out uint8 (H, W, 3), BGR
     state_out like state
 Outputs of the form `motion`, which leaves the picture to others (rtmag/realtime/composition.py)
-    flow      float32 (1, 2 or 5, H/4, W/4): where to look for each pixel, x then y, px; of five
-              then x and y of a second look, and its share in the picture, 0 to 1
+    flow      float32 (1, 2, H/4, W/4): where to look for each pixel, x then y, px
     state_out like state
 Of several streams at once (`rtmag export --streams`)
     all of it with the stream as first dimension: image (N, H, W, 3), alpha (N,), sections

@@ -16,7 +16,7 @@ from rtmag.train.losses import Objective
 from rtmag.train.model import MagNet, build
 from rtmag.train.oh2018 import Oh2018
 
-MAGNET = Config(channels=4, width=4, blocks=1, looks=2)
+MAGNET = Config(channels=4, width=4, blocks=1)
 OH2018 = Config(architecture="oh2018", channels=4, width=8, blocks=1)
 
 

@@ -21,26 +21,9 @@ def flow(dx: float, dy: float, width: int = 12, height: int = 8) -> NDArray[np.f
     return out
 
 
-def twice(
-    first: tuple[float, float], second: tuple[float, float], share: float
-) -> NDArray[np.float32]:
-    field = np.full((1, 1, 8, 12), share, np.float32)
-    return np.concatenate([flow(*first), flow(*second), field], axis=1)
-
-
 def test_nothing_changes_nothing() -> None:
     image = picture()
     assert np.array_equal(compose(image, flow(0, 0)), image)
-    for share in (0.0, 0.1, 0.37, 0.5, 1.0):
-        assert np.array_equal(compose(image, twice((0, 0), (0, 0), share)), image)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_a_second_look_has_its_share(share: float) -> None:
-    image = picture()
-    one, two = (compose(image, flow(*place)).astype(float) for place in ((3, -2), (-1, 4)))
-    both = compose(image, twice((3, -2), (-1, 4), share))
-    assert np.abs(both - (one + share * (two - one))).max() <= 0.51
 
 
 def test_pixels_come_from_where_the_flow_looks() -> None:

@@ -16,8 +16,6 @@ class Config:
     """Channels of the decoder's body; limits what it can say about occlusions."""
     blocks: int = 4
     """Residual blocks of the decoder's body; their number limits how far motion reaches."""
-    looks: int = 1
-    """Places that a pixel is taken from, 1 or 2: the second where one does not tell all."""
     surplus: float = 0.0
     """Share by which motion of few pixels was measured to be shown too large; it is taken off."""
 

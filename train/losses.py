@@ -66,9 +66,8 @@ class Objective(nn.Module):
             wrong = [misjudged(estimate, before, contrast) for estimate in estimates]
             terms["velocity"] = torch.stack(wrong).mean()
             visible = seen(net.compose(batch.frame_b, back) - batch.amplified)
-            first = flow[:, :2]
-            terms["flow"] = astray(first, back, visible)
-            terms["gain"] = uneven(first, back, visible * contrast / (contrast + 0.02))
+            terms["flow"] = astray(flow, back, visible)
+            terms["gain"] = uneven(flow, back, visible * contrast / (contrast + 0.02))
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:

@@ -204,8 +204,7 @@ class Decoder(nn.Module):
     """Texture and magnified motion -> a backward flow, by which the image is warped.
 
     The flow is a mean of the levels' velocities and of none, weighed by how far the body trusts
-    each, plus what the body adds. A second look, elsewhere, has a share in the picture where one
-    does not tell all: at the rims of what moves, and where noise hides which is right.
+    each, plus what the body adds.
     """
 
     REACH = 8.0  # px: motion of this size is a feature of size one
@@ -213,8 +212,6 @@ class Decoder(nn.Module):
         4.0  # px: flows of this size lose half of the surplus, as none of it was seen in large ones
     )
     TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
-    ELSEWHERE = 4.0  # px: a second look this far from the first is an output of size one
-    ASIDE = -2.0  # logarithm of the odds of a second look's share to begin with
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
@@ -226,16 +223,9 @@ class Decoder(nn.Module):
         self.trust = nn.Parameter(torch.tensor(self.TRUST))
         self.surplus = config.surplus
         nn.init.zeros_(self.correction.weight)
-        self.second = None
-        if config.looks == 2:
-            self.second = nn.Conv2d(width, 3, 3, padding=1, bias=False)
-            nn.init.zeros_(self.second.weight)
 
     def forward(self, texture: Tensor, velocities: Tensor, code: Tensor, energy: Tensor) -> Tensor:
-        """`energy` (B, 1, h, w) of the magnified difference -> flow (B, 2 or 5, h, w) in px.
-
-        Five are x and y of the first look, x and y of the second, and the second's share.
-        """
+        """`energy` (B, 1, h, w) of the magnified difference -> flow (B, 2, h, w) in px."""
         gate = (energy / (energy + self.GATE)).to(texture.dtype)  # (B, 1, h, w)
         x = torch.cat([texture * gate, squash(code), squash(velocities / self.REACH)], dim=1)
         x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
@@ -249,11 +239,7 @@ class Decoder(nn.Module):
         if self.surplus:
             size = moved.square().sum(1, keepdim=True)
             moved = moved * (1 - self.surplus / (1 + size / self.FEW**2))
-        if self.second is None:
-            return moved
-        aside, share = self.second(x).float().split([2, 1], dim=1)
-        aside = moved + self.ELSEWHERE * aside
-        return torch.cat([moved, aside, torch.sigmoid(share + self.ASIDE)], dim=1)
+        return moved
 
 
 class MagNet(nn.Module):
@@ -287,7 +273,7 @@ class MagNet(nn.Module):
         return texture, shape
 
     def motion(self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor) -> Tensor:
-        """Where to look for each cell of the picture: (B, 2 or 5, h, w) px, as Decoder says."""
+        """Where to look for each cell of the picture: (B, 2, h, w), x then y, in pixels."""
         velocities = self.manipulator.velocities(shape, difference)
         return self.magnify(texture, difference, velocities, alpha)
 
@@ -310,10 +296,7 @@ class MagNet(nn.Module):
     def compose(self, image: Tensor, flow: Tensor) -> Tensor:
         """Move the image's pixels."""
         flow = F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
-        first = warp(image, flow[:, :2])
-        if flow.shape[1] == 2:
-            return first
-        return torch.lerp(first, warp(image, flow[:, 2:4]), flow[:, 4:])
+        return warp(image, flow)
 
     def forward(self, reference: Tensor, image: Tensor, alpha: Tensor) -> Tensor:
         """Two frames -> the second with its motion since the first magnified."""
