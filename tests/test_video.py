@@ -370,10 +370,12 @@ class TestDamage:
         seen = [frame.index for frame in VideoSource(path)]
         assert (len(seen) == 60) == whole
 
-    @pytest.mark.parametrize(("rate", "share"), [(1e-4, 0.97), (1e-3, 0.8), (1e-2, 0.5)])
+    @pytest.mark.parametrize(("rate", "share"), [(1e-4, 0.97), (1e-3, 0.85), (1e-2, 0.5)])
     def test_random_damage(self, clip: MakeClip, rate: float, share: float) -> None:
         """I11, in small."""
-        path = clip("a.ts", frames=150, options={"g": "15"}, picture=_noise)
+        # On busy machines x264's threads make other files, and other pictures are hit.
+        options = {"g": "15", "threads": "1"}
+        path = clip("a.ts", frames=150, options=options, picture=_noise)
         clean = path.read_bytes()
         for seed in range(4):
             rng = np.random.default_rng(seed)
