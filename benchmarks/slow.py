@@ -24,9 +24,9 @@ from rtmag.realtime.bench import machine
 ROOT = Path(__file__).parent.parent
 
 
-def rows(report: Path) -> list[dict[str, Any]]:
+def rows(report: Path, commit: str) -> list[dict[str, Any]]:
     """What pytest's report in JUnit's form says of each test."""
-    found, commit = [], revision()
+    found = []
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
         name = f"{case.get('classname', '').rpartition('.')[2]}.py::{case.get('name')}"
         told = {each.tag: each.get("message") for each in case}
@@ -48,12 +48,13 @@ def main(
     if again is not None and not missing:
         print("all of them have passed")
         return
+    commit = revision()
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         run = [sys.executable, "-m", "pytest", "-m", "slow", "-q", f"--junitxml={report}", *missing]
         code = subprocess.run(run, cwd=ROOT, check=False).returncode
-        found = sorted([*kept, *rows(report)], key=lambda row: str(row["test"]))
-    document = {"benchmark": "slow", "commit": revision(), **machine(), "rows": found}
+        found = sorted([*kept, *rows(report, commit)], key=lambda row: str(row["test"]))
+    document = {"benchmark": "slow", "commit": commit, **machine(), "rows": found}
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document))
