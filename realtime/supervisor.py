@@ -142,6 +142,9 @@ class Supervisor(Closing):
             self._watch(now)
         elif now >= self._retry and not self.ended:
             self._connect(now)
+        if frame is not None and self._status.state != "RUNNING":
+            # A dead camera's repeats come as often as its pictures did; nobody need look so often.
+            time.sleep(max(0.0, began + timeout - now))
         return None
 
     def close(self) -> None:
