@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.train.config import Config
-from rtmag.train.growth import grown, is_smaller
+from rtmag.train.growth import grown, is_smaller, refit
 from rtmag.train.model import MagNet, build
 from rtmag.train.oh2018 import Oh2018
 
@@ -128,8 +128,9 @@ def start_from(folder: Path, net: MagNet | Oh2018) -> None:
         given = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: no weights there") from error
-    if is_smaller(given, own):
+    if isinstance(net, MagNet) and is_smaller(given, own):
         net.load_state_dict(grown(given, own))
+        refit(net)
         return
     fit = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if not fit:

@@ -16,6 +16,8 @@ class Config:
     """Channels of the decoder's body; limits what it can say about occlusions."""
     blocks: int = 4
     """Residual blocks of the decoder's body; their number limits how far motion reaches."""
+    matching: bool = False
+    """Whether cells are also matched with their neighbours of before (train/matching.py)."""
     surplus: float = 0.0
     """Share by which motion of few pixels was measured to be shown too large; it is taken off."""
 
@@ -25,8 +27,8 @@ class Config:
 
 
 CONFIGS = {
-    "standard": Config(),
+    "standard": Config(matching=True),
     "fast": Config(channels=16, width=16, blocks=3),
-    "large": Config(channels=64, width=80, blocks=6),
+    "large": Config(channels=64, width=80, blocks=6, matching=True),
     "oh2018": Config(architecture="oh2018", width=64, blocks=9),
 }

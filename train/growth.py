@@ -13,6 +13,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from rtmag.train.matching import Matching
+from rtmag.train.model import MagNet
+
 _SHAPE = "encoder.shape.weight"
 _GENERATORS = "manipulator.fine.generators.weight"
 _MIX = "decoder.mix.weight"
@@ -53,3 +56,10 @@ def grown(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
         if name.endswith("conv2.weight"):
             out[name].zero_()
     return out
+
+
+def refit(net: MagNet) -> None:
+    """Let matching know how the codes move that were learnt without it."""
+    for match, kernels in zip(net.manipulator.matches, net.encoder.kernels(), strict=False):
+        assert isinstance(match, Matching)
+        match.near.fit(kernels[: match.CHANNELS])

@@ -61,7 +61,7 @@ class Objective(nn.Module):
         terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
         if batch.flows is not None:
             before, back = batch.flows.chunk(2, dim=1)
-            estimates = velocities.chunk(len(net.decoder.TRUST), dim=1)
+            estimates = velocities[:, : 2 * net.decoder.count].chunk(net.decoder.count, dim=1)
             contrast = spread(batch.frame_b)
             wrong = [misjudged(estimate, before, contrast) for estimate in estimates]
             terms["velocity"] = torch.stack(wrong).mean()

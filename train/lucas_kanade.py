@@ -36,21 +36,34 @@ class LucasKanade(nn.Module):
         """Learn how codes of these kernels move, without any training."""
         self.generators.weight[:] = generators(kernels)[..., None, None]
 
+    def derivatives(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, h, w) -> its derivatives by where to look, x and y."""
+        # A product of matrices, not a convolution: runtimes would reorder all that follows.
+        both = self.generators.weight.flatten(1) @ code.flatten(2)
+        mx, my = both.chunk(2, dim=1)
+        return mx.reshape(code.shape), my.reshape(code.shape)
+
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
         """(B, C, h, w) each -> px by which to look back for what moved, (B, 2, h, w)."""
         with torch.autocast(code.device.type, enabled=False):  # a ratio of sums of squares
-            # A product of matrices, not a convolution: runtimes would reorder all that follows.
-            derivatives = self.generators.weight.flatten(1) @ code.float().flatten(2)
-            mx, my = (m.reshape(code.shape) for m in derivatives.chunk(2, dim=1))  # (B, C, h, w)
+            mx, my = self.derivatives(code.float())
             d = change.float()
             products = mx * mx, my * my, mx * my, mx * d, my * d
-            sums = torch.cat([p.sum(1, keepdim=True) for p in products], dim=1)  # (B, 5, h, w)
-            sums = F.avg_pool2d(sums, 3, 1, 1, count_include_pad=False)
+            sums = box(torch.cat([p.sum(1, keepdim=True) for p in products], dim=1))
             xx, yy, xy, xd, yd = torch.chunk(sums, 5, dim=1)
-            xx, yy = xx + self.EPS, yy + self.EPS
-            solved = torch.cat([yy * xd - xy * yd, xx * yd - xy * xd], dim=1)
-            velocity: Tensor = solved / (xx * yy - xy * xy)
-            return velocity
+            return torch.cat(solve(xx, yy, xy, xd, yd), dim=1)
+
+
+def solve(xx: Tensor, yy: Tensor, xy: Tensor, xd: Tensor, yd: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve the normal equations: sums of products of derivatives and changes -> x and y, in px."""
+    xx, yy = xx + LucasKanade.EPS, yy + LucasKanade.EPS
+    determinant = xx * yy - xy * xy
+    return (yy * xd - xy * yd) / determinant, (xx * yd - xy * xd) / determinant
+
+
+def box(x: Tensor) -> Tensor:
+    """Means over 3 x 3 cells."""
+    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
 def generators(kernels: Tensor) -> Tensor:

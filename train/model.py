@@ -15,7 +15,8 @@ Stages
 Conventions
     The net shows the *current* frame with its motion enlarged, so the difference is scaled by
     alpha - 1. A difference of zero, or alpha = 1, changes nothing, exactly: everything
-    after the difference is free of biases, and texture enters it through a gate that is zero there.
+    after the difference is free of biases, and what does not scale with it, such as texture, enters
+    through a gate that is zero there.
 
 References:
     T.-H. Oh et al., Learning-based Video Motion Magnification, ECCV 2018 (arXiv 1804.02684).
@@ -29,6 +30,7 @@ from torch.nn import functional as F
 from rtmag.train.config import CONFIGS, Config
 from rtmag.train.kernels import derivatives
 from rtmag.train.lucas_kanade import LucasKanade
+from rtmag.train.matching import Matching
 from rtmag.train.oh2018 import Oh2018
 
 
@@ -176,21 +178,33 @@ def levels(shape: Tensor) -> list[Tensor]:
 class Manipulator(nn.Module):
     """Shape difference -> how far things moved, as each level sees it, and a non-linear code."""
 
-    def __init__(self, channels: int, kernels: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, config: Config, kernels: tuple[Tensor, Tensor]) -> None:
         """`kernels` are the encoder's, to begin with."""
         super().__init__()
+        channels = config.channels
         self.fine, self.coarse = (LucasKanade(each) for each in kernels)
+        # Of the fine level and the half as fine one, both at every 8 px.
+        pairs = zip(kernels, (2, 1), strict=True) if config.matching else ()
+        self.matches = nn.ModuleList(Matching(*pair) for pair in pairs)
         self.before = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def velocities(self, shape: Tensor, difference: Tensor) -> Tensor:
-        """Px by which to look back for what moved: (B, 6, h, w), x and y of each level."""
+        """Px by which to look back for what moved: (B, 6, h, w), x and y of each level.
+
+        With matching (B, 14, h, w): x and y of two levels' matches, and what each is like.
+        """
         pairs = zip(levels(shape), levels(difference), strict=True)
         fine, half, quarter = pairs
         found = [self.fine(*fine)]
         for scale, pair in ((2, half), (4, quarter)):
             wide = F.interpolate(self.coarse(*pair), scale_factor=float(scale), mode="bilinear")
             found.append(scale * wide)
+        if self.matches:
+            matched = [match(*pair) for match, pair in zip(self.matches, (fine, half), strict=True)]
+            wide = F.interpolate(torch.cat(matched, dim=1), scale_factor=2.0, mode="bilinear")
+            one, signs, two, more = wide.chunk(4, dim=1)
+            found += [one, 2 * two, signs, more]
         return torch.cat(found, dim=1)
 
     def forward(self, difference: Tensor, gain: Tensor) -> Tensor:
@@ -212,29 +226,51 @@ class Decoder(nn.Module):
         4.0  # px: flows of this size lose half of the surplus, as none of it was seen in large ones
     )
     TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
+    MATCHED = (-2.0, -2.0)  # in matches, which must be learnt to be told from chance ones
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        channels, width, count = config.channels, config.width, len(self.TRUST)
-        self.mix = nn.Conv2d(2 * channels + 2 * count, width, 1, bias=False)
+        channels, width = config.channels, config.width
+        matched = self.MATCHED if config.matching else ()
+        trust = self.TRUST + matched
+        self.count = count = len(trust)
+        """How many velocities there are to trust."""
+        self.layout = [2 * count, *([2 * len(matched)] if matched else [])]
+        """Channels of those, and of what matches are like."""
+        self.mix = nn.Conv2d(2 * channels + sum(self.layout), width, 1, bias=False)
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
         self.correction = nn.Conv2d(width, 2 + count, 3, padding=1, bias=False)
-        self.trust = nn.Parameter(torch.tensor(self.TRUST))
+        self.trust = nn.Parameter(torch.tensor(trust))
         self.surplus = config.surplus
         nn.init.zeros_(self.correction.weight)
 
-    def forward(self, texture: Tensor, velocities: Tensor, code: Tensor, energy: Tensor) -> Tensor:
-        """`energy` (B, 1, h, w) of the magnified difference -> flow (B, 2, h, w) in px."""
-        gate = (energy / (energy + self.GATE)).to(texture.dtype)  # (B, 1, h, w)
-        x = torch.cat([texture * gate, squash(code), squash(velocities / self.REACH)], dim=1)
-        x = self.body(self.mix(x.to(texture.dtype)))  # (B, width, h, w)
-        count = len(self.TRUST)
-        flow, trust = self.correction(x).float().split([2, count], dim=1)
+    def forward(
+        self, texture: Tensor, moves: Tensor, gain: Tensor, code: Tensor, energy: Tensor
+    ) -> Tensor:
+        """Decide where to look.
+
+        Args:
+            texture: (B, C, h, w).
+            moves: (B, 6 or 14, h, w) from `Manipulator.velocities`, not magnified.
+            gain: (B, 1, 1, 1), alpha - 1.
+            code: (B, C, h, w).
+            energy: (B, 1, h, w) of the magnified difference.
+
+        Returns:
+            The flow, (B, 2, h, w) in px.
+        """
+        gate = energy / (energy + self.GATE)  # (B, 1, h, w)
+        velocities, *signs = torch.split(moves, self.layout, dim=1)
+        velocities = gain * velocities
+        known = [texture * gate.to(texture.dtype), squash(code), squash(velocities / self.REACH)]
+        known += [gate * sign for sign in signs]
+        x = self.body(self.mix(torch.cat(known, dim=1).to(texture.dtype)))  # (B, width, h, w)
+        flow, trust = self.correction(x).float().split([2, self.count], dim=1)
         # A softmax beside nothing's zero, spelled out: runtimes are slow at one across channels.
         weight = torch.exp((trust + self.trust[:, None, None]).clamp(max=30))
         share = weight / (1 + weight.sum(1, keepdim=True))
-        each = velocities.reshape(-1, count, 2, *velocities.shape[2:])
+        each = velocities.reshape(-1, self.count, 2, *velocities.shape[2:])
         moved: Tensor = flow + (share[:, :, None] * each).sum(1)
         if self.surplus:
             size = moved.square().sum(1, keepdim=True)
@@ -258,14 +294,15 @@ class MagNet(nn.Module):
         self.config = config
         self.shape_channels = config.channels + Encoder.PACKED
         self.encoder = Encoder(config.channels)
-        self.manipulator = Manipulator(config.channels, self.encoder.kernels())
+        self.manipulator = Manipulator(config, self.encoder.kernels())
         self.decoder = Decoder(config)
 
     def basis(self) -> list[Tensor]:
         """What is about right before any training, and should change slowly if at all."""
         encoder, manipulator = self.encoder, self.manipulator
-        layers = encoder.shape, encoder.coarse, manipulator.fine.generators
-        return [layer.weight for layer in (*layers, manipulator.coarse.generators)]
+        motions = [each for each in manipulator.modules() if isinstance(each, LucasKanade)]
+        layers = [encoder.shape, encoder.coarse, *(each.generators for each in motions)]
+        return [layer.weight for layer in layers]
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Image -> (texture, shape)."""
@@ -280,11 +317,11 @@ class MagNet(nn.Module):
     def magnify(
         self, texture: Tensor, difference: Tensor, velocities: Tensor, alpha: Tensor
     ) -> Tensor:
-        """What `motion` does once velocities (B, 6, h, w) are known."""
+        """What `motion` does once velocities (B, 6 or 14, h, w) are known."""
         gain = column(alpha) - 1
         code = self.manipulator(difference, gain)
         energy = gain * gain * levels(difference)[0].float().square().mean(1, keepdim=True)
-        flow: Tensor = self.decoder(texture, gain * velocities, code, energy)
+        flow: Tensor = self.decoder(texture, velocities, gain, code, energy)
         return flow.float()
 
     def decode(
