@@ -1,5 +1,6 @@
 """Nets, scenes and data sets as small as they can be."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rtmag.train.model import MagNet, build
 from rtmag.train.oh2018 import Oh2018
 
 MAGNET = Config(channels=4, width=4, blocks=1)
+MATCHING = dataclasses.replace(MAGNET, matching=True)
 OH2018 = Config(architecture="oh2018", channels=4, width=8, blocks=1)
 
 

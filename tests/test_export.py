@@ -63,7 +63,7 @@ def test_one_step_of_the_matrix_is_one_step_of_scipy(filter: Filter) -> None:
     assert np.allclose(found, expected(filter, signal, [25]), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("config", [small.MAGNET, small.OH2018])
+@pytest.mark.parametrize("config", [small.MAGNET, small.MATCHING, small.OH2018])
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
 @torch.no_grad()
 def test_the_graph_filters_shape_in_time(
@@ -121,7 +121,7 @@ def short() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small.trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
+    return small.trained(small.MATCHING, tmp_path_factory.mktemp("runs") / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,7 @@ def test_a_graph_that_differs_is_not_written(
 @torch.no_grad()
 def test_streams_are_rows_of_one_graph() -> None:
     """Nothing of one reaches another, in either network."""
-    for config in (small.MAGNET, small.OH2018):
+    for config in (small.MAGNET, small.MATCHING, small.OH2018):
         net = small.net(config)
         alone, together = Graph(net), Streams(net)
         generator = torch.Generator().manual_seed(0)

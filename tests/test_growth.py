@@ -7,6 +7,8 @@ import torch
 from rtmag.train import checkpoint
 from rtmag.train.config import Config
 from rtmag.train.growth import grown, is_smaller
+from rtmag.train.lucas_kanade import generators
+from rtmag.train.matching import Matching
 from rtmag.train.model import MagNet, build
 
 LARGER = (
@@ -15,6 +17,7 @@ LARGER = (
     Config(channels=4, width=4, blocks=3),
     Config(channels=8, width=12, blocks=2),
 )
+MATCHING = Config(channels=8, width=8, blocks=2, matching=True)
 PAIR = small.image(1, 3, 48, 64, seed=1), small.image(1, 3, 48, 64, seed=2)
 ALPHA = torch.tensor([5.0])
 
@@ -37,6 +40,19 @@ def test_a_larger_network_computes_what_the_smaller_one_does(
         expected, unlike = before(*PAIR, ALPHA), larger(config)(*PAIR, ALPHA)
         assert torch.allclose(net(*PAIR, ALPHA), expected, atol=1e-5)
         assert not torch.allclose(unlike, expected, atol=1e-3)
+
+
+def test_matching_takes_next_to_no_part_at_first_and_knows_the_kernels(tmp_path: Path) -> None:
+    checkpoint.start_from(small.trained(small.MAGNET, tmp_path), net := larger(MATCHING))
+    before, _ = checkpoint.load(tmp_path)
+    with torch.no_grad():
+        expected = before(*PAIR, ALPHA)
+        off = (net(*PAIR, ALPHA) - expected).abs().mean()
+        assert off < 0.1 * (expected - PAIR[1]).abs().mean()
+    for match, kernels in zip(net.manipulator.matches, net.encoder.kernels(), strict=True):
+        assert isinstance(match, Matching)
+        known = generators(kernels[: match.CHANNELS])
+        assert torch.equal(match.near.generators.weight[..., 0, 0], known)
 
 
 def test_what_is_new_can_learn() -> None:
