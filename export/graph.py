@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from rtmag.realtime.contract import SECTIONS
-from rtmag.train.model import MARGIN, MagNet
+from rtmag.train.encoder import MARGIN
+from rtmag.train.model import MagNet
 from rtmag.train.oh2018 import Oh2018
 
 

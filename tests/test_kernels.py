@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from rtmag.train.config import CONFIGS
+from rtmag.train.encoder import bordered, levels
 from rtmag.train.kernels import derivatives
 from rtmag.train.lucas_kanade import generators
-from rtmag.train.model import MagNet, bordered, levels
+from rtmag.train.model import MagNet
 
 
 def picture(dx: float, dy: float, contrast: float = 0.2, seed: int = 0) -> Tensor:

@@ -10,8 +10,9 @@ from test_kernels import picture
 from torch import Tensor
 
 from rtmag.train.config import CONFIGS
+from rtmag.train.encoder import levels
 from rtmag.train.matching import HERE, Matching, differences, preferred
-from rtmag.train.model import MagNet, levels
+from rtmag.train.model import MagNet
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 
 from rtmag.train.config import CONFIGS, Config
 from rtmag.train.cost import Cost, cost
-from rtmag.train.model import Decoder, Encoder, MagNet, bordered, build, warp
+from rtmag.train.decoder import Decoder
+from rtmag.train.encoder import Encoder, bordered
+from rtmag.train.model import MagNet, build, warp
 from rtmag.train.oh2018 import _halve
 
 

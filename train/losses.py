@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtmag.train.dataset import Batch
-from rtmag.train.model import MagNet, bordered
+from rtmag.train.encoder import bordered
+from rtmag.train.model import MagNet
 from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {

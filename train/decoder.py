@@ -1,0 +1,74 @@
+"""Where MagNet looks for each cell of the magnified picture."""
+
+import torch
+from torch import Tensor, nn
+
+from rtmag.train.config import Config
+from rtmag.train.resblock import ResBlock
+
+
+def squash(x: Tensor) -> Tensor:
+    """X near zero, +-4 far from it: magnified noise must not drown the body's other features."""
+    return x / (1 + x.abs() / 4)
+
+
+class Decoder(nn.Module):
+    """Texture and magnified motion -> a backward flow, by which the image is warped.
+
+    The flow is a mean of the levels' velocities and of none, weighed by how far the body trusts
+    each, plus what the body adds.
+    """
+
+    REACH = 8.0  # px: motion of this size is a feature of size one
+    FEW = 4.0  # px: flows of this size lose half of the surplus; large ones had none
+    TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
+    MATCHED = (-2.0, -2.0)  # in matches, which must be learnt to be told from chance ones
+    GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        channels, width = config.channels, config.width
+        matched = self.MATCHED if config.matching else ()
+        trust = self.TRUST + matched
+        self.count = count = len(trust)
+        """How many velocities there are to trust."""
+        self.layout = [2 * count, *([2 * len(matched)] if matched else [])]
+        """Channels of those, and of what matches are like."""
+        self.mix = nn.Conv2d(2 * channels + sum(self.layout), width, 1, bias=False)
+        self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
+        self.correction = nn.Conv2d(width, 2 + count, 3, padding=1, bias=False)
+        self.trust = nn.Parameter(torch.tensor(trust))
+        self.surplus = config.surplus
+        nn.init.zeros_(self.correction.weight)
+
+    def forward(
+        self, texture: Tensor, moves: Tensor, gain: Tensor, code: Tensor, energy: Tensor
+    ) -> Tensor:
+        """Decide where to look.
+
+        Args:
+            texture: (B, C, h, w).
+            moves: (B, 6 or 14, h, w) from `Manipulator.velocities`, not magnified.
+            gain: (B, 1, 1, 1), alpha - 1.
+            code: (B, C, h, w).
+            energy: (B, 1, h, w) of the magnified difference.
+
+        Returns:
+            The flow, (B, 2, h, w) in px.
+        """
+        gate = energy / (energy + self.GATE)  # (B, 1, h, w)
+        velocities, *signs = torch.split(moves, self.layout, dim=1)
+        velocities = gain * velocities
+        known = [texture * gate.to(texture.dtype), squash(code), squash(velocities / self.REACH)]
+        known += [gate * sign for sign in signs]
+        x = self.body(self.mix(torch.cat(known, dim=1).to(texture.dtype)))  # (B, width, h, w)
+        flow, trust = self.correction(x).float().split([2, self.count], dim=1)
+        # A softmax beside nothing's zero, spelled out: runtimes are slow at one across channels.
+        weight = torch.exp((trust + self.trust[:, None, None]).clamp(max=30))
+        share = weight / (1 + weight.sum(1, keepdim=True))
+        each = velocities.reshape(-1, self.count, 2, *velocities.shape[2:])
+        moved: Tensor = flow + (share[:, :, None] * each).sum(1)
+        if self.surplus:
+            size = moved.square().sum(1, keepdim=True)
+            moved = moved * (1 - self.surplus / (1 + size / self.FEW**2))
+        return moved
