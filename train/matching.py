@@ -29,6 +29,7 @@ class Matching(nn.Module):
     """
 
     CHANNELS = 8
+    around: Tensor
 
     def __init__(self, kernels: Tensor, step: int) -> None:
         """Begin with what makes the code.
@@ -40,6 +41,8 @@ class Matching(nn.Module):
         super().__init__()
         self.step = step
         self.near = LucasKanade(kernels[: self.CHANNELS])
+        around = CELL * torch.tensor(AROUND, dtype=torch.float32).T[..., None, None]
+        self.register_buffer("around", around, persistent=False)  # (2, 9, 1, 1) px
 
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
         """(B, C, h, w) each -> (B, 4, h / step, w / step).
@@ -62,7 +65,7 @@ class Matching(nn.Module):
             vx, vy = solve(xx, yy, xy, xd, yd)  # (B, 9, h, w)
             error = (dd - vx * xd - vy * yd).clamp(min=0.0) / (energy + LucasKanade.EPS)
             weights = preferred(error)
-            x, y = code.new_tensor(AROUND).T[..., None, None] * CELL  # (9, 1, 1)
+            x, y = self.around
             means = [(weights * p).sum(1, keepdim=True) for p in (vx + x, vy + y, error)]
             moved = 1 - weights[:, HERE : HERE + 1]
             return torch.cat([*means[:2], moved, means[2]], dim=1)
@@ -93,5 +96,5 @@ def preferred(error: Tensor) -> Tensor:
     square = ratio * ratio
     better = (square * square - 1).clamp(min=0.0)
     share = better / (USUAL + better.sum(1, keepdim=True))
-    middle = F.one_hot(torch.tensor(HERE), len(AROUND)).to(share)[:, None, None]
-    return share + (1 - share.sum(1, keepdim=True)) * middle
+    rest = 1 - share.sum(1, keepdim=True)
+    return torch.cat([share[:, :HERE], rest, share[:, HERE + 1 :]], dim=1)
