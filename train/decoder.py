@@ -22,7 +22,7 @@ class Decoder(nn.Module):
     REACH = 8.0  # px: motion of this size is a feature of size one
     FEW = 4.0  # px: flows of this size lose half of the surplus; large ones had none
     TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
-    MATCHED = (-2.0, -2.0)  # in matches, which must be learnt to be told from chance ones
+    MATCHED = (-4.0, -4.0)  # in matches, which must be learnt to be told from chance ones
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
 
     def __init__(self, config: Config) -> None:
