@@ -1,8 +1,10 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import small
 import torch
+from safetensors.torch import save_file
 
 from rtmag.train import checkpoint
 from rtmag.train.config import Config
@@ -53,6 +55,14 @@ def test_matching_takes_next_to_no_part_at_first_and_knows_the_kernels(tmp_path:
         assert isinstance(match, Matching)
         known = generators(kernels[: match.CHANNELS])
         assert torch.equal(match.near.generators.weight[..., 0, 0], known)
+
+
+def test_what_matching_has_learnt_is_kept(tmp_path: Path) -> None:
+    learnt = small.net(dataclasses.replace(MATCHING, blocks=1))
+    save_file(learnt.state_dict(), tmp_path / "model.safetensors")
+    checkpoint.start_from(tmp_path, net := larger(dataclasses.replace(MATCHING, channels=12)))
+    with torch.no_grad():
+        assert torch.allclose(net(*PAIR, ALPHA), learnt(*PAIR, ALPHA), atol=1e-4)
 
 
 def test_what_is_new_can_learn() -> None:

@@ -130,7 +130,7 @@ def start_from(folder: Path, net: MagNet | Oh2018) -> None:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: no weights there") from error
     if isinstance(net, MagNet) and is_smaller(given, own):
         net.load_state_dict(grown(given, own))
-        refit(net)
+        refit(net, given)
         return
     fit = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if not fit:

@@ -58,8 +58,9 @@ def grown(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
     return out
 
 
-def refit(net: MagNet) -> None:
-    """Let matching know how the codes move that were learnt without it."""
+def refit(net: MagNet, given: Mapping[str, Tensor]) -> None:
+    """Let matching know how the codes move that were learnt without it, in `given`."""
     for match, kernels in zip(net.manipulator.matches, net.encoder.kernels(), strict=False):
         assert isinstance(match, Matching)
-        match.near.fit(kernels[: match.CHANNELS])
+        if not any(name.startswith("manipulator.matches.") for name in given):
+            match.near.fit(kernels[: match.CHANNELS])
