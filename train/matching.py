@@ -41,8 +41,8 @@ class Matching(nn.Module):
         super().__init__()
         self.step = step
         self.near = LucasKanade(kernels[: self.CHANNELS])
-        around = CELL * torch.tensor(AROUND, dtype=torch.float32).T[..., None, None]
-        self.register_buffer("around", around, persistent=False)  # (2, 9, 1, 1) px
+        around = CELL * torch.tensor(list(zip(*AROUND, strict=True)), dtype=torch.float32)
+        self.register_buffer("around", around[..., None, None], persistent=False)  # px
 
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
         """(B, C, h, w) each -> (B, 4, h / step, w / step).
