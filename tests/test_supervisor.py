@@ -167,7 +167,7 @@ print(source.status.state, (time.process_time() - busy) / 3)
 
 @pytest.mark.parametrize("fault", ["raises", "repeats", "blocks"])
 def test_waiting_for_a_camera_costs_next_to_nothing(fault: str) -> None:
-    """F01: the whole loop with a view takes at most 5 % of a core, in fact less than 2 %."""
+    """F01: the whole loop with a view takes at most 5 % of a core."""
     said = run_python(f"import sys; sys.argv[1:] = [{fault!r}]\n" + WAITING)
     state, share = said.split()
     assert state in ("STALLED", "RECONNECTING")

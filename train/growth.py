@@ -60,7 +60,8 @@ def grown(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
 
 def refit(net: MagNet, given: Mapping[str, Tensor]) -> None:
     """Let matching know how the codes move that were learnt without it, in `given`."""
+    if any(name.startswith("manipulator.matches.") for name in given):
+        return
     for match, kernels in zip(net.manipulator.matches, net.encoder.kernels(), strict=False):
         assert isinstance(match, Matching)
-        if not any(name.startswith("manipulator.matches.") for name in given):
-            match.near.fit(kernels[: match.CHANNELS])
+        match.near.fit(kernels[: match.CHANNELS])
