@@ -108,20 +108,25 @@ def score_steadiness(methods: list[Stepper], pictures: list[Any]) -> list[Row]:
 
 
 def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Gains below, at, within and above the band's edges, beside the filter's design."""
-    fl, fh = sequences.BAND.fl, sequences.BAND.fh
-    rates: tuple[float, ...] = (fl / 2, fl, float(np.sqrt(fl * fh)), fh, 2 * fh)
+    """Gains below, at, within and above the edges of bands, beside the filters' design."""
+    bands = (sequences.BAND, sequences.NARROW)
     rows = []
-    for hz in (fh,) if quick else rates:
-        sways = [sequences.sway(picture, hz) for picture in pictures[:: 1 if quick else 3]]
+    for band, hz in [(b, hz) for b in bands for hz in ((b.fh,) if quick else around(b))]:
+        sways = [sequences.sway(each, hz, band) for each in pictures[:: 1 if quick else 3]]
         for method in methods:
-            each = [sway.gain(method) for sway in sways]
+            gains = [sway.gain(method) for sway in sways]
             rows.append(
-                {"method": method.name, "hz": rounded(hz), "designed": rounded(sways[0].designed)}
-                | {"gain": rounded(statistics.mean(each))}
-                | {"least": rounded(min(each)), "most": rounded(max(each))}
+                {"method": method.name, "fl": band.fl, "fh": band.fh, "order": band.order}
+                | {"hz": rounded(hz), "designed": rounded(sways[0].designed)}
+                | {"gain": rounded(statistics.mean(gains))}
+                | {"least": rounded(min(gains)), "most": rounded(max(gains))}
             )
     return rows
+
+
+def around(band: Temporal) -> tuple[float, ...]:
+    """Hz: half of the lower edge, the edge, the middle, the upper edge, twice that."""
+    return band.fl / 2, band.fl, float(np.sqrt(band.fl * band.fh)), band.fh, 2 * band.fh
 
 
 def score_scene(engines: list[Engine], *, quick: bool) -> list[Row]:

@@ -21,13 +21,15 @@ from rtmag.realtime.registration import Tracker, amplitude, gray
 FPS = 30.0
 FRAMES = 60
 ALPHA = 20.0
+BAND = Temporal(1, 3)
+NARROW = Temporal(1.5, 2.5, order=2)
 FILTERS: dict[str, Filter] = {
     "static": Static(),
     "drift": Static(drift=0.5),
     "dynamic": Dynamic(),
-    "temporal": Temporal(1, 3),
+    "temporal": BAND,
+    "narrow": NARROW,
 }
-BAND = Temporal(1, 3)
 
 
 def sos(sections: Sections) -> NDArray[np.float64]:
@@ -114,13 +116,14 @@ class Sway:
     hz: float
     clip: list[Image]
     truth: list[Image]
-    """What a perfect magnifier shows under BAND."""
+    """What a perfect magnifier shows."""
+    sections: Sections
     designed: float
     """Its gain: that of the filter, magnified, beside the motion that is there anyway."""
 
     def gain(self, method: Stepper) -> float:
         """What a method's gain is, by a yardstick that finds the perfect magnifier's right."""
-        shown = list(magnified(method, self.clip, BAND.sections(FPS)))
+        shown = list(magnified(method, self.clip, self.sections))
         return self.designed * self._swing(shown) / self._swing(self.truth)
 
     def _swing(self, shown: list[Image]) -> float:
@@ -133,9 +136,9 @@ class Sway:
 SETTLE = 60  # frames until the filter has forgotten how it began
 
 
-def sway(picture: Image, hz: float, side: int = 160) -> Sway:
+def sway(picture: Image, hz: float, band: Temporal = BAND, side: int = 160) -> Sway:
     """The middle of a picture, swaying by a twentieth of a pixel."""
-    sections = BAND.sections(FPS)
+    sections = band.sections(FPS)
     count, size = SETTLE + 120, 0.05
     x = size * np.sin(2 * np.pi * hz * np.arange(count) / FPS)
     wanted = x + (ALPHA - 1) * filtered(x, sections)
@@ -147,5 +150,6 @@ def sway(picture: Image, hz: float, side: int = 160) -> Sway:
         hz=hz,
         clip=[shifted(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(x)],
         truth=[shifted(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(wanted)],
+        sections=sections,
         designed=float(abs(1 + (ALPHA - 1) * response)),
     )

@@ -101,8 +101,17 @@ def gain_table(document: dict[str, Any]) -> str:
 
 
 def band_table(document: dict[str, Any]) -> str:
-    """Gain along the band 1-3 Hz at alpha 20, designed and shown."""
+    """Gain along each band at alpha 20, designed and shown."""
     rows = _finished(document["band"])
+    bands = dict.fromkeys((row["fl"], row["fh"], row["order"]) for row in rows)
+    return "\n\n".join(
+        f"`--fl {fl:g} --fh {fh:g} --order {order}`:\n\n"
+        + _along([row for row in rows if (row["fl"], row["fh"], row["order"]) == (fl, fh, order)])
+        for fl, fh, order in bands
+    )
+
+
+def _along(rows: list[dict[str, Any]]) -> str:
     rates = list(dict.fromkeys(row["hz"] for row in rows))
     lines = ["| gain at | " + " | ".join(f"{hz:g} Hz" for hz in rates) + " |"]
     lines.append("|---" * (len(rates) + 1) + "|")

@@ -38,7 +38,7 @@ def make_controls(
         if mode == "temporal":
             fl, fh = _given(fl, chosen.band[0]), _given(fh, chosen.band[1])
     return _checked(
-        Controls(alpha=_given(alpha, 20.0), order=_given(order, 1), drift=drift, layout=layout),
+        Controls(alpha=_given(alpha, 20.0), order=order, drift=drift, layout=layout),
         mode,
         fl,
         fh,

@@ -58,7 +58,7 @@ Order = Annotated[
         min=1,
         max=2,
         help="Steepness of the band's edges.",
-        show_default="1, or the preset's",
+        show_default="2 if narrower than an octave, else 1; or the preset's",
     ),
 ]
 Drift = Annotated[

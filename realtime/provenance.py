@@ -54,7 +54,7 @@ def describe(
         "mode": controls.mode,
         "fl": controls.fl if banded else None,
         "fh": controls.fh if banded else None,
-        "order": controls.order,
+        "order": controls.steepness if banded else None,
         "drift": controls.drift if static else None,
         "capture_fps": capture_fps,
         "layout": controls.layout,

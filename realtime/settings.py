@@ -189,11 +189,12 @@ def _implied(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     controls = make_controls(**{key: given[key] for key in (*_STEERED, "drift", "band", "preset")})
     preset, banded = given["preset"], controls.mode == "temporal"
     origin = f"preset {preset}" if preset else "default"
-    keys = _STEERED if banded else ("alpha", "mode", "order")
-    implied = {key: Setting(getattr(controls, key), origin) for key in keys if given[key] is None}
+    values = controls.settings()
+    keys = _STEERED if banded else ("alpha", "mode")
+    implied = {key: Setting(values[key], origin) for key in keys if given[key] is None}
     if given["band"] is not None:
         source = settings["band"].origin
-        implied |= {key: Setting(getattr(controls, key), source) for key in ("fl", "fh")}
+        implied |= {key: Setting(values[key], source) for key in ("fl", "fh")}
     return implied
 
 

@@ -215,6 +215,9 @@ def test_a_sway_finds_what_a_filter_was_designed_for(pictures: list[Any]) -> Non
     below = sequences.sway(pictures[1], 0.5)
     assert 1 < below.designed < edge.designed
     assert below.gain(Perfect(iter(edge.truth))) != pytest.approx(below.designed, rel=0.5)
+    steep = sequences.sway(pictures[1], 0.5, sequences.NARROW)
+    assert steep.designed < 1 < below.designed
+    assert steep.gain(Perfect(iter(steep.truth))) == pytest.approx(steep.designed, rel=1e-9)
 
 
 def test_the_benchmark_ends_with_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -141,6 +141,11 @@ def test_where_a_presets_values_come_from_is_told(capsys: pytest.CaptureFixture[
     assert found["order"] == [2, "command line"]
 
 
+def test_the_order_that_a_band_implies_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "file", "--band", "36-38Hz")["order"] == [2, "default"]
+    assert shown(capsys, "file", "--band", "3-8Hz")["order"] == [1, "default"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
