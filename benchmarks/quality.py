@@ -5,12 +5,14 @@ Everything is synthesised from pictures that training never sees (benchmarks/hel
     pairs       two frames and the truth, by set (benchmarks/pairs.py): MAE, SSIM, PSNR, leak
     gain        motion shown over motion asked for (benchmarks/gain.py)
     sequences   60-frame clips under each filter; flicker; band (benchmarks/sequences.py)
+    beside      two things in one clip, one within the band and one beside it
     identity    largest change at alpha 1, grey levels
     scene       the scene of `rtmag demo`: gains at alpha 20, error of still pixels
 
-Methods are the models given (all that are shipped), at every motion scale that they can have, and
-beside them the input unchanged, the linear Eulerian, the Laplacian and the Riesz pyramid
-(benchmarks/classical.py, riesz.py).
+Methods are the models given (all that are shipped, and `oh2018` as far as it was trained), at every
+motion scale that they can have, and beside them the input unchanged, the linear Eulerian, the
+Laplacian and the Riesz pyramid (benchmarks/classical.py, riesz.py). LPIPS is left out: the weights
+that it needs lie in no package.
 
     python -m benchmarks.quality [--model NAME|PATH]... [--quick] [--out FILE.json]
 
@@ -19,161 +21,38 @@ document.
 """
 
 import json
-import statistics
-import sys
+import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
-from benchmarks import gain, heldout, pairs, sequences
+from benchmarks import heldout, scores
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
 from benchmarks.riesz import Riesz
-from rtmag.realtime import demo
-from rtmag.realtime.bench import open_engines, processor
+from rtmag.realtime.bench import machine, open_engines
 from rtmag.realtime.engine import Engine, load_engine
-from rtmag.realtime.filters import Static, Temporal
-from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.measurement import Measurement
 from rtmag.realtime.models import model_names
 from rtmag.realtime.motion_scale import scale_name
 from rtmag.realtime.options import EngineOption
-from rtmag.realtime.providers import usable_cores
-from rtmag.realtime.scene import SceneSource
 
-PAIRS = 6  # per condition
-QUICK_SETS = ("alpha", "static")
-
-Row = dict[str, Any]
-
-
-def score_pairs(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Mean scores of each method under each condition."""
-    rows = []
-    for condition in pairs.conditions():
-        if quick and (condition.set not in QUICK_SETS or condition.at not in (0.0, 20.0)):
-            continue
-        scores: dict[str, list[dict[str, float]]] = defaultdict(list)
-        for pair in pairs.pairs(condition, pictures, 1 if quick else PAIRS):
-            for method in methods:
-                scores[method.name].append(pairs.score(method, pair, condition.alpha))
-        rows += [
-            {"method": name, "set": condition.set, "at": condition.at, **mean(each)}
-            for name, each in scores.items()
-        ]
-        print(f"{condition.set} {condition.at:g}", file=sys.stderr, flush=True)
-    return rows
-
-
-def score_gain(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Realised magnification of each method, motion and factor."""
-    rows = []
-    for method in methods:
-        for motion, alpha in [(0.5, 5.0)] if quick else gain.cases():
-            each = [gain.gain(method, picture, motion, alpha) for picture in pictures]
-            rows.append(
-                {"method": method.name, "motion": motion, "alpha": alpha}
-                | {"gain": rounded(statistics.mean(each)), "worst": rounded(worst(each))}
-            )
-    return rows
-
-
-def score_sequences(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Sinusoids under each filter."""
-    names = ["temporal"] if quick else list(sequences.FILTERS)
-    rows = []
-    for name in names:
-        sections = sequences.FILTERS[name].sections(sequences.FPS)
-        seeds = range(1 if quick else 3)
-        clips = [sequences.sinusoid(sections, pictures, seed) for seed in seeds]
-        for method in methods:
-            each = [sequences.score(method, clip, sections) for clip in clips]
-            rows.append({"method": method.name, "filter": name, **mean(each)})
-    return rows
-
-
-def score_steadiness(methods: list[Stepper], pictures: list[Any]) -> list[Row]:
-    """Flicker of still noisy clips, and the largest error of alpha 1."""
-    rows = []
-    for method in methods:
-        flicker = [sequences.flicker(method, p, 2.0, seed) for seed, p in enumerate(pictures[:3])]
-        rows.append(
-            {"method": method.name, "flicker": rounded(statistics.mean(flicker))}
-            | {"identity": max(identity(method, picture) for picture in pictures)}
-        )
-    return rows
-
-
-def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Gains below, at, within and above the edges of bands, beside the filters' design."""
-    bands = (sequences.BAND, sequences.NARROW)
-    rows = []
-    for band, hz in [(b, hz) for b in bands for hz in ((b.fh,) if quick else around(b))]:
-        sways = [sequences.sway(each, hz, band) for each in pictures[:: 1 if quick else 3]]
-        for method in methods:
-            gains = [sway.gain(method) for sway in sways]
-            rows.append(
-                {"method": method.name, "fl": band.fl, "fh": band.fh, "order": band.order}
-                | {"hz": rounded(hz), "designed": rounded(sways[0].designed)}
-                | {"gain": rounded(statistics.mean(gains))}
-                | {"least": rounded(min(gains)), "most": rounded(max(gains))}
-            )
-    return rows
-
-
-def around(band: Temporal) -> tuple[float, ...]:
-    """Hz: half of the lower edge, the edge, the middle, the upper edge, twice that."""
-    return band.fl / 2, band.fl, float(np.sqrt(band.fl * band.fh)), band.fh, 2 * band.fh
-
-
-def score_scene(engines: list[Engine], *, quick: bool) -> list[Row]:
-    """The scene of `rtmag demo`: how many times larger its things are shown to move; its noise."""
-    rows = []
-    for engine in engines:
-        with SceneSource(frames=30 if quick else demo.FRAMES) as scene:
-            band = Temporal(*demo.BAND, order=2)
-            magnifier = Magnifier(engine, alpha=sequences.ALPHA, filter=band, fps=scene.fps)
-            measurement = Measurement(scene)
-            for frame in scene:
-                measurement.add(frame, magnifier(frame))
-        times = {g.vibration.name: rounded(g.ratio) for g in measurement.gains() if g.ratio}
-        before, after = (rounded(value) for value in measurement.noise())
-        rows.append({"method": engine.name, "gain": times, "noise": before, "shown": after})
-    return rows
-
-
-def identity(method: Stepper, picture: Any) -> int:
-    """Largest change of a moved picture at alpha 1, grey levels."""
-    sections = Static().sections(30.0)
-    _, state = method.step(picture, 1.0, sections, None)
-    moved = np.roll(picture, 1, axis=1)
-    shown, _ = method.step(moved, 1.0, sections, state)
-    return int(np.abs(shown.astype(int) - moved).max())
-
-
-def mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Column means; a column that some rows lack is averaged over the others."""
-    names = sorted({name for row in rows for name in row})
-    return {n: rounded(statistics.mean(row[n] for row in rows if n in row)) for n in names}
-
-
-def worst(gains: list[float]) -> float:
-    """The one furthest from 1."""
-    return max(gains, key=lambda value: abs(value - 1))
-
-
-def rounded(value: float) -> float:
-    """Four decimals: what JSON holds."""
-    return round(float(value), 4)
+PAPER = Path(__file__).parent.parent / "train" / "checkpoints" / "oh2018"
 
 
 def described(engine: Engine) -> dict[str, str]:
     """Which weights these were."""
     training = json.loads(engine.metadata["rtmag.training"])
     return {"commit": training.get("commit", ""), "sha256": engine.metadata["rtmag.sha256"]}
+
+
+def paper(folder: Path) -> str:
+    """The paper's network, exported into a folder."""
+    from rtmag.export.onnx_target import export_onnx
+
+    out = folder / f"{PAPER.name}.onnx"
+    export_onnx(PAPER, out, name=PAPER.name)
+    return str(out)
 
 
 def main(
@@ -186,30 +65,34 @@ def main(
     began = time.monotonic()
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-    engines = [load_engine(each, engine=engine) for each in model or model_names()]
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = model or [*model_names(), *([] if quick else [paper(Path(folder))])]
+        engines = [load_engine(each, engine=engine) for each in chosen]
     if len({each.name for each in engines}) < len(engines):
         raise typer.BadParameter("models need names that differ: rtmag export --name")
     names = [] if quick else model or model_names()
     coarse = open_engines(names, (0.5, 0.25), engine, None)
     for each in coarse:
         each.name += f" {scale_name(each.motion_scale)}"
+    aware: list[Stepper] = [Eulerian(), Riesz(), *engines, *coarse]
     methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *coarse]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())
     models = {each.name: described(each) for each in engines}
     document = {
         "benchmark": "quality",
-        "machine": {"cpu": processor(), "cores": usable_cores()},
+        **machine(),
         "engine": engines[0].provider,
         "models": models,
         "commits": {name: facts["commit"] for name, facts in models.items()},
         "pictures": list(named),
-        "pairs": score_pairs(methods, pictures, quick=quick),
-        "gain": score_gain(methods, pictures, quick=quick),
-        "sequences": score_sequences(methods, pictures, quick=quick),
-        "steadiness": score_steadiness(methods, pictures),
-        "band": score_band([Eulerian(), Riesz(), *engines, *coarse], pictures, quick=quick),
-        "scene": score_scene(engines, quick=quick),
+        "pairs": scores.score_pairs(methods, pictures, quick=quick),
+        "gain": scores.score_gain(methods, pictures, quick=quick),
+        "sequences": scores.score_sequences(methods, pictures, quick=quick),
+        "steadiness": scores.score_steadiness(methods, pictures),
+        "band": scores.score_band(aware, pictures, quick=quick),
+        "beside": scores.score_beside(aware, pictures, quick=quick),
+        "scene": scores.score_scene(engines, quick=quick),
         "seconds": round(time.monotonic() - began),
     }
     if out:

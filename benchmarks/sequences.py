@@ -122,8 +122,11 @@ class Sway:
     """Its gain: that of the filter, magnified, beside the motion that is there anyway."""
 
     def gain(self, method: Stepper) -> float:
-        """What a method's gain is, by a yardstick that finds the perfect magnifier's right."""
-        shown = list(magnified(method, self.clip, self.sections))
+        """A method's gain."""
+        return self.gain_of(list(magnified(method, self.clip, self.sections)))
+
+    def gain_of(self, shown: list[Image]) -> float:
+        """What the gain is, by a yardstick that finds the perfect magnifier's right."""
         return self.designed * self._swing(shown) / self._swing(self.truth)
 
     def _swing(self, shown: list[Image]) -> float:
@@ -131,6 +134,14 @@ class Sway:
         tracker = Tracker(gray(self.clip[0]), (side // 4, side // 4, side // 2, side // 2))
         track = [tracker.displacement(gray(image))[0] for image in shown[SETTLE:]]
         return amplitude(np.array(track), self.hz, FPS)
+
+
+def side_by_side(method: Stepper, left: Sway, right: Sway) -> tuple[float, float]:
+    """Gains of two things that sway at two frequencies in one clip, under the left one's filter."""
+    clip = [np.hstack(pair) for pair in zip(left.clip, right.clip, strict=True)]
+    shown = list(magnified(method, clip, left.sections))
+    side = left.clip[0].shape[1]
+    return left.gain_of([x[:, :side] for x in shown]), right.gain_of([x[:, side:] for x in shown])
 
 
 SETTLE = 60  # frames until the filter has forgotten how it began

@@ -17,7 +17,7 @@ from rtmag.train import textures
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))  # as `python -m benchmarks.quality` has it
 
-from benchmarks import classical, gain, heldout, pairs, quality, scenes, sequences  # noqa: E402
+from benchmarks import classical, gain, heldout, pairs, quality, scenes, scores, sequences  # noqa: E402
 from benchmarks.riesz import Riesz  # noqa: E402
 
 CLASSICAL = (
@@ -138,7 +138,7 @@ def test_a_pyramid_is_the_picture() -> None:
 
 @pytest.mark.parametrize("kind", CLASSICAL)
 def test_classical_methods_keep_the_picture_at_alpha_one(kind: Any, pictures: list[Any]) -> None:
-    assert quality.identity(kind(), pictures[0]) <= 2
+    assert scores.identity(kind(), pictures[0]) <= 2
 
 
 def test_the_yardstick_reads_a_perfect_magnifier_as_perfect(pictures: list[Any]) -> None:
@@ -215,6 +215,9 @@ def test_a_sway_finds_what_a_filter_was_designed_for(pictures: list[Any]) -> Non
     below = sequences.sway(pictures[1], 0.5)
     assert 1 < below.designed < edge.designed
     assert below.gain(Perfect(iter(edge.truth))) != pytest.approx(below.designed, rel=0.5)
+    answers = (np.hstack(two) for two in zip(edge.truth, below.truth, strict=True))
+    both = sequences.side_by_side(Perfect(answers), edge, below)
+    assert both == pytest.approx((edge.designed, below.designed), rel=1e-9)
     steep = sequences.sway(pictures[1], 0.5, sequences.NARROW)
     assert steep.designed < 1 < below.designed
     assert steep.gain(Perfect(iter(steep.truth))) == pytest.approx(steep.designed, rel=1e-9)

@@ -3,7 +3,7 @@
 model.safetensors    averaged weights: what export and inference use
 config.json          network configuration and how the weights came about
 resume.safetensors   raw weights, averages, Adam moments and counters: what --resume needs
-log.csv              a line per report: step, seconds, learning rate, loss terms
+log.csv              a line per report: step, seconds, learning rate, loss terms, commit
 """
 
 import json

@@ -24,7 +24,7 @@ def plot(log: Path, out: Path, *, title: str) -> None:
     minutes = [float(row["seconds"]) / 60 for row in rows]
     figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
     for name in rows[0]:
-        if name not in ("step", "seconds", "lr"):
+        if name not in ("step", "seconds", "lr", "commit"):
             # A term that came later has no value before.
             known = [row for row in rows if row[name]]
             x = [float(row["seconds"]) / 60 for row in known]

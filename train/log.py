@@ -19,7 +19,7 @@ def progress_bar(*, enabled: bool) -> Progress:
 
 
 class Log:
-    """log.csv: means of the loss terms since the last line."""
+    """log.csv: means of the loss terms since the last line, and the commit of the code."""
 
     def __init__(self, path: Path, *, append: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +38,7 @@ class Log:
         """Append a line; returns what the progress bar says."""
         means = {name: f"{(value / self.steps).item():.5f}" for name, value in self.sums.items()}
         row = {"step": history["step"], "seconds": history["seconds"], "lr": f"{lr:.2e}", **means}
+        row["commit"] = history.get("commit", "")
         if not self.begun:
             self._begin(list(row), history["step"])
         with self.path.open("a", newline="") as file:
