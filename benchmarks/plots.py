@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from benchmarks.tables import UNFINISHED
+from benchmarks.scoreboard import UNFINISHED
 
 AXES = {
     "axial": "motion shown as 10 px (px)",

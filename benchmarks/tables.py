@@ -8,9 +8,11 @@ holds the documents to both.
 import json
 import re
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import typer
+
+from benchmarks.scoreboard import band_table, gain_table, quality_table, scales_table, scene_table
 from benchmarks.stages import STAGES
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.models import model_names
@@ -18,8 +20,6 @@ from rtmag.realtime.models import model_names
 ROOT = Path(__file__).parent.parent
 ENGINES = {"cpu": "ONNX Runtime", "openvino": "OpenVINO", "cuda": "ONNX Runtime, CUDA"}
 RESULTS = ROOT / "benchmarks" / "results"
-UNFINISHED = {"oh2018": "oh2018, training not converged"}
-"""Told of by this name in one table, left out of the others."""
 
 
 def fps_table(document: dict[str, Any]) -> str:
@@ -85,84 +85,6 @@ def _camera(row: dict[str, Any]) -> str:
     return f"{row['width']}x{row['height']} at {row['fps']:g} fps"
 
 
-def gain_table(document: dict[str, Any]) -> str:
-    """Realised over asked magnification: a row per model and motion, a column per alpha."""
-    models = [name for name in document["models"] if name not in UNFINISHED]
-    rows = [row for row in document["gain"] if row["method"] in models]
-    alphas = sorted({row["alpha"] for row in rows})
-    gains = {(r["method"], r["motion"], r["alpha"]): f"{r['gain']:.2f}" for r in rows}
-    lines = ["| model | motion | " + " | ".join(f"alpha {alpha:g}" for alpha in alphas) + " |"]
-    lines.append("|---" * (len(alphas) + 2) + "|")
-    for model in models:
-        for motion in sorted({row["motion"] for row in rows}):
-            cells = [gains.get((model, motion, alpha), "") for alpha in alphas]
-            lines.append(f"| `{model}` | {motion:g} px | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def band_table(document: dict[str, Any]) -> str:
-    """Gain along each band at alpha 20, designed and shown."""
-    rows = _finished(document["band"])
-    bands = dict.fromkeys((row["fl"], row["fh"], row["order"]) for row in rows)
-    return "\n\n".join(
-        f"`--fl {fl:g} --fh {fh:g} --order {order}`:\n\n"
-        + _along([row for row in rows if (row["fl"], row["fh"], row["order"]) == (fl, fh, order)])
-        for fl, fh, order in bands
-    )
-
-
-def _along(rows: list[dict[str, Any]]) -> str:
-    rates = list(dict.fromkeys(row["hz"] for row in rows))
-    lines = ["| gain at | " + " | ".join(f"{hz:g} Hz" for hz in rates) + " |"]
-    lines.append("|---" * (len(rates) + 1) + "|")
-    designed = {row["hz"]: f"{row['designed']:.2f}" for row in rows}
-    lines.append("| as designed | " + " | ".join(designed.values()) + " |")
-    for method in dict.fromkeys(row["method"] for row in rows):
-        cells = [f"{row['gain']:.2f}" for row in rows if row["method"] == method]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def quality_table(document: dict[str, Any]) -> str:
-    """SSIM and MAE of every method, averaged over each set, and its unrest over a still clip."""
-    pairs, sequences = document["pairs"], document["sequences"]
-    sets = list(dict.fromkeys(row["set"] for row in pairs))
-    lines = ["| SSIM / MAE of 255 | " + " | ".join([*sets, "clips", "flicker"]) + " |"]
-    lines.append("|---" * (len(sets) + 3) + "|")
-    for steadiness in document["steadiness"]:
-        method = steadiness["method"]
-        groups = [[r for r in pairs if (r["method"], r["set"]) == (method, s)] for s in sets]
-        groups.append([row for row in sequences if row["method"] == method])
-        cells = [f"{_mean(rows, 'ssim'):.3f} / {255 * _mean(rows, 'mae'):.1f}" for rows in groups]
-        name = UNFINISHED.get(method, method)
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {steadiness['flicker']:.2f} |")
-    return "\n".join(lines)
-
-
-def scene_table(document: dict[str, Any]) -> str:
-    """What becomes of the scene of `rtmag demo`."""
-    rows = _finished(document["scene"])
-    things = list(rows[0]["gain"])
-    lines = [
-        "| scene of `rtmag demo`, alpha 20 | "
-        + " | ".join(f"gain of the {thing}" for thing in things)
-        + " | error of still pixels before | after |"
-    ]
-    lines.append("|---" * (len(things) + 3) + "|")
-    for row in rows:
-        gains = " | ".join(f"{times:.1f}" for times in row["gain"].values())
-        lines.append(f"| `{row['method']}` | {gains} | {row['noise']:.2f} | {row['shown']:.2f} |")
-    return "\n".join(lines)
-
-
-def _finished(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows if row["method"] not in UNFINISHED]
-
-
-def _mean(rows: list[dict[str, Any]], name: str) -> float:
-    return float(mean(row[name] for row in rows))
-
-
 def streams_table(document: dict[str, Any]) -> str:
     """How long lost streams take to come back."""
     lines = ["| what happens | lasting | noticed after | picture again after |", "|---" * 4 + "|"]
@@ -219,6 +141,7 @@ TABLES = {
     "operators": ("operators", operators_table),
     "streams": ("streams", streams_table),
     "gain": ("quality", gain_table),
+    "scales": ("quality", scales_table),
     "band": ("quality", band_table),
     "quality": ("quality", quality_table),
     "scene": ("quality", scene_table),
@@ -277,6 +200,11 @@ def _put(text: str, name: str, body: str) -> str:
     return re.sub(pattern, lambda m: f"{m[1]}\n{body}\n{m[2]}", text, flags=re.DOTALL)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the tables of README and model cards anew, from the committed results."""
     for document, model in DOCUMENTS.items():
         document.write_text(filled(document.read_text(), model))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -108,3 +108,46 @@ def test_every_slow_test_was_run_and_passed() -> None:
     rows = report("slow")["rows"]
     assert {row["test"].partition("[")[0] for row in rows} == slow_tests()
     assert [row for row in rows if row["outcome"] != "passed"] == []
+
+
+# ---- quality ----------------------------------------------------------------------------------
+
+SHIPPED = ("fast", "standard")
+TRAINED = 30.0  # px: no further was motion magnified in training
+
+
+def of_shipped(part: str) -> list[dict[str, Any]]:
+    """Rows of the quality benchmark about models that are shipped, at the whole size."""
+    return [row for row in report("quality")[part] if row["method"] in SHIPPED]
+
+
+def test_motion_is_shown_as_far_as_was_asked() -> None:
+    rows = of_shipped("gain")
+    assert len(rows) == 2 * 5 * 5
+    for row in rows:
+        least = 0.9 if row["motion"] * row["alpha"] <= TRAINED else 0.85
+        assert least <= row["gain"] <= 1.1, row
+
+
+def test_what_stands_still_is_as_quiet_as_it_was() -> None:
+    for row in of_shipped("steadiness"):
+        assert row["flicker"] <= 1.2, row
+        assert row["identity"] == 0, row
+
+
+def test_gains_follow_the_filters_design() -> None:
+    rows = [*of_shipped("band"), *of_shipped("beside")]
+    assert len(rows) == 2 * 2 * (5 + 2)
+    for row in rows:
+        assert abs(row["gain"] / row["designed"] - 1) <= 0.1, row
+
+
+def test_standard_is_better_than_fast_and_both_than_what_others_do_in_every_set() -> None:
+    scores: dict[str, dict[str, list[float]]] = {}
+    for row in report("quality")["pairs"]:
+        scores.setdefault(row["set"], {}).setdefault(row["method"], []).append(row["ssim"])
+    for name, each in scores.items():
+        means = {method: sum(values) / len(values) for method, values in each.items()}
+        assert means["standard"] > means["fast"], name
+        others = [m for m in means if m.partition(" ")[0] not in SHIPPED]
+        assert means["fast"] > max(means[m] for m in others), name
