@@ -99,7 +99,7 @@ def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: ty
     assert isinstance(net, kind)
     terms = Objective(net)(small.batch())
     weights = WEIGHTS[config.architecture].copy()
-    for unknown in ("velocity", "flow", "gain"):  # to these samples
+    for unknown in ("velocity", "flow", "gain", "still"):  # to these samples
         weights.pop(unknown, None)
     assert set(terms) == {*weights, "total"}
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
@@ -114,7 +114,7 @@ def test_motion_is_judged_where_it_is_known() -> None:
     batch = small.batch()
     batch.flows = torch.full((2, 4, 8, 8), 3.0)
     terms = Objective(net)(batch)
-    assert set(terms) == {"reconstruction", "edges", "velocity", "flow", "gain", "total"}
+    assert set(terms) == {"reconstruction", "edges", "velocity", "flow", "gain", "still", "total"}
     weights = WEIGHTS["magnet"]
     total = sum(weights[name] * float(terms[name].detach()) for name in weights)
     assert float(terms["total"].detach()) == pytest.approx(total, rel=1e-5)

@@ -6,6 +6,7 @@
                        contrast; only where samples know how far things moved
     flow               what MagNet's flow is wrong by beyond a pixel; as above
     gain               how far each sample's motion is shown too large or small on average; as above
+    still              mean change of pixels where nothing moves; as above
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
     shape              L1(M(b), M(c)): shape does not depend on colour
@@ -28,9 +29,17 @@ from rtmag.train.oh2018 import Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
-    "magnet": {"reconstruction": 1.0, "edges": 0.5, "velocity": 0.05, "flow": 0.005, "gain": 0.02},
+    "magnet": {
+        "reconstruction": 1.0,
+        "edges": 0.5,
+        "velocity": 0.05,
+        "flow": 0.005,
+        "gain": 0.02,
+        "still": 1.0,
+    },
 }
 LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
+STILL = 1e-3  # px: cells that move less are to be shown as they are
 GAUGED = (0.03, 4.0)  # px: with less there is no gain to speak of, with more other terms see to it
 
 
@@ -69,6 +78,7 @@ class Objective(nn.Module):
             visible = seen(net.compose(batch.frame_b, back) - batch.amplified)
             terms["flow"] = astray(flow, back, visible)
             terms["gain"] = uneven(flow, back, visible * contrast / (contrast + 0.02))
+            terms["still"] = stirred(out - batch.frame_b, batch.flows)
         return terms
 
     def _drawn(self, batch: Batch) -> dict[str, Tensor]:
@@ -172,6 +182,20 @@ def uneven(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
     excess = (weight * ((flow - true) * true).sum(1, keepdim=True)).mean((1, 2, 3))
     asked = (weight * size).mean((1, 2, 3))
     return (excess.abs() / (asked + 0.05)).mean()
+
+
+def stirred(change: Tensor, flows: Tensor) -> Tensor:
+    """Mean change of what does not move.
+
+    Beside the reconstruction, because things that move drag a rim along, and noise crawls in what
+    shows little: errors that are small, and catch the eye, for they come and go with the motion.
+
+    Args:
+        change: (B, 3, 4 h, 4 w), from the frame that is shown to what is shown.
+        flows: (B, 4, h, w) px, as in Scenes.
+    """
+    still = (flows.abs().amax(1, keepdim=True) < STILL).to(change.dtype)
+    return (change.abs() * F.interpolate(still, scale_factor=4.0, mode="nearest")).mean()
 
 
 def evened(contrast: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ Conventions
 
 References:
     Oh et al. 2018, section 4 and appendix: five kinds in equal parts, alpha up to 100, motion up to
-    10 px, magnified motion up to 30 px, Poisson-like noise, rounding with dither. Alpha up to 250
+    10 px, magnified motion up to 50 px, Poisson-like noise, rounding with dither. Alpha up to 250
     is what evaluations since then ask for (0.04 px shown as 10 px).
 """
 
@@ -63,7 +63,7 @@ class Limits:
     motion: float = 10.0
     """Largest translation between reference and moved, px; zoom and rotation may each add as much
     per 50 px from the layer's centre."""
-    magnified: float = 30.0
+    magnified: float = 50.0
     """Largest magnified translation, px."""
     least: float = 0.04
     """Small motion, px, that every alpha gets to see."""
