@@ -18,6 +18,7 @@ from rtmag.train.losses import (
     misjudged,
     seen,
     spread,
+    stirred,
     uneven,
 )
 from rtmag.train.model import MagNet
@@ -153,6 +154,15 @@ def test_a_gain_is_judged_by_sample_whatever_the_motion() -> None:
         assert float(uneven(true + noise, true, everywhere)) < 0.15
     assert float(uneven(torch.ones_like(true), torch.zeros_like(true), everywhere)) == 0
     assert float(uneven(true, 30 * true, everywhere)) == 0
+
+
+def test_what_stands_still_is_to_stay_as_it_is() -> None:
+    flows = torch.zeros(1, 4, 2, 4)
+    flows[:, 2, :, 2:] = 0.5  # the right half comes from elsewhere
+    change = torch.full((1, 3, 8, 16), -0.1)
+    assert float(stirred(change, flows)) == pytest.approx(0.05)
+    change[..., :8] = 0
+    assert float(stirred(change, flows)) == 0
 
 
 def test_spread_is_the_deviation_around_each_cell() -> None:
