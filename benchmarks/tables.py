@@ -177,6 +177,8 @@ def facts(model: str) -> str:
         rows["taken off"] = (
             f"{surplus:.0%} of motions of few pixels, measured to be shown too large"
         )
+    if shortfall := run.get("shortfall"):
+        rows["added"] = f"{shortfall / 2:.1%} to motions of 50 px, measured to be shown too small"
     lines = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
     lines += ["", "| from step | commit | command |", "|---|---|---|"]
     lines += [

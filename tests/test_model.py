@@ -95,6 +95,23 @@ def test_a_surplus_is_taken_off_small_motions_alone() -> None:
     assert before.max() > 2 * Decoder.FEW
 
 
+def test_a_shortfall_is_added_to_large_motions_alone() -> None:
+    given = small.net()
+    assert isinstance(given, MagNet)
+    bold = build(dataclasses.replace(given.config, shortfall=0.1))
+    bold.load_state_dict(given.state_dict())
+    assert isinstance(bold, MagNet)
+    image, reference = small.image(2, 1, 3, 32, 48)
+    texture, shape = given.encode(image)
+    difference = shape - given.encode(reference)[1]
+    for alpha in (1.01, 200.0):
+        motion = texture, shape, difference, torch.tensor([alpha])
+        before, after = (net.motion(*motion).norm(dim=1) for net in (given, bold))
+        share = (before / Decoder.MANY) ** 4
+        assert torch.allclose(after / before - 1, 0.1 * share / (1 + share), atol=1e-4)
+    assert before.max() > Decoder.MANY
+
+
 def test_oh2018_ignores_alpha_where_nothing_moves() -> None:
     net, image = small.net(small.OH2018), small.image(1, 3, 32, 32)
     one, many = (net(image, image, torch.tensor([a])) for a in (1.0, 50.0))

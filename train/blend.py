@@ -17,10 +17,16 @@ from safetensors.torch import load_file, save_file
 
 from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
+from rtmag.train.config import Config
 
 
 def blend(
-    early: Path, late: Path, out: Path, share: float = 0.5, surplus: float | None = None
+    early: Path,
+    late: Path,
+    out: Path,
+    share: float = 0.5,
+    surplus: float | None = None,
+    shortfall: float | None = None,
 ) -> None:
     """Write weights that are `share` of the way from one run folder to another.
 
@@ -30,6 +36,7 @@ def blend(
         out: Folder to write; it can be exported, not resumed.
         share: 0 is `early`, 1 is `late`.
         surplus: What the network is to take off its motions (train/config.py); None: as `late`.
+        shortfall: What it is to add to large ones; None: as `late`.
 
     Raises:
         ModelIncompatible: a folder holds no usable checkpoint.
@@ -40,7 +47,7 @@ def blend(
     if (out / "model.safetensors").exists():
         raise OptionError(f"cannot write {str(out)!r}: it holds weights already")
     (first, begun), (last, history) = (checkpoint.load(folder) for folder in (early, late))
-    if replace(first.config, surplus=0) != replace(last.config, surplus=0):
+    if neutral(first.config) != neutral(last.config):
         raise OptionError(f"cannot blend {str(early)!r} with {str(late)!r}: not the same network")
     a, b = (load_file(folder / "model.safetensors") for folder in (early, late))
     # A copy of the run itself lies within it; another run is what this one began from.
@@ -52,8 +59,15 @@ def blend(
     config = last.config
     if surplus is not None:
         config, history["surplus"] = replace(config, surplus=surplus), surplus
+    if shortfall is not None:
+        config, history["shortfall"] = replace(config, shortfall=shortfall), shortfall
     facts = {"config": config.to_dict(), "training": history}
     (out / "config.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def neutral(config: Config) -> Config:
+    """The same network, with motions as it finds them."""
+    return replace(config, surplus=0, shortfall=0)
 
 
 def main(
@@ -64,9 +78,12 @@ def main(
     surplus: Annotated[
         float | None, typer.Option(help="Share of small motion that is shown too much.")
     ] = None,
+    shortfall: Annotated[
+        float | None, typer.Option(help="Share of large motion that is not shown.")
+    ] = None,
 ) -> None:
     """Blend the weights of two folders of one run."""
-    blend(early, late, out, share, surplus)
+    blend(early, late, out, share, surplus, shortfall)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ class Config:
     """Whether cells are also matched with their neighbours of before (train/matching.py)."""
     surplus: float = 0.0
     """Share by which motion of few pixels was measured to be shown too large; it is taken off."""
+    shortfall: float = 0.0
+    """Share by which motion of a hundred pixels was measured to be shown too small; it is added."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -21,6 +21,7 @@ class Decoder(nn.Module):
 
     REACH = 8.0  # px: motion of this size is a feature of size one
     FEW = 4.0  # px: flows of this size lose half of the surplus; large ones had none
+    MANY = 50.0  # px: flows of this size gain half of the shortfall; what adds to them saturates
     TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
     MATCHED = (-4.0, -4.0)  # in matches, which must be learnt to be told from chance ones
     GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
@@ -38,7 +39,7 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
         self.correction = nn.Conv2d(width, 2 + count, 3, padding=1, bias=False)
         self.trust = nn.Parameter(torch.tensor(trust))
-        self.surplus = config.surplus
+        self.surplus, self.shortfall = config.surplus, config.shortfall
         nn.init.zeros_(self.correction.weight)
 
     def forward(
@@ -68,7 +69,9 @@ class Decoder(nn.Module):
         share = weight / (1 + weight.sum(1, keepdim=True))
         each = velocities.reshape(-1, self.count, 2, *velocities.shape[2:])
         moved: Tensor = flow + (share[:, :, None] * each).sum(1)
+        size = moved.square().sum(1, keepdim=True)
         if self.surplus:
-            size = moved.square().sum(1, keepdim=True)
             moved = moved * (1 - self.surplus / (1 + size / self.FEW**2))
+        if self.shortfall:
+            moved = moved * (1 + self.shortfall * (1 - 1 / (1 + (size / self.MANY**2).square())))
         return moved
