@@ -28,6 +28,9 @@ from rtmag.train.encoder import MARGIN
 from rtmag.train.model import MagNet
 from rtmag.train.oh2018 import Oh2018
 
+IDENTITY = [[float(row == column) for column in range(5)] for row in range(5)]
+"""Its own numbers, as `torch.eye` is made of comparisons of bytes, which TensorRT knows none of."""
+
 
 def transition(sections: Tensor, reset: Tensor) -> Tensor:
     """One step of the cascade as a matrix.
@@ -44,7 +47,7 @@ def transition(sections: Tensor, reset: Tensor) -> Tensor:
     if sections.dim() > through.dim():
         through = through[..., None, None].expand(SECTIONS, 5, *sections.shape[2:])
     first, second = torch.cat([sections, through])[:SECTIONS].unbind(0)
-    s, z11, z12, z21, z22 = torch.eye(5, dtype=sections.dtype, device=sections.device).unbind(0)
+    s, z11, z12, z21, z22 = sections.new_tensor(IDENTITY).unbind(0)
     b0, b1, b2, a1, a2 = first.unbind(0)
     y1 = b0 * s + z11
     rows = [b1 * s - a1 * y1 + z12, b2 * s - a2 * y1]
@@ -61,6 +64,10 @@ def transition(sections: Tensor, reset: Tensor) -> Tensor:
 class Graph(nn.Module):
     """A trained network as one step from image and state to image and state."""
 
+    floats = False
+    """Whether bytes become floats first and floats bytes last, whatever CPUs would rather move:
+    layers of TensorRT take no bytes, but a cast at either end of its network does."""
+
     def __init__(self, net: MagNet | Oh2018) -> None:
         super().__init__()
         self.net = net.eval()
@@ -69,6 +76,8 @@ class Graph(nn.Module):
         self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
     ) -> tuple[Tensor, ...]:
         """One step; see the module's description."""
+        if self.floats:
+            image = image.to(torch.float32)
         x = image.permute(2, 0, 1)[None].to(torch.float32) / 255  # (1, 3, H, W)
         if isinstance(self.net, MagNet):
             texture, shape = self.net.encoder(_bordered(image[None]), white=255.0)
@@ -80,9 +89,16 @@ class Graph(nn.Module):
         difference = (matrix[:1] @ memory).reshape(shape.shape)
         memory = (matrix[1:] @ memory).reshape(state.shape)
         if not isinstance(self.net, MagNet):
-            return _shown(self.net.decode(x, texture, shape, difference, alpha)), memory
+            return self._shown(self.net.decode(x, texture, shape, difference, alpha)), memory
         flow = self.net.motion(texture, shape, difference, alpha)
-        return _shown(self.net.compose(x, flow)), memory, flow
+        return self._shown(self.net.compose(x, flow)), memory, flow
+
+    def _shown(self, image: Tensor) -> Tensor:
+        """(1, 3, H, W) of 0 to 1 -> (H, W, 3) uint8."""
+        levels = _levels(image)
+        if self.floats:
+            return levels[0].permute(1, 2, 0).to(torch.uint8)
+        return levels.to(torch.uint8)[0].permute(1, 2, 0)
 
 
 class Streams(Graph):
@@ -103,6 +119,8 @@ class Streams(Graph):
         Returns:
             As one stream's graph, (N, H, W, 3), as `state`, (N, 2, H/4, W/4).
         """
+        if self.floats:
+            image = image.to(torch.float32)
         x = image.permute(0, 3, 1, 2).to(torch.float32) / 255  # (N, 3, H, W)
         if isinstance(self.net, MagNet):
             texture, shape = self.net.encoder(_bordered(image), white=255.0)
@@ -114,27 +132,29 @@ class Streams(Graph):
         difference = (matrix[:, :1] @ memory).reshape(shape.shape)
         memory = (matrix[:, 1:] @ memory).reshape(state.shape)
         if not isinstance(self.net, MagNet):
-            return _shown_all(self.net.decode(x, texture, shape, difference, alpha)), memory
+            return self._shown(self.net.decode(x, texture, shape, difference, alpha)), memory
         flow = self.net.motion(texture, shape, difference, alpha)
-        return _shown_all(self.net.compose(x, flow)), memory, flow
+        return self._shown(self.net.compose(x, flow)), memory, flow
+
+    def _shown(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) of 0 to 1 -> (N, H, W, 3) uint8."""
+        levels = _levels(image)
+        if self.floats:
+            return levels.permute(0, 2, 3, 1).to(torch.uint8)
+        return levels.to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _bordered(image: Tensor) -> Tensor:
-    """As `rtmag.train.model.bordered`, of (N, H, W, 3) uint8: (N, 3, H + 8, W + 8), 0 to 255.
+    """As `rtmag.train.model.bordered`, of (N, H, W, 3): (N, 3, H + 8, W + 8), 0 to 255.
 
-    Bytes are moved, not floats, and colours stay last until the network takes them, which spares
-    CPUs reordering the picture.
+    Bytes are moved before they become floats, and colours stay last until the network takes them,
+    which spares CPUs reordering the picture.
     """
     rows = torch.cat([image[:, :1]] * MARGIN + [image] + [image[:, -1:]] * MARGIN, dim=1)
     whole = torch.cat([rows[:, :, :1]] * MARGIN + [rows] + [rows[:, :, -1:]] * MARGIN, dim=2)
     return whole.to(torch.float32).permute(0, 3, 1, 2)
 
 
-def _shown(image: Tensor) -> Tensor:
-    """(1, 3, H, W) of 0 to 1 -> (H, W, 3) uint8."""
-    return torch.round(image.clamp(0, 1) * 255).to(torch.uint8)[0].permute(1, 2, 0)
-
-
-def _shown_all(image: Tensor) -> Tensor:
-    """(N, 3, H, W) of 0 to 1 -> (N, H, W, 3) uint8."""
-    return torch.round(image.clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)
+def _levels(image: Tensor) -> Tensor:
+    """Of 0 to 1 -> whole numbers of 0 to 255, still floats."""
+    return torch.round(image.clamp(0, 1) * 255)

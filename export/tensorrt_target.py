@@ -1,8 +1,11 @@
 """Checkpoint -> TensorRT engine, by torch-tensorrt: `rtmag export --target tensorrt`.
 
 Written against the documentation of torch-tensorrt 2.14; it has not been run on hardware. The
-precision is that of the tensors (TensorRT 11 has no switch for it), sizes are fixed, and building
-is remembered in `.trt-cache` beside the output.
+precision is that of the tensors (TensorRT 11 has no switch for it), and sizes are fixed.
+
+Kernels' timings are kept in `.trt-cache` beside the output, so that building again takes less time.
+Engines are not: torch-tensorrt keeps only such whose weights can be changed, which leaves TensorRT
+less to optimise, and an engine that is as it should be is not built again anyway.
 """
 
 import copy
@@ -15,11 +18,12 @@ from rtmag.export.precision import Precision
 from rtmag.export.trace import Size, Traceable, refuse_existing, traceable
 from rtmag.realtime.contract import ANY
 from rtmag.realtime.errors import ModelIncompatible, OptionError
-from rtmag.realtime.sidecar import check_sidecar, here, read_sidecar, sidecar
+from rtmag.realtime.program import FACTS
+from rtmag.realtime.sidecar import here, identity, read_sidecar, sidecar, write_sidecar
 from rtmag.realtime.torch_engine import TorchEngine
 
 CACHE = ".trt-cache"
-"""Folder of engines and of kernel timings, beside the output."""
+"""Folder of kernels' timings, beside the output."""
 
 
 def export_tensorrt(
@@ -71,10 +75,10 @@ def export_tensorrt(
     partial = out.with_name(f"{out.name.removesuffix('.pt2')}.part.pt2")
     try:
         _save(program, source, partial)
-        sidecar(partial).write_text(json.dumps(source.facts | machine, indent=2) + "\n")
+        write_sidecar(partial, source.facts | machine)
         parity = prove(source, TorchEngine(partial, provider="cuda"), half=True)
-        noted = source.facts | machine | {"rtmag.parity": json.dumps(parity.to_dict())}
-        sidecar(partial).write_text(json.dumps(noted, indent=2) + "\n")
+        noted = {"rtmag.parity": json.dumps(parity.to_dict())}
+        write_sidecar(partial, source.facts | machine | noted)
         partial.replace(out)
         sidecar(partial).replace(sidecar(out))
     finally:
@@ -85,11 +89,10 @@ def export_tensorrt(
 
 def _current(out: Path, source: Traceable) -> bool:
     """Whether the file is what would be built."""
-    facts = read_sidecar(out) if out.is_file() else None
-    if facts is None:
+    if not out.is_file():
         return False
     try:
-        check_sidecar(out, facts)
+        facts = read_sidecar(out) or {}
     except ModelIncompatible:
         return False
     return all(facts.get(key) == value for key, value in source.facts.items())
@@ -101,17 +104,17 @@ def _build(source: Traceable, cache: Path, workspace: float) -> Any:
 
     cache.mkdir(parents=True, exist_ok=True)
     inputs = [each.cuda() for each in source.example()]
+    graph = copy.deepcopy(source.graph)  # what it is compared with stays as it is, on the CPU
+    graph.floats = True
     return torch_tensorrt.compile(
-        copy.deepcopy(source.graph).cuda(),  # what it is compared with stays on the CPU
+        graph.cuda(),
         ir="dynamo",
         arg_inputs=inputs,
         min_block_size=1,
-        require_full_compilation=False,  # bytes to floats may stay with PyTorch
+        require_full_compilation=False,  # casts of bytes may stay with PyTorch
+        disable_tf32=True,  # it rounds what is multiplied to ten bits; see precision.py
         truncate_double=True,
         workspace_size=int(workspace * 2**30),
-        cache_built_engines=True,
-        reuse_cached_engines=True,
-        engine_cache_dir=str(cache),
         timing_cache_path=str(cache / "timing.bin"),
     )
 
@@ -120,4 +123,10 @@ def _save(program: Any, source: Traceable, path: Path) -> None:
     import torch_tensorrt
 
     inputs = [each.cuda() for each in source.example()]
-    torch_tensorrt.save(program, str(path), output_format="exported_program", arg_inputs=inputs)
+    torch_tensorrt.save(
+        program,
+        str(path),
+        output_format="exported_program",
+        arg_inputs=inputs,
+        extra_files={FACTS: json.dumps(identity(source.facts))},
+    )

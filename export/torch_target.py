@@ -8,7 +8,8 @@ import torch
 from rtmag.export.parity import Parity, prove
 from rtmag.export.precision import Precision
 from rtmag.export.trace import Size, refuse_existing, traceable
-from rtmag.realtime.torch_engine import FACTS, TorchEngine
+from rtmag.realtime.program import FACTS
+from rtmag.realtime.torch_engine import TorchEngine
 
 
 def export_torch(

@@ -1,9 +1,14 @@
-"""A program of PyTorch as a CUDA graph, so that the CPU does not launch its kernels one by one."""
+"""A program of PyTorch as CUDA graphs, so that the CPU does not launch its kernels one by one."""
 
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 WARM = 3
 """Steps before a capture: libraries choose their kernels in them."""
+KEPT = 4
+"""Captured sizes that are remembered: each holds all that a step computes on the way."""
 
 
 class CudaGraph:
@@ -18,6 +23,49 @@ class CudaGraph:
             buffer.copy_(value)
         self._graph.replay()
         return self._outputs[0], self._outputs[1]
+
+
+class Captured:
+    """A program by a graph for each size of the picture, or plainly where there can be none."""
+
+    def __init__(self, program: Any) -> None:
+        self._program = program
+        self._graphs: OrderedDict[tuple[int, ...], CudaGraph | None] = OrderedDict()
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """One step; what it returns may be buffers that the next one fills again."""
+        size = tuple(values[0].shape)
+        with full_precision():
+            if size not in self._graphs:
+                while len(self._graphs) >= KEPT:
+                    self._graphs.popitem(last=False)
+                self._graphs[size] = capture(self._program, list(values))
+            self._graphs.move_to_end(size)
+            graph = self._graphs[size]
+            outputs: tuple[Any, ...] = graph(list(values)) if graph else self._program(*values)
+        return outputs
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products of float32 numbers without rounding them to ten bits first (TF32).
+
+    That is what cuDNN's convolutions do unless told otherwise, and what whoever uses us may have
+    asked of matrix products. The difference of two shapes is a thousandth of either. Captured
+    kernels stay as they were chosen; the settings are the process's, and so are put back.
+    """
+    import torch
+
+    backends: Any = torch.backends
+    settings = backends.cudnn.conv, backends.cuda.matmul
+    before = [each.fp32_precision for each in settings]
+    try:
+        for each in settings:
+            each.fp32_precision = "ieee"
+        yield
+    finally:
+        for each, precision in zip(settings, before, strict=True):
+            each.fp32_precision = precision
 
 
 def capture(program: Any, inputs: list[Any]) -> CudaGraph | None:

@@ -169,7 +169,7 @@ class OnnxEngine(InTurn):
         seen = [self._seen(image) for image in images]
         batch = gather(self._layout, seen, alphas, sections, states)
         with self._running():
-            inputs = batch.inputs | {"state": joined(batch)}
+            inputs = batch.inputs | {"state": joined(batch, self.provider)}
         if self.composes:
             flows, memory = self._moved(inputs)
             shown = [compose(i, flows[k : k + 1], self._shrink) for k, i in enumerate(images)]

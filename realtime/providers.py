@@ -7,7 +7,11 @@ word when the libraries are missing. Here a provider counts only if a session op
 import ctypes
 import os
 import sys
+import warnings
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
+from io import StringIO
 from typing import Any
 
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
@@ -16,8 +20,12 @@ NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 OPTIONS: dict[str, dict[str, str]] = {
     "cpu": {},
     # The exhaustive search re-tunes for every size and gains nothing in the steady state.
-    "cuda": {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
-}
+    # TF32 rounds what is multiplied to ten bits; shapes differ by a thousandth of what they are.
+    "cuda": {
+        "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
+    },
+}  # fmt: skip
 PREFERENCE = ("cuda", "cpu")
 
 
@@ -66,6 +74,8 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
             f"cannot open provider {provider!r}: this onnxruntime has none; "
             "pip install 'rtmag[cuda]'"
         )
+    if provider == "cuda":
+        _preload(ort)
     options = session_options(provider, threads)
     ort.set_default_logger_severity(4)
     providers = [(NAMES[provider], OPTIONS[provider])]
@@ -80,6 +90,18 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
             "libraries are missing: pip install 'rtmag[cuda]', see rtmag doctor"
         )
     return session
+
+
+@cache
+def _preload(ort: Any) -> None:
+    """Load CUDA's libraries from where `pip install 'rtmag[cuda]'` puts them.
+
+    No loader searches there, and ONNX Runtime does not unless told. What it misses it prints; that
+    is told when the session does not open.
+    """
+    with redirect_stdout(StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ort.preload_dlls()
 
 
 def session_options(provider: str, threads: int | None = None) -> Any:

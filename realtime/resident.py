@@ -46,8 +46,8 @@ class Resident:
         return np.array(self.sign * self.value.numpy()[rows, : self.width], dtype)
 
 
-def joined(batch: Gathering) -> Resident | NDArray[np.float32]:
-    """A batch's state.
+def joined(batch: Gathering, provider: str) -> Resident | NDArray[np.float32]:
+    """A batch's state, for a session on `provider`.
 
     What the step before left, as it lies, where the same streams stand in the same places; else it
     is put together on the device. Only where filters come or go that need more sections than the
@@ -66,7 +66,7 @@ def joined(batch: Gathering) -> Resident | NDArray[np.float32]:
             return Resident(values[0])
     if any(s is not None and _channels(s) != batch.shape[1] for s in batch.states):
         return batch.memory()
-    return Resident(_picked(batch, values[0].device_name()))
+    return Resident(_picked(batch, provider))
 
 
 def _channels(state: Any) -> int:

@@ -4,11 +4,10 @@ For machines with PyTorch but no GPU build of ONNX Runtime, and the way to Tenso
 the bus as bytes, state stays on the device. The only module of the runtime that imports torch, and
 only once such a file is opened.
 
-On CUDA a step is captured as a graph for each size of the picture and replayed, so that the CPU
-does not launch kernels one by one; where capture fails, steps are run plainly.
+On CUDA a step is captured as a graph for each size of the picture and replayed
+(rtmag/realtime/cuda_graph.py); where capture fails, steps are run plainly.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,22 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmag.realtime.contract import CONTRACT, SECTIONS, streams_at_once
-from rtmag.realtime.cuda_graph import CudaGraph, capture
+from rtmag.realtime.contract import SECTIONS, streams_at_once
+from rtmag.realtime.cuda_graph import Captured
 from rtmag.realtime.errors import MissingExtra, ModelError, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Sections, State, lengthened, turned
 from rtmag.realtime.frame import Image
 from rtmag.realtime.gathering import Gathering, InTurn, Layout, gather
 from rtmag.realtime.motion_scale import one_scale
 from rtmag.realtime.onnx_engine import bordered
+from rtmag.realtime.program import open_program
 from rtmag.realtime.resident import parted
-from rtmag.realtime.sidecar import check_sidecar, read_sidecar
 
 if TYPE_CHECKING:
     import torch
-
-FACTS = "rtmag.json"
-"""What lies beside the program in its file."""
 
 
 class OnDevice:
@@ -74,10 +70,10 @@ class TorchEngine(InTurn):
                 f"cannot run {str(path)!r}: it needs PyTorch; pip install 'rtmag[train]'"
             ) from error
         self._torch = torch
-        self._device = torch.device(_device(torch, provider))
-        self.provider = self._device.type
-        self._program, self.metadata = open_program(path)
-        self._program.to(self._device)
+        self._device = _device(torch, provider)
+        self.provider: str = self._device.type
+        program, self.metadata = open_program(path, self._device)
+        self._program = Captured(program) if self.provider == "cuda" else program
         self.name = self.metadata["rtmag.model"]
         self.at_once = streams_at_once(self.metadata)
         """Streams that one run of the program takes; infinitely many for any number."""
@@ -90,7 +86,6 @@ class TorchEngine(InTurn):
         if size:
             width, height = size.split("x")
             self.size = int(width), int(height)
-        self._captured: dict[tuple[int, ...], CudaGraph | None] = {}
 
     @property
     def described(self) -> str:
@@ -189,56 +184,21 @@ class TorchEngine(InTurn):
 
     def _run(self, *inputs: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         placed = [each.to(self._device, non_blocking=True) for each in inputs]
-        if self._device.type == "cuda":
-            shape = tuple(placed[0].shape)
-            if shape not in self._captured:
-                self._captured[shape] = capture(self._program, placed)
-            graph = self._captured[shape]
-            if graph is not None:
-                return graph(placed)
         out, after, *_ = self._program(*placed)
         return out, after
 
 
-def open_program(path: str | Path) -> tuple[Any, dict[str, str]]:
-    """A program and what it says about itself.
-
-    Raises:
-        ModelIncompatible: not a file of ours, or made for another machine.
-        MissingExtra: it holds a TensorRT engine, and torch-tensorrt is not installed.
-    """
-    import torch
-
-    if not Path(path).is_file():
-        raise ModelIncompatible(f"cannot load model {str(path)!r}: no such file")
-    facts = read_sidecar(Path(path))
-    if facts is not None:
-        check_sidecar(Path(path), facts)
-    extra = {FACTS: "{}"}
-    try:
-        program = torch.export.load(path, extra_files=extra)
-    except Exception as error:  # zip, JSON, torch: they share no base class
-        raise ModelIncompatible(
-            f"cannot load model {str(path)!r}: PyTorch {torch.__version__} cannot read it"
-        ) from error
-    metadata: dict[str, str] = (facts or {}) | json.loads(extra[FACTS])
-    if metadata.get("rtmag.contract") != CONTRACT:
-        raise ModelIncompatible(
-            f"cannot use model {str(path)!r}: contract {metadata.get('rtmag.contract')}, this "
-            f"version needs {CONTRACT}; export it again"
-        )
-    # Sizes are checked here; tracing also noted chances of its example, such as 16 % height != 0.
-    return program.module(check_guards=False), metadata
-
-
-def _device(torch: Any, provider: str) -> str:
+def _device(torch: Any, provider: str) -> Any:
+    """Where a program runs, with its index: a graph tells cuda from cuda:0."""
     if provider == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        provider = "cuda" if torch.cuda.is_available() else "cpu"
     if provider not in ("cpu", "cuda"):
         raise ProviderUnavailable(f"provider must be auto, cuda or cpu, got {provider!r}")
-    if provider == "cuda" and not torch.cuda.is_available():
+    if provider == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise ProviderUnavailable("cannot open provider 'cuda': PyTorch sees no CUDA GPU")
-    return provider
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def _tensor(array: Any) -> "torch.Tensor":

@@ -35,6 +35,10 @@ class FakeRuntime:
     def set_default_logger_severity(self, level: int) -> None:
         self.level = level
 
+    def preload_dlls(self) -> None:
+        print("Failed to load libcudnn.so.9")
+        self.opened.append({"preloaded": True})
+
     def SessionOptions(self) -> SimpleNamespace:
         return SimpleNamespace(add_session_config_entry=self.entries.__setitem__)
 
@@ -83,7 +87,21 @@ def test_cuda_may_leave_shape_arithmetic_to_the_cpu(
     session = providers.open_session(model, "cuda")
     assert session.get_providers()[0] == "CUDAExecutionProvider"
     assert "session.disable_cpu_ep_fallback" not in fake.entries
-    assert fake.opened[0]["enable_fallback"] == 0
+    assert fake.opened[-1]["enable_fallback"] == 0
+
+
+def test_cuda_loads_its_libraries_first_and_once_and_rounds_nothing(
+    model: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeRuntime()
+    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    providers.open_session(model, "cpu")
+    providers.open_session(model, "cuda")
+    providers.open_session(model, "cuda")
+    assert [call.get("preloaded", False) for call in fake.opened] == [False, True, False, False]
+    (name, options), *_ = fake.opened[-1]["providers"]
+    assert (name, options["use_tf32"]) == ("CUDAExecutionProvider", "0")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_silent_fallback_is_noticed(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_a_part_knows_its_place_width_and_sign() -> None:
 
 def test_the_same_streams_in_the_same_places_cost_nothing() -> None:
     left = value(3)
-    found = joined(batch([Resident(left, 1, k, 4) for k in range(3)], [20.0] * 3))
+    found = joined(batch([Resident(left, 1, k, 4) for k in range(3)], [20.0] * 3), "cpu")
     assert isinstance(found, Resident)
     assert found.value is left
 
@@ -50,7 +50,7 @@ def test_streams_that_change_places_or_turn_are_no_whole(
 ) -> None:
     left = value(3)
     made = batch([Resident(left, 1, row, 4) for row in places], alphas)
-    assert np.array_equal(np.asarray(joined(made)), made.memory())
+    assert np.array_equal(np.asarray(joined(made, "cpu")), made.memory())
 
 
 @pytest.mark.parametrize("places", [[2, 0, 1], [0, 1], [1, 1, 1, 0]])
@@ -69,7 +69,7 @@ def test_rows_are_picked_where_they_lie(
     expected = made.memory()
     fetch = Resident.__array__
     monkeypatch.setattr(Resident, "__array__", lambda *_: pytest.fail("it was fetched"))
-    found = joined(made)
+    found = joined(made, "cpu")
     monkeypatch.setattr(Resident, "__array__", fetch)
     assert isinstance(found, Resident)
     assert np.array_equal(np.asarray(found), expected, equal_nan=True)
@@ -81,7 +81,7 @@ def test_rows_are_picked_where_they_lie(
 def test_filters_of_more_sections_than_before_go_through_the_cpu() -> None:
     short, long = Resident(value(1), 1, 0, 4), Resident(value(1, channels=8), 1, 0, 8)
     made = batch([short, long], [20.0, 20.0], [ONE, TWO])
-    found = joined(made)
+    found = joined(made, "cpu")
     assert isinstance(found, np.ndarray)
     assert np.array_equal(found[0, :4], np.asarray(short)[0])
     assert not found[0, 4:].any()

@@ -35,9 +35,12 @@ class Library:
         return module
 
     @staticmethod
-    def save(module: torch.nn.Module, path: str, *, output_format: str, arg_inputs: Any) -> None:
+    def save(
+        module: torch.nn.Module, path: str, *, output_format: str, arg_inputs: Any, extra_files: Any
+    ) -> None:
         assert output_format == "exported_program"
-        torch.export.save(torch.export.export(module, tuple(arg_inputs)), path)
+        program = torch.export.export(module, tuple(arg_inputs))
+        torch.export.save(program, path, extra_files=extra_files)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_tensorrt", Library)
     monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="11.1.0.106"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU of some kind")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr(torch.Tensor, "cuda", lambda self: self)
@@ -77,7 +81,9 @@ def test_an_engine_is_built_in_half_for_one_size_and_noted(
     assert options["ir"] == "dynamo"
     assert options["workspace_size"] == int(1.5 * 2**30)
     assert tuple(options["arg_inputs"][0].shape) == (64, 96, 3)
-    assert options["engine_cache_dir"] == str(tmp_path / ".trt-cache")
+    assert options["timing_cache_path"] == str(tmp_path / ".trt-cache" / "timing.bin")
+    assert not {"cache_built_engines", "reuse_cached_engines"} & options.keys(), "they do nothing"
+    assert options["disable_tf32"]
     noted = json.loads(sidecar.sidecar(out).read_text())
     assert noted["rtmag.precision"] == "fp16"
     assert noted["rtmag.size"] == "96x64"
@@ -117,14 +123,98 @@ def test_an_engine_is_built_again_only_when_asked(
         build(run, out, "--precision", "fp32")
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's own
+@pytest.mark.parametrize("streams", [None, "3"])
+def test_only_casts_take_bytes_in_what_is_built(
+    machine: None,
+    run: Path,
+    tmp_path: Path,
+    streams: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "tiny.trt.pt2"
+    build(run, out, *(["--streams", streams] if streams else []))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    program = torch.export.load(out).run_decompositions()
+    touching = {
+        str(node.target)
+        for node in program.graph.nodes
+        if node.op == "call_function"
+        for each in (node, *node.all_input_nodes)
+        if getattr(each.meta.get("val"), "dtype", None) is torch.uint8
+    }
+    assert touching - {"aten._assert_tensor_metadata.default"} == {"aten._to_copy.default"}
+
+
+def swapped(out: Path, key: str, value: str) -> None:
+    """Another value in what is noted beside an engine."""
+    beside = sidecar.sidecar(out)
+    beside.write_text(json.dumps(json.loads(beside.read_text()) | {key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("rtmag.sha256", "ab"), ("rtmag.precision", "fp32"), ("rtmag.size", "64x96")],
+)
+def test_an_engine_is_of_the_weights_precision_and_size_that_are_noted(
+    machine: None, run: Path, tmp_path: Path, key: str, value: str
+) -> None:
+    out = tmp_path / "tiny.trt.pt2"
+    build(run, out)
+    swapped(out, key, value)
+    with pytest.raises(ModelIncompatible, match=r"than tiny\.trt\.pt2\.json tells; build it again"):
+        TorchEngine(out, provider="cpu")
+
+
+def test_halves_of_two_engines_are_no_pair(
+    machine: None, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a crash between the two files leaves them: the engine new, what is noted of it old."""
+    out = tmp_path / "tiny.trt.pt2"
+    build(run, out)
+    move = Path.replace
+
+    def crashes(path: Path, target: Path) -> Path:
+        if target == sidecar.sidecar(out):
+            raise OSError("the power failed")
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "replace", crashes)
+    with pytest.raises(OSError, match="the power failed"):
+        build(run, out, "--precision", "fp32", "--overwrite")
+    monkeypatch.setattr(Path, "replace", move)
+    with pytest.raises(ModelIncompatible, match=r"json is of another file.*--force"):
+        TorchEngine(out, provider="cpu")
+    with pytest.raises(OptionError, match="it exists"):
+        build(run, out)
+    sidecar.sidecar(out).unlink()
+    with pytest.raises(ModelIncompatible, match=r"tiny\.trt\.pt2\.json, which tells .* is missing"):
+        TorchEngine(out, provider="cpu")
+    build(run, out, "--force")
+    assert TorchEngine(out, provider="cpu").name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("noted", "message"),
+    [(b"{", "it is no JSON"), (b"\xff\xfe", "it is no JSON"), (b"[]", "names with texts")],
+)
+def test_what_is_noted_must_be_readable(
+    machine: None, run: Path, tmp_path: Path, noted: bytes, message: str
+) -> None:
+    out = tmp_path / "tiny.trt.pt2"
+    out.write_bytes(b"an engine")
+    sidecar.sidecar(out).write_bytes(noted)
+    with pytest.raises(ModelIncompatible, match=message):
+        TorchEngine(out, provider="cpu")
+
+
 @pytest.mark.parametrize("key", ["gpu", "compute_capability", "tensorrt", "torch_tensorrt"])
 def test_an_engine_of_another_machine_is_refused(
     machine: None, run: Path, tmp_path: Path, key: str
 ) -> None:
     out = tmp_path / "tiny.trt.pt2"
     build(run, out)
-    noted = json.loads(sidecar.sidecar(out).read_text())
-    sidecar.sidecar(out).write_text(json.dumps(noted | {key: "another"}))
+    swapped(out, key, "another")
     with pytest.raises(ModelIncompatible, match=f"built for {key} another, here is .*--force"):
         load_engine(out, unsafe=True)
 

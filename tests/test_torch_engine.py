@@ -22,7 +22,8 @@ from rtmag.realtime.errors import (
 )
 from rtmag.realtime.filters import Dynamic, Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.torch_engine import FACTS, OnDevice, TorchEngine
+from rtmag.realtime.program import FACTS, open_program
+from rtmag.realtime.torch_engine import OnDevice, TorchEngine, _device
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -203,12 +204,102 @@ def _no_cuda(*_: object) -> None:
     raise RuntimeError("no CUDA here")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_a_gpu_shows_what_the_cpu_shows(program: Path) -> None:
-    cpu, gpu = (TorchEngine(program, provider=provider) for provider in ("cpu", "cuda"))
-    a = b = None
-    for image in parity.clip((96, 80), 60):
-        one, a = cpu.step(image, 100.0, Temporal(0.5, 3).sections(30.0), a)
-        two, b = gpu.step(image, 100.0, Temporal(0.5, 3).sections(30.0), b)
-        assert np.abs(one.astype(int) - two).max() <= parity.WORST
+@pytest.mark.parametrize("streams", [None, "4"])
+def test_nothing_of_a_program_stays_behind_when_it_is_moved(
+    run: Path, program: Path, streams: str | None, tmp_path: Path
+) -> None:
+    """`meta` stands for a GPU: PyTorch takes no tensor of another device there either."""
+    if streams:
+        program = tmp_path / "streams.pt2"
+        export_torch(run, program, name="tiny", streams=streams)
+    meta = torch.device("meta")
+    moved, _ = open_program(program, meta)
+    tensors = [*moved.parameters(), *moved.buffers(), *vars(moved).values()]
+    assert {each.device for each in tensors if isinstance(each, torch.Tensor)} == {meta}
+    graphs = [each for each in moved.modules() if isinstance(each, torch.fx.GraphModule)]
+    named = {node.kwargs.get("device") for graph in graphs for node in graph.graph.nodes}
+    assert named - {None} == {"meta"}
+    count = () if streams is None else (int(streams),)
+    out, state, *_ = moved(
+        torch.zeros(*count, 48, 64, 3, dtype=torch.uint8, device=meta),
+        torch.zeros(count, device=meta),
+        torch.zeros(*count, 2, 5, device=meta),
+        torch.zeros(count, device=meta),
+        torch.zeros(*(count or (1,)), 36, 12, 16, device=meta),
+    )
+    assert (out.device, state.device) == (meta, meta)
+
+
+def test_a_gpu_is_named_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks within programs tell cuda from cuda:0, which tensors say they lie on."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert _device(torch, "auto") == _device(torch, "cuda") == torch.device("cuda:1")
+    assert _device(torch, "cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        (
+            '{"rtmag.contract": "2"}',
+            r"no metadata rtmag\.model, rtmag\.channels, rtmag\.stride, or",
+        ),
+        (
+            '{"rtmag.contract": "2", "rtmag.model": "x", "rtmag.channels": "9", '
+            '"rtmag.stride": "4", "rtmag.size": "wide"}',
+            r"no metadata rtmag\.size, or not as it should be; export it again",
+        ),
+        ('{"rtmag.contract": 2}', "expected names with texts"),
+        ("{", "it is no JSON"),
+    ],
+)
+def test_a_program_that_does_not_say_what_it_is_is_refused(
+    program: Path, tmp_path: Path, facts: str, message: str
+) -> None:
+    path = tmp_path / "odd.pt2"
+    torch.export.save(torch.export.load(program), path, extra_files={FACTS: facts})
+    with pytest.raises(ModelIncompatible, match=message):
+        load_engine(path, unsafe=True)
+
+
+def test_graphs_of_the_last_few_sizes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def capture(program: Any, values: list[torch.Tensor]) -> Any:
+        made.append(len(values[0]))
+        return None if len(values[0]) == 1 else lambda values: (values[0], values[0])
+
+    monkeypatch.setattr(cuda_graph, "capture", capture)
+    step = cuda_graph.Captured(lambda x: (x, x + 1))
+    for size in (1, 2, 3, 4, 1, 5, 3, 2, 1):
+        assert len(step(torch.zeros(size))[0]) == size
+        assert len(step._graphs) <= cuda_graph.KEPT
+    assert made == [1, 2, 3, 4, 5, 2], "a size that was just seen goes last"
+    assert step(torch.zeros(1))[1] == 1, "where no graph can be captured, steps are plain"
+
+
+@pytest.mark.parametrize("wished", ["tf32", "ieee", "none"])
+def test_products_are_whole_within_a_step_and_as_they_were_after_it(wished: str) -> None:
+    backends: Any = torch.backends
+    settings = backends.cudnn.conv, backends.cuda.matmul
+    usual = [each.fp32_precision for each in settings]
+    seen: list[str] = []
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.extend(each.fp32_precision for each in settings)
+        raise RuntimeError("no memory")
+
+    step = cuda_graph.Captured(program)
+    step._graphs[(1,)] = None
+    try:
+        for each in settings:
+            each.fp32_precision = wished
+        before = [each.fp32_precision for each in settings]
+        with pytest.raises(RuntimeError):
+            step(torch.zeros(1))
+        assert seen == ["ieee", "ieee"]
+        assert [each.fp32_precision for each in settings] == before
+    finally:
+        for each, precision in zip(settings, usual, strict=True):
+            each.fp32_precision = precision
