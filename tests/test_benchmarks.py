@@ -132,7 +132,7 @@ def test_memory_and_start_end_with_json_that_makes_a_table(
     start.main(rounds=1, size="64x48", out=tmp_path / "start.json")
     taken, begun = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("memory", "start"))
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == begun
-    assert [row["command"] for row in taken["rows"]] == ["file", "camera"]
+    assert [row["command"] for row in taken["rows"]] == ["file", "camera", "camera"]
     assert all(40 < row["median_mb"] <= row["peak_mb"] < 400 for row in taken["rows"])
     assert "| `rtmag camera`, `fast` | " in tables.memory_table(taken)
     assert all(0 < row["best_s"] <= row["median_s"] for row in begun["rows"])
