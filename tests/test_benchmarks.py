@@ -42,6 +42,16 @@ def test_results_name_machine_and_commit() -> None:
         assert document.get("commit") or all(document["commits"].values()), path.name
 
 
+def test_speeds_are_over_the_baseline_on_the_same_engine() -> None:
+    rows = json.loads((ROOT / "benchmarks" / "results" / "fps.json").read_text())["rows"]
+    bases = {(r["provider"], r["width"]): r["p50_ms"] for r in rows if r["model"] == "oh2018"}
+    assert len(bases) == 4
+    for row in rows:
+        widths = {key: ms for key, ms in bases.items() if key[1] == row["width"]}
+        base = bases.get((row["provider"], row["width"]), min(widths.values()))
+        assert row["speed"] == pytest.approx(base / row["p50_ms"], rel=0.002, abs=0.01)
+
+
 def test_openvino_shows_what_onnx_runtime_shows() -> None:
     """As the README says of the quality benchmark."""
     results = ROOT / "benchmarks" / "results"
