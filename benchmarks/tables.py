@@ -54,7 +54,7 @@ def fps_table(document: dict[str, Any]) -> str:
         f"{versions['onnxruntime']}; the floor is made of "
         f"{floor['gemm'] / 1e9:.0f} billion multiply-accumulates a second in a large matrix "
         f"product and {floor['copy'] / 1e9:.0f} GB/s in a large copy. Speed is over `{baseline}` "
-        "on the same engine; that of the classical methods, over it on the engine where it is fastest."
+        "on the same engine; that of the classical methods, over it where it is fastest."
     )
     return "\n".join(lines)
 
