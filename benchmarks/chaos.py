@@ -260,7 +260,7 @@ def main(
             process.terminate()
             process.wait(10)
     document = {
-        "benchmark": "chaos", "commit": commit, **machine(), "minutes": minutes,
+        "benchmark": "chaos", **machine(), "commit": commit, "minutes": minutes,
         "pictures": viewer.pictures, "verdict": verdict(rows, faults, alive), "faults": faults,
         "samples": rows,
     }  # fmt: skip

@@ -10,6 +10,7 @@ same steps in the same turns. The last line of stdout is one JSON document.
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ BASELINE = "oh2018"
 class Classical(InTurn):
     """A classical magnifier in an engine's place."""
 
-    provider = "cpu"
+    provider = "numpy"
     size: tuple[int, int] | None = None
     motion_scale = 1.0
     composes = False
@@ -85,7 +86,7 @@ def main(
         runtimes = engines or ["onnx"]
         document = bench(
             [*models, last], sizes, runtimes=runtimes, threads=threads, rounds=rounds,
-            streams=parse_streams(streams), beside=beside,
+            streams=parse_streams(streams), beside=beside, tell=partial(print, flush=True),
         )  # fmt: skip
     print(*report(document), sep="\n")
     if out:

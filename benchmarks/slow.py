@@ -54,7 +54,7 @@ def main(
         run = [sys.executable, "-m", "pytest", "-m", "slow", "-q", f"--junitxml={report}", *missing]
         code = subprocess.run(run, cwd=ROOT, check=False).returncode
         found = sorted([*kept, *rows(report, commit)], key=lambda row: str(row["test"]))
-    document = {"benchmark": "slow", "commit": commit, **machine(), "rows": found}
+    document = {"benchmark": "slow", **machine(), "commit": commit, "rows": found}
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document))

@@ -27,6 +27,7 @@ from rtmag.realtime.report import Ending, Report
 from rtmag.realtime.sinks import WindowSink
 from rtmag.realtime.sources import FrameSource, Wanted, is_pattern, open_source
 from rtmag.realtime.video import VideoSource
+from rtmag.realtime.writer import Writer
 
 _INTERRUPTED = 130
 
@@ -167,12 +168,13 @@ class Batch:
             for words in caveats(source, controls.filter(), self.capture_fps):
                 self.note(f"warning: {words}")
         self.progress.begin(source.name, source.frames)
+        written = Writer(sink, whole=True) if isinstance(sink, VideoSink) else sink
         try:
             report = run(
                 source,
                 magnifier,
                 controls,
-                [sink],
+                [written],
                 view=view,
                 on_frame=lambda _, __: self.progress.step(),
             )

@@ -10,23 +10,23 @@ pictures a second, of all streams together.
 """
 
 import json
-import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rtmag.realtime.card import card, floor_ms, moved, ran_by
 from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
-from rtmag.realtime.floor import Floor, measure_floor
+from rtmag.realtime.floor import measure_floor
 from rtmag.realtime.frame import Image
-from rtmag.realtime.installed import rtmag_version
+from rtmag.realtime.hardware import machine as machine
+from rtmag.realtime.hardware import processor as processor
 from rtmag.realtime.motion_scale import MOTION_SCALES
-from rtmag.realtime.providers import runtime, usable_cores
 from rtmag.realtime.scene import SceneSource
 
 WARM = 3
@@ -45,12 +45,13 @@ def bench(
     streams: Sequence[int] = (1,),
     unsafe: bool = False,
     beside: Sequence[Engine] = (),
+    tell: Callable[[str], object] = lambda line: None,
 ) -> dict[str, Any]:
     """Time every model at every scale and size, with every number of streams.
 
     Args:
-        models: Names or paths; the last one, on the first runtime, is what the others' speed is
-            compared with, one stream in turn.
+        models: Names or paths; the last one is what the others' speed is compared with, on the
+            same runtime and one stream in turn.
         sizes: (width, height) of the pictures.
         scales: Motion scales; a model that draws its pictures itself is run at 1 only.
         runtimes: Each as `engine` of `load_engine`.
@@ -58,31 +59,37 @@ def bench(
         rounds: Steps timed for each.
         streams: How many are stepped.
         unsafe: As of `load_engine`.
-        beside: Whatever else takes steps, timed in the same turns.
+        beside: Whatever else takes steps, timed in the same turns; its speed is compared with the
+            last model's where that is fastest.
+        tell: Takes the lines of the card, what is known before anything is timed.
 
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
-    opened = [  # what the others are compared with comes last
-        engine
+    groups = [  # what the others are compared with comes last
+        open_engines(models, scales, runtime, threads, unsafe=unsafe)
         for runtime in reversed(runtimes)
-        for engine in open_engines(models, scales, runtime, threads, unsafe=unsafe)
     ]
-    floor = measure_floor()
+    opened = [engine for group in groups for engine in group]
+    floor, place = measure_floor(), machine()
     sections = Temporal(0.5, 3).sections(30.0)
+    for line in card(place, floor, opened, sizes, sections):
+        tell(line)
     rows = []
     for size in sizes:  # states of one size do not fit another
         runs = [run for engine in (*beside, *opened) for run in runs_of(engine, streams)]
         times = time_steps(runs, size, sections, rounds)
         least = [floor_ms(run.engine, size, sections, floor) for run in runs]
-        last = max(k for k, run in enumerate(runs) if not run.together)
-        baseline = float(np.median(times[last])) / runs[last].streams
-        rows += [row(*each, size, baseline) for each in zip(runs, times, least, strict=True)]
+        bases = baselines(runs, times, [group[-1] for group in groups])
+        fastest = min(bases.values())
+        for run, took, ms in zip(runs, times, least, strict=True):
+            base = bases.get(ran_by(run.engine), fastest)
+            rows.append(row(run, took, ms, size, base, moved(run.engine, size, sections)))
     return {
         "benchmark": "fps",
         "baseline": opened[-1].described,
-        "provider": opened[-1].provider,
-        **machine(),
+        "provider": ran_by(opened[-1]),
+        **place,
         "floor": asdict(floor),
         "commits": {e.name: commit(e) for e in opened},
         "rows": rows,
@@ -158,22 +165,24 @@ def time_steps(
     return times
 
 
-def floor_ms(
-    engine: Engine, size: tuple[int, int], sections: Sections, floor: Floor
-) -> float | None:
-    """The least a stream's step can take; None for a model that does not tell what it costs."""
-    facts = engine.metadata
-    if "rtmag.macs" not in facts:
-        return None
-    pixels = size[0] * size[1]
-    seen = pixels * engine.motion_scale**2
-    elements = 2 * len(sections) * int(facts["rtmag.channels"]) / int(facts["rtmag.stride"]) ** 2
-    moved = 2 * 3 * pixels + 2 * 4 * elements * seen  # the picture and the state, in and out
-    return floor.ms(int(facts["rtmag.macs"]) * seen, moved)
+def baselines(
+    runs: Sequence[Run], times: Sequence[list[float]], compared: Sequence[Engine]
+) -> dict[str, float]:
+    """Milliseconds of the baseline for a stream, by what runs it."""
+    return {
+        ran_by(run.engine): float(np.median(took)) / run.streams
+        for run, took in zip(runs, times, strict=True)
+        if not run.together and any(run.engine is engine for engine in compared)
+    }
 
 
 def row(
-    run: Run, times: list[float], least: float | None, size: tuple[int, int], base: float
+    run: Run,
+    times: list[float],
+    least: float | None,
+    size: tuple[int, int],
+    base: float,
+    frame_bytes: int | None = None,
 ) -> dict[str, Any]:
     """One line of the table; `base` is the baseline's time for a stream."""
     engine, streams = run.engine, run.streams
@@ -181,37 +190,16 @@ def row(
     p50, p95, p99 = (float(np.percentile(times, p)) for p in (50, 95, 99))
     macs, parameters = (engine.metadata.get(f"rtmag.{key}") for key in ("macs", "parameters"))
     return {
-        "model": engine.name, "provider": engine.provider, "motion_scale": engine.motion_scale,
+        "model": engine.name, "provider": ran_by(engine), "motion_scale": engine.motion_scale,
         "width": size[0], "height": size[1],
         "parameters": parameters and int(parameters), "macs_per_px": macs and int(macs),
+        "bytes_per_frame": frame_bytes,
         "p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "p99_ms": round(p99, 2),
         "fps": round(1000 / p50, 1), "floor_ms": least and round(least, 2),
         "floor_share": least and round(least / p50, 3), "speed": round(base * streams / p50, 2),
         "streams": streams, "together": run.together, "stream_ms": round(p50 / streams, 2),
         "streams_fps": round(1000 * streams / p50, 1),
     }  # fmt: skip
-
-
-def machine() -> dict[str, Any]:
-    """Where and with what a benchmark ran."""
-    return {
-        "machine": {"cpu": processor(), "cores": usable_cores(), "system": platform.platform()},
-        "versions": {
-            "rtmag": rtmag_version(),
-            "numpy": np.__version__,
-            "onnxruntime": runtime().__version__,
-        },
-    }
-
-
-def processor() -> str:
-    """What the operating system calls the CPU."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def commit(engine: Engine) -> str:

@@ -60,18 +60,28 @@ def _specs(wanted: EngineSpec) -> list[EngineSpec]:
 def _first_in_time(
     specs: list[EngineSpec], measure: Callable[[Engine], float], most: float
 ) -> Engine:
-    tried: list[tuple[float, Engine]] = []
+    engine: Engine | None = None
+    tried: list[tuple[float, EngineSpec]] = []
+    drawing: set[str | None] = set()
+    """Models that draw their pictures themselves, at one scale only."""
     for spec in specs:
-        if tried and not tried[-1][1].composes:
-            break  # it draws its pictures itself, at one scale only
+        if spec.model in drawing:
+            continue
+        engine = None  # 100 MB and more for a large picture: never two at once
         engine = spec.load()
         seconds = measure(engine)
         tried_out = (spec.model, spec.motion_scale, 1e3 * seconds, 1e3 * most)
         logger().debug("%s, motion at %s takes %.1f ms; may take %.1f", *tried_out)
         if seconds <= most:
             return engine
-        tried.append((seconds, engine))
-    return min(tried, key=lambda trial: trial[0])[1]
+        tried.append((seconds, spec))
+        if not engine.composes:
+            drawing.add(spec.model)
+    fastest = min(tried, key=lambda trial: trial[0])[1]
+    if engine is None or fastest is not tried[-1][1]:
+        engine = None
+        engine = fastest.load()
+    return engine
 
 
 def step_time(engine: Engine, size: tuple[int, int]) -> float:

@@ -234,6 +234,7 @@ def bench(
         rounds=3 if quick else rounds,
         streams=counts,
         unsafe=unsafe,
+        tell=tell,
     )
     tell("\n".join(comparison.report(document)))
     if out is not None:

@@ -12,13 +12,9 @@ and whether those are taken at once."""
 
 
 def report(document: dict[str, Any]) -> list[str]:
-    """The machine's card, and a line per row."""
-    machine, floor = document["machine"], document["floor"]
+    """A line per row."""
     keys = _keys(document)
-    lines = [
-        f"{machine['cores']} cores of {machine['cpu']}, provider {document['provider']}: "
-        f"{floor['gemm'] / 1e9:.0f} G multiply-accumulates/s, copies {floor['copy'] / 1e9:.1f} GB/s"
-    ]
+    lines = []
     wide = max(28, *(len(_named(key)) for key in keys))
     for key, row in zip(keys, document["rows"], strict=True):
         share = "" if row["floor_ms"] is None else f", {row['floor_share']:4.0%} of its floor"

@@ -66,7 +66,7 @@ class Engine(Protocol):
 
     @property
     def composes(self) -> bool:
-        """Whether the picture is made from the flow, outside the network."""
+        """Whether the picture can be made from the flow, outside the network: at any scale."""
         ...
 
     @property

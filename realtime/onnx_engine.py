@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,14 @@ class OnnxEngine(InTurn):
             del forms["openvino"]
         session = self._session = _open(forms, source, engine, threads)
         self.metadata: dict[str, str] = session.metadata
-        self.composes = check(session.inputs, session.outputs, self.metadata, source)
-        """Whether the picture is made here, not in the graph."""
-        if self._shrink > 1 and not self.composes:
+        self._draws = not check(session.inputs, session.outputs, self.metadata, source)
+        """Whether the picture is made in the graph, not here."""
+        self.composes = motion is not None or not self._draws
+        if self._shrink > 1 and self._draws:
             raise one_scale(source, motion_scale)
+        self._other_form = partial(
+            OnnxEngine, model, motion, source=source, engine=session.provider, threads=threads
+        )
         self.name = self.metadata["rtmag.model"]
         self.provider = session.provider
         self.at_once = streams_at_once(self.metadata)
@@ -98,11 +103,16 @@ class OnnxEngine(InTurn):
     def at(self, motion_scale: float) -> "OnnxEngine":
         """The same session on pictures of another size; states of before do not fit it.
 
+        Where the graph draws the picture, at one scale, its form that does not is opened.
+
         Raises:
-            ModelIncompatible: the form that runs draws its pictures itself, at one scale.
+            ModelIncompatible: there is none.
+            ModelError: as `load_engine`, of that form.
         """
         if not self.composes:
             raise one_scale(self.name, motion_scale)
+        if self._draws:
+            return self if motion_scale == 1 else self._other_form(motion_scale=motion_scale)
         other = copy(self)
         other._shrink = MOTION_SCALES[motion_scale]
         if self.size is not None:
@@ -141,7 +151,7 @@ class OnnxEngine(InTurn):
             "reset": np.array(state is None, np.float32),
             "state": memory,
         }
-        if self.composes:
+        if not self._draws:
             flow, memory = self._moved(inputs)
             out = compose(image, flow, self._shrink)
         else:
@@ -170,7 +180,7 @@ class OnnxEngine(InTurn):
         batch = gather(self._layout, seen, alphas, sections, states)
         with self._running():
             inputs = batch.inputs | {"state": joined(batch, self.provider)}
-        if self.composes:
+        if not self._draws:
             flows, memory = self._moved(inputs)
             shown = [compose(i, flows[k : k + 1], self._shrink) for k, i in enumerate(images)]
         else:

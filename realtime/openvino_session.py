@@ -25,7 +25,10 @@ from rtmag.realtime.providers import usable_cores
 CROSSING = "crossing_"
 """How names begin of what the second part of a graph takes from the first."""
 KEPT = 4
-"""Compiled sizes that are remembered."""
+"""Compiled sizes that are remembered at most."""
+UNUSED = 12
+"""Runs after which a size that none of them had is forgotten: a large one takes 200 MB. Streams
+that take turns come again sooner; a live view that looks more and more coarsely goes on later."""
 _TYPES = {"f32": "float", "u8": "uint8", "i8": "int8"}
 _HEAVY = ("Convolution", "GroupConvolution", "MatMul")
 
@@ -79,7 +82,9 @@ class OpenvinoSession:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
         }
-        self._compiled: OrderedDict[tuple[tuple[int, ...], ...], Run] = OrderedDict()
+        self._compiled: OrderedDict[tuple[tuple[int, ...], ...], tuple[Run, int]] = OrderedDict()
+        """Each with the number of its last run, the latest last."""
+        self._runs = 0
         read = core().read_model(model)
         told = "framework" in read.get_rt_info()
         about = read.get_rt_info(["framework"]).value if told else {}
@@ -100,13 +105,14 @@ class OpenvinoSession:
     def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         """The outputs asked for."""
         key = tuple(np.shape(inputs[name]) for name in ("image", "sections", "state"))
-        run = self._compiled.get(key)
+        run, _ = self._compiled.pop(key, (None, 0))
         if run is None:
-            shapes = {name: list(np.shape(value)) for name, value in inputs.items()}
-            run = self._compiled[key] = self._compile(shapes)
-            if len(self._compiled) > KEPT:
-                self._compiled.popitem(last=False)
-        self._compiled.move_to_end(key)
+            run = self._compile({name: list(np.shape(value)) for name, value in inputs.items()})
+        self._runs += 1
+        self._compiled[key] = run, self._runs
+        for old, (_, last) in list(self._compiled.items()):
+            if len(self._compiled) > KEPT or self._runs - last > UNUSED:
+                del self._compiled[old]
         found = run(inputs)
         return [found[name] for name in outputs]
 

@@ -1,7 +1,8 @@
 """A sink in a thread of its own: the live picture never waits for an encoder, a disk or a reader.
 
 What the sink has no time for is left out of it and counted; the picture goes on. The queue is
-short, because frames in it are lost when the process is killed.
+short, because frames in it are lost when the process is killed. Files, which wait, have one frame
+encoded while the next is magnified.
 """
 
 import queue
@@ -9,17 +10,20 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.interrupts import deferred
 from rtmag.realtime.sinks import Sink
 
 LEAST_FREE = 500_000_000
 """Bytes that a recording leaves free on its disk."""
 
 _WAITING = 8
+_AHEAD = 2
+"""Frames that wait where none is left out: enough to overlap, and large ones take memory."""
 _LOOK_EVERY = 1.0
 
 
@@ -50,7 +54,7 @@ class Writer:
         """Frames left out because the sink was behind."""
         self._sink, self._check, self._ended, self._patience = sink, check, ended, patience
         self._whole = whole
-        self._queue: queue.Queue[Frame | None] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[Frame | None] = queue.Queue(_AHEAD if whole else _WAITING)
         self._error: BaseException | None = None
         self._finished = True
         self._thread = threading.Thread(target=self._work, name="rtmag writer", daemon=True)
@@ -71,6 +75,12 @@ class Writer:
     def close(self, *, finished: bool = True) -> None:
         """Write what waits and end the sink; raises what the sink raised."""
         self._finished = self._finished and finished
+        # A file of which nothing is left out keeps its end, too, when Ctrl-C comes meanwhile.
+        with deferred() if self._whole and self._patience is None else nullcontext():
+            self._wait()
+        self._raise()
+
+    def _wait(self) -> None:
         began = time.monotonic()
         while self._thread.is_alive():  # in short waits, because Windows delivers Ctrl-C between
             if self._patience is not None and time.monotonic() - began > self._patience:
@@ -78,7 +88,6 @@ class Writer:
             with suppress(queue.Full):
                 self._queue.put_nowait(None)
             self._thread.join(0.05)
-        self._raise()
 
     def _raise(self) -> None:
         error, self._error = self._error, None

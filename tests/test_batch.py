@@ -1,5 +1,6 @@
 """Files in, files out."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from rich.console import Console
 from rtmag.realtime.batch import Batch, Job, plan
 from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+from rtmag.realtime.frame import Frame
 from rtmag.realtime.keys import Controls
 from rtmag.realtime.progress import open_progress
+from rtmag.realtime.recorder import VideoSink
 
 MakeClip = Callable[..., Path]
 
@@ -96,6 +99,23 @@ def test_a_file_becomes_a_file(clip: MakeClip, model: str, tmp_path: Path) -> No
     assert told.done == [tmp_path / "in.mag20.mp4"]
     assert count(told.done[0]) == 12
     assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_frame_is_encoded_while_the_next_is_magnified(
+    clip: MakeClip, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+    add = VideoSink.write
+
+    def noted(sink: VideoSink, frame: Frame) -> None:
+        threads.add(threading.current_thread().name)
+        add(sink, frame)
+
+    monkeypatch.setattr(VideoSink, "write", noted)
+    told = Told(model)
+    assert told.run(clip("in.mp4", frames=12)) == 0
+    assert threads == {"rtmag writer"}
+    assert count(told.done[0]) == 12
 
 
 def test_side_by_side_is_twice_as_wide(clip: MakeClip, model: str) -> None:

@@ -9,13 +9,15 @@ import pytest
 from fakes import identity_model
 
 from rtmag.realtime import bench as timing
-from rtmag.realtime.bench import Run, bench, floor_ms, open_engines, time_steps
+from rtmag.realtime.bench import Run, baselines, bench, open_engines, time_steps
+from rtmag.realtime.card import card, floor_ms, ran_by
 from rtmag.realtime.cli import execute
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.floor import Floor
 from rtmag.realtime.identity import IdentityEngine
+from rtmag.realtime.torch_engine import TorchEngine
 
 SIZE = (64, 48)
 
@@ -36,6 +38,51 @@ def test_every_model_is_timed_at_every_scale_it_knows(tmp_path: Path) -> None:
         assert row["fps"] == pytest.approx(1000 / row["p50_ms"], rel=0.02 + rounding)
     assert document["rows"][-1]["speed"] == 1.0
     assert document["commits"]["fast"] != "untrained"
+
+
+def test_the_card_comes_before_anything_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    steps = timing.time_steps
+
+    def timed(*args: Any) -> list[list[float]]:
+        told.append("timed")
+        return steps(*args)
+
+    monkeypatch.setattr(timing, "time_steps", timed)
+    made = bench(["fast"], [SIZE], scales=(1.0, 0.5), runtimes=["onnx"], rounds=1, tell=told.append)
+    machine, full, half, last = told
+    assert "10 G multiply-accumulates/s, copies 10.0 GB/s" in machine
+    assert last == "timed"
+    facts = load_engine("fast", engine="onnx").metadata
+    for line, row in zip((full, half), made["rows"], strict=True):
+        assert f"64x48: {facts['rtmag.parameters']} parameters, {facts['rtmag.macs']} MAC" in line
+        assert f"{row['bytes_per_frame'] / 1e6:.1f} MB per frame" in line
+        assert line.endswith(f"floor {row['floor_ms']:.2f} ms")
+    assert made["rows"][0]["bytes_per_frame"] > made["rows"][1]["bytes_per_frame"] > 6 * 64 * 48
+
+
+def test_the_card_names_a_gpu() -> None:
+    place = {"machine": {"cores": 8, "cpu": "some", "gpu": "NVIDIA Y", "driver": "570.1"}}
+    (line,) = card(place, Floor(gemm=1e10, copy=1e10), [], [SIZE], Static().sections(30.0))
+    assert line.startswith("8 cores of some, NVIDIA Y, driver 570.1: 10 G")
+
+
+def test_speed_is_over_the_baseline_on_the_same_engine() -> None:
+    class Named(IdentityEngine):
+        def __init__(self, provider: str) -> None:
+            super().__init__()
+            self.provider = provider
+
+    one, other = Named("cpu"), Named("openvino")
+    runs = [Run(one), Run(one, 2), Run(one, 2, together=True), Run(Named("cpu")), Run(other)]
+    times = [[1.0], [6.0], [5.0], [9.0], [2.0]]
+    assert baselines(runs, times, [one, other]) == {"cpu": 3.0, "openvino": 2.0}
+
+
+def test_pytorch_is_not_taken_for_onnx_runtime() -> None:
+    engine = TorchEngine.__new__(TorchEngine)
+    engine.provider = "cpu"
+    assert (ran_by(engine), ran_by(IdentityEngine())) == ("torch cpu", "cpu")
 
 
 def test_sizes_are_timed_one_after_the_other() -> None:
@@ -136,6 +183,7 @@ def test_the_command_writes_what_it_prints_last(
     *lines, last = capsys.readouterr().out.splitlines()
     assert json.loads(last) == json.loads(out.read_text())
     assert any(line.startswith("fast 1/2 160x120") for line in lines)
+    assert [line.startswith("card: ") for line in lines[:5]] == [False, True, True, True, False]
     assert execute(["bench", "--compare", str(out), str(out)]) == 0
     ratios = capsys.readouterr().out.splitlines()
     assert len(ratios) == 3

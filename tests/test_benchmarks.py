@@ -42,6 +42,51 @@ def test_results_name_machine_and_commit() -> None:
         assert document.get("commit") or all(document["commits"].values()), path.name
 
 
+def test_engines_are_as_near_to_the_network_as_promised() -> None:
+    """Within 0.002 SSIM, up to alpha 100."""
+    document = json.loads((ROOT / "benchmarks" / "results" / "parity.json").read_text())
+    rows = document["rows"]
+    assert {(r["model"], r["provider"], r["alpha"]) for r in rows} == {
+        (model, provider, alpha)
+        for model in model_names()
+        for provider in ("cpu", "openvino")
+        for alpha in (20, 100)
+    }
+    assert all(row["ssim_least"] > 0.998 for row in rows)
+
+
+def test_parity_tells_what_differs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    from benchmarks import parity, tables
+
+    monkeypatch.setattr(parity, "SIZE", (64, 48))
+    monkeypatch.setattr(parity, "model_names", lambda: ["fast"])
+    parity.main(engines=["onnx"], frames=3, out=tmp_path / "parity.json")
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document == json.loads((tmp_path / "parity.json").read_text())
+    assert len(document["rows"]) == 4
+    assert all(row["worst"] <= 1 and row["ssim"] > 0.999 for row in document["rows"])
+    assert "| `fast` | ONNX Runtime | scene | 100 | 1.0000 | " in tables.parity_table(document)
+    dark, light = (np.full((16, 16, 3), level, np.uint8) for level in (100, 110))
+    found = parity.score([[dark, dark]], [[dark, light]])
+    assert (found["mean"], found["worst"]) == (5.0, 10)
+    assert found["psnr"] == pytest.approx(31.14, abs=0.01)
+    with pytest.raises(RuntimeError, match="made of other weights"):
+        parity.reference("fast", "0")
+
+
+def test_speeds_are_over_the_baseline_on_the_same_engine() -> None:
+    rows = json.loads((ROOT / "benchmarks" / "results" / "fps.json").read_text())["rows"]
+    bases = {(r["provider"], r["width"]): r["p50_ms"] for r in rows if r["model"] == "oh2018"}
+    assert len(bases) == 4
+    for row in rows:
+        widths = {key: ms for key, ms in bases.items() if key[1] == row["width"]}
+        base = bases.get((row["provider"], row["width"]), min(widths.values()))
+        assert row["speed"] == pytest.approx(base / row["p50_ms"], rel=0.002, abs=0.01)
+
+
 def test_openvino_shows_what_onnx_runtime_shows() -> None:
     """As the README says of the quality benchmark."""
     results = ROOT / "benchmarks" / "results"
@@ -132,7 +177,7 @@ def test_memory_and_start_end_with_json_that_makes_a_table(
     start.main(rounds=1, size="64x48", out=tmp_path / "start.json")
     taken, begun = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("memory", "start"))
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == begun
-    assert [row["command"] for row in taken["rows"]] == ["file", "camera"]
+    assert [row["command"] for row in taken["rows"]] == ["file", "camera", "camera"]
     assert all(40 < row["median_mb"] <= row["peak_mb"] < 400 for row in taken["rows"])
     assert "| `rtmag camera`, `fast` | " in tables.memory_table(taken)
     assert all(0 < row["best_s"] <= row["median_s"] for row in begun["rows"])

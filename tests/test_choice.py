@@ -21,16 +21,25 @@ SIZE = (64, 48)
 class Loaded:
     """An engine that takes as long as its spec says."""
 
-    composes = True
+    alive = 0
+    most = 0
+    """That there were at once."""
 
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
+        self.composes = spec.model != "drawing"
+        Loaded.alive += 1
+        Loaded.most = max(Loaded.most, Loaded.alive)
+
+    def __del__(self) -> None:
+        Loaded.alive -= 1
 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, float | None]]:
     """What was loaded, in order; nothing really is."""
     specs: list[tuple[str | None, float | None]] = []
+    Loaded.alive = Loaded.most = 0
 
     def load(spec: EngineSpec) -> Loaded:
         specs.append((spec.model, spec.motion_scale))
@@ -69,7 +78,18 @@ def test_too_slow_for_anything_takes_the_fastest(
 ) -> None:
     takes(monkeypatch, {each: 1.0 + (each != ("fast", 0.5)) for each in CANDIDATES})
     assert chosen(ANY) == ("fast", 0.5)
-    assert loaded == list(CANDIDATES)
+    assert loaded == [*CANDIDATES, ("fast", 0.5)]
+    assert Loaded.most == 1, "each takes memory"
+
+
+def test_a_model_that_draws_at_one_scale_leaves_the_others_their_turn(
+    loaded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates = (("drawing", 1.0), ("fast", 1.0), ("drawing", 0.5), ("fast", 0.5))
+    monkeypatch.setattr(choice, "CANDIDATES", candidates)
+    takes(monkeypatch, {("drawing", 1.0): 3.0, ("fast", 1.0): 2.0, ("fast", 0.5): 1.0})
+    assert chosen(ANY, fps=0.5) == ("fast", 0.5)
+    assert loaded == [("drawing", 1.0), ("fast", 1.0), ("fast", 0.5)]
 
 
 def test_what_is_asked_for_is_kept_to(loaded: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +98,7 @@ def test_what_is_asked_for_is_kept_to(loaded: list[Any], monkeypatch: pytest.Mon
     assert chosen(EngineSpec(model="mine", motion_scale=None), fps=1) == ("mine", 0.5)
     loaded.clear()
     chosen(EngineSpec(model="auto", motion_scale=0.5))
-    assert loaded == [("standard", 0.5), ("fast", 0.5)]
+    assert loaded[:2] == [("standard", 0.5), ("fast", 0.5)]
 
 
 def test_a_model_that_draws_has_one_scale(tmp_path: Path) -> None:

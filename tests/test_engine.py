@@ -25,6 +25,7 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.models import DEFAULT_MODEL, model_names, motion_form
 from rtmag.realtime.onnx_engine import OnnxEngine
 from rtmag.realtime.registration import displacement, gray
+from rtmag.realtime.session import OrtSession
 
 FILTERS: list[Filter] = [
     Static(), Static(drift=0.2), Dynamic(), Temporal(0.5, 3), Temporal(0.5, 3, order=2),
@@ -446,6 +447,28 @@ def test_the_scale_of_an_engine_that_composes_can_be_changed(tmp_path: Path) -> 
             assert np.array_equal(np.asarray(found), np.asarray(expected))
     frozen = load_engine(moving_model(tmp_path / "frozen.onnx", frozen=True))
     assert (frozen.at(0.5).size, frozen.size) == ((64, 32), (32, 16))
+
+
+def test_a_gpu_draws_but_finds_motion_more_coarsely_by_the_other_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of the CPU stands in for CUDA's."""
+
+    class Device(OrtSession):
+        def __init__(self, model: bytes, provider: str, threads: int | None) -> None:
+            super().__init__(model, "cpu", threads)
+            self.provider = provider
+
+    monkeypatch.setattr(onnx_engine, "OrtSession", Device)
+    path, image = moving_model(tmp_path / "moving.onnx"), noise((64, 32))
+    drawn = load_engine(path, engine="cuda")
+    assert (drawn.provider, drawn.composes, drawn.motion_scale) == ("cuda", True, 1)
+    assert drawn.at(1) is drawn
+    half = drawn.at(0.5)
+    assert (half.provider, half.motion_scale) == ("cuda", 0.5)
+    expected = load_engine(path, engine="onnx", motion_scale=0.5).step(image, 2.0, STATIC, None)
+    assert np.array_equal(half.step(image, 2.0, STATIC, None)[0], expected[0])
+    assert half.at(1).motion_scale == 1
 
 
 def test_a_net_that_draws_keeps_its_scale(identity: Path) -> None:

@@ -14,7 +14,7 @@ from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnava
 from rtmag.realtime.filters import Filter, Static, Temporal
 from rtmag.realtime.models import model_names, read_model
 from rtmag.realtime.onnx_engine import OnnxEngine
-from rtmag.realtime.openvino_session import KEPT, OpenvinoSession
+from rtmag.realtime.openvino_session import KEPT, UNUSED, OpenvinoSession
 from rtmag.realtime.scene import SceneSource
 from rtmag.realtime.session import OrtSession, Session
 
@@ -81,6 +81,16 @@ def test_a_state_outlives_the_steps_after_it() -> None:
     kept = first.copy()
     made.run(OUTPUTS, inputs | {"image": inputs["image"] + 90, "state": first})
     assert np.array_equal(first, kept)
+
+
+def test_a_size_that_nobody_asks_for_any_more_is_forgotten() -> None:
+    made = OpenvinoSession(_motion("fast"), 1)
+    large, small = (_inputs(made, *size) for size in ((64, 48), (32, 32)))
+    for inputs in [large, *[small] * (UNUSED - 1), large, *[small] * UNUSED]:
+        made.run(OUTPUTS, inputs)
+        assert len(made._compiled) == 1 + (made._runs > 1)
+    made.run(OUTPUTS, small)
+    assert len(made._compiled) == 1
 
 
 def test_only_so_many_sizes_are_kept_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

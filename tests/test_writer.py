@@ -1,5 +1,6 @@
 """Recordings in a thread of their own: the picture never waits, the file is always whole."""
 
+import signal
 import sys
 import threading
 import time
@@ -56,6 +57,32 @@ def test_a_slow_encoder_costs_frames_of_the_recording_and_no_time(
     recording.close()
     assert recording.dropped >= 60 - writer._WAITING - 1
     assert VideoSource(tmp_path / "out.mp4").frames == 60 - recording.dropped
+
+
+def test_of_a_file_nothing_is_left_out_and_its_end_waits_for_no_interrupt(
+    tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = VideoSink.write
+
+    def slow(sink: VideoSink, frame: Frame) -> None:
+        time.sleep(0.02)
+        add(sink, frame)
+
+    monkeypatch.setattr(VideoSink, "write", slow)
+    recording = Writer(VideoSink(tmp_path / "out.mp4"), whole=True)
+    for frame in frames(40):
+        recording.write(frame)
+    wait = recording._wait
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        wait()
+
+    monkeypatch.setattr(recording, "_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        recording.close()
+    assert recording.dropped == 0
+    assert VideoSource(tmp_path / "out.mp4").frames == 40
 
 
 def test_what_fails_in_the_thread_is_told_once_and_closed(

@@ -1,0 +1,67 @@
+"""What a model costs, known before a step of it is timed: the card that `rtmag bench` begins with.
+
+A step must multiply and accumulate so often, and move so many bytes; what the machine's rates make
+of that is its floor (rtmag/realtime/floor.py).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rtmag.realtime.engine import Engine
+from rtmag.realtime.filters import Sections
+from rtmag.realtime.floor import Floor
+from rtmag.realtime.torch_engine import TorchEngine
+
+
+def card(
+    place: dict[str, Any],
+    floor: Floor,
+    engines: Sequence[Engine],
+    sizes: Sequence[tuple[int, int]],
+    sections: Sections,
+) -> list[str]:
+    """What is known before anything is timed: the machine's rates, each model's costs."""
+    computer = place["machine"]
+    where = f"{computer['cores']} cores of {computer['cpu']}"
+    if "gpu" in computer:
+        where += f", {computer['gpu']}, driver {computer['driver']}"
+    lines = [
+        f"{where}: {floor.gemm / 1e9:.0f} G multiply-accumulates/s, "
+        f"copies {floor.copy / 1e9:.1f} GB/s"
+    ]
+    told = [(engine, size) for size in sizes for engine in engines]
+    return lines + [
+        f"card: {engine.described} on {ran_by(engine)}, {size[0]}x{size[1]}: "
+        f"{engine.metadata.get('rtmag.parameters', '?')} parameters, "
+        f"{engine.metadata['rtmag.macs']} MAC/px of what it sees, "
+        f"{(moved(engine, size, sections) or 0) / 1e6:.1f} MB per frame, floor {least:.2f} ms"
+        for engine, size in told
+        if (least := floor_ms(engine, size, sections, floor)) is not None
+    ]
+
+
+def floor_ms(
+    engine: Engine, size: tuple[int, int], sections: Sections, floor: Floor
+) -> float | None:
+    """The least a stream's step can take; None for a model that does not tell what it costs."""
+    least_moved = moved(engine, size, sections)
+    if least_moved is None:
+        return None
+    seen = size[0] * size[1] * engine.motion_scale**2
+    return floor.ms(int(engine.metadata["rtmag.macs"]) * seen, least_moved)
+
+
+def moved(engine: Engine, size: tuple[int, int], sections: Sections) -> int | None:
+    """Bytes that a stream's step cannot but read or write; None where a model tells no costs."""
+    facts = engine.metadata
+    if "rtmag.macs" not in facts:
+        return None
+    pixels = size[0] * size[1]
+    elements = 2 * len(sections) * int(facts["rtmag.channels"]) / int(facts["rtmag.stride"]) ** 2
+    # The picture and the state, in and out.
+    return round(2 * 3 * pixels + 2 * 4 * elements * pixels * engine.motion_scale**2)
+
+
+def ran_by(engine: Engine) -> str:
+    """What runs it, told apart from another runtime on the same device."""
+    return f"torch {engine.provider}" if isinstance(engine, TorchEngine) else engine.provider

@@ -1,0 +1,66 @@
+"""Hardware: what a benchmark says about where it ran."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fakes import run_python
+
+from rtmag.realtime import hardware
+from rtmag.realtime.hardware import code, gpu, machine
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_it_names_commit_machine_and_libraries() -> None:
+    found = machine()
+    assert found["machine"]["cores"] >= 1
+    assert {"cpu", "system"} < set(found["machine"])
+    assert {"rtmag", "numpy", "onnxruntime"} <= set(found["versions"])
+    if (ROOT / ".git").exists():
+        assert found["commit"].removesuffix("-dirty").isalnum()
+
+
+def test_a_gpu_is_named_with_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_answer", lambda command: "NVIDIA H200, 570.86.15\nNVIDIA B, 1")
+    assert gpu() == {"gpu": "NVIDIA H200", "driver": "570.86.15"}
+    assert machine()["machine"].items() > gpu().items()
+    monkeypatch.setattr(hardware, "_answer", lambda command: None)
+    assert gpu() == {}
+
+
+def test_torch_is_named_where_it_was_used_and_imported_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = "import sys; from rtmag.realtime.bench import machine; found = machine()"
+    assert run_python(f"{asked}; print('torch' in sys.modules, 'torch' in found['versions'])") == (
+        "False False\n"
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(__version__="2.99"))
+    assert machine()["versions"]["torch"] == "2.99"
+
+
+def test_changes_are_told_and_other_repositories_are_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "_ROOT", tmp_path / "inside")
+    (tmp_path / "inside").mkdir()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "file").write_text("before")
+    subprocess.run([*git, "add", "file"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x", "--no-gpg-sign"], check=True)
+    assert code() is None
+    monkeypatch.setattr(hardware, "_ROOT", tmp_path)
+    first = code()
+    assert first is not None
+    assert len(first) == 12
+    (tmp_path / "file").write_text("after")
+    assert code() == f"{first}-dirty"
+
+
+def test_a_program_that_is_not_there_or_fails_says_nothing() -> None:
+    assert hardware._answer(["no-such-program"]) is None
+    assert hardware._answer(["git", "no-such-command"]) is None
