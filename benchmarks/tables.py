@@ -8,6 +8,7 @@ holds the documents to both.
 import json
 import re
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import typer
@@ -89,8 +90,8 @@ def _ssim(quality: dict[str, Any], described: str) -> str:
     for row in quality["pairs"]:
         if row["method"] == method:
             sets.setdefault(row["set"], []).append(row["ssim"])
-    clips = [row for row in quality["sequences"] if row["method"] == method]
-    return f"{mean(map(mean, sets.values())):.3f} / {_mean(clips, 'ssim'):.3f}" if clips else ""
+    clips = [row["ssim"] for row in quality["sequences"] if row["method"] == method]
+    return f"{mean(map(mean, sets.values())):.3f} / {mean(clips):.3f}" if clips else ""
 
 
 def parity_table(document: dict[str, Any]) -> str:
