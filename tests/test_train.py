@@ -108,6 +108,8 @@ def test_a_run_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "velocity",
         "flow",
         "gain",
+        "still",
+        "commit",
         "total",
     }
     assert log(out)[-1]["step"] == "3"
