@@ -22,6 +22,7 @@ import numpy as np
 import typer
 from skimage.metrics import structural_similarity
 
+from benchmarks.revision import revision
 from rtmag.export import parity
 from rtmag.export.graph import Graph
 from rtmag.realtime.bench import commit, machine
@@ -117,8 +118,8 @@ def main(
                 )
             )
         commits[name] = commit(opened[0])
-    document = {"benchmark": "parity", **machine(), "size": SIZE, "frames": frames,
-                "commits": commits, "rows": rows}  # fmt: skip
+    document = {"benchmark": "parity", **machine(), "commit": revision(), "size": SIZE,
+                "frames": frames, "commits": commits, "rows": rows}  # fmt: skip
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document))

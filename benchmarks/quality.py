@@ -30,6 +30,7 @@ import typer
 
 from benchmarks import heldout, scores
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
+from benchmarks.revision import revision
 from benchmarks.riesz import Riesz
 from rtmag.realtime.bench import machine, open_engines
 from rtmag.realtime.engine import Engine, load_engine
@@ -82,6 +83,7 @@ def main(
     document = {
         "benchmark": "quality",
         **machine(),
+        "commit": revision(),
         "engine": engines[0].provider,
         "models": models,
         "commits": {name: facts["commit"] for name, facts in models.items()},
