@@ -78,35 +78,30 @@ def test_motion_does_change_the_picture() -> None:
     assert (out - image).abs().mean() > 0.01
 
 
-def test_a_surplus_is_taken_off_small_motions_alone() -> None:
+def lengths(alpha: float, **changes: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Px of the flow of a network, and of one with another configuration and the same weights."""
     given = small.net()
+    other = build(dataclasses.replace(given.config, **changes))  # type: ignore[arg-type]
+    other.load_state_dict(given.state_dict())
     assert isinstance(given, MagNet)
-    eased = build(dataclasses.replace(given.config, surplus=0.1))
-    eased.load_state_dict(given.state_dict())
-    assert isinstance(eased, MagNet)
+    assert isinstance(other, MagNet)
     image, reference = small.image(2, 1, 3, 32, 48)
     texture, shape = given.encode(image)
-    difference = shape - given.encode(reference)[1]
+    motion = texture, shape, shape - given.encode(reference)[1], torch.tensor([alpha])
+    return given.motion(*motion).norm(dim=1), other.motion(*motion).norm(dim=1)
+
+
+def test_a_surplus_is_taken_off_small_motions_alone() -> None:
     for alpha in (1.01, 20.0):
-        motion = texture, shape, difference, torch.tensor([alpha])
-        before, after = (net.motion(*motion).norm(dim=1) for net in (given, eased))
+        before, after = lengths(alpha, surplus=0.1)
         off = 1 - after / before
         assert torch.allclose(off, 0.1 / (1 + (before / Decoder.FEW) ** 2), atol=1e-4)
     assert before.max() > 2 * Decoder.FEW
 
 
 def test_a_shortfall_is_added_to_large_motions_alone() -> None:
-    given = small.net()
-    assert isinstance(given, MagNet)
-    bold = build(dataclasses.replace(given.config, shortfall=0.1))
-    bold.load_state_dict(given.state_dict())
-    assert isinstance(bold, MagNet)
-    image, reference = small.image(2, 1, 3, 32, 48)
-    texture, shape = given.encode(image)
-    difference = shape - given.encode(reference)[1]
     for alpha in (1.01, 200.0):
-        motion = texture, shape, difference, torch.tensor([alpha])
-        before, after = (net.motion(*motion).norm(dim=1) for net in (given, bold))
+        before, after = lengths(alpha, shortfall=0.1)
         share = (before / Decoder.MANY) ** 4
         assert torch.allclose(after / before - 1, 0.1 * share / (1 + share), atol=1e-4)
     assert before.max() > Decoder.MANY
