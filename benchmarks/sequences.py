@@ -148,9 +148,13 @@ SETTLE = 60  # frames until the filter has forgotten how it began
 
 
 def sway(picture: Image, hz: float, band: Temporal = BAND, side: int = 160) -> Sway:
-    """The middle of a picture, swaying by a twentieth of a pixel."""
+    """The middle of a picture, swaying so far that what a filter leaves of it can be seen.
+
+    A filter may leave a fiftieth. Rounded to whole grey levels, a picture does not show a shift of
+    a few hundredths of a pixel, whatever the network says (benchmarks/EXPERIMENTS.md).
+    """
     sections = band.sections(FPS)
-    count, size = SETTLE + 120, 0.05
+    count, size = SETTLE + 120, 0.2
     x = size * np.sin(2 * np.pi * hz * np.arange(count) / FPS)
     wanted = x + (ALPHA - 1) * filtered(x, sections)
     corner = (picture.shape[0] - side) // 2
