@@ -34,9 +34,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from benchmarks.revision import revision
 from benchmarks.soak import plotted
-from rtmag.realtime.bench import machine
+from rtmag.realtime.hardware import code, machine
 
 SIZES = ((320, 240), (240, 180))
 FPS = 15
@@ -236,7 +235,7 @@ def main(
     plot: Annotated[Path | None, typer.Option(help="Draw the samples here.")] = None,
 ) -> None:
     """Run, harm, sample, judge."""
-    chance, commit = random.Random(seed), revision()  # noqa: S311
+    chance, commit = random.Random(seed), code()  # noqa: S311
     rows: list[Row] = []
     faults: list[Row] = []
     with RtspServer(SIZES[0], FPS) as server, ChaosProxy(server.port) as proxy:

@@ -239,8 +239,6 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the result here.")] = None,
 ) -> None:
     """Damage videos and see what becomes of them; exit code 1 if anything fails."""
-    from rtmag.train.checkpoint import commit  # here, because children have no room for torch
-
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for row in outcomes(Path(folder), mutants, keep):
@@ -250,7 +248,6 @@ def main(
     failures = [row for row in rows if ":" in row["outcome"]]
     document = {
         **machine(),
-        "commit": commit(),
         "mutants": mutants,
         "memory_bytes": MEMORY,
         "limit_s": SECONDS,

@@ -21,7 +21,6 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from benchmarks.revision import revision
 from rtmag.realtime.bench import machine
 from rtmag.realtime.engine import AUTO
 from rtmag.realtime.frame import Frame
@@ -94,7 +93,7 @@ def main(
                      "peak_mb": most, "median_mb": usual}
                 )  # fmt: skip
                 print("{command}, {model}, {frames} frames: {peak_mb} MB".format(**rows[-1]))
-    document = {"benchmark": "memory", **machine(), "commit": revision(), "size": extent,
+    document = {"benchmark": "memory", **machine(), "size": extent,
                 "rows": rows}  # fmt: skip
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n")

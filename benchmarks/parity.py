@@ -22,7 +22,6 @@ import numpy as np
 import typer
 from skimage.metrics import structural_similarity
 
-from benchmarks.revision import revision
 from rtmag.export import parity
 from rtmag.export.graph import Graph
 from rtmag.realtime.bench import commit, machine
@@ -118,7 +117,7 @@ def main(
                 )
             )
         commits[name] = commit(opened[0])
-    document = {"benchmark": "parity", **machine(), "commit": revision(), "size": SIZE,
+    document = {"benchmark": "parity", **machine(), "size": SIZE,
                 "frames": frames, "commits": commits, "rows": rows}  # fmt: skip
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n")

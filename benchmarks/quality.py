@@ -31,7 +31,6 @@ import typer
 
 from benchmarks import heldout, scores
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
-from benchmarks.revision import revision
 from benchmarks.riesz import Riesz
 from benchmarks.scoreboard import UNFINISHED
 from rtmag.realtime.bench import machine, open_engines
@@ -86,7 +85,6 @@ def main(
     document = {
         "benchmark": "quality",
         **machine(),
-        "commit": revision(),
         "engine": engines[0].provider,
         "models": models,
         "commits": {name: facts["commit"] for name, facts in models.items()},

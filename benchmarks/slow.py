@@ -18,13 +18,12 @@ from xml.etree import ElementTree
 
 import typer
 
-from benchmarks.revision import revision
-from rtmag.realtime.bench import machine
+from rtmag.realtime.hardware import code, machine
 
 ROOT = Path(__file__).parent.parent
 
 
-def rows(report: Path, commit: str) -> list[dict[str, Any]]:
+def rows(report: Path, commit: str | None) -> list[dict[str, Any]]:
     """What pytest's report in JUnit's form says of each test."""
     found = []
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
@@ -48,17 +47,17 @@ def main(
     if again is not None and not missing:
         print("all of them have passed")
         return
-    commit = revision()
+    commit = code()
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         run = [sys.executable, "-m", "pytest", "-m", "slow", "-q", f"--junitxml={report}", *missing]
-        code = subprocess.run(run, cwd=ROOT, check=False).returncode
+        status = subprocess.run(run, cwd=ROOT, check=False).returncode
         found = sorted([*kept, *rows(report, commit)], key=lambda row: str(row["test"]))
     document = {"benchmark": "slow", **machine(), "commit": commit, "rows": found}
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document))
-    raise typer.Exit(code)
+    raise typer.Exit(status)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ import numpy as np
 import psutil
 import typer
 
-from benchmarks.revision import revision
 from rtmag.realtime.bench import machine
 from rtmag.realtime.closing import Closing
 from rtmag.realtime.engine import load_engine
@@ -177,7 +176,7 @@ def main(
             )
         reconnects = source.status.reconnects
     document = {
-        "benchmark": "soak", "commit": revision(), **machine(), "frames": report.frames,
+        "benchmark": "soak", **machine(), "frames": report.frames,
         "dropped": report.dropped, "seconds": round(report.seconds, 1), "size": SIZE,
         "reconnects": reconnects, "faults": faults, "verdict": verdict(sampler.rows),
         "samples": sampler.rows,

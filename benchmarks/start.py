@@ -23,7 +23,6 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.memory import MAIN, write_clip
-from benchmarks.revision import revision
 from rtmag.realtime.bench import machine
 from rtmag.realtime.models import DEFAULT_MODEL
 from rtmag.realtime.options import parse_size
@@ -88,7 +87,7 @@ def main(
                  "median_s": round(median(walls), 3), "cpu_s": round(min(cpus), 3)}
             )  # fmt: skip
             print("{what}: {best_s} s, median {median_s} s, CPU {cpu_s} s".format(**rows[-1]))
-    document = {"benchmark": "start", **machine(), "commit": revision(), "model": DEFAULT_MODEL,
+    document = {"benchmark": "start", **machine(), "model": DEFAULT_MODEL,
                 "size": extent, "rows": rows}  # fmt: skip
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n")

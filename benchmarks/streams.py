@@ -19,7 +19,6 @@ import psutil
 import typer
 from servers import ChaosProxy, RtspServer
 
-from benchmarks.revision import revision
 from rtmag.realtime.bench import machine
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.sources import open_source
@@ -173,7 +172,7 @@ def main(
         rows.append(row)
         print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     server = f"GStreamer RTSP, x264, {SIZE[0]}x{SIZE[1]} at {FPS} fps, a key frame a second"
-    head = {"benchmark": "streams", "commit": revision(), **machine(), "server": server}
+    head = {"benchmark": "streams", **machine(), "server": server}
     document = {**head, "rows": rows}
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n")

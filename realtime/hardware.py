@@ -54,15 +54,16 @@ def gpu() -> dict[str, str]:
     return {"gpu": name.strip(), "driver": driver.strip()} if comma else {}
 
 
-def code() -> str | None:
-    """The commit that is checked out, `-dirty` where files have changed since.
+def code(folder: Path = _ROOT) -> str | None:
+    """The commit that is checked out in a folder, ours usually; `-dirty` where files have changed.
 
-    None for an installed copy: a repository around that is somebody else's.
+    None where the folder is no checkout, such as an installed copy: a repository around that is
+    somebody else's.
     """
-    if not (_ROOT / ".git").exists():
+    if not (folder / ".git").exists():
         return None
     asked = ["describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-    return _answer(["git", "-C", str(_ROOT), *asked])
+    return _answer(["git", "-C", str(folder), *asked])
 
 
 def _answer(command: Sequence[str]) -> str | None:

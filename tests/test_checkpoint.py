@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,16 +220,6 @@ def test_the_average_moves_a_tenth_of_the_way() -> None:
     assert same(average, start)
     checkpoint.average_in(average, net, 0.9)
     assert all(torch.allclose(average[k], start[k] + 0.1, atol=1e-6) for k in average)
-
-
-def test_the_commit_is_that_of_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert re.fullmatch(r"|[0-9a-f]{12,}(-dirty)?|.+-g[0-9a-f]{12}(-dirty)?", checkpoint.commit())
-
-    def no_git(*args: object, **options: object) -> None:
-        raise FileNotFoundError("git")
-
-    monkeypatch.setattr(subprocess, "run", no_git)
-    assert checkpoint.commit() == ""
 
 
 def test_nothing_unpickles() -> None:

@@ -42,23 +42,19 @@ def test_torch_is_named_where_it_was_used_and_imported_for_nobody(
     assert machine()["versions"]["torch"] == "2.99"
 
 
-def test_changes_are_told_and_other_repositories_are_not_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hardware, "_ROOT", tmp_path / "inside")
+def test_changes_are_told_and_other_repositories_are_not_ours(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "init", "-q"], check=True)
     (tmp_path / "file").write_text("before")
     subprocess.run([*git, "add", "file"], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "x", "--no-gpg-sign"], check=True)
-    assert code() is None
-    monkeypatch.setattr(hardware, "_ROOT", tmp_path)
-    first = code()
+    assert code(tmp_path / "inside") is None
+    first = code(tmp_path)
     assert first is not None
     assert len(first) == 12
     (tmp_path / "file").write_text("after")
-    assert code() == f"{first}-dirty"
+    assert code(tmp_path) == f"{first}-dirty"
 
 
 def test_a_program_that_is_not_there_or_fails_says_nothing() -> None:

@@ -18,6 +18,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from rtmag.realtime.errors import RtmagError
+from rtmag.realtime.hardware import code
 from rtmag.train import checkpoint, options
 from rtmag.train.config import CONFIGS
 from rtmag.train.curve import plot
@@ -200,7 +201,7 @@ def provenance(
     return {
         "model": model, "batch": batch, "lr": lr, "crop": crop, "seed": seed, "processes": world,
         "device": f"{machine}, {torch.get_num_threads()} threads", "precision": str(dtype)[6:],
-        "torch": torch.__version__, "commit": checkpoint.commit(),
+        "torch": torch.__version__, "commit": code() or "",
         "command": " ".join(sys.argv[1:]).removeprefix("train "), "data": source,
     }  # fmt: skip
 

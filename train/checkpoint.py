@@ -7,7 +7,6 @@ log.csv              a line per report: step, seconds, learning rate, loss terms
 """
 
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,19 +28,6 @@ def _write(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) 
     partial = path.with_suffix(".part")
     save_file({k: v.detach().contiguous() for k, v in tensors.items()}, partial, metadata)
     partial.replace(path)
-
-
-def commit() -> str:
-    """The commit of the code that runs, '' outside a checkout."""
-    folder = Path(__file__).parent
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except OSError:
-        return ""
-    return run.stdout.strip() if run.returncode == 0 else ""
 
 
 def save(
