@@ -1,10 +1,10 @@
-"""`rtmag bench` with classical magnifiers, and with the paper's network for comparison.
+"""`rtmag bench --oh2018` with classical magnifiers in the same turns.
 
     python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--engine NAME]... [--quick]
                              [--streams 1,2,4] [--out FILE.json]
 
-`oh2018` is exported untrained when no file of that name is given: its speed does not depend on its
-weights. The classical ones (classical.py, riesz.py) are NumPy and OpenCV on the CPU, and take the
+`oh2018`, the network of the paper, is exported untrained when no file of that name is given. The
+classical ones (classical.py, riesz.py) are NumPy and OpenCV on the CPU, and take the
 same steps in the same turns. The last line of stdout is one JSON document.
 """
 
@@ -18,6 +18,7 @@ import typer
 
 from benchmarks.classical import Laplacian, Stepper
 from benchmarks.riesz import Riesz
+from rtmag.export.baseline import BASELINE, export_baseline
 from rtmag.realtime.bench import QUICK, bench
 from rtmag.realtime.comparison import report
 from rtmag.realtime.engine import Engine
@@ -25,8 +26,6 @@ from rtmag.realtime.gathering import InTurn
 from rtmag.realtime.models import model_names
 from rtmag.realtime.motion_scale import one_scale
 from rtmag.realtime.options import BenchEngines, BenchStreams, parse_size, parse_streams
-
-BASELINE = "oh2018"
 
 
 class Classical(InTurn):
@@ -47,22 +46,6 @@ class Classical(InTurn):
         raise one_scale(self.name, motion_scale)
 
 
-def untrained(name: str, folder: Path) -> Path:
-    """Export a network with random weights, to time it."""
-    import torch
-
-    from rtmag.export.onnx_target import export_onnx
-    from rtmag.train import checkpoint
-    from rtmag.train.config import CONFIGS
-    from rtmag.train.model import build
-
-    net = build(CONFIGS[name])
-    optimizer = torch.optim.Adam(net.parameters())
-    checkpoint.save(folder / name, net, checkpoint.averaged(net), optimizer, {"step": 0})
-    export_onnx(folder / name, folder / f"{name}.onnx", name=name)
-    return folder / f"{name}.onnx"
-
-
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
     size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
@@ -80,14 +63,18 @@ def main(
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        last = last or str(untrained(BASELINE, Path(folder)))
-        rounds = 3 if quick else rounds
-        beside = [Classical(Laplacian()), Classical(Riesz())]
-        runtimes = engines or ["onnx"]
+        baseline = last or export_baseline(Path(folder))
         document = bench(
-            [*models, last], sizes, runtimes=runtimes, threads=threads, rounds=rounds,
-            streams=parse_streams(streams), beside=beside, tell=partial(print, flush=True),
-        )  # fmt: skip
+            models,
+            sizes,
+            runtimes=engines or ["onnx"],
+            threads=threads,
+            rounds=3 if quick else rounds,
+            streams=parse_streams(streams),
+            baseline=baseline,
+            beside=[Classical(Laplacian()), Classical(Riesz())],
+            tell=partial(print, flush=True),
+        )
     print(*report(document), sep="\n")
     if out:
         out.write_text(json.dumps(document, indent=2) + "\n")

@@ -52,11 +52,16 @@ def export_onnx(
     """
     refuse_existing(out, motion_form(out), overwrite=overwrite)
     source = traceable(run, name=name, size=size, precision=precision, streams=streams)
-    forms = _forms(_trace(source), moves=isinstance(source.graph.net, MagNet))
+    forms = trace(source)
     parity = _prove(source, forms)
+    write(forms, source.facts | {"rtmag.parity": json.dumps(parity.to_dict())}, out)
+    return parity
+
+
+def write(forms: list[onnx.ModelProto], facts: dict[str, str], out: Path) -> None:
+    """Write each form to its file, with what the model says about itself."""
     for form in forms:
-        noted = source.facts | {"rtmag.parity": json.dumps(parity.to_dict())}
-        onnx.helper.set_model_props(form, noted)
+        onnx.helper.set_model_props(form, facts)
         onnx.checker.check_model(form)
     out.parent.mkdir(parents=True, exist_ok=True)
     motion_form(out).unlink(missing_ok=True)  # of other weights
@@ -64,13 +69,12 @@ def export_onnx(
         partial = path.with_name(path.name + ".part")
         partial.write_bytes(form.SerializeToString())
         partial.replace(path)
-    return parity
 
 
-def _forms(model: onnx.ModelProto, *, moves: bool) -> list[onnx.ModelProto]:
+def trace(source: Traceable) -> list[onnx.ModelProto]:
     """The graph up to the picture, and up to the flow where there is one."""
-    whole = onnx.utils.Extractor(model)
-    outputs = [OUTPUTS, MOTION] if moves else [OUTPUTS]
+    whole = onnx.utils.Extractor(_trace(source))
+    outputs = [OUTPUTS, MOTION] if isinstance(source.graph.net, MagNet) else [OUTPUTS]
     return [whole.extract_model(list(INPUTS), list(each)) for each in outputs]
 
 

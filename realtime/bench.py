@@ -32,6 +32,7 @@ from rtmag.realtime.scene import SceneSource
 WARM = 3
 """Steps that do not count: they allocate."""
 QUICK = ((160, 120),)
+_BY_PROVIDER = {"cpu": "onnx", "openvino": "openvino", "cuda": "cuda"}
 
 
 def bench(
@@ -44,6 +45,7 @@ def bench(
     rounds: int = 30,
     streams: Sequence[int] = (1,),
     unsafe: bool = False,
+    baseline: str | Path | None = None,
     beside: Sequence[Engine] = (),
     tell: Callable[[str], object] = lambda line: None,
 ) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def bench(
 
     Args:
         models: Names or paths; the last one is what the others' speed is compared with, on the
-            same runtime and one stream in turn.
+            same runtime and one stream in turn, unless there is a `baseline`.
         sizes: (width, height) of the pictures.
         scales: Motion scales; a model that draws its pictures itself is run at 1 only.
         runtimes: Each as `engine` of `load_engine`.
@@ -59,17 +61,19 @@ def bench(
         rounds: Steps timed for each.
         streams: How many are stepped.
         unsafe: As of `load_engine`.
+        baseline: One more model, stepped with one stream only, that the others are compared with.
         beside: Whatever else takes steps, timed in the same turns; its speed is compared with the
-            last model's where that is fastest.
+            baseline's where that is fastest.
         tell: Takes the lines of the card, what is known before anything is timed.
 
     Raises:
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
     groups = [  # what the others are compared with comes last
-        open_engines(models, scales, runtime, threads, unsafe=unsafe)
+        open_group(models, baseline, scales, runtime, threads, unsafe=unsafe)
         for runtime in reversed(runtimes)
     ]
+    compared = [group[-1] for group in groups]
     opened = [engine for group in groups for engine in group]
     floor, place = measure_floor(), machine()
     sections = Temporal(0.5, 3).sections(30.0)
@@ -77,10 +81,14 @@ def bench(
         tell(line)
     rows = []
     for size in sizes:  # states of one size do not fit another
-        runs = [run for engine in (*beside, *opened) for run in runs_of(engine, streams)]
+        runs = [
+            run
+            for engine in (*beside, *opened)
+            for run in runs_of(engine, (1,) if baseline and engine in compared else streams)
+        ]
         times = time_steps(runs, size, sections, rounds)
         least = [floor_ms(run.engine, size, sections, floor) for run in runs]
-        bases = baselines(runs, times, [group[-1] for group in groups])
+        bases = baselines(runs, times, compared)
         fastest = min(bases.values())
         for run, took, ms in zip(runs, times, least, strict=True):
             base = bases.get(ran_by(run.engine), fastest)
@@ -94,6 +102,24 @@ def bench(
         "commits": {e.name: commit(e) for e in opened},
         "rows": rows,
     }
+
+
+def open_group(
+    models: Sequence[str | Path],
+    baseline: str | Path | None,
+    scales: Sequence[float],
+    runtime: str,
+    threads: int | None,
+    *,
+    unsafe: bool,
+) -> list[Engine]:
+    """What one runtime runs; the baseline, last, by what `auto` takes for the first model."""
+    engines = open_engines(models, scales, runtime, threads, unsafe=unsafe)
+    if baseline is not None:
+        if runtime == "auto":
+            runtime = _BY_PROVIDER.get(ran_by(engines[0]), runtime)
+        engines += open_engines([baseline], (1.0,), runtime, threads, unsafe=unsafe)
+    return engines
 
 
 def open_engines(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from rtmag.realtime import extras, inquiry, log, options, watching
+from rtmag.realtime import extras, inquiry, log, options, timing, watching
 from rtmag.realtime.combination import make_controls
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.installed import rtmag_version
@@ -200,46 +200,7 @@ app.command(context_settings=_passed_on)(extras.train)
 app.command(context_settings=_passed_on)(extras.export)
 
 
-@app.command()
-def bench(
-    models: options.BenchModels = None,
-    sizes: options.BenchSizes = None,
-    engines: options.BenchEngines = None,
-    threads: options.Threads = None,
-    rounds: options.Rounds = 30,
-    streams: options.BenchStreams = "1",
-    quick: options.Quick = False,
-    out: options.BenchOut = None,
-    overwrite: options.Overwrite = False,
-    compare: options.Compare = None,
-    unsafe: options.Unsafe = False,
-) -> None:
-    """Time models on this machine; the last line is JSON. Compare two such results."""
-    from rtmag.realtime import comparison
-
-    if compare is not None:
-        tell("\n".join(comparison.compare(*compare)))
-        return
-    options.check_new(out, overwrite=overwrite)
-    extents = [options.parse_size(each) or (640, 480) for each in sizes or ["640x480"]]
-    counts = options.parse_streams(streams)
-    from rtmag.realtime import bench as timing
-    from rtmag.realtime.models import model_names
-
-    document = timing.bench(
-        models or model_names(),
-        timing.QUICK if quick else extents,
-        runtimes=engines or ["auto"],
-        threads=threads,
-        rounds=3 if quick else rounds,
-        streams=counts,
-        unsafe=unsafe,
-        tell=tell,
-    )
-    tell("\n".join(comparison.report(document)))
-    if out is not None:
-        out.write_text(json.dumps(document, indent=2) + "\n")
-    tell(json.dumps(document))
+app.command()(timing.bench)
 
 
 @app.command()

@@ -225,6 +225,14 @@ Threads = Annotated[int | None, Option("--threads", min=1, help="Of the CPU.")]
 BenchStreams = Annotated[
     str, Option("--streams", metavar="N,...", help="How many are stepped, such as 1,2,4.")
 ]
+BenchBaseline = Annotated[
+    bool,
+    Option(
+        "--oh2018",
+        help="Compare with the network of Oh et al., untrained, in place of the last model; needs "
+        "rtmag[export].",
+    ),
+]
 Rounds = Annotated[int, Option("--rounds", min=1, help="Steps timed of each.")]
 Quick = Annotated[bool, Option("--quick", help="A small picture and few steps: does it run?")]
 BenchOut = Annotated[Path | None, Option("--out", "-o", metavar="FILE", help="Also write it here.")]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,6 +94,48 @@ def test_sizes_are_timed_one_after_the_other() -> None:
 def test_a_model_that_is_not_there_is_not_passed_over() -> None:
     with pytest.raises(ModelIncompatible, match=r"'nowhere\.onnx'"):
         open_engines(["nowhere.onnx"], (1.0, 0.5), "onnx", None)
+
+
+def test_a_baseline_is_one_more_model_with_one_stream_by_the_same_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+    load = timing.load_engine
+
+    def noted(model: Any, *, engine: str, **options: Any) -> Any:
+        asked.append((Path(model).stem, engine))
+        return load(model, engine="onnx", **options)
+
+    monkeypatch.setattr(timing, "load_engine", noted)
+    plain = identity_model(tmp_path / "plain.onnx")
+    made = bench(["fast"], [SIZE], scales=(1.0,), streams=(2,), rounds=1, baseline=plain)
+    assert asked == [("fast", "auto"), ("plain", "onnx")], "auto might take another for it"
+    rows = [(row["model"], row["streams"]) for row in made["rows"]]
+    assert rows == [("fast", 2), ("identity", 1)]
+    assert (made["baseline"], made["rows"][-1]["speed"]) == ("identity", 1.0)
+
+
+def test_the_network_of_oh_et_al_is_made_for_comparison(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("onnxscript", reason="needs rtmag[export]")
+    args = ["bench", "--model", "fast", "--quick", "--engine", "onnx", "--oh2018"]
+    assert execute(args) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document["baseline"] == document["rows"][-1]["model"] == "oh2018"
+    assert document["commits"]["oh2018"] == "untrained"
+    assert document["rows"][0]["speed"] > 5
+
+
+def test_without_pytorch_the_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "rtmag.export.baseline", raising=False)
+    monkeypatch.delitem(sys.modules, "rtmag.export.onnx_target", raising=False)
+    assert execute(["bench", "--quick", "--oh2018"]) == 2
+    said = capsys.readouterr().err
+    assert said == "error: rtmag bench --oh2018 needs torch: pip install 'rtmag[export]'\n"
 
 
 def test_engines_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
