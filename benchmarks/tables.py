@@ -43,7 +43,7 @@ def fps_table(document: dict[str, Any]) -> str:
         name = f"`{row['model']}`" if network else row["model"]
         floor_ms = f"{row['floor_ms']:.1f} ms" if network else ""
         lines.append(
-            f"| {name} | {ENGINES[row['provider']]} "
+            f"| {name} | {_engine(row)} "
             f"| {row['motion_scale']:g} | {row['width']}x{row['height']} "
             f"| {row['p50_ms']:.1f} ms | {row['p95_ms']:.1f} ms | {row['fps']:.1f} "
             f"| {floor_ms} | {row['speed']:.1f} |"
@@ -58,6 +58,11 @@ def fps_table(document: dict[str, Any]) -> str:
         "on the same engine; that of the classical methods, over it where it is fastest."
     )
     return "\n".join(lines)
+
+
+def _engine(row: dict[str, Any]) -> str:
+    """What ran it, and in which precision where the result tells."""
+    return ", ".join(filter(None, (ENGINES[row["provider"]], row.get("precision"))))
 
 
 def live_table(document: dict[str, Any]) -> str:

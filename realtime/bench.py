@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rtmag.realtime.card import card, floor_ms, moved, ran_by
+from rtmag.realtime.card import card, floor_ms, moved, precision, ran_by
 from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
@@ -27,6 +27,7 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.hardware import machine as machine
 from rtmag.realtime.hardware import processor as processor
 from rtmag.realtime.motion_scale import MOTION_SCALES
+from rtmag.realtime.precision import BFLOAT16
 from rtmag.realtime.scene import SceneSource
 
 WARM = 3
@@ -44,6 +45,7 @@ def bench(
     threads: int | None = None,
     rounds: int = 30,
     streams: Sequence[int] = (1,),
+    precisions: Sequence[str] = ("auto",),
     unsafe: bool = False,
     baseline: str | Path | None = None,
     beside: Sequence[Engine] = (),
@@ -53,13 +55,15 @@ def bench(
 
     Args:
         models: Names or paths; the last one is what the others' speed is compared with, on the
-            same runtime and one stream in turn, unless there is a `baseline`.
+            same runtime, one stream in turn, and in float32 where that is asked for too, unless
+            there is a `baseline`.
         sizes: (width, height) of the pictures.
         scales: Motion scales; a model that draws its pictures itself is run at 1 only.
         runtimes: Each as `engine` of `load_engine`.
         threads: As of `load_engine`.
         rounds: Steps timed for each.
         streams: How many are stepped.
+        precisions: Each as `precision` of `load_engine`, where that makes a difference.
         unsafe: As of `load_engine`.
         baseline: One more model, stepped with one stream only, that the others are compared with.
         beside: Whatever else takes steps, timed in the same turns; its speed is compared with the
@@ -70,7 +74,7 @@ def bench(
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
     groups = [  # what the others are compared with comes last
-        open_group(models, baseline, scales, runtime, threads, unsafe=unsafe)
+        open_group(models, baseline, scales, runtime, threads, precisions, unsafe=unsafe)
         for runtime in reversed(runtimes)
     ]
     compared = [group[-1] for group in groups]
@@ -110,11 +114,12 @@ def open_group(
     scales: Sequence[float],
     runtime: str,
     threads: int | None,
+    precisions: Sequence[str],
     *,
     unsafe: bool,
 ) -> list[Engine]:
     """What one runtime runs; the baseline, last, by what `auto` takes for the first model."""
-    engines = open_engines(models, scales, runtime, threads, unsafe=unsafe)
+    engines = open_engines(models, scales, runtime, threads, precisions, unsafe=unsafe)
     if baseline is not None:
         if runtime == "auto":
             runtime = _BY_PROVIDER.get(ran_by(engines[0]), runtime)
@@ -127,22 +132,44 @@ def open_engines(
     scales: Sequence[float],
     engine: str,
     threads: int | None,
+    precisions: Sequence[str] = ("auto",),
     *,
     unsafe: bool = False,
 ) -> list[Engine]:
-    """Every model at every scale that it knows."""
-    engines = []
+    """Every model in every precision that makes a difference, at every scale that it knows."""
+    engines: list[Engine] = []
     for model in models:
-        for scale in scales:
-            try:
-                opened = load_engine(
-                    model, engine=engine, threads=threads, motion_scale=scale, unsafe=unsafe
-                )
-            except ModelIncompatible:
-                if scale == 1:
-                    raise
-                break  # it draws its pictures itself
-            engines.append(opened)
+        told: set[str | None] = set()
+        for asked in sorted(set(precisions)):
+            if asked == "fp32" and told and BFLOAT16 not in told:
+                continue  # nothing that it could forbid
+            opened = _at_scales(model, scales, engine, threads, asked, unsafe=unsafe)
+            told |= {precision(each) for each in opened}
+            engines += opened
+    return engines
+
+
+def _at_scales(
+    model: str | Path,
+    scales: Sequence[float],
+    engine: str,
+    threads: int | None,
+    asked: str,
+    *,
+    unsafe: bool,
+) -> list[Engine]:
+    engines = []
+    for scale in scales:
+        try:
+            opened = load_engine(
+                model, engine=engine, threads=threads, motion_scale=scale, precision=asked,
+                unsafe=unsafe,
+            )  # fmt: skip
+        except ModelIncompatible:
+            if scale == 1:
+                raise
+            break  # it draws its pictures itself
+        engines.append(opened)
     return engines
 
 
@@ -216,7 +243,8 @@ def row(
     p50, p95, p99 = (float(np.percentile(times, p)) for p in (50, 95, 99))
     macs, parameters = (engine.metadata.get(f"rtmag.{key}") for key in ("macs", "parameters"))
     return {
-        "model": engine.name, "provider": ran_by(engine), "motion_scale": engine.motion_scale,
+        "model": engine.name, "provider": ran_by(engine), "precision": precision(engine),
+        "motion_scale": engine.motion_scale,
         "width": size[0], "height": size[1],
         "parameters": parameters and int(parameters), "macs_per_px": macs and int(macs),
         "bytes_per_frame": frame_bytes,

@@ -10,6 +10,8 @@ from typing import Any
 from rtmag.realtime.engine import Engine
 from rtmag.realtime.filters import Sections
 from rtmag.realtime.floor import Floor
+from rtmag.realtime.onnx_engine import OnnxEngine
+from rtmag.realtime.precision import exported
 from rtmag.realtime.torch_engine import TorchEngine
 
 
@@ -31,7 +33,8 @@ def card(
     ]
     told = [(engine, size) for size in sizes for engine in engines]
     return lines + [
-        f"card: {engine.described} on {ran_by(engine)}, {size[0]}x{size[1]}: "
+        f"card: {engine.described} on {ran_by(engine)} in {precision(engine)}, "
+        f"{size[0]}x{size[1]}: "
         f"{engine.metadata.get('rtmag.parameters', '?')} parameters, "
         f"{engine.metadata['rtmag.macs']} MAC/px of what it sees, "
         f"{(moved(engine, size, sections) or 0) / 1e6:.1f} MB per frame, floor {least:.2f} ms"
@@ -60,6 +63,13 @@ def moved(engine: Engine, size: tuple[int, int], sections: Sections) -> int | No
     elements = 2 * len(sections) * int(facts["rtmag.channels"]) / int(facts["rtmag.stride"]) ** 2
     # The picture and the state, in and out.
     return round(2 * 3 * pixels + 2 * 4 * elements * pixels * engine.motion_scale**2)
+
+
+def precision(engine: Engine) -> str | None:
+    """The numbers it computes with, by a name of `rtmag.realtime.precision`; None: not ours."""
+    if isinstance(engine, OnnxEngine):
+        return engine.precision
+    return exported(engine.metadata) if engine.metadata else None
 
 
 def ran_by(engine: Engine) -> str:

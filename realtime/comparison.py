@@ -2,27 +2,45 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtmag.realtime.errors import OptionError
 
-Key = tuple[str, str, float, int, int, int, bool]
-"""Model, what runs it where that is not the same for all, motion scale, width, height, streams,
-and whether those are taken at once."""
+
+class Key(NamedTuple):
+    """What tells a row apart; what is the same for all is empty, so that results compare that."""
+
+    model: str
+    provider: str
+    precision: str
+    scale: float
+    width: int
+    height: int
+    streams: int
+    together: bool
+
+    def __str__(self) -> str:
+        label = self.model if self.scale == 1 else f"{self.model} 1/{1 / self.scale:.0f}"
+        size = f"{self.width}x{self.height}"
+        several = "" if self.streams == 1 else f"{self.streams} streams"
+        at_once = "at once" if self.together else ""
+        said = (label, self.provider, self.precision, size, several, at_once)
+        return " ".join(filter(None, said))
 
 
 def report(document: dict[str, Any]) -> list[str]:
     """A line per row."""
-    keys = _keys(document)
+    keys = [key._replace(precision="") for key in _keys(document)]  # told of each below
     lines = []
-    wide = max(28, *(len(_named(key)) for key in keys))
+    wide = max(28, *(len(str(key)) for key in keys))
     for key, row in zip(keys, document["rows"], strict=True):
         share = "" if row["floor_ms"] is None else f", {row['floor_share']:4.0%} of its floor"
         merit = "" if row.get("streams", 1) == 1 else f", {row['streams_fps']:.1f} streams x fps"
+        told = f", {row['precision']}" if row.get("precision") else ""
         lines.append(
-            f"{_named(key):{wide}} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
+            f"{key!s:{wide}} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
             f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{merit}{share}, "
-            f"{row['speed']:.1f} x {document['baseline']}"
+            f"{row['speed']:.1f} x {document['baseline']}{told}"
         )
     return lines
 
@@ -62,31 +80,28 @@ def compare(before: Path, after: Path) -> list[str]:
         lines.append("not the same machine: ratios say as much about it as about rtmag")
     for key, row in common:
         was, now = times[key], row["p50_ms"]
-        lines.append(f"{_named(key):28} {was:8.2f} ms -> {now:8.2f} ms  {was / now:5.2f} x")
+        lines.append(f"{key!s:28} {was:8.2f} ms -> {now:8.2f} ms  {was / now:5.2f} x")
     return lines
 
 
 def _keys(document: dict[str, Any]) -> list[Key]:
-    """What tells the rows apart. One engine is not named, so that two results compare engines."""
+    """A key of each row. One engine is not named, nor a precision that others tell apart."""
     rows = document["rows"]
     several = len({row.get("provider") for row in rows}) > 1
-    return [
-        (
-            str(row["model"]),
-            str(row["provider"]) if several else "",
-            float(row["motion_scale"]),
-            int(row["width"]),
-            int(row["height"]),
-            int(row.get("streams", 1)),  # missing in results of before
-            bool(row.get("together", False)),
+    keys = [
+        Key(
+            model=str(row["model"]),
+            provider=str(row["provider"]) if several else "",
+            precision="",
+            scale=float(row["motion_scale"]),
+            width=int(row["width"]),
+            height=int(row["height"]),
+            streams=int(row.get("streams", 1)),  # missing in results of before
+            together=bool(row.get("together", False)),
         )
         for row in rows
     ]
-
-
-def _named(key: Key) -> str:
-    model, provider, scale, width, height, streams, together = key
-    label = model if scale == 1 else f"{model} 1/{1 / scale:.0f}"
-    several = "" if streams == 1 else f"{streams} streams"
-    at_once = "at once" if together else ""
-    return " ".join(filter(None, (label, provider, f"{width}x{height}", several, at_once)))
+    return [
+        key._replace(precision=row.get("precision") or "") if keys.count(key) > 1 else key
+        for key, row in zip(keys, rows, strict=True)
+    ]

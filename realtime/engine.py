@@ -41,6 +41,7 @@ from rtmag.realtime.identity import IdentityEngine
 from rtmag.realtime.models import read_model
 from rtmag.realtime.motion_scale import one_scale
 from rtmag.realtime.onnx_engine import OnnxEngine
+from rtmag.realtime.precision import PRECISIONS, check
 
 PROGRAM = ".pt2"
 
@@ -101,6 +102,7 @@ def load_engine(
     engine: str = "auto",
     threads: int | None = None,
     motion_scale: float = 1.0,
+    precision: str = "auto",
     unsafe: bool = False,
 ) -> Engine:
     """Load a magnifier.
@@ -114,20 +116,27 @@ def load_engine(
         threads: CPU threads; None is one per usable core.
         motion_scale: Size of the picture in which motion is looked for, over that of the picture
             shown: 1, 1/2 or 1/4.
+        precision: `fp32` computes all in float32; `auto` lets OpenVINO compute in bfloat16 what
+            that does not harm, where the CPU multiplies such numbers.
         unsafe: Allow `.pt2` files, which may run any code when they are opened.
 
     Raises:
         MissingExtra: what the engine needs (OpenVINO, PyTorch, TensorRT) is not installed.
         ModelIncompatible: no such file, not a model of this contract, or one that draws its
             pictures itself and so knows one motion scale only.
-        OptionError: another motion scale, a `.pt2` file without `unsafe`, or an engine that does
-            not run files of this kind.
+        OptionError: another motion scale or precision, float32 of a file that was exported in half
+            precision, a `.pt2` file without `unsafe`, or an engine that does not run files of this
+            kind.
         ProviderUnavailable: the engine asked for does not open, or there is none of that name.
     """
     if engine not in ENGINES:
         raise ProviderUnavailable(f"engine must be {', '.join(ENGINES)}, got {engine!r}")
+    if precision not in PRECISIONS:
+        raise OptionError(f"precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
     if Path(model or "").suffix == PROGRAM:
-        return _load_program(str(model), engine, motion_scale, unsafe=unsafe)
+        program = _load_program(str(model), engine, motion_scale, unsafe=unsafe)
+        check(program.metadata, precision, str(model))
+        return program
     if model == NONE:
         return IdentityEngine()
     content, motion, source = read_model(model)
@@ -144,6 +153,7 @@ def load_engine(
         engine=engine,
         threads=threads,
         motion_scale=motion_scale,
+        precision=precision,
     )
 
 

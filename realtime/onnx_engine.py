@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmag.realtime import precision as precisions
 from rtmag.realtime import providers
 from rtmag.realtime.composition import compose
 from rtmag.realtime.contract import MOTION, OUTPUTS, UNIT, check, streams_at_once
@@ -51,6 +52,7 @@ class OnnxEngine(InTurn):
         engine: str = "auto",
         threads: int | None = None,
         motion_scale: float = 1.0,
+        precision: str = "auto",
     ) -> None:
         """Open a session on `model`, or on its other form where that is better: `load_engine`."""
         if motion_scale not in MOTION_SCALES:
@@ -66,16 +68,18 @@ class OnnxEngine(InTurn):
         forms = {"onnx": composed, "openvino": composed, "cuda": drawn}
         if engine == "auto" and motion is None:  # of pictures drawn by OpenVINO nothing is known
             del forms["openvino"]
-        session = self._session = _open(forms, source, engine, threads)
+        session = self._session = _open(forms, source, engine, threads, precision)
         self.metadata: dict[str, str] = session.metadata
+        precisions.check(self.metadata, precision, source)
         self._draws = not check(session.inputs, session.outputs, self.metadata, source)
         """Whether the picture is made in the graph, not here."""
         self.composes = motion is not None or not self._draws
         if self._shrink > 1 and self._draws:
             raise one_scale(source, motion_scale)
         self._other_form = partial(
-            OnnxEngine, model, motion, source=source, engine=session.provider, threads=threads
-        )
+            OnnxEngine, model, motion, source=source, engine=session.provider, threads=threads,
+            precision=precision,
+        )  # fmt: skip
         self.name = self.metadata["rtmag.model"]
         self.provider = session.provider
         self.at_once = streams_at_once(self.metadata)
@@ -93,6 +97,12 @@ class OnnxEngine(InTurn):
     def motion_scale(self) -> float:
         """Size of the picture that the network sees, over that of the picture shown."""
         return 1 / self._shrink
+
+    @property
+    def precision(self) -> str:
+        """The numbers it computes with: a name of `rtmag.realtime.precision`."""
+        mixed = getattr(self._session, "mixed", False)  # no other runtime chooses
+        return precisions.BFLOAT16 if mixed else precisions.exported(self.metadata)
 
     @property
     def described(self) -> str:
@@ -238,26 +248,37 @@ def bordered(image: Image, size: tuple[int, int] | None, name: str, unit: int = 
     return np.ascontiguousarray(image)
 
 
-def _open(forms: dict[str, bytes], source: str, engine: str, threads: int | None) -> Session:
+def _open(
+    forms: dict[str, bytes], source: str, engine: str, threads: int | None, precision: str
+) -> Session:
     """A session; `auto` tries the best first and ends at ONNX Runtime on the CPU."""
     if engine == "auto":
         *better, engine = (name for name in PREFERENCE if name in forms)
         for name in better:
             with suppress(MissingExtra, ProviderUnavailable):
-                return _open_on(name, forms[name], source, threads, asked=False)
-    return _open_on(engine, forms.get(engine, b""), source, threads)
+                return _open_on(name, forms[name], source, threads, precision, asked=False)
+    return _open_on(engine, forms.get(engine, b""), source, threads, precision)
 
 
 def _open_on(
-    engine: str, model: bytes, source: str, threads: int | None, *, asked: bool = True
+    engine: str,
+    model: bytes,
+    source: str,
+    threads: int | None,
+    precision: str,
+    *,
+    asked: bool = True,
 ) -> Session:
     try:
         if engine == "openvino":
             from rtmag.realtime.openvino_session import OpenvinoSession, has_bfloat16
 
-            if not (asked or has_bfloat16()):
-                raise ProviderUnavailable("openvino was not seen to be faster on such CPUs")
-            return OpenvinoSession(model, threads)
+            bfloat16 = precision == "auto" and has_bfloat16()
+            if asked or bfloat16:
+                session = OpenvinoSession(model, threads, bfloat16=bfloat16)
+                if asked or session.mixed:
+                    return session
+            raise ProviderUnavailable("openvino was not seen to be faster without bfloat16")
         # ONNX Runtime takes 28 MB, which is for nothing where OpenVINO comes next.
         if engine == "cuda" and not (asked or providers.has_nvidia_driver()):
             raise ProviderUnavailable("there is no NVIDIA driver")

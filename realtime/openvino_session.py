@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.contract import INPUTS, STATE_OUT, Values
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
+from rtmag.realtime.precision import FP32, exported
 from rtmag.realtime.providers import usable_cores
 
 CROSSING = "crossing_"
@@ -77,7 +78,6 @@ class OpenvinoSession:
                 says of a model is passed on.
         """
         self._bytes = model
-        self._mixed = has_bfloat16() if bfloat16 is None else bfloat16
         self._options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
@@ -89,6 +89,11 @@ class OpenvinoSession:
         told = "framework" in read.get_rt_info()
         about = read.get_rt_info(["framework"]).value if told else {}
         self.metadata: dict[str, str] = {key: str(value) for key, value in about.items()}
+        wanted = has_bfloat16() if bfloat16 is None else bfloat16
+        # Graphs with half precision in them come to numbers that are none in bfloat16.
+        fit = wanted and exported(self.metadata) == FP32
+        self.mixed = fit and _rest(read.get_ordered_ops()) is not None
+        """Whether part of it is run in bfloat16."""
         self.inputs, self.outputs = _values(read.inputs), _values(read.outputs)
         if unused := INPUTS.keys() - self.inputs:  # it drops those, and so hides the contract
             raise ProviderUnavailable(
@@ -119,7 +124,7 @@ class OpenvinoSession:
     def _compile(self, shapes: dict[str, list[int]]) -> Run:
         model = core().read_model(self._bytes)
         model.reshape(shapes)
-        parts = split(model) if self._mixed else None
+        parts = split(model) if self.mixed else None
         if parts is None:
             return _Request(self._opened(model, "f32"))
         first, second = (self._opened(m, p) for m, p in zip(parts, ("f32", "bf16"), strict=True))
@@ -165,11 +170,11 @@ def split(model: Any) -> tuple[Any, Any] | None:
     passes.register_pass(ConstantFolding())  # of the arithmetic on sizes
     passes.run_passes(model)
     nodes = model.get_ordered_ops()
-    rest = _followers(nodes, {name for node in nodes for name in _bent(node)})
+    rest = _rest(nodes)
+    if rest is None:
+        return None
     heavy = _followers(nodes, {n.get_name() for n in nodes if n.get_type_name() in _HEAVY})
     results = {_source(node).any_name: node for node in model.get_results()}
-    if not rest or results[STATE_OUT].get_name() in rest:
-        return None
     crossing = []
     for node in nodes:
         if node.get_name() in heavy - rest:
@@ -193,6 +198,14 @@ def split(model: Any) -> tuple[Any, Any] | None:
         Model([*exact, *passed], _needed(inputs, [*exact, *passed])),
         Model(others, [*_needed(inputs, others), *taken]),
     )
+
+
+def _rest(nodes: Iterable[Any]) -> set[str] | None:
+    """What comes after the first non-linearities; None where that is nothing, or the state."""
+    rest = _followers(nodes, {name for node in nodes for name in _bent(node)})
+    results = [node for node in nodes if node.get_type_name() == "Result"]
+    states = {node.get_name() for node in results if _source(node).any_name == STATE_OUT}
+    return rest if rest and not rest & states else None
 
 
 def _bent(node: Any) -> Iterator[str]:

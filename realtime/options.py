@@ -225,6 +225,15 @@ Threads = Annotated[int | None, Option("--threads", min=1, help="Of the CPU.")]
 BenchStreams = Annotated[
     str, Option("--streams", metavar="N,...", help="How many are stepped, such as 1,2,4.")
 ]
+BenchPrecisions = Annotated[
+    list[str] | None,
+    Option(
+        "--precision",
+        metavar="auto|fp32",
+        help="fp32 forbids OpenVINO bfloat16; repeatable.",
+        show_default="auto",
+    ),
+]
 BenchBaseline = Annotated[
     bool,
     Option(

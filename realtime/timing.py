@@ -18,6 +18,7 @@ def bench(
     threads: options.Threads = None,
     rounds: options.Rounds = 30,
     streams: options.BenchStreams = "1",
+    precisions: options.BenchPrecisions = None,
     oh2018: options.BenchBaseline = False,
     quick: options.Quick = False,
     out: options.BenchOut = None,
@@ -45,6 +46,7 @@ def bench(
             threads=threads,
             rounds=3 if quick else rounds,
             streams=counts,
+            precisions=precisions or ["auto"],
             unsafe=unsafe,
             baseline=_exported(opened) if oh2018 else None,
             tell=tell,
@@ -59,4 +61,4 @@ def _exported(opened: ExitStack) -> Path:
     """The network of Oh et al. in a file that lasts as long as the stack; raises as `needing`."""
     folder = Path(opened.enter_context(TemporaryDirectory()))
     with needing("rtmag bench --oh2018", "export"):
-        return Path(import_module("rtmag.export.baseline").export_baseline(folder))
+        return Path(import_module("rtmag.export.timed").export_baseline(folder))

@@ -17,6 +17,7 @@ from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Filter, Sections, State, Static
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.gathering import InTurn
+from rtmag.realtime.models import motion_form, read_model
 
 ENVIRONMENT = {
     **os.environ,
@@ -173,6 +174,17 @@ class FakeView(FakeSink):
 
     def tell(self, facts: Mapping[str, Any]) -> None:
         self.told.append(facts["words"])
+
+
+def said_half(folder: Path) -> Path:
+    """The model `fast` in both forms, which say that they are partly in half precision."""
+    path = folder / "half.onnx"
+    for content, form in zip(read_model("fast"), (path, motion_form(path)), strict=False):
+        assert isinstance(content, bytes)
+        told = b"rtmag.precision\x12\x04"
+        assert told + b"fp32" in content
+        form.write_bytes(content.replace(told + b"fp32", told + b"fp16"))
+    return path
 
 
 def identity_model(path: Path) -> Path:

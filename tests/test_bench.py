@@ -100,11 +100,10 @@ def test_a_baseline_is_one_more_model_with_one_stream_by_the_same_runtime(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str]] = []
-    load = timing.load_engine
 
     def noted(model: Any, *, engine: str, **options: Any) -> Any:
         asked.append((Path(model).stem, engine))
-        return load(model, engine="onnx", **options)
+        return load_engine(model, engine="onnx", **options)
 
     monkeypatch.setattr(timing, "load_engine", noted)
     plain = identity_model(tmp_path / "plain.onnx")
@@ -131,7 +130,7 @@ def test_without_pytorch_the_extra_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "rtmag.export.baseline", raising=False)
+    monkeypatch.delitem(sys.modules, "rtmag.export.timed", raising=False)
     monkeypatch.delitem(sys.modules, "rtmag.export.onnx_target", raising=False)
     assert execute(["bench", "--quick", "--oh2018"]) == 2
     said = capsys.readouterr().err

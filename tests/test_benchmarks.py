@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from fakes import ENVIRONMENT, Burdened, FakeEngine, identity_model
+from fakes import ENVIRONMENT, Burdened, FakeEngine, identity_model, said_half
 
 from rtmag.realtime.engine import EngineSpec
 from rtmag.realtime.filters import State
@@ -113,13 +113,19 @@ def test_the_step_benchmark_ends_with_json(
     monkeypatch.setattr(fps, "export_baseline", lambda folder: plain)
     out = tmp_path / "fps.json"
     options = {"rounds": 1, "threads": 1, "streams": "1,2", "quick": True, "out": out}
-    fps.main(model=["standard"], size=None, **options)  # type: ignore[arg-type]
+    half = said_half(tmp_path)
+    monkeypatch.setattr(fps, "shipped", lambda names, folder: [half] if names else [])
+    precisions = ["fp32", "fp16"]
+    fps.main(model=["fast"], size=None, precisions=precisions, **options)  # type: ignore[arg-type]
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert document == json.loads(out.read_text())
     models = dict.fromkeys(row["model"] for row in document["rows"])
-    assert list(models) == ["Laplacian pyramid", "Riesz pyramid", "standard", "identity"]
-    assert set(document["commits"]) == {"standard", "identity"}
+    assert list(models) == ["Laplacian pyramid", "Riesz pyramid", "fast", "identity"]
+    assert set(document["commits"]) == {"fast", "identity"}
+    numbers = [(row["motion_scale"], row["precision"]) for row in document["rows"][4:-1:2]]
+    assert numbers == [(s, p) for p in ("fp32", "fp32+fp16") for s in (1.0, 0.5, 0.25)]
     table = tables.fps_table(document)
+    assert "| `fast` | ONNX Runtime, fp32+fp16 | 0.5 | 160x120 | " in table
     assert table.count("| Riesz pyramid | NumPy, OpenCV | 1 | 160x120 | ") == 1, "several streams"
     assert document["baseline"] == "identity"
     others = len(document["rows"]) - 1

@@ -83,6 +83,19 @@ def test_a_report_names_the_floor() -> None:
     assert "floor" not in report(nothing)[0]
 
 
+def test_precisions_are_told_apart_where_nothing_else_does(tmp_path: Path) -> None:
+    old, new = document(fast=30.0), document(fast=20.0)
+    new["rows"][0]["precision"] = "fp32+bf16"
+    before, after = write(tmp_path / "a.json", old), write(tmp_path / "b.json", new)
+    assert compare(before, after)[0].endswith("1.50 x"), "results of before have none"
+    assert report(new)[0].endswith("1.0 x last, fp32+bf16")
+    assert report(old)[0].endswith("1.0 x last")
+    new["rows"].append(new["rows"][0] | {"precision": "fp32", "p50_ms": 40.0})
+    both = write(tmp_path / "c.json", new)
+    lines = [line.split() for line in compare(both, both)]
+    assert [line[2:5:2] for line in lines] == [["fp32+bf16", "20.00"], ["fp32", "40.00"]]
+
+
 def test_engines_are_named_where_there_are_several(tmp_path: Path) -> None:
     """Results of one engine each compare engines; a result of several compares its own rows."""
     one = document(fast=30.0)

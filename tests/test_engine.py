@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from fakes import identity_model, run_python
+from fakes import identity_model, run_python, said_half
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -424,6 +424,15 @@ def test_a_cpu_takes_the_other_form_where_there_is_one(tmp_path: Path) -> None:
     drawn = OnnxEngine(path.read_bytes(), source="x", engine="onnx")
     assert not drawn.composes
     assert np.array_equal(drawn.step(image, 1.0, STATIC, None)[0], image)
+
+
+def test_float32_is_not_to_be_had_of_half_precision(tmp_path: Path) -> None:
+    half = said_half(tmp_path)
+    with pytest.raises(OptionError, match=r"half\.onnx', which was exported with --precision fp16"):
+        load_engine(half, engine="onnx", precision="fp32")
+    assert load_engine(half, engine="onnx").precision == "fp32+fp16"  # type: ignore[attr-defined]
+    with pytest.raises(OptionError, match="precision must be auto or fp32, got 'fp16'"):
+        load_engine("fast", precision="fp16")
 
 
 def test_a_net_that_draws_has_no_motion_scale(identity: Path) -> None:

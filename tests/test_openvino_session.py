@@ -2,16 +2,19 @@
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fakes import said_half
 
-from rtmag.realtime import onnx_engine, openvino_session
+from rtmag.realtime import bench, card, onnx_engine, openvino_session
 from rtmag.realtime.cli import execute
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Filter, Static, Temporal
+from rtmag.realtime.floor import Floor
 from rtmag.realtime.models import model_names, read_model
 from rtmag.realtime.onnx_engine import OnnxEngine
 from rtmag.realtime.openvino_session import KEPT, UNUSED, OpenvinoSession
@@ -152,6 +155,62 @@ def test_auto_takes_it_where_it_was_seen_to_be_faster(monkeypatch: pytest.Monkey
         assert load_engine("fast").provider == provider
         assert load_engine("fast", engine="onnx").provider == "cpu"
         assert load_engine("fast", engine="openvino").provider == "openvino"
+
+
+def test_half_precision_and_bfloat16_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO makes motion of it that is no number."""
+    monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(onnx_engine, "PREFERENCE", ("openvino", "onnx"))
+    half = said_half(tmp_path)
+    told = {engine: load_engine(half, engine=engine) for engine in ("openvino", "auto", "onnx")}
+    assert {name: each.provider for name, each in told.items()} == {
+        "openvino": "openvino", "auto": "cpu", "onnx": "cpu",
+    }  # fmt: skip
+    assert {card.precision(each) for each in told.values()} == {"fp32+fp16"}
+
+
+def test_float32_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(onnx_engine, "PREFERENCE", ("openvino", "onnx"))
+    asked = (("openvino", "auto"), ("openvino", "fp32"), ("auto", "auto"), ("auto", "fp32"))
+    made = [load_engine("fast", engine=engine, precision=each) for engine, each in asked]
+    assert [(each.provider, card.precision(each)) for each in made] == [
+        ("openvino", "fp32+bf16"), ("openvino", "fp32"), ("openvino", "fp32+bf16"), ("cpu", "fp32"),
+    ]  # fmt: skip
+    assert card.precision(made[1].at(0.5)) == "fp32"
+
+
+@pytest.mark.parametrize(("output", "mixed"), [("flow", True), ("state_out", False)])
+def test_a_state_after_a_non_linearity_is_not_rounded(output: str, mixed: bool) -> None:
+    """As that of Oh et al., whose shape comes from many layers."""
+    from openvino import Model, opset1
+
+    given = opset1.parameter([1], np.float32)
+    bent = opset1.relu(given)
+    bent.output(0).get_tensor().add_names({output})
+    nodes = Model([opset1.result(bent)], [given]).get_ordered_ops()
+    assert (openvino_session._rest(nodes) is not None) == mixed
+
+
+def test_precisions_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(bench, "measure_floor", lambda: Floor(gemm=1e10, copy=1e10))
+    told: list[str] = []
+    made = bench.bench(
+        ["fast"], [(64, 48)], scales=(1.0,), runtimes=["openvino", "onnx"], rounds=1,
+        precisions=["fp32", "auto"], threads=1, tell=told.append,
+    )  # fmt: skip
+    assert [(row["provider"], row["precision"]) for row in made["rows"]] == [
+        ("cpu", "fp32"), ("openvino", "fp32+bf16"), ("openvino", "fp32"),
+    ]  # fmt: skip
+    assert [line.split(",")[0] for line in told[1:]] == [
+        "card: fast on cpu in fp32",
+        "card: fast on openvino in fp32+bf16",
+        "card: fast on openvino in fp32",
+    ]
+    assert [row["speed"] for row in (made["rows"][0], made["rows"][2])] == [1.0, 1.0]
 
 
 def test_the_command_line_takes_it(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
