@@ -3,9 +3,10 @@
     python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--engine NAME]... [--quick]
                              [--precision auto|fp32|fp16]... [--streams 1,2,4] [--out FILE.json]
 
-`oh2018`, the network of the paper, is exported untrained when no file of that name is given. The
-classical ones (classical.py, riesz.py) are NumPy and OpenCV on the CPU, and take the
-same steps in the same turns. The last line of stdout is one JSON document.
+With several streams, the models that are names are timed as graphs of `rtmag export --streams any`
+too, which take them at once. `oh2018`, the network of the paper, is exported untrained when no file
+of that name is given. The classical magnifiers (classical.py, riesz.py) are NumPy and OpenCV on the
+CPU. The last line of stdout is one JSON document.
 """
 
 import json
@@ -18,8 +19,8 @@ import typer
 
 from benchmarks.classical import Laplacian, Stepper
 from benchmarks.riesz import Riesz
-from rtmag.export.timed import BASELINE, export_baseline, export_timed
-from rtmag.realtime.bench import QUICK, bench
+from benchmarks.speeds import AT_ONCE
+from rtmag.realtime.bench import BASELINE, QUICK, bench
 from rtmag.realtime.comparison import report
 from rtmag.realtime.engine import Engine
 from rtmag.realtime.gathering import InTurn
@@ -48,12 +49,27 @@ class Classical(InTurn):
         raise one_scale(self.name, motion_scale)
 
 
-def shipped(names: list[str], folder: Path) -> list[Path]:
-    """The models inside the package, with texture and decoder in half precision."""
-    return [
-        export_timed(WEIGHTS / name, folder / f"{name}-fp16.onnx", name=name, precision="fp16")
-        for name in names
-    ]
+def untrained(folder: Path) -> Path:
+    """Export the baseline."""
+    from rtmag.export.timed import export_baseline
+
+    return export_baseline(folder)
+
+
+def variants(names: list[str], folder: Path, *, half: bool, streams: bool) -> list[Path]:
+    """The models inside the package in half precision, and as graphs of several streams."""
+    from rtmag.export.timed import export_timed
+
+    made = []
+    for name in names:
+        run = WEIGHTS / name
+        if half:
+            path = folder / f"{name}-fp16.onnx"
+            made.append(export_timed(run, path, name=name, precision="fp16"))
+        if streams:
+            path = folder / f"{name}{AT_ONCE}.onnx"
+            made.append(export_timed(run, path, name=path.stem, streams="any"))
+    return made
 
 
 def main(
@@ -75,12 +91,13 @@ def main(
     names = [str(m) for m in models if m in model_names()]
     last = next((m for m in model or [] if Path(m).stem == BASELINE), None)
     sizes = QUICK if quick else [parse_size(each) or (640, 480) for each in size or ["640x480"]]
-    asked = set(precisions or ["auto"])
+    counts, asked = parse_streams(streams), set(precisions or ["auto"])
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        if "fp16" in asked:
-            models += shipped(names, Path(folder))
+        half = "fp16" in asked
+        models += variants(names, Path(folder), half=half, streams=max(counts) > 1)
+        if half:
             asked = asked - {"fp16"} | {"auto"}
         document = bench(
             models,
@@ -88,9 +105,9 @@ def main(
             runtimes=engines or ["onnx"],
             threads=threads,
             rounds=3 if quick else rounds,
-            streams=parse_streams(streams),
+            streams=counts,
             precisions=[*asked],
-            baseline=last or export_baseline(Path(folder)),
+            baseline=last or untrained(Path(folder)),
             beside=[Classical(Laplacian()), Classical(Riesz())],
             tell=partial(print, flush=True),
         )

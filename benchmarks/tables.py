@@ -14,55 +14,13 @@ from typing import Any
 import typer
 
 from benchmarks.scoreboard import band_table, gain_table, quality_table, scales_table, scene_table
+from benchmarks.speeds import ENGINES, batch_table, fps_table
 from benchmarks.stages import STAGES
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.models import model_names
 
 ROOT = Path(__file__).parent.parent
-ENGINES = {
-    "cpu": "ONNX Runtime",
-    "openvino": "OpenVINO",
-    "cuda": "ONNX Runtime, CUDA",
-    "torch cpu": "PyTorch",
-    "torch cuda": "PyTorch, CUDA",
-    "numpy": "NumPy, OpenCV",
-}
 RESULTS = ROOT / "benchmarks" / "results"
-
-
-def fps_table(document: dict[str, Any]) -> str:
-    """Milliseconds per step of one stream and model, how near to the floor, how much faster."""
-    lines = [
-        "| model | engine | motion scale | size | median step | 95 % below | frames per second "
-        f"| floor | speed over `{document['baseline']}` |"
-    ]
-    lines.append("|---" * 9 + "|")
-    rows = [row for row in document["rows"] if row.get("streams", 1) == 1]
-    for row in rows:
-        network = row["macs_per_px"] is not None
-        name = f"`{row['model']}`" if network else row["model"]
-        floor_ms = f"{row['floor_ms']:.1f} ms" if network else ""
-        lines.append(
-            f"| {name} | {_engine(row)} "
-            f"| {row['motion_scale']:g} | {row['width']}x{row['height']} "
-            f"| {row['p50_ms']:.1f} ms | {row['p95_ms']:.1f} ms | {row['fps']:.1f} "
-            f"| {floor_ms} | {row['speed']:.1f} |"
-        )
-    machine, versions, floor = document["machine"], document["versions"], document["floor"]
-    baseline = document["baseline"]
-    lines.append(
-        f"\n{machine['cores']} cores of {machine['cpu']}, ONNX Runtime "
-        f"{versions['onnxruntime']}; the floor is made of "
-        f"{floor['gemm'] / 1e9:.0f} billion multiply-accumulates a second in a large matrix "
-        f"product and {floor['copy'] / 1e9:.0f} GB/s in a large copy. Speed is over `{baseline}` "
-        "on the same engine; that of the classical methods, over it where it is fastest."
-    )
-    return "\n".join(lines)
-
-
-def _engine(row: dict[str, Any]) -> str:
-    """What ran it, and in which precision where the result tells."""
-    return ", ".join(filter(None, (ENGINES[row["provider"]], row.get("precision"))))
 
 
 def live_table(document: dict[str, Any]) -> str:
@@ -180,6 +138,7 @@ def start_table(document: dict[str, Any]) -> str:
 
 TABLES = {
     "fps": ("fps", fps_table),
+    "batch": ("batch", batch_table),
     "live": ("live", live_table),
     "stages": ("live", stages_table),
     "parity": ("parity", parity_table),

@@ -12,12 +12,10 @@ import torch
 from rtmag.export.onnx_target import trace, write
 from rtmag.export.precision import Precision
 from rtmag.export.trace import traceable
+from rtmag.realtime.bench import BASELINE
 from rtmag.train import checkpoint
 from rtmag.train.config import CONFIGS
 from rtmag.train.model import build
-
-BASELINE = "oh2018"
-"""What speeds are told against."""
 
 
 def export_timed(

@@ -33,6 +33,8 @@ from rtmag.realtime.scene import SceneSource
 WARM = 3
 """Steps that do not count: they allocate."""
 QUICK = ((160, 120),)
+BASELINE = "oh2018"
+"""The network of Oh et al., which `rtmag.export.timed` exports."""
 _BY_PROVIDER = {"cpu": "onnx", "openvino": "openvino", "cuda": "cuda"}
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,14 +108,20 @@ def test_openvino_shows_what_onnx_runtime_shows() -> None:
 def test_the_step_benchmark_ends_with_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from benchmarks import fps, tables
+    from benchmarks import fps, speeds
 
     plain = identity_model(tmp_path / "plain.onnx")
-    monkeypatch.setattr(fps, "export_baseline", lambda folder: plain)
+    monkeypatch.setattr(fps, "untrained", lambda folder: plain)
     out = tmp_path / "fps.json"
     options = {"rounds": 1, "threads": 1, "streams": "1,2", "quick": True, "out": out}
     half = said_half(tmp_path)
-    monkeypatch.setattr(fps, "shipped", lambda names, folder: [half] if names else [])
+    asked: list[dict[str, bool]] = []
+
+    def variants(names: list[str], folder: Path, **kinds: bool) -> list[Path]:
+        asked.append(kinds)
+        return [half]
+
+    monkeypatch.setattr(fps, "variants", variants)
     precisions = ["fp32", "fp16"]
     fps.main(model=["fast"], size=None, precisions=precisions, **options)  # type: ignore[arg-type]
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -122,15 +129,57 @@ def test_the_step_benchmark_ends_with_json(
     models = dict.fromkeys(row["model"] for row in document["rows"])
     assert list(models) == ["Laplacian pyramid", "Riesz pyramid", "fast", "identity"]
     assert set(document["commits"]) == {"fast", "identity"}
+    assert asked == [{"half": True, "streams": True}]
     numbers = [(row["motion_scale"], row["precision"]) for row in document["rows"][4:-1:2]]
     assert numbers == [(s, p) for p in ("fp32", "fp32+fp16") for s in (1.0, 0.5, 0.25)]
-    table = tables.fps_table(document)
+    table = speeds.fps_table(document)
     assert "| `fast` | ONNX Runtime, fp32+fp16 | 0.5 | 160x120 | " in table
     assert table.count("| Riesz pyramid | NumPy, OpenCV | 1 | 160x120 | ") == 1, "several streams"
+    batch = speeds.batch_table(document)
+    assert batch.count("| in turn |") == 6  # scales times precisions; no baseline, nothing else
+    assert "| `fast` | ONNX Runtime, fp32 | 0.25 | 160x120 | in turn | " in batch
     assert document["baseline"] == "identity"
     others = len(document["rows"]) - 1
     assert [row["streams"] for row in document["rows"]] == [*[1, 2] * (others // 2), 1]
     assert document["rows"][-1]["speed"] == 1.0
+
+
+def test_a_step_of_several_streams_stands_below_their_steps_in_turn() -> None:
+    from benchmarks import speeds
+
+    row = {
+        "model": "fast", "provider": "cpu", "motion_scale": 1.0, "macs_per_px": 1, "width": 64,
+        "height": 48, "streams": 2, "together": False, "stream_ms": 3.0, "streams_fps": 333.3,
+    }  # fmt: skip
+    many = row | {"model": "fast-streams"}
+    rows = [many | {"together": True, "stream_ms": 2.0}, many, row]
+    table = speeds.batch_table(
+        {"rows": rows, "baseline": "oh2018", "machine": {"cores": 1, "cpu": "x"}}
+    )
+    assert table.splitlines()[2:4] == [
+        "| `fast` | ONNX Runtime | 1 | 64x48 | in turn | 3.0 ms, 333.3 |",
+        "| `fast` | ONNX Runtime | 1 | 64x48 | at once | 2.0 ms, 333.3 |",
+    ]
+
+
+def test_models_inside_the_package_are_exported_in_other_ways_to_be_timed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    from benchmarks import fps
+    from rtmag.export import timed
+
+    def noted(run: Path, out: Path, **how: str) -> tuple[str, str, dict[str, str]]:
+        assert (run / "model.safetensors").is_file()
+        return run.name, out.name, how
+
+    monkeypatch.setattr(timed, "export_timed", noted)
+    made: list[Any] = list(fps.variants(["fast"], tmp_path, half=True, streams=True))
+    assert made == [
+        ("fast", "fast-fp16.onnx", {"name": "fast", "precision": "fp16"}),
+        ("fast", "fast-streams.onnx", {"name": "fast-streams", "streams": "any"}),
+    ]
+    assert fps.variants(model_names(), tmp_path, half=False, streams=False) == []
 
 
 def test_the_time_of_a_step_is_told_apart(
