@@ -14,6 +14,7 @@ from rtmag.realtime.motion_scale import MOTION_SCALES, scale_name
 if TYPE_CHECKING:
     from rtmag.realtime.engine import EngineSpec
 
+AUTO = "auto"
 ViewKind = Literal["window", "none"]
 LiveViewKind = Literal["window", "web", "none"]
 Scale = Literal["1", "1/2", "1/4"]
@@ -180,7 +181,14 @@ DemoWindow = Annotated[bool, Option("--window", help="Show it while it is made."
 Camera = Annotated[
     str, Argument(metavar="[INDEX|NAME]", help="See rtmag cameras; 'test' is the built-in scene.")
 ]
-Size = Annotated[str | None, Option("--size", metavar="WxH", help="Ask the camera for this size.")]
+Size = Annotated[
+    str | None,
+    Option(
+        "--size",
+        metavar="WxH|auto",
+        help="Ask the camera for this size; auto: keep its own, and let the motion scale follow.",
+    ),
+]
 Fps = Annotated[float | None, Option("--fps", min=0.1, help="Ask the camera for this rate.")]
 PixelFormat = Annotated[
     str | None,
@@ -206,7 +214,12 @@ Ca = Annotated[
 ]
 Wait = Annotated[bool, Option("--wait", help="Wait for a stream that is not there yet.")]
 PipeSize = Annotated[
-    str | None, Option("--size", metavar="WxH", help="Standard input is raw pictures of this size.")
+    str | None,
+    Option(
+        "--size",
+        metavar="WxH|auto",
+        help="Standard input is raw pictures of this size; auto: as of `rtmag camera`.",
+    ),
 ]
 PipeFps = Annotated[
     float | None, Option("--fps", min=0.1, help="Rate of raw pictures, or of the screen.")
@@ -301,6 +314,22 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise OptionError(f"a size is WIDTHxHEIGHT, such as 640x480, got {text!r}")
     return int(width), int(height)
+
+
+def parse_live_size(text: str | None, scale: str = AUTO) -> tuple[int, int] | None:
+    """What is asked of a live source: nothing for `auto`, by which only the motion scale gives way.
+
+    Raises:
+        OptionError: neither a size nor auto, or a motion scale that cannot give way.
+    """
+    if text != AUTO:
+        return parse_size(text)
+    if scale != AUTO:
+        raise OptionError(
+            f"--size auto wants a motion scale that follows the machine, got {scale}: leave out "
+            "one of both"
+        )
+    return None
 
 
 def parse_streams(text: str) -> list[int]:

@@ -21,7 +21,7 @@ from typer.core import TyperCommand, TyperOption
 
 from rtmag.realtime.bands import parse_band
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.options import parse_size
+from rtmag.realtime.options import parse_live_size
 from rtmag.realtime.redaction import HIDDEN, is_secret
 
 PREFIX = "RTMAG_"
@@ -38,7 +38,7 @@ _STRICT = SettingsConfigDict(
     protected_namespaces=(),
 )
 _LAX = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, protected_namespaces=())
-_PARSERS: dict[str, Callable[[str], object]] = {"band": parse_band, "size": parse_size}
+_PARSERS: dict[str, Callable[[str], object]] = {"band": parse_band, "size": parse_live_size}
 """Options that are text to the command line."""
 
 

@@ -16,6 +16,7 @@ from typer import Context
 from typer.core import TyperCommand, TyperOption
 
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.options import AUTO
 from rtmag.realtime.redaction import HIDDEN, is_secret, logger, redact
 
 NAME = "rtmag.toml"
@@ -29,7 +30,8 @@ _SETTLED_BY: dict[str, tuple[str, ...]] = {
     "fh": ("band", "mode", "drift"),
     "drift": ("preset", "mode", *_BANDED),
 }
-"""What an option settles: a weaker source's word on these is not heard. For mode see `_settled`."""
+"""What an option settles: a weaker source's word on these is not heard. For those where it depends
+on the value, see `_settled`."""
 _STEERED = ("alpha", "mode", "order", "fl", "fh")
 
 
@@ -140,14 +142,20 @@ def effective(
         else:
             out[key] = Setting(value, "default")
     for key, setting in list(out.items()):
-        for other in _settled(key, setting.value) if setting.rank else ():
+        for other in _settled(key, setting.value, out) if setting.rank else ():
             if other in out and 0 < out[other].rank < setting.rank:
-                out[other] = Setting(None, "default")
-                context.params[other] = None
+                value = keys(command)[other].default
+                out[other] = Setting(value, "default")
+                context.params[other] = value
     return out
 
 
-def _settled(key: str, value: Any) -> tuple[str, ...]:
+def _settled(key: str, value: Any, said: Mapping[str, Setting]) -> tuple[str, ...]:
+    if key == "size":
+        return ("motion_scale",) if value == AUTO else ()
+    if key == "motion_scale":
+        follows = "size" in said and said["size"].value == AUTO
+        return ("size",) if follows and value != AUTO else ()
     if key == "mode":
         return {"temporal": ("drift",), "static": _BANDED}.get(value, ("drift", *_BANDED))
     return _SETTLED_BY.get(key, ())

@@ -65,7 +65,7 @@ def camera(
         stats,
         controls=controls,
         wanted=Wanted(
-            size=options.parse_size(size),
+            size=options.parse_live_size(size, motion_scale),
             fps=fps,
             pixel_format=pixel_format,
             lock_exposure=lock_exposure,
@@ -137,7 +137,7 @@ def stream(
         stats,
         controls=controls,
         wanted=Wanted(
-            size=options.parse_size(size),
+            size=options.parse_live_size(size, motion_scale),
             fps=fps,
             pixel_format=pixel_format,
             timeout=timeout,

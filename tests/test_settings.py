@@ -135,6 +135,38 @@ def test_what_contradicts_a_stronger_word_is_not_heard(
     assert tuple(found[key][0] for key in ("alpha", "mode", "fl", "fh")) == expected
 
 
+@pytest.mark.parametrize(
+    ("file", "args", "expected"),
+    [
+        ('motion-scale = "1/2"', ["--size", "auto"], ("auto", "auto")),
+        ('size = "auto"', ["--motion-scale", "1/2"], (None, "1/2")),
+        ('size = "auto"', ["--motion-scale", "auto"], ("auto", "auto")),
+        ('size = "64x48"', ["--motion-scale", "1/2"], ("64x48", "1/2")),
+        ('motion-scale = "1/2"', ["--size", "64x48"], ("64x48", "1/2")),
+        ('size = "auto"', ["--size", "64x48"], ("64x48", "auto")),
+    ],
+)
+@pytest.mark.parametrize("command", ["camera", "stream"])
+def test_a_size_left_to_the_source_and_a_motion_scale_settle_each_other(
+    command: str, file: str, args: list[str], expected: tuple[object, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    Path("rtmag.toml").write_text(f"[{command}]\n{file}")
+    found = shown(capsys, command, *args)
+    assert (found["size"][0], found["motion_scale"][0]) == expected
+
+
+def test_a_size_left_to_the_source_beside_a_motion_scale_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = "--size auto wants a motion scale that follows the machine, got 1: leave out one"
+    assert words in refused(capsys, "camera", "test", "--size", "auto", "--motion-scale", "1")
+    Path("rtmag.toml").write_text('[stream]\nsize = "auto"\nmotion-scale = "1"\n')
+    assert words in refused(capsys, "stream", "screen")
+    Path("rtmag.toml").write_text('[camera]\nsize = "automatic"\n')
+    assert "a size is WIDTHxHEIGHT" in refused(capsys, "camera", "test")
+
+
 def test_where_a_presets_values_come_from_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(capsys, "file", "--preset", "building", "--order", "2")
     assert found["alpha"] == [50, "preset building"]
