@@ -55,16 +55,20 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def open_session(model: bytes, provider: str, threads: int | None = None) -> Any:
+def open_session(
+    model: bytes, provider: str, threads: int | None = None, *, captured: bool = False
+) -> Any:
     """A session on one provider and no other.
 
     Args:
         model: A serialised ONNX model in one piece.
         provider: `cpu` or `cuda`.
         threads: Threads of the CPU provider; None is one per usable core.
+        captured: `cuda` is to capture its runs as CUDA graphs (rtmag/realtime/replay.py).
 
     Raises:
-        ProviderUnavailable: the provider does not open; the message says why.
+        ProviderUnavailable: the provider does not open; the message says why. A graph that cannot
+            be captured is an exception of ONNX Runtime's.
     """
     ort = runtime()
     if provider not in NAMES:
@@ -78,7 +82,8 @@ def open_session(model: bytes, provider: str, threads: int | None = None) -> Any
         _preload(ort)
     options = session_options(provider, threads)
     ort.set_default_logger_severity(4)
-    providers = [(NAMES[provider], OPTIONS[provider])]
+    chosen = OPTIONS[provider] | ({"enable_cuda_graph": "1"} if captured else {})
+    providers = [(NAMES[provider], chosen)]
     # Fallback here means to print, to drop the provider that failed, and to go on without it.
     session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     # Libraries that are missing raise nothing: the session is there, but the CPU's. (The option

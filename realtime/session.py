@@ -2,10 +2,12 @@
 
 Values go in and come out by name as arrays. Where a device other than the CPU runs the graph, its
 state stays there from step to step (rtmag/realtime/resident.py): only the picture and a few numbers
-cross the bus.
+cross the bus. On CUDA, steps are captured as graphs and replayed where that can be done
+(rtmag/realtime/replay.py).
 """
 
 import re
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 
 from rtmag.realtime import providers
 from rtmag.realtime.contract import STATE_OUT, Values
+from rtmag.realtime.errors import ProviderUnavailable
+from rtmag.realtime.redaction import logger
+from rtmag.realtime.replay import Replay
 from rtmag.realtime.resident import Resident
 
 
@@ -37,16 +42,34 @@ class OrtSession:
     """A graph on one of ONNX Runtime's providers."""
 
     def __init__(
-        self, model: bytes, provider: str, threads: int | None = None, *, bound: bool | None = None
+        self,
+        model: bytes,
+        provider: str,
+        threads: int | None = None,
+        *,
+        bound: bool | None = None,
+        replayed: bool | None = None,
     ) -> None:
         """Open it; raises as `providers.open_session`.
 
         `bound` keeps the state on the provider's device: None is wherever that is not the CPU,
-        whose arrays NumPy can see without a copy.
+        whose arrays NumPy can see without a copy. `replayed` also keeps inputs and outputs in
+        their places, to capture what runs between them: None is where that can be done.
         """
-        self._session = providers.open_session(model, provider, threads)
         self.provider = provider
         self._bound = provider != "cpu" if bound is None else bound
+        self._open = partial(providers.open_session, model, provider, threads)
+        self._replay: Replay | None = None
+        if provider == "cuda" if replayed is None else replayed:
+            try:
+                self._session = self._open(captured=provider == "cuda")
+                self._replay = Replay(self._session, provider)
+            except ProviderUnavailable:
+                raise
+            except Exception:  # it has a part that CUDA has no kernel for
+                self._session = self._open()
+        else:
+            self._session = self._open()
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.inputs = _values(self._session.get_inputs())
         self.outputs = _values(self._session.get_outputs())
@@ -59,6 +82,12 @@ class OrtSession:
         if not self._bound:
             found: list[NDArray[Any]] = self._session.run(outputs, inputs)
             return found
+        if self._replay is not None:
+            try:
+                return self._replay.run(outputs, inputs)
+            except Exception as error:  # onnxruntime's errors share no other base class
+                logger().debug("steps are not captured: %s", error)
+                self._replay, self._session = None, self._open()
         binding = self._session.io_binding()
         held = []  # a binding may look at arrays without keeping them
         for name, value in inputs.items():

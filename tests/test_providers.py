@@ -101,6 +101,9 @@ def test_cuda_loads_its_libraries_first_and_once_and_rounds_nothing(
     assert [call.get("preloaded", False) for call in fake.opened] == [False, True, False, False]
     (name, options), *_ = fake.opened[-1]["providers"]
     assert (name, options["use_tf32"]) == ("CUDAExecutionProvider", "0")
+    assert "enable_cuda_graph" not in options
+    providers.open_session(model, "cuda", captured=True)
+    assert fake.opened[-1]["providers"][0][1] == options | {"enable_cuda_graph": "1"}
     assert capfd.readouterr() == ("", "")
 
 

@@ -19,14 +19,16 @@ from rtmag.realtime.session import OrtSession
 SIZE = (64, 48)
 
 
-def engine(*, bound: bool) -> OnnxEngine:
+def engine(*, bound: bool, replayed: bool = False) -> OnnxEngine:
     """The shipped model on the CPU, which stands for any device when it is bound."""
     model, motion, source = read_model("fast")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             onnx_engine,
             "OrtSession",
-            lambda model, provider, threads: OrtSession(model, provider, 1, bound=bound),
+            lambda model, provider, threads: OrtSession(
+                model, provider, 1, bound=bound, replayed=replayed
+            ),
         )
         return OnnxEngine(model, motion, source=source, engine="onnx")
 
@@ -45,10 +47,11 @@ def test_what_a_graph_says_of_itself() -> None:
     assert session.size is None
 
 
+@pytest.mark.parametrize("replayed", [False, True])
 def test_a_state_on_a_device_is_the_same_and_is_not_fetched_between_steps(
-    frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+    frames: list[Frame], monkeypatch: pytest.MonkeyPatch, replayed: bool
 ) -> None:
-    plain, bound = engine(bound=False), engine(bound=True)
+    plain, bound = engine(bound=False), engine(bound=True, replayed=replayed)
     sections = Temporal(0.5, 3).sections(30.0)
     a: Any = None
     b: Any = None
