@@ -104,6 +104,7 @@ def load_engine(
     motion_scale: float = 1.0,
     precision: str = "auto",
     unsafe: bool = False,
+    compiled: bool = False,
 ) -> Engine:
     """Load a magnifier.
 
@@ -119,14 +120,17 @@ def load_engine(
         precision: `fp32` computes all in float32; `auto` lets OpenVINO compute in bfloat16 what
             that does not harm, where the CPU multiplies such numbers.
         unsafe: Allow `.pt2` files, which may run any code when they are opened.
+        compiled: Have torch.compile make faster kernels of a `.pt2` file of one size, which takes
+            half a minute the first time.
 
     Raises:
+        ModelError: a file that was to be compiled was not, for want of a compiler for example.
         MissingExtra: what the engine needs (OpenVINO, PyTorch, TensorRT) is not installed.
         ModelIncompatible: no such file, not a model of this contract, or one that draws its
             pictures itself and so knows one motion scale only.
         OptionError: another motion scale or precision, float32 of a file that was exported in half
-            precision, a `.pt2` file without `unsafe`, or an engine that does not run files of this
-            kind.
+            precision, a `.pt2` file without `unsafe`, an engine that does not run files of this
+            kind, or one to be compiled that cannot be.
         ProviderUnavailable: the engine asked for does not open, or there is none of that name.
     """
     if engine not in ENGINES:
@@ -134,9 +138,14 @@ def load_engine(
     if precision not in PRECISIONS:
         raise OptionError(f"precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
     if Path(model or "").suffix == PROGRAM:
-        program = _load_program(str(model), engine, motion_scale, unsafe=unsafe)
+        program = _load_program(str(model), engine, motion_scale, unsafe=unsafe, compiled=compiled)
         check(program.metadata, precision, str(model))
         return program
+    if compiled:
+        raise OptionError(
+            f"only {PROGRAM} files can be compiled, got {str(model)!r}; "
+            "make one with rtmag export --target pt2 --size WxH"
+        )
     if model == NONE:
         return IdentityEngine()
     content, motion, source = read_model(model)
@@ -157,7 +166,9 @@ def load_engine(
     )
 
 
-def _load_program(path: str, engine: str, motion_scale: float, *, unsafe: bool) -> Engine:
+def _load_program(
+    path: str, engine: str, motion_scale: float, *, unsafe: bool, compiled: bool
+) -> Engine:
     from rtmag.realtime.sidecar import read_sidecar
     from rtmag.realtime.torch_engine import TorchEngine
 
@@ -171,11 +182,15 @@ def _load_program(path: str, engine: str, motion_scale: float, *, unsafe: bool) 
         )
     if motion_scale != 1:
         raise one_scale(path, motion_scale)
-    if engine == "tensorrt" and Path(path).is_file() and read_sidecar(Path(path)) is None:
+    built = Path(path).is_file() and read_sidecar(Path(path)) is not None
+    if built and compiled:
+        raise OptionError(f"{path!r} holds a TensorRT engine, which is compiled already")
+    if engine == "tensorrt" and Path(path).is_file() and not built:
         raise OptionError(
             f"{path!r} holds no TensorRT engine; make one with rtmag export --target tensorrt"
         )
-    return TorchEngine(path, provider="auto" if engine in ("auto", "torch") else "cuda")
+    provider = "auto" if engine in ("auto", "torch") else "cuda"
+    return TorchEngine(path, provider=provider, compiled=compiled)
 
 
 AUTO = "auto"
@@ -192,6 +207,8 @@ class EngineSpec:
     """None for the largest that keeps up."""
     unsafe: bool = False
     """Allow files that may run any code when they are opened."""
+    compiled: bool = False
+    """Compile it first, as of `load_engine`."""
 
     def load(self) -> Engine:
         """The engine, or the most faithful one where there is a choice; raises as `load_engine`."""
@@ -200,4 +217,5 @@ class EngineSpec:
             engine=self.engine,
             motion_scale=self.motion_scale or 1.0,
             unsafe=self.unsafe,
+            compiled=self.compiled,
         )

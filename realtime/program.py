@@ -53,7 +53,10 @@ def open_program(path: str | Path, device: "torch.device") -> tuple[Any, dict[st
     if beside is None and device.type != "cpu":
         program = move_to_device_pass(program, device)
     # Sizes are checked here; tracing also noted chances of its example, such as 16 % height != 0.
-    return program.module(check_guards=False), metadata
+    module: Any = program.module(check_guards=False)
+    if beside is None:  # as pictures come, and as GPUs multiply half precision
+        module.to(memory_format=torch.channels_last)
+    return module, metadata
 
 
 def _check(metadata: dict[str, str], source: str) -> None:

@@ -5,7 +5,8 @@ the bus as bytes, state stays on the device. The only module of the runtime that
 only once such a file is opened.
 
 On CUDA a step is captured as a graph for each size of the picture and replayed
-(rtmag/realtime/cuda_graph.py); where capture fails, steps are run plainly.
+(rtmag/realtime/cuda_graph.py); where capture fails, steps are run plainly. A program of one size
+may be compiled by torch.compile beforehand, which takes half a minute.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,14 +19,21 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.contract import SECTIONS, streams_at_once
 from rtmag.realtime.cuda_graph import Captured
-from rtmag.realtime.errors import MissingExtra, ModelError, ModelIncompatible, ProviderUnavailable
-from rtmag.realtime.filters import Sections, State, lengthened, turned
+from rtmag.realtime.errors import (
+    MissingExtra,
+    ModelError,
+    ModelIncompatible,
+    OptionError,
+    ProviderUnavailable,
+)
+from rtmag.realtime.filters import Sections, State, Static, lengthened, turned
 from rtmag.realtime.frame import Image
 from rtmag.realtime.gathering import Gathering, InTurn, Layout, gather
 from rtmag.realtime.motion_scale import one_scale
 from rtmag.realtime.onnx_engine import bordered
 from rtmag.realtime.program import open_program
 from rtmag.realtime.resident import parted
+from rtmag.realtime.transfer import download, upload
 
 if TYPE_CHECKING:
     import torch
@@ -55,12 +63,14 @@ class TorchEngine(InTurn):
     motion_scale = 1.0
     composes = False
 
-    def __init__(self, path: str | Path, *, provider: str = "auto") -> None:
-        """Open a file.
+    def __init__(self, path: str | Path, *, provider: str = "auto", compiled: bool = False) -> None:
+        """Open a file; `compiled`: have torch.compile make faster kernels of it first.
 
         Raises:
             MissingExtra: PyTorch (or what the file needs besides) is not installed.
+            ModelError: it does not compile, for want of a compiler for example.
             ModelIncompatible: not a file of ours, or made for another machine.
+            OptionError: it cannot be compiled, as it is for any size or number of streams.
             ProviderUnavailable: no such device here.
         """
         try:
@@ -73,7 +83,6 @@ class TorchEngine(InTurn):
         self._device = _device(torch, provider)
         self.provider: str = self._device.type
         program, self.metadata = open_program(path, self._device)
-        self._program = Captured(program) if self.provider == "cuda" else program
         self.name = self.metadata["rtmag.model"]
         self.at_once = streams_at_once(self.metadata)
         """Streams that one run of the program takes; infinitely many for any number."""
@@ -86,11 +95,35 @@ class TorchEngine(InTurn):
         if size:
             width, height = size.split("x")
             self.size = int(width), int(height)
+        if compiled:
+            program = self._compiled(program, str(path))
+        self.compiled = compiled
+        self._program = Captured(program) if self.provider == "cuda" else program
+        if compiled:
+            self._prepare()
+
+    def _compiled(self, program: Any, source: str) -> Any:
+        if self.size is None or self.at_once == float("inf"):
+            raise OptionError(
+                f"cannot compile {source!r}: it is for any size, or any number of streams; "
+                "make one with rtmag export --target pt2 --size WxH"
+            )
+        # With sizes as constants PyTorch 2.13 fails at the index of a padded view.
+        return self._torch.compile(program, dynamic=True)
+
+    def _prepare(self) -> None:
+        """Take a step: a program is compiled in its first one, and a live view's has no time."""
+        width, height = self.size or (0, 0)
+        try:
+            self.step(np.zeros((height, width, 3), np.uint8), 2.0, Static().sections(30.0), None)
+        except ModelError as error:
+            raise ModelError(f"{error}; without --compile it may run") from error
 
     @property
     def described(self) -> str:
         """Name, and what runs it."""
-        return f"{self.name}, torch on {self.provider}"
+        how = ", compiled" if self.compiled else ""
+        return f"{self.name}, torch on {self.provider}{how}"
 
     def at(self, motion_scale: float) -> "TorchEngine":
         """Itself; ModelIncompatible at any motion scale but 1."""
@@ -132,7 +165,7 @@ class TorchEngine(InTurn):
             )  # fmt: skip
             after = after[:, : expected[1]]
             after = -after if opposite else after.clone()
-            shown = out.cpu().numpy()[: image.shape[0], : image.shape[1]]
+            shown = download(out)[: image.shape[0], : image.shape[1]]
         return np.ascontiguousarray(shown), OnDevice(after)  # type: ignore[return-value]
 
     def step_many(
@@ -154,7 +187,7 @@ class TorchEngine(InTurn):
             out, after = self._run(*given, self._memory(batch))
             after = after.clone()  # of a graph's buffer, which the next step fills
             kept = [OnDevice(part) for part in parted(after, batch)]
-            drawn = out.cpu().numpy()
+            drawn = download(out)
         shown = [
             np.ascontiguousarray(drawn[k, : image.shape[0], : image.shape[1]])
             for k, image in enumerate(images)
@@ -179,11 +212,12 @@ class TorchEngine(InTurn):
             with self._torch.inference_mode():
                 yield
         except RuntimeError as error:
-            reason = (str(error).splitlines() or ["?"])[0]
+            lines = [line for line in str(error).splitlines() if not line.endswith("raised:")]
+            reason = (lines or ["?"])[0]
             raise ModelError(f"cannot run model {self.name!r} on torch: {reason}") from error
 
     def _run(self, *inputs: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-        placed = [each.to(self._device, non_blocking=True) for each in inputs]
+        placed = [upload(each, self._device) for each in inputs]
         out, after, *_ = self._program(*placed)
         return out, after
 

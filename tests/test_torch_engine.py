@@ -1,6 +1,8 @@
 """Programs that PyTorch runs: the same pictures as the network's, state kept where it is."""
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,57 @@ def test_one_size_means_one_size(run: Path) -> None:
         engine.step(np.zeros((48, 80, 3), np.uint8), 2.0, sections, None)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_a_compiled_program_shows_the_same(
+    run: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._dynamo.utils import counters
+
+    if backend == "inductor" and not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler")
+    path = run / f"{backend}.pt2"
+    export_torch(run, path, name="fixed", size=(64, 48))
+    plain = load_engine(path, unsafe=True)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    compiled = load_engine(path, unsafe=True, compiled=True)
+    assert compiled.described == "fixed, torch on cpu, compiled"
+    before = counters["stats"]["unique_graphs"]
+    a = b = None
+    for image in parity.clip((61, 47), 6):
+        sections = Temporal(0.5, 3).sections(30.0)
+        expected, a = plain.step(image, 20.0, sections, a)
+        shown, b = compiled.step(image, 20.0, sections, b)
+        assert np.abs(shown.astype(int) - expected).max() <= parity.WORST
+    assert np.allclose(np.asarray(a), np.asarray(b), atol=1e-5)
+    assert before > 0
+    assert counters["stats"]["unique_graphs"] == before, "compiled while a step was waited for"
+
+
+def test_only_programs_of_one_size_are_compiled(run: Path, program: Path) -> None:
+    with pytest.raises(OptionError, match=r"for any size, .* rtmag export --target pt2 --size WxH"):
+        load_engine(program, unsafe=True, compiled=True)
+    with pytest.raises(OptionError, match=r"only \.pt2 files can be compiled, got 'fast'"):
+        load_engine("fast", compiled=True)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own
+def test_without_a_compiler_it_says_so(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = run / "bare.pt2"
+    export_torch(run, path, name="bare", size=(32, 32))
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=_no_compiler))
+    with pytest.raises(
+        ModelError,
+        match=r"cannot run model 'bare' on torch: RuntimeError: no compiler here; without",
+    ):
+        load_engine(path, unsafe=True, compiled=True)
+
+
+def _no_compiler(*_: object) -> Any:
+    raise RuntimeError("no compiler here")
+
+
 def test_what_cannot_be_run_is_told_in_a_line(
     run: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +255,13 @@ def test_where_no_graph_can_be_captured_steps_are_plain(monkeypatch: pytest.Monk
 
 def _no_cuda(*_: object) -> None:
     raise RuntimeError("no CUDA here")
+
+
+def test_kernels_have_their_channels_last(program: Path) -> None:
+    opened, _ = open_program(program, torch.device("cpu"))
+    kernels = [each for each in opened.parameters() if each.ndim == 4]
+    assert kernels
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in kernels)
 
 
 @pytest.mark.parametrize("streams", [None, "4"])
