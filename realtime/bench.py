@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rtmag.realtime.card import card, floor_ms, moved, precision, ran_by
-from rtmag.realtime.engine import Engine, load_engine
+from rtmag.realtime.engine import PROGRAM, Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
 from rtmag.realtime.floor import measure_floor
@@ -49,6 +49,7 @@ def bench(
     streams: Sequence[int] = (1,),
     precisions: Sequence[str] = ("auto",),
     unsafe: bool = False,
+    compiled: bool = False,
     baseline: str | Path | None = None,
     beside: Sequence[Engine] = (),
     tell: Callable[[str], object] = lambda line: None,
@@ -67,6 +68,7 @@ def bench(
         streams: How many are stepped.
         precisions: Each as `precision` of `load_engine`, where that makes a difference.
         unsafe: As of `load_engine`.
+        compiled: Time `.pt2` files compiled as well.
         baseline: One more model, stepped with one stream only, that the others are compared with.
         beside: Whatever else takes steps, timed in the same turns; its speed is compared with the
             baseline's where that is fastest.
@@ -76,7 +78,9 @@ def bench(
         ModelIncompatible, ProviderUnavailable: as `load_engine`.
     """
     groups = [  # what the others are compared with comes last
-        open_group(models, baseline, scales, runtime, threads, precisions, unsafe=unsafe)
+        open_group(
+            models, baseline, scales, runtime, threads, precisions, unsafe=unsafe, compiled=compiled
+        )
         for runtime in reversed(runtimes)
     ]
     compared = [group[-1] for group in groups]
@@ -119,9 +123,12 @@ def open_group(
     precisions: Sequence[str],
     *,
     unsafe: bool,
+    compiled: bool,
 ) -> list[Engine]:
     """What one runtime runs; the baseline, last, by what `auto` takes for the first model."""
-    engines = open_engines(models, scales, runtime, threads, precisions, unsafe=unsafe)
+    engines = open_engines(
+        models, scales, runtime, threads, precisions, unsafe=unsafe, compiled=compiled
+    )
     if baseline is not None:
         if runtime == "auto":
             runtime = _BY_PROVIDER.get(ran_by(engines[0]), runtime)
@@ -137,11 +144,14 @@ def open_engines(
     precisions: Sequence[str] = ("auto",),
     *,
     unsafe: bool = False,
+    compiled: bool = False,
 ) -> list[Engine]:
     """Every model in every precision that makes a difference, at every scale that it knows."""
     engines: list[Engine] = []
     for model in models:
         told: set[str | None] = set()
+        if compiled and Path(model).suffix == PROGRAM:
+            engines.append(load_engine(model, engine=engine, unsafe=unsafe, compiled=True))
         for asked in sorted(set(precisions)):
             if asked == "fp32" and told and BFLOAT16 not in told:
                 continue  # nothing that it could forbid

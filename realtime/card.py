@@ -33,14 +33,20 @@ def card(
     ]
     told = [(engine, size) for size in sizes for engine in engines]
     return lines + [
-        f"card: {engine.described} on {ran_by(engine)} in {precision(engine)}, "
-        f"{size[0]}x{size[1]}: "
+        f"card: {_named(engine)} in {precision(engine)}, {size[0]}x{size[1]}: "
         f"{engine.metadata.get('rtmag.parameters', '?')} parameters, "
         f"{engine.metadata['rtmag.macs']} MAC/px of what it sees, "
         f"{(moved(engine, size, sections) or 0) / 1e6:.1f} MB per frame, floor {least:.2f} ms"
         for engine, size in told
         if (least := floor_ms(engine, size, sections, floor)) is not None
     ]
+
+
+def _named(engine: Engine) -> str:
+    """The model, its motion scale where that is not 1, and what runs it."""
+    if isinstance(engine, TorchEngine):  # which says itself what runs it
+        return engine.described
+    return f"{engine.described} on {ran_by(engine)}"
 
 
 def floor_ms(
@@ -74,4 +80,6 @@ def precision(engine: Engine) -> str | None:
 
 def ran_by(engine: Engine) -> str:
     """What runs it, told apart from another runtime on the same device."""
-    return f"torch {engine.provider}" if isinstance(engine, TorchEngine) else engine.provider
+    if isinstance(engine, TorchEngine):
+        return f"torch {engine.provider}" + (", compiled" if engine.compiled else "")
+    return engine.provider

@@ -74,6 +74,7 @@ def demo(
     engine: options.EngineOption = "auto",
     motion_scale: options.MotionScale = "1",
     unsafe: options.Unsafe = False,
+    compiled: options.Compile = False,
 ) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
     make_controls(alpha=alpha)
@@ -85,7 +86,7 @@ def demo(
         out=out,
         window=window,
         overwrite=overwrite,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
@@ -132,6 +133,7 @@ def file(
     engine: options.EngineOption = "auto",
     motion_scale: options.MotionScale = "1",
     unsafe: options.Unsafe = False,
+    compiled: options.Compile = False,
     view: options.View = "none",
     progress: options.ProgressOption = "auto",
     like: options.Like = None,
@@ -164,7 +166,7 @@ def file(
         strict=strict,
         max_pixels=max_pixels,
         model_sha256=model_sha256,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
         view=view,
         progress=_progress(progress if output != "-" or progress != "auto" else "none"),
         note=note,

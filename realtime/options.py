@@ -139,6 +139,11 @@ VirtualCamera = Annotated[
 Unsafe = Annotated[
     bool, Option("--unsafe", help="Allow .pt2 models, which may run any code once opened.")
 ]
+Compile = Annotated[
+    bool,
+    Option("--compile", help="Compile a .pt2 model of one size first: half a minute or more."),
+]
+BenchCompile = Annotated[bool, Option("--compile", help="Time .pt2 models compiled as well.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an output that exists.")]
 View = Annotated[ViewKind, Option("--view", help="Show it in a window, or not at all.")]
 LiveView = Annotated[
@@ -340,9 +345,13 @@ def parse_streams(text: str) -> list[int]:
     return [int(count) for count in counts]
 
 
-def engine_spec(model: str | None, engine: EngineName, scale: str, unsafe: bool) -> "EngineSpec":
+def engine_spec(
+    model: str | None, engine: EngineName, scale: str, unsafe: bool, compiled: bool
+) -> "EngineSpec":
     """Which engine is wanted."""
     from rtmag.realtime.engine import EngineSpec
 
     motion_scale = scale_of(scale)
-    return EngineSpec(model=model, engine=engine, motion_scale=motion_scale, unsafe=unsafe)
+    return EngineSpec(
+        model=model, engine=engine, motion_scale=motion_scale, unsafe=unsafe, compiled=compiled
+    )

@@ -25,6 +25,7 @@ def bench(
     overwrite: options.Overwrite = False,
     compare: options.Compare = None,
     unsafe: options.Unsafe = False,
+    compiled: options.BenchCompile = False,
 ) -> None:
     """Time models on this machine; the last line is JSON. Compare two such results."""
     from rtmag.realtime import comparison
@@ -48,6 +49,7 @@ def bench(
             streams=counts,
             precisions=precisions or ["auto"],
             unsafe=unsafe,
+            compiled=compiled,
             baseline=_exported(opened) if oh2018 else None,
             tell=tell,
         )

@@ -43,6 +43,7 @@ def camera(
     engine: options.EngineOption = "auto",
     motion_scale: options.LiveScale = "auto",
     unsafe: options.Unsafe = False,
+    compiled: options.Compile = False,
     out: options.LiveOut = None,
     virtual_camera: options.VirtualCamera = None,
 ) -> None:
@@ -79,7 +80,7 @@ def camera(
         port=port,
         token=token,
         max_viewers=max_viewers,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
         limit=frames,
     )
 
@@ -115,6 +116,7 @@ def stream(
     engine: options.EngineOption = "auto",
     motion_scale: options.LiveScale = "auto",
     unsafe: options.Unsafe = False,
+    compiled: options.Compile = False,
     out: options.LiveOut = None,
     virtual_camera: options.VirtualCamera = None,
 ) -> None:
@@ -154,7 +156,7 @@ def stream(
         port=port,
         token=token,
         max_viewers=max_viewers,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe),
+        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
         limit=frames,
     )
 

@@ -82,8 +82,23 @@ def test_speed_is_over_the_baseline_on_the_same_engine() -> None:
 
 def test_pytorch_is_not_taken_for_onnx_runtime() -> None:
     engine = TorchEngine.__new__(TorchEngine)
-    engine.provider = "cpu"
+    engine.provider, engine.compiled = "cpu", False
     assert (ran_by(engine), ran_by(IdentityEngine())) == ("torch cpu", "cpu")
+    engine.compiled = True
+    assert ran_by(engine) == "torch cpu, compiled"
+
+
+def test_programs_are_timed_compiled_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[tuple[str, bool]] = []
+
+    def load(model: str, *, compiled: bool = False, **_: object) -> IdentityEngine:
+        loaded.append((model, compiled))
+        return IdentityEngine()
+
+    monkeypatch.setattr(timing, "load_engine", load)
+    open_engines(["a.pt2", "b.onnx"], (1.0,), "auto", None, compiled=True)
+    open_engines(["a.pt2"], (1.0,), "auto", None)
+    assert loaded == [("a.pt2", True), ("a.pt2", False), ("b.onnx", False), ("a.pt2", False)]
 
 
 def test_sizes_are_timed_one_after_the_other() -> None:
