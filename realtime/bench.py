@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from rtmag.realtime.card import card, floor_ms, moved, precision, ran_by
+from rtmag.realtime.card import card, floor_ms, moved, place_of, precision, ran_by
 from rtmag.realtime.engine import PROGRAM, Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Sections, State, Temporal
-from rtmag.realtime.floor import measure_floor
+from rtmag.realtime.floor import measure_floors
 from rtmag.realtime.frame import Image
 from rtmag.realtime.hardware import machine as machine
 from rtmag.realtime.hardware import processor as processor
@@ -85,9 +85,9 @@ def bench(
     ]
     compared = [group[-1] for group in groups]
     opened = [engine for group in groups for engine in group]
-    floor, place = measure_floor(), machine()
+    floors, place = measure_floors([place_of(engine) for engine in opened]), machine()
     sections = Temporal(0.5, 3).sections(30.0)
-    for line in card(place, floor, opened, sizes, sections):
+    for line in card(place, floors, opened, sizes, sections):
         tell(line)
     rows = []
     for size in sizes:  # states of one size do not fit another
@@ -97,7 +97,9 @@ def bench(
             for run in runs_of(engine, (1,) if baseline and engine in compared else streams)
         ]
         times = time_steps(runs, size, sections, rounds)
-        least = [floor_ms(run.engine, size, sections, floor) for run in runs]
+        least = [
+            floor_ms(run.engine, size, sections, floors.get(place_of(run.engine))) for run in runs
+        ]
         bases = baselines(runs, times, compared)
         fastest = min(bases.values())
         for run, took, ms in zip(runs, times, least, strict=True):
@@ -108,7 +110,8 @@ def bench(
         "baseline": opened[-1].described,
         "provider": ran_by(opened[-1]),
         **place,
-        "floor": asdict(floor),
+        "floor": asdict(floors.pop("cpu")),
+        "gpu_floors": {name: asdict(each) for name, each in floors.items()},
         "commits": {e.name: commit(e) for e in opened},
         "rows": rows,
     }

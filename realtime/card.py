@@ -4,7 +4,7 @@ A step must multiply and accumulate so often, and move so many bytes; what the m
 of that is its floor (rtmag/realtime/floor.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtmag.realtime.engine import Engine
@@ -17,7 +17,7 @@ from rtmag.realtime.torch_engine import TorchEngine
 
 def card(
     place: dict[str, Any],
-    floor: Floor,
+    floors: Mapping[str, Floor],
     engines: Sequence[Engine],
     sizes: Sequence[tuple[int, int]],
     sections: Sections,
@@ -27,19 +27,28 @@ def card(
     where = f"{computer['cores']} cores of {computer['cpu']}"
     if "gpu" in computer:
         where += f", {computer['gpu']}, driver {computer['driver']}"
-    lines = [
-        f"{where}: {floor.gemm / 1e9:.0f} G multiply-accumulates/s, "
-        f"copies {floor.copy / 1e9:.1f} GB/s"
-    ]
+    lines = [f"{where}: {_rates(floors['cpu'])}"]
+    lines += [f"{place}: {_rates(floor)}" for place, floor in floors.items() if place != "cpu"]
     told = [(engine, size) for size in sizes for engine in engines]
     return lines + [
         f"card: {_named(engine)} in {precision(engine)}, {size[0]}x{size[1]}: "
         f"{engine.metadata.get('rtmag.parameters', '?')} parameters, "
         f"{engine.metadata['rtmag.macs']} MAC/px of what it sees, "
-        f"{(moved(engine, size, sections) or 0) / 1e6:.1f} MB per frame, floor {least:.2f} ms"
+        f"{least_moved / 1e6:.1f} MB per frame, floor "
+        + ("not known" if least is None else f"{least:.2f} ms")
         for engine, size in told
-        if (least := floor_ms(engine, size, sections, floor)) is not None
+        if (least_moved := moved(engine, size, sections)) is not None
+        for least in [floor_ms(engine, size, sections, floors.get(place_of(engine)))]
     ]
+
+
+def _rates(floor: Floor) -> str:
+    return f"{floor.gemm / 1e9:.0f} G multiply-accumulates/s, copies {floor.copy / 1e9:.1f} GB/s"
+
+
+def place_of(engine: Engine) -> str:
+    """What the engine's floor depends on: the CPU, or a GPU in some precision."""
+    return f"cuda {precision(engine)}" if engine.provider == "cuda" else "cpu"
 
 
 def _named(engine: Engine) -> str:
@@ -50,11 +59,11 @@ def _named(engine: Engine) -> str:
 
 
 def floor_ms(
-    engine: Engine, size: tuple[int, int], sections: Sections, floor: Floor
+    engine: Engine, size: tuple[int, int], sections: Sections, floor: Floor | None
 ) -> float | None:
-    """The least a stream's step can take; None for a model that does not tell what it costs."""
+    """The least a stream's step can take; None where a model does not tell what it costs."""
     least_moved = moved(engine, size, sections)
-    if least_moved is None:
+    if least_moved is None or floor is None:
         return None
     seen = size[0] * size[1] * engine.motion_scale**2
     return floor.ms(int(engine.metadata["rtmag.macs"]) * seen, least_moved)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rtmag.realtime.redaction import logger
+
 WARM = 3
 """Steps before a capture: libraries choose their kernels in them."""
 KEPT = 4
@@ -31,6 +33,11 @@ class Captured:
     def __init__(self, program: Any) -> None:
         self._program = program
         self._graphs: OrderedDict[tuple[int, ...], CudaGraph | None] = OrderedDict()
+
+    @property
+    def captured(self) -> bool:
+        """Whether steps are replayed."""
+        return any(self._graphs.values())
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """One step; what it returns may be buffers that the next one fills again."""
@@ -73,17 +80,22 @@ def capture(program: Any, inputs: list[Any]) -> CudaGraph | None:
     import torch
 
     buffers = [each.clone() for each in inputs]
+    before = None
     try:
+        before = torch.cuda.current_stream()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
+        side.wait_stream(before)
         with torch.cuda.stream(side):
             for _ in range(WARM):
                 program(*buffers)
-        torch.cuda.current_stream().wait_stream(side)
+        before.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = tuple(program(*buffers))
-    except RuntimeError:
+    except RuntimeError as error:
+        logger().debug("steps on cuda are not captured: %s", error)
+        if before is not None:  # a capture that fails leaves its own
+            torch.cuda.set_stream(before)
         torch.cuda.synchronize()
         return None
     return CudaGraph(graph, buffers, outputs)

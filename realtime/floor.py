@@ -2,17 +2,22 @@
 
 A step must do the network's multiply-accumulates, and must read and write pictures and state. The
 floor is the larger of the first over the rate of a large matrix product, and the second over the
-rate of a large copy. Both are the best of several tries: a bound is what was reached once.
+rate of a large copy. Both are the best of several tries: a bound is what was reached once. NumPy tells the
+rates of a CPU, PyTorch those of a GPU where it is installed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
+from rtmag.realtime.cuda_graph import full_precision
+from rtmag.realtime.precision import HALF
+
 SIDE = 1536  # of the matrices: large enough for every thread, small enough for a moment
 LENGTH = 64 << 20  # bytes copied: more than caches hold
+GPU_SIDE, GPU_LENGTH = 8192, 1 << 30
 TRIES = 7
 
 
@@ -39,6 +44,43 @@ def measure_floor(tries: int = TRIES) -> Floor:
     multiply = _best(lambda: np.matmul(a, a, out=product), tries)
     copy = _best(lambda: np.copyto(target, source), tries)
     return Floor(SIDE**3 / multiply, 2 * LENGTH / copy)
+
+
+def measure_floors(places: Collection[str]) -> dict[str, Floor]:
+    """Of the CPU, and of a GPU in the precisions that `cuda PRECISION` names, if that can be."""
+    floors = {"cpu": measure_floor()}
+    for place in sorted(set(places) - {"cpu"}):
+        found = measure_gpu_floor(half=place.endswith(HALF))
+        if found is not None:
+            floors[place] = found
+    return floors
+
+
+def measure_gpu_floor(tries: int = TRIES, *, half: bool) -> Floor | None:
+    """The same of a GPU, in half precision or in float32; None without PyTorch and CUDA."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    kind = torch.float16 if half else torch.float32
+    a = torch.rand(GPU_SIDE, GPU_SIDE, device="cuda", dtype=kind)
+    product = torch.empty_like(a)
+    source = torch.ones(GPU_LENGTH, device="cuda", dtype=torch.uint8)
+    target = torch.empty_like(source)
+
+    def multiplied() -> None:
+        torch.matmul(a, a, out=product)
+        torch.cuda.synchronize()
+
+    def copied() -> None:
+        target.copy_(source)
+        torch.cuda.synchronize()
+
+    with torch.inference_mode(), full_precision():
+        multiply, copy = _best(multiplied, tries), _best(copied, tries)
+    return Floor(GPU_SIDE**3 / multiply, 2 * GPU_LENGTH / copy)
 
 
 def _best(work: Callable[[], object], tries: int) -> float:

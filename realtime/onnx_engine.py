@@ -105,6 +105,11 @@ class OnnxEngine(InTurn):
         return precisions.BFLOAT16 if mixed else precisions.exported(self.metadata)
 
     @property
+    def captured(self) -> bool:
+        """Whether steps are replayed as CUDA graphs."""
+        return bool(getattr(self._session, "captured", False))  # no other runtime does
+
+    @property
     def described(self) -> str:
         """Name, and motion scale where it is not 1."""
         scale = self.motion_scale

@@ -1,6 +1,6 @@
 """A graph on ONNX Runtime's CUDA provider as CUDA graphs, so that the CPU launches no kernels.
 
-A CUDA graph reads and writes the addresses that it was captured with. So each size of the picture
+A CUDA graph reads and writes the addresses that it was captured with. So each size that is captured
 has inputs and outputs of its own on the device; a step fills those, and copies the state that comes
 out, as that is a value which outlives the next step.
 
@@ -19,30 +19,50 @@ from rtmag.realtime.resident import Resident
 
 KEPT = 4
 """Sizes captured at most: a session keeps what it has captured for good."""
+SETTLED = 8
+"""Steps of one size after which it is captured: one that is being chosen passes by."""
 _GRAPH = "gpu_graph_id"
-_NONE = "-1"
+PLAIN = "-1"
+"""The graph of a run that is not to be captured."""
 
 
 class Replay:
-    """Runs of a session by captured graphs, one for each size it sees first, others plainly."""
+    """Runs of a session by captured graphs, once a size has come several times in a row."""
 
     def __init__(self, session: Any, provider: str) -> None:
         """`session` was opened with `enable_cuda_graph`, where the provider has that."""
         self._session, self._provider = session, provider
         self._captured: dict[tuple[Any, ...], _Fixed] = {}
+        self._last: tuple[Any, ...] = ()
+        self._times = 0
 
-    def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
-        """The outputs asked for: the state as a `Resident`, what is left as arrays."""
+    @property
+    def captured(self) -> int:
+        """Sizes that are replayed."""
+        return len(self._captured)
+
+    def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any] | None:
+        """The outputs asked for, the state as a `Resident`; None for sizes to be run plainly."""
         key = tuple((name, tuple(np.shape(inputs[name]))) for name in sorted(inputs)), *outputs
         fixed = self._captured.get(key)
         if fixed is None:
+            self._times = self._times + 1 if key == self._last else 1
+            self._last = key
+            if self._times <= SETTLED or len(self._captured) >= KEPT:
+                return None
             fixed = _Fixed(self._session, self._provider, inputs, outputs)
-            fixed.run(inputs, _NONE)
-            if len(self._captured) < KEPT:
-                self._captured[key] = fixed
+            fixed.run(inputs, PLAIN)
+            self._captured[key] = fixed
         else:
             fixed.run(inputs, str(1 + list(self._captured).index(key)))
         return [fixed.found(name) for name in outputs]
+
+
+def options(graph: str) -> Any:
+    """Of a run: by that graph, captured if there is none yet, or plainly."""
+    chosen = runtime().RunOptions()
+    chosen.add_run_config_entry(_GRAPH, graph)
+    return chosen
 
 
 class _Fixed:
@@ -51,28 +71,25 @@ class _Fixed:
     def __init__(
         self, session: Any, provider: str, inputs: dict[str, Any], outputs: list[str]
     ) -> None:
-        self._session, self._ort = session, runtime()
-        self._provider, self._names = provider, outputs
+        self._session, self._provider, self._names = session, provider, outputs
         self._binding = session.io_binding()
         self._inputs = {}
         for name, value in inputs.items():
-            placed = self._ort.OrtValue.ortvalue_from_numpy(_contiguous(value), provider, 0)
-            self._inputs[name] = placed
-            self._binding.bind_ortvalue_input(name, placed)
+            kind = np.float32 if isinstance(value, Resident) else np.asarray(value).dtype
+            self._inputs[name] = self._placed(np.shape(value), kind)
+            self._binding.bind_ortvalue_input(name, self._inputs[name])
         self._outputs: dict[str, Any] = {}
         for name in outputs:  # the first run, which is never a captured one, makes them
             self._binding.bind_output(name, provider)
 
     def run(self, inputs: dict[str, Any], graph: str) -> None:
-        """Fill the inputs and run: that graph, captured if there is none yet, or plainly."""
+        """Fill the inputs and run that graph."""
         for name, value in inputs.items():
             if isinstance(value, Resident) and value.sign == 1 and value.row is None:
                 self._inputs[name].update_inplace(value.value)
             else:
                 self._inputs[name].update_inplace(_contiguous(value))
-        options = self._ort.RunOptions()
-        options.add_run_config_entry(_GRAPH, graph)
-        self._session.run_with_iobinding(self._binding, options)
+        self._session.run_with_iobinding(self._binding, options(graph))
         if not self._outputs:
             made = self._binding.get_outputs()
             self._outputs = dict(zip(self._names, made, strict=True))
@@ -84,11 +101,14 @@ class _Fixed:
         value = self._outputs[name]
         if name != STATE_OUT:
             return np.array(value.numpy())  # of the CPU's own memory that would be a view
-        kept = self._ort.OrtValue.ortvalue_from_shape_and_type(
-            value.shape(), np.float32, self._provider, 0
-        )
+        kept = self._placed(tuple(value.shape()), np.float32)
         kept.update_inplace(value)
         return Resident(kept)
+
+    def _placed(self, shape: tuple[int, ...], kind: Any) -> Any:
+        """Memory on the device."""
+        make = runtime().OrtValue.ortvalue_from_shape_and_type
+        return make(shape, kind, self._provider, 0)
 
 
 def _contiguous(value: Any) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from rtmag.realtime import providers
 from rtmag.realtime.contract import STATE_OUT, Values
 from rtmag.realtime.errors import ProviderUnavailable
 from rtmag.realtime.redaction import logger
-from rtmag.realtime.replay import Replay
+from rtmag.realtime.replay import PLAIN, Replay, options
 from rtmag.realtime.resident import Resident
 
 
@@ -66,8 +66,8 @@ class OrtSession:
                 self._replay = Replay(self._session, provider)
             except ProviderUnavailable:
                 raise
-            except Exception:  # it has a part that CUDA has no kernel for
-                self._session = self._open()
+            except Exception as error:  # a part of it would run on the CPU
+                self._plainly(error)
         else:
             self._session = self._open()
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -84,23 +84,35 @@ class OrtSession:
             return found
         if self._replay is not None:
             try:
-                return self._replay.run(outputs, inputs)
+                replayed = self._replay.run(outputs, inputs)
             except Exception as error:  # onnxruntime's errors share no other base class
-                logger().debug("steps are not captured: %s", error)
-                self._replay, self._session = None, self._open()
+                self._plainly(error)
+            else:
+                if replayed is not None:
+                    return replayed
         binding = self._session.io_binding()
         held = []  # a binding may look at arrays without keeping them
         for name, value in inputs.items():
-            if isinstance(value, Resident) and value.sign == 1:
+            if isinstance(value, Resident) and value.sign == 1 and value.row is None:
                 binding.bind_ortvalue_input(name, value.value)
             else:
                 held.append(np.asarray(value, order="C"))
                 binding.bind_cpu_input(name, held[-1])
         for name in outputs:
             binding.bind_output(name, self.provider if name == STATE_OUT else "cpu")
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, None if self._replay is None else options(PLAIN))
         results = zip(outputs, binding.get_outputs(), strict=True)
         return [Resident(value) if name == STATE_OUT else value.numpy() for name, value in results]
+
+    @property
+    def captured(self) -> bool:
+        """Whether steps are replayed."""
+        return self._replay is not None and self._replay.captured > 0
+
+    def _plainly(self, error: Exception) -> None:
+        """Run no graphs from here on."""
+        logger().debug("steps on %s are not captured: %s", self.provider, error)
+        self._replay, self._session = None, self._open()
 
 
 def _values(given: Any) -> Values:

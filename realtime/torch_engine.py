@@ -120,6 +120,11 @@ class TorchEngine(InTurn):
             raise ModelError(f"{error}; without --compile it may run") from error
 
     @property
+    def captured(self) -> bool:
+        """Whether steps are replayed as CUDA graphs."""
+        return isinstance(self._program, Captured) and self._program.captured
+
+    @property
     def described(self) -> str:
         """Name, and what runs it."""
         how = ", compiled" if self.compiled else ""

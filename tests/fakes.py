@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper
 
 from rtmag.realtime.closing import Closing
@@ -209,3 +210,32 @@ def identity_model(path: Path) -> Path:
     helper.set_model_props(model, {f"rtmag.{key}": value for key, value in about.items()})
     path.write_bytes(model.SerializeToString())
     return path
+
+
+_HOST = {
+    "Expand": {1}, "ConstantOfShape": {0}, "Pad": {1, 3}, "Range": {0, 1, 2}, "Reshape": {1},
+    "Resize": {1, 2, 3}, "Slice": {1, 2, 3, 4}, "Split": {1}, "Tile": {1}, "Unsqueeze": {1},
+}  # fmt: skip
+"""Inputs that kernels on a GPU read from the CPU's memory."""
+
+
+def crossings(content: bytes) -> list[str]:
+    """Nodes that would take a number from the CPU, where sizes are reckoned, to a GPU."""
+    graph = onnx.load_from_string(content).graph
+    known = {tensor.name for tensor in graph.initializer}
+    reckoned: set[str] = set()
+    found = []
+    for node in graph.node:
+        if node.op_type == "Constant":
+            known.update(node.output)
+        elif node.op_type == "Shape" or (
+            node.op_type not in ("Range", "ConstantOfShape", "Expand")
+            and reckoned & set(node.input)
+            and reckoned | known >= set(filter(None, node.input))
+        ):
+            reckoned.update(node.output)
+        else:
+            host = _HOST.get(node.op_type, set())
+            taken = [name for k, name in enumerate(node.input) if k not in host]
+            found += [f"{node.op_type} {node.name}"] if reckoned & set(taken) else []
+    return found

@@ -25,7 +25,8 @@ SIZE = (64, 48)
 
 @pytest.fixture(autouse=True)
 def _known_floor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "measure_floor", lambda: Floor(gemm=1e10, copy=1e10))
+    floors = {"cpu": Floor(gemm=1e10, copy=1e10)}
+    monkeypatch.setattr(timing, "measure_floors", lambda places: dict(floors))
 
 
 def test_every_model_is_timed_at_every_scale_it_knows(tmp_path: Path) -> None:
@@ -64,8 +65,16 @@ def test_the_card_comes_before_anything_is_timed(monkeypatch: pytest.MonkeyPatch
 
 def test_the_card_names_a_gpu() -> None:
     place = {"machine": {"cores": 8, "cpu": "some", "gpu": "NVIDIA Y", "driver": "570.1"}}
-    (line,) = card(place, Floor(gemm=1e10, copy=1e10), [], [SIZE], Static().sections(30.0))
-    assert line.startswith("8 cores of some, NVIDIA Y, driver 570.1: 10 G")
+    floors = {"cpu": Floor(gemm=1e10, copy=1e10), "cuda fp32": Floor(gemm=3e13, copy=4e12)}
+    engine = load_engine("fast", engine="onnx")
+    engine.provider = "cuda"
+    sections = Static().sections(30.0)
+    first, second, third = card(place, floors, [engine], [SIZE], sections)
+    assert first.startswith("8 cores of some, NVIDIA Y, driver 570.1: 10 G")
+    assert second == "cuda fp32: 30000 G multiply-accumulates/s, copies 4000.0 GB/s"
+    assert third.endswith("floor 0.00 ms")
+    del floors["cuda fp32"]  # without PyTorch
+    assert card(place, floors, [engine], [SIZE], sections)[1].endswith("floor not known")
 
 
 def test_speed_is_over_the_baseline_on_the_same_engine() -> None:

@@ -1,6 +1,11 @@
 """The floor: whichever takes longer, and rates that a machine can have."""
 
-from rtmag.realtime.floor import Floor, measure_floor
+import sys
+
+import pytest
+
+from rtmag.realtime import floor as floors
+from rtmag.realtime.floor import Floor, measure_floor, measure_floors, measure_gpu_floor
 
 
 def test_the_slower_of_two_makes_the_floor() -> None:
@@ -13,3 +18,27 @@ def test_rates_are_those_of_a_computer() -> None:
     floor = measure_floor(tries=1)
     assert 1e8 < floor.gemm < 1e15
     assert 1e8 < floor.copy < 1e14
+
+
+def test_a_gpu_that_is_not_there_has_no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert measure_gpu_floor(half=True) is None
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert measure_gpu_floor(half=False) is None
+
+
+def test_a_gpu_has_a_floor_for_each_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = Floor(gemm=1, copy=1), Floor(gemm=2, copy=2)
+    asked: list[bool] = []
+
+    def measured(*, half: bool) -> Floor:
+        asked.append(half)
+        return gpu
+
+    monkeypatch.setattr(floors, "measure_floor", lambda: cpu)
+    monkeypatch.setattr(floors, "measure_gpu_floor", measured)
+    found = measure_floors(["cpu", "cuda fp32+fp16", "cuda fp32", "cpu"])
+    assert found == {"cpu": cpu, "cuda fp32": gpu, "cuda fp32+fp16": gpu}
+    assert asked == [False, True]

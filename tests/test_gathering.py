@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from fakes import crossings
 from numpy.typing import NDArray
 
 from rtmag.realtime import onnx_engine
@@ -60,6 +61,12 @@ def exported(run: Path, out: Path, streams: str | None) -> Path:
         patch.setattr(parity.clip, "__defaults__", (8,))
         export_onnx(run, out, name="tiny", streams=streams)
     return out
+
+
+def test_no_number_of_the_cpu_keeps_it_from_being_captured(model: Path, plain: Path) -> None:
+    for path in (model, plain):
+        assert crossings(path.read_bytes()) == []
+        assert crossings(motion_form(path).read_bytes()) == []
 
 
 def of(path: Path, kind: str) -> Engine:

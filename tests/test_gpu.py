@@ -5,6 +5,7 @@ of frames at 30 fps.
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import torch
 from rtmag.export import parity
 from rtmag.export.onnx_target import export_onnx
 from rtmag.export.precision import Precision
+from rtmag.export.tensorrt_target import export_tensorrt
 from rtmag.export.torch_target import export_torch
-from rtmag.realtime.engine import Engine
+from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.errors import ProviderUnavailable
 from rtmag.realtime.filters import Dynamic, Filter, State, Static, Temporal
 from rtmag.realtime.onnx_engine import OnnxEngine
@@ -76,6 +78,18 @@ def test_pytorch_on_cuda_shows_what_it_shows_on_the_cpu(
         export_torch(RUN, path, name="fast", precision=precision)
     cpu, gpu = (TorchEngine(path, provider=provider) for provider in ("cpu", "cuda"))
     check(cpu, gpu, alpha, precision)
+    assert gpu.captured
+
+
+@pytest.mark.skipif(not find_spec("torch_tensorrt"), reason="needs torch-tensorrt and a CUDA GPU")
+@pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
+def test_tensorrt_shows_what_the_cpu_shows(
+    folder: Path, precision: Precision, alpha: float
+) -> None:
+    path = folder / f"{precision}.trt.pt2"
+    if not path.exists():
+        export_tensorrt(RUN, path, name="fast", size=SIZE, precision=precision)
+    check(load_engine("fast", engine="onnx"), TorchEngine(path, provider="cuda"), alpha, precision)
 
 
 @pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
@@ -91,3 +105,4 @@ def test_onnx_runtime_on_cuda_shows_what_it_shows_on_the_cpu(
     except ProviderUnavailable as error:
         pytest.skip(str(error))
     check(cpu, gpu, alpha, precision)
+    assert gpu.captured

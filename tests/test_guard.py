@@ -93,6 +93,30 @@ def test_frames_pass_unmagnified_and_it_is_said(fault: Any, guarded: Any) -> Non
     assert len(np.unique(view.frames[-1].image)) > 5  # words are written over it
 
 
+def test_a_memory_on_a_gpu_is_looked_at_now_and_then(
+    guarded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_LOOK", 4)
+    fetched: list[int] = []
+
+    class OnGpu:
+        shape = (1, 2, 3, 4)
+
+        def __array__(self, *_: object, **__: object) -> Any:
+            fetched.append(engine.steps)
+            return np.full(self.shape, np.nan if engine.steps > 3 else 0, np.float32)
+
+    engine = Engine(lambda: (np.zeros((48, 64, 3), np.uint8), OnGpu()), at=0)
+    kept, notes = guarded(engine)
+    frames = [Frame(np.zeros((48, 64, 3), np.uint8), k / 30, k) for k in range(5)]
+    for frame in frames[:4]:
+        kept(frame)
+    assert (fetched, kept.failures) == ([1], 0)
+    kept(frames[4])
+    assert (fetched, kept.failures) == ([1, 5], 1)
+    assert notes == ["error: not magnified: the model gave numbers that are none"]
+
+
 class Page(FakeView):
     """A view that draws for itself, and so is told in facts what is wrong."""
 

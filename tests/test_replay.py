@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from fakes import crossings
 
 from rtmag.realtime import providers, replay
 from rtmag.realtime.errors import ProviderUnavailable
 from rtmag.realtime.filters import Temporal
-from rtmag.realtime.models import read_model
+from rtmag.realtime.models import model_names, read_model
 from rtmag.realtime.resident import Resident
 from rtmag.realtime.session import OrtSession
 
@@ -38,6 +39,12 @@ def model() -> bytes:
     return read_model("fast")[0]
 
 
+@pytest.mark.parametrize("name", model_names())
+def test_no_number_of_the_cpu_keeps_a_model_from_being_captured(name: str) -> None:
+    picture, motion, _ = read_model(name)
+    assert crossings(picture) == crossings(motion or b"") == []
+
+
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The graph that each run asked for; -1 is none."""
@@ -53,10 +60,11 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_replayed_step_is_the_same_and_its_state_stays_as_it_was(
-    model: bytes, graphs: list[str]
+    model: bytes, graphs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = OrtSession(model, "cpu", 1)
     replayed = OrtSession(model, "cpu", 1, bound=True, replayed=True)
+    monkeypatch.setattr(replay, "SETTLED", 1)
     kept: list[tuple[Any, Any]] = []
     theirs: Any = None
     ours: Any = None
@@ -68,21 +76,31 @@ def test_a_replayed_step_is_the_same_and_its_state_stays_as_it_was(
         assert isinstance(ours, Resident)
         kept.append((theirs, ours))
     assert all(np.array_equal(a, np.asarray(b)) for a, b in kept)
-    assert graphs == ["-1", "1", "1", "1", "1"]
+    assert graphs == ["-1", "-1", "1", "1", "1"]
+    assert replayed.captured
 
 
-def test_each_size_has_a_graph_of_its_own_from_its_second_step_on(
-    model: bytes, graphs: list[str]
+def test_a_size_that_stays_has_a_graph_of_its_own(
+    model: bytes, graphs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(replay, "SETTLED", 2)
+    monkeypatch.setattr(replay, "KEPT", 2)
     session = OrtSession(model, "cpu", 1, bound=True, replayed=True)
-    sizes = [(32 + 16 * k, 32) for k in range(replay.KEPT + 1)]
-    for _ in range(3):
-        for size in sizes:
+
+    def steps(size: tuple[int, int], count: int) -> list[str]:
+        graphs.clear()
+        for _ in range(count):
             image, state = session.run(OUTPUTS, inputs(size))
             assert image.shape == (size[1], size[0], 3)
             assert state.shape == (1, STATE, size[1] // 4, size[0] // 4)
-    captured = [str(k + 1) for k in range(replay.KEPT)]
-    assert graphs == ["-1"] * len(sizes) + 2 * [*captured, "-1"]
+        return list(graphs)
+
+    assert steps((32, 32), 2) == steps((48, 32), 2) == ["-1", "-1"], "sizes that pass by"
+    assert not session.captured
+    assert steps((32, 32), 5) == ["-1", "-1", "-1", "1", "1"]
+    assert steps((48, 32), 5) == ["-1", "-1", "-1", "2", "2"]
+    assert steps((64, 32), 5) == ["-1"] * 5, "there is room for no more"
+    assert steps((32, 32), 2) == ["1", "1"]
 
 
 def test_a_graph_that_cannot_be_captured_is_run_plainly(
@@ -134,6 +152,7 @@ def test_a_capture_that_fails_is_the_last(
         assert np.array_equal(found, expected)
         assert isinstance(state, Resident)
     assert graphs == ["-1", None, None]
+    assert not session.captured
 
 
 def test_what_is_wrong_without_graphs_too_is_told(model: bytes) -> None:

@@ -118,7 +118,8 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     x = torch.arange(width, device=image.device, dtype=flow.dtype)
     y = torch.arange(height, device=image.device, dtype=flow.dtype)
-    gx = (flow[:, 0] + x[None, None, :]) * (2 / (width - 1)) - 1
-    gy = (flow[:, 1] + y[None, :, None]) * (2 / (height - 1)) - 1
+    # By the last place, not the size: a graph's sizes are the CPU's, and would cross the bus here.
+    gx = (flow[:, 0] + x[None, None, :]) * (2 / x[-1:]) - 1
+    gy = (flow[:, 1] + y[None, :, None]) * (2 / y[-1:, None]) - 1
     grid = torch.stack([gx, gy], dim=-1)  # (B, H, W, 2)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
