@@ -2,8 +2,8 @@
 
 A step must do the network's multiply-accumulates, and must read and write pictures and state. The
 floor is the larger of the first over the rate of a large matrix product, and the second over the
-rate of a large copy. Both are the best of several tries: a bound is what was reached once. NumPy tells the
-rates of a CPU, PyTorch those of a GPU where it is installed.
+rate of a large copy. Both are the best of several tries: a bound is what was reached once. Rates of
+a CPU are told by NumPy, those of a GPU by PyTorch where it is installed.
 """
 
 import time

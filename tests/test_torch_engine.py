@@ -248,9 +248,14 @@ def test_an_existing_file_is_kept(run: Path, program: Path) -> None:
 
 
 def test_where_no_graph_can_be_captured_steps_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = object()
+    set_to: list[object] = []
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: usual)
+    monkeypatch.setattr(torch.cuda, "set_stream", set_to.append)
     monkeypatch.setattr(torch.cuda, "Stream", _no_cuda)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     assert cuda_graph.capture(lambda x: (x, x), [torch.zeros(1)]) is None
+    assert set_to == [usual], "a capture that fails leaves its own stream"
 
 
 def _no_cuda(*_: object) -> None:
