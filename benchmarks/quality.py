@@ -33,7 +33,8 @@ from benchmarks import heldout, scores
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
 from benchmarks.riesz import Riesz
 from benchmarks.scoreboard import UNFINISHED
-from rtmag.realtime.bench import machine, open_engines
+from rtmag.realtime.bench import machine
+from rtmag.realtime.contenders import open_engines
 from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.models import model_names
 from rtmag.realtime.motion_scale import scale_name

@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 
 from rtmag.realtime.card import card, floor_ms, moved, place_of, precision, ran_by
-from rtmag.realtime.engine import PROGRAM, Engine, load_engine
-from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.contenders import open_group
+from rtmag.realtime.engine import Engine
 from rtmag.realtime.filters import Sections, State, Temporal
 from rtmag.realtime.floor import measure_floors
 from rtmag.realtime.frame import Image
 from rtmag.realtime.hardware import machine as machine
 from rtmag.realtime.hardware import processor as processor
 from rtmag.realtime.motion_scale import MOTION_SCALES
-from rtmag.realtime.precision import BFLOAT16
 from rtmag.realtime.scene import SceneSource
 
 WARM = 3
@@ -35,7 +34,6 @@ WARM = 3
 QUICK = ((160, 120),)
 BASELINE = "oh2018"
 """The network of Oh et al., which `rtmag.export.timed` exports."""
-_BY_PROVIDER = {"cpu": "onnx", "openvino": "openvino", "cuda": "cuda"}
 
 
 def bench(
@@ -115,77 +113,6 @@ def bench(
         "commits": {e.name: commit(e) for e in opened},
         "rows": rows,
     }
-
-
-def open_group(
-    models: Sequence[str | Path],
-    baseline: str | Path | None,
-    scales: Sequence[float],
-    runtime: str,
-    threads: int | None,
-    precisions: Sequence[str],
-    *,
-    unsafe: bool,
-    compiled: bool,
-) -> list[Engine]:
-    """What one runtime runs; the baseline, last, by what `auto` takes for the first model."""
-    engines = open_engines(
-        models, scales, runtime, threads, precisions, unsafe=unsafe, compiled=compiled
-    )
-    if baseline is not None:
-        if runtime == "auto":
-            runtime = _BY_PROVIDER.get(ran_by(engines[0]), runtime)
-        engines += open_engines([baseline], (1.0,), runtime, threads, unsafe=unsafe)
-    return engines
-
-
-def open_engines(
-    models: Sequence[str | Path],
-    scales: Sequence[float],
-    engine: str,
-    threads: int | None,
-    precisions: Sequence[str] = ("auto",),
-    *,
-    unsafe: bool = False,
-    compiled: bool = False,
-) -> list[Engine]:
-    """Every model in every precision that makes a difference, at every scale that it knows."""
-    engines: list[Engine] = []
-    for model in models:
-        told: set[str | None] = set()
-        if compiled and Path(model).suffix == PROGRAM:
-            engines.append(load_engine(model, engine=engine, unsafe=unsafe, compiled=True))
-        for asked in sorted(set(precisions)):
-            if asked == "fp32" and told and BFLOAT16 not in told:
-                continue  # nothing that it could forbid
-            opened = _at_scales(model, scales, engine, threads, asked, unsafe=unsafe)
-            told |= {precision(each) for each in opened}
-            engines += opened
-    return engines
-
-
-def _at_scales(
-    model: str | Path,
-    scales: Sequence[float],
-    engine: str,
-    threads: int | None,
-    asked: str,
-    *,
-    unsafe: bool,
-) -> list[Engine]:
-    engines = []
-    for scale in scales:
-        try:
-            opened = load_engine(
-                model, engine=engine, threads=threads, motion_scale=scale, precision=asked,
-                unsafe=unsafe,
-            )  # fmt: skip
-        except ModelIncompatible:
-            if scale == 1:
-                raise
-            break  # it draws its pictures itself
-        engines.append(opened)
-    return engines
 
 
 class Run:

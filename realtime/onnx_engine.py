@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from typing import Any
@@ -11,29 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime import precision as precisions
-from rtmag.realtime import providers
 from rtmag.realtime.composition import compose
 from rtmag.realtime.contract import MOTION, OUTPUTS, UNIT, check, streams_at_once
-from rtmag.realtime.errors import (
-    MissingExtra,
-    ModelError,
-    ModelIncompatible,
-    OptionError,
-    ProviderUnavailable,
-    RtmagError,
-)
+from rtmag.realtime.errors import ModelError, ModelIncompatible, OptionError
 from rtmag.realtime.filters import Sections, State, turned
 from rtmag.realtime.frame import Image
 from rtmag.realtime.gathering import InTurn, Layout, gather
 from rtmag.realtime.motion_scale import MOTION_SCALES, one_scale, scale_name
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.opening import open_best, reason
 from rtmag.realtime.resident import joined, parted
-from rtmag.realtime.session import OrtSession, Session
-
-PREFERENCE = ("cuda", "openvino", "onnx")
-"""What `auto` tries, best first."""
-_WHERE = ("Exception from ", "Check '")
-"""How lines of OpenVINO's errors begin that name a line of its own."""
 
 
 class OnnxEngine(InTurn):
@@ -68,7 +55,7 @@ class OnnxEngine(InTurn):
         forms = {"onnx": composed, "openvino": composed, "cuda": drawn}
         if engine == "auto" and motion is None:  # of pictures drawn by OpenVINO nothing is known
             del forms["openvino"]
-        session = self._session = _open(forms, source, engine, threads, precision)
+        session = self._session = open_best(forms, source, engine, threads, precision)
         self.metadata: dict[str, str] = session.metadata
         precisions.check(self.metadata, precision, source)
         self._draws = not check(session.inputs, session.outputs, self.metadata, source)
@@ -222,7 +209,7 @@ class OnnxEngine(InTurn):
             yield
         except Exception as error:  # onnxruntime's errors share no other base class
             raise ModelError(
-                f"cannot run model {self.name!r} on {self.provider}: {_reason(error)}"
+                f"cannot run model {self.name!r} on {self.provider}: {reason(error)}"
             ) from error
 
     def _seen(self, image: Image) -> Image:
@@ -251,55 +238,3 @@ def bordered(image: Image, size: tuple[int, int] | None, name: str, unit: int = 
         wide = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
         return np.asarray(wide, np.uint8)
     return np.ascontiguousarray(image)
-
-
-def _open(
-    forms: dict[str, bytes], source: str, engine: str, threads: int | None, precision: str
-) -> Session:
-    """A session; `auto` tries the best first and ends at ONNX Runtime on the CPU."""
-    if engine == "auto":
-        *better, engine = (name for name in PREFERENCE if name in forms)
-        for name in better:
-            with suppress(MissingExtra, ProviderUnavailable):
-                return _open_on(name, forms[name], source, threads, precision, asked=False)
-    return _open_on(engine, forms.get(engine, b""), source, threads, precision)
-
-
-def _open_on(
-    engine: str,
-    model: bytes,
-    source: str,
-    threads: int | None,
-    precision: str,
-    *,
-    asked: bool = True,
-) -> Session:
-    try:
-        if engine == "openvino":
-            from rtmag.realtime.openvino_session import OpenvinoSession, has_bfloat16
-
-            bfloat16 = precision == "auto" and has_bfloat16()
-            if asked or bfloat16:
-                session = OpenvinoSession(model, threads, bfloat16=bfloat16)
-                if asked or session.mixed:
-                    return session
-            raise ProviderUnavailable("openvino was not seen to be faster without bfloat16")
-        # ONNX Runtime takes 28 MB, which is for nothing where OpenVINO comes next.
-        if engine == "cuda" and not (asked or providers.has_nvidia_driver()):
-            raise ProviderUnavailable("there is no NVIDIA driver")
-        return OrtSession(model, "cpu" if engine == "onnx" else engine, threads)
-    except RtmagError:
-        raise
-    except Exception as error:  # the runtimes' errors share no other base class
-        if engine == "onnx":
-            raise ModelIncompatible(
-                f"cannot load model {source!r}: not an ONNX model this version can run"
-            ) from error
-        raise ProviderUnavailable(f"cannot open engine {engine!r}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """The first line that says more than where, without onnxruntime's codes."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(_WHERE)] or lines
-    return (telling or [type(error).__name__])[0].rpartition(" : ")[2]

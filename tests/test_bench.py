@@ -10,9 +10,11 @@ import pytest
 from fakes import identity_model
 
 from rtmag.realtime import bench as timing
-from rtmag.realtime.bench import Run, baselines, bench, open_engines, time_steps
+from rtmag.realtime import contenders
+from rtmag.realtime.bench import Run, baselines, bench, time_steps
 from rtmag.realtime.card import card, floor_ms, ran_by
 from rtmag.realtime.cli import execute
+from rtmag.realtime.contenders import open_engines
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Static, Temporal
@@ -104,7 +106,7 @@ def test_programs_are_timed_compiled_as_well(monkeypatch: pytest.MonkeyPatch) ->
         loaded.append((model, compiled))
         return IdentityEngine()
 
-    monkeypatch.setattr(timing, "load_engine", load)
+    monkeypatch.setattr(contenders, "load_engine", load)
     open_engines(["a.pt2", "b.onnx"], (1.0,), "auto", None, compiled=True)
     open_engines(["a.pt2"], (1.0,), "auto", None)
     assert loaded == [("a.pt2", True), ("a.pt2", False), ("b.onnx", False), ("a.pt2", False)]
@@ -129,7 +131,7 @@ def test_a_baseline_is_one_more_model_with_one_stream_by_the_same_runtime(
         asked.append((Path(model).stem, engine))
         return load_engine(model, engine="onnx", **options)
 
-    monkeypatch.setattr(timing, "load_engine", noted)
+    monkeypatch.setattr(contenders, "load_engine", noted)
     plain = identity_model(tmp_path / "plain.onnx")
     made = bench(["fast"], [SIZE], scales=(1.0,), streams=(2,), rounds=1, baseline=plain)
     assert asked == [("fast", "auto"), ("plain", "onnx")], "auto might take another for it"

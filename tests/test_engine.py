@@ -11,7 +11,7 @@ from fakes import identity_model, run_python, said_half
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from rtmag.realtime import onnx_engine, providers
+from rtmag.realtime import onnx_engine, opening, providers
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import (
     ModelError,
@@ -218,7 +218,7 @@ def test_weights_outside_the_file_are_refused_unread(
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", location
     identity.write_bytes(model.SerializeToString())
-    monkeypatch.setattr(onnx_engine, "_open", lambda *_: pytest.fail("it was opened"))
+    monkeypatch.setattr(onnx_engine, "open_best", lambda *_: pytest.fail("it was opened"))
     with pytest.raises(ModelIncompatible, match="its weights lie in another file"):
         load_engine(identity)
 
@@ -468,7 +468,7 @@ def test_a_gpu_draws_but_finds_motion_more_coarsely_by_the_other_form(
             super().__init__(model, "cpu", threads)
             self.provider = provider
 
-    monkeypatch.setattr(onnx_engine, "OrtSession", Device)
+    monkeypatch.setattr(opening, "OrtSession", Device)
     path, image = moving_model(tmp_path / "moving.onnx"), noise((64, 32))
     drawn = load_engine(path, engine="cuda")
     assert (drawn.provider, drawn.composes, drawn.motion_scale) == ("cuda", True, 1)

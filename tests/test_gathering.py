@@ -10,7 +10,7 @@ import pytest
 from fakes import crossings
 from numpy.typing import NDArray
 
-from rtmag.realtime import onnx_engine
+from rtmag.realtime import opening
 from rtmag.realtime.cli import execute
 from rtmag.realtime.engine import Engine, load_engine
 from rtmag.realtime.errors import ModelIncompatible
@@ -81,7 +81,7 @@ def of(path: Path, kind: str) -> Engine:
 def bound(path: Path, kind: str) -> Engine:
     """The same on the CPU in a device's place: states stay where they are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_engine, "OrtSession", lambda m, p, t: OrtSession(m, p, t, bound=True))
+        patch.setattr(opening, "OrtSession", lambda m, p, t: OrtSession(m, p, t, bound=True))
         return of(path, kind)
 
 

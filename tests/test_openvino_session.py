@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import said_half
 
-from rtmag.realtime import bench, card, onnx_engine, openvino_session
+from rtmag.realtime import bench, card, onnx_engine, opening, openvino_session
 from rtmag.realtime.cli import execute
 from rtmag.realtime.engine import load_engine
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnavailable
@@ -37,7 +37,7 @@ def _motion(model: str) -> bytes:
 
 def engine(model: str, monkeypatch: pytest.MonkeyPatch, made: Session) -> Any:
     """The model's engine on a session of ours."""
-    monkeypatch.setattr(onnx_engine, "_open", lambda *_: made)
+    monkeypatch.setattr(onnx_engine, "open_best", lambda *_: made)
     return load_engine(model)
 
 
@@ -151,7 +151,7 @@ def test_graphs_that_draw_their_pictures_run_too() -> None:
 def test_auto_takes_it_where_it_was_seen_to_be_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     for has, provider in ((True, "openvino"), (False, "cpu")):
         monkeypatch.setattr(openvino_session, "has_bfloat16", lambda has=has: has)
-        monkeypatch.setattr(onnx_engine, "PREFERENCE", ("openvino", "onnx"))
+        monkeypatch.setattr(opening, "PREFERENCE", ("openvino", "onnx"))
         assert load_engine("fast").provider == provider
         assert load_engine("fast", engine="onnx").provider == "cpu"
         assert load_engine("fast", engine="openvino").provider == "openvino"
@@ -162,7 +162,7 @@ def test_half_precision_and_bfloat16_are_not_mixed(
 ) -> None:
     """OpenVINO makes motion of it that is no number."""
     monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(onnx_engine, "PREFERENCE", ("openvino", "onnx"))
+    monkeypatch.setattr(opening, "PREFERENCE", ("openvino", "onnx"))
     half = said_half(tmp_path)
     told = {engine: load_engine(half, engine=engine) for engine in ("openvino", "auto", "onnx")}
     assert {name: each.provider for name, each in told.items()} == {
@@ -173,7 +173,7 @@ def test_half_precision_and_bfloat16_are_not_mixed(
 
 def test_float32_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(onnx_engine, "PREFERENCE", ("openvino", "onnx"))
+    monkeypatch.setattr(opening, "PREFERENCE", ("openvino", "onnx"))
     asked = (("openvino", "auto"), ("openvino", "fp32"), ("auto", "auto"), ("auto", "fp32"))
     made = [load_engine("fast", engine=engine, precision=each) for engine, each in asked]
     assert [(each.provider, card.precision(each)) for each in made] == [
@@ -196,7 +196,7 @@ def test_a_state_after_a_non_linearity_is_not_rounded(output: str, mixed: bool) 
 
 def test_precisions_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(bench, "measure_floor", lambda: Floor(gemm=1e10, copy=1e10))
+    monkeypatch.setattr(bench, "measure_floors", lambda _: {"cpu": Floor(gemm=1e10, copy=1e10)})
     told: list[str] = []
     made = bench.bench(
         ["fast"], [(64, 48)], scales=(1.0,), runtimes=["openvino", "onnx"], rounds=1,

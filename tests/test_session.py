@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtmag.realtime import onnx_engine
+from rtmag.realtime import opening
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
@@ -24,7 +24,7 @@ def engine(*, bound: bool, replayed: bool = False) -> OnnxEngine:
     model, motion, source = read_model("fast")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            onnx_engine,
+            opening,
             "OrtSession",
             lambda model, provider, threads: OrtSession(
                 model, provider, 1, bound=bound, replayed=replayed
