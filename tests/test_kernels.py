@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rtmag.train.config import CONFIGS
 from rtmag.train.encoder import bordered, levels
 from rtmag.train.kernels import derivatives
-from rtmag.train.lucas_kanade import generators
+from rtmag.train.lucas_kanade import box, generators
 from rtmag.train.model import MagNet
 
 
@@ -87,3 +88,10 @@ def test_codes_change_as_the_generators_say() -> None:
     off = (after - before)[0].flatten(1) - expected
     assert float(off.norm()) < 0.35 * float(expected.norm())
     assert float(off[:10].norm()) < 0.1 * float(expected[:10].norm())  # the lowest orders
+
+
+@pytest.mark.parametrize("size", [(7, 9), (1, 4), (2, 2), (1, 1)])
+def test_means_are_of_the_neighbours_that_there_are(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 5, *size)
+    pooled = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    assert torch.allclose(box(x), pooled, atol=1e-6)

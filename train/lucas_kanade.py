@@ -62,8 +62,20 @@ def solve(xx: Tensor, yy: Tensor, xy: Tensor, xd: Tensor, yd: Tensor) -> tuple[T
 
 
 def box(x: Tensor) -> Tensor:
-    """Means over 3 x 3 cells."""
-    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    """Means over 3 x 3 cells, of those that there are.
+
+    As sums of what lies side by side: that takes ONNX Runtime a quarter of an average pool's time.
+    """
+    padded = F.pad(x, (0, 0, 1, 1))
+    x = (padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]) * _thirds(x, 2)[:, None]
+    padded = F.pad(x, (1, 1, 0, 0))
+    return (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) * _thirds(x, 3)
+
+
+def _thirds(x: Tensor, axis: int) -> Tensor:
+    """One over the number of neighbours along an axis, the cell itself included: (n,)."""
+    place = torch.arange(x.shape[axis], dtype=x.dtype, device=x.device)
+    return 1 / (1 + place.clamp(max=1) + place.flip(0).clamp(max=1))
 
 
 def generators(kernels: Tensor) -> Tensor:
