@@ -65,6 +65,11 @@ def options(graph: str) -> Any:
     return chosen
 
 
+def placed(shape: tuple[int, ...], kind: Any, provider: str) -> Any:
+    """Memory on a device that is no session's, so that no captured run writes over it."""
+    return runtime().OrtValue.ortvalue_from_shape_and_type(shape, kind, provider, 0)
+
+
 class _Fixed:
     """Inputs and outputs that stay where they are."""
 
@@ -76,7 +81,7 @@ class _Fixed:
         self._inputs = {}
         for name, value in inputs.items():
             kind = np.float32 if isinstance(value, Resident) else np.asarray(value).dtype
-            self._inputs[name] = self._placed(np.shape(value), kind)
+            self._inputs[name] = placed(np.shape(value), kind, provider)
             self._binding.bind_ortvalue_input(name, self._inputs[name])
         self._outputs: dict[str, Any] = {}
         for name in outputs:  # the first run, which is never a captured one, makes them
@@ -101,14 +106,9 @@ class _Fixed:
         value = self._outputs[name]
         if name != STATE_OUT:
             return np.array(value.numpy())  # of the CPU's own memory that would be a view
-        kept = self._placed(tuple(value.shape()), np.float32)
+        kept = placed(tuple(value.shape()), np.float32, self._provider)
         kept.update_inplace(value)
         return Resident(kept)
-
-    def _placed(self, shape: tuple[int, ...], kind: Any) -> Any:
-        """Memory on the device."""
-        make = runtime().OrtValue.ortvalue_from_shape_and_type
-        return make(shape, kind, self._provider, 0)
 
 
 def _contiguous(value: Any) -> NDArray[Any]:

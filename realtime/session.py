@@ -17,7 +17,7 @@ from rtmag.realtime import providers
 from rtmag.realtime.contract import STATE_OUT, Values
 from rtmag.realtime.errors import ProviderUnavailable
 from rtmag.realtime.redaction import logger
-from rtmag.realtime.replay import PLAIN, Replay, options
+from rtmag.realtime.replay import PLAIN, Replay, options, placed
 from rtmag.realtime.resident import Resident
 
 
@@ -99,7 +99,13 @@ class OrtSession:
                 held.append(np.asarray(value, order="C"))
                 binding.bind_cpu_input(name, held[-1])
         for name in outputs:
-            binding.bind_output(name, self.provider if name == STATE_OUT else "cpu")
+            if name != STATE_OUT:
+                binding.bind_output(name, "cpu")
+            elif self._replay is None:
+                binding.bind_output(name, self.provider)
+            else:  # the session's own memory is where captured runs reckon
+                shape = tuple(np.shape(inputs["state"]))
+                binding.bind_ortvalue_output(name, placed(shape, np.float32, self.provider))
         self._session.run_with_iobinding(binding, None if self._replay is None else options(PLAIN))
         results = zip(outputs, binding.get_outputs(), strict=True)
         return [Resident(value) if name == STATE_OUT else value.numpy() for name, value in results]
