@@ -49,13 +49,6 @@ class Classical(InTurn):
         raise one_scale(self.name, motion_scale)
 
 
-def untrained(folder: Path) -> Path:
-    """Export the baseline."""
-    from rtmag.export.timed import export_baseline
-
-    return export_baseline(folder)
-
-
 def variants(names: list[str], folder: Path, *, half: bool, streams: bool) -> list[Path]:
     """The models inside the package in half precision, and as graphs of several streams."""
     from rtmag.export.timed import export_timed
@@ -87,6 +80,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
     """Time the models and classical magnifiers against oh2018."""
+    from rtmag.export.timed import export_baseline
+
     models: list[str | Path] = [m for m in model or model_names() if Path(m).stem != BASELINE]
     names = [str(m) for m in models if m in model_names()]
     last = next((m for m in model or [] if Path(m).stem == BASELINE), None)
@@ -107,7 +102,7 @@ def main(
             rounds=3 if quick else rounds,
             streams=counts,
             precisions=[*asked],
-            baseline=last or untrained(Path(folder)),
+            baseline=last or export_baseline(Path(folder)),
             beside=[Classical(Laplacian()), Classical(Riesz())],
             tell=partial(print, flush=True),
         )

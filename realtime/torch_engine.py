@@ -1,8 +1,8 @@
 """Runs an exported magnifier by PyTorch: files `.pt2` of `rtmag export --target pt2|tensorrt`.
 
 For machines with PyTorch but no GPU build of ONNX Runtime, and the way to TensorRT. Pictures cross
-the bus as bytes, state stays on the device. The only module of the runtime that imports torch, and
-only once such a file is opened.
+the bus as bytes, state stays on the device. The live loop imports torch only once such a file is
+opened.
 
 On CUDA a step is captured as a graph for each size of the picture and replayed
 (rtmag/realtime/cuda_graph.py); where capture fails, steps are run plainly. A program of one size
