@@ -109,9 +109,10 @@ def test_the_step_benchmark_ends_with_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from benchmarks import fps, speeds
+    from rtmag.export import timed
 
     plain = identity_model(tmp_path / "plain.onnx")
-    monkeypatch.setattr(fps, "untrained", lambda folder: plain)
+    monkeypatch.setattr(timed, "export_baseline", lambda folder: plain)
     out = tmp_path / "fps.json"
     options = {"rounds": 1, "threads": 1, "streams": "1,2", "quick": True, "out": out}
     half = said_half(tmp_path)
