@@ -128,10 +128,11 @@ class OpenvinoSession:
         if parts is None:
             return _Request(self._opened(model, "f32"))
         first, second = (self._opened(m, p) for m, p in zip(parts, ("f32", "bf16"), strict=True))
-        for name in _names(first.model_outputs):
-            if name.startswith(CROSSING):  # seen by both, copied by none
-                second.set_tensor(name, first.get_tensor(name))
-        run, rest = _Request(first), _Request(second)
+        taken = [name for name in _names(second.model_inputs) if name.startswith(CROSSING)]
+        own = len(first.model_outputs) - len(taken)
+        for place, name in enumerate(taken, own):  # seen by both, copied by none
+            second.set_tensor(name, first.get_output_tensor(place))
+        run, rest = _Request(first, own), _Request(second)
         return lambda inputs: run(inputs) | rest(inputs)
 
     def _opened(self, model: Any, precision: str) -> Any:
@@ -142,26 +143,25 @@ class OpenvinoSession:
 class _Request:
     """A compiled graph, or a part: takes of the inputs those it has, gives its outputs by name."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Any, given: int | None = None) -> None:
+        """`given` of its outputs, the first, are for others than another part."""
         self._request = request
-        self._taken, self._given = _names(request.model_inputs), _names(request.model_outputs)
+        self._taken = _names(request.model_inputs)
+        self._given = _names(request.model_outputs[:given])
 
     def __call__(self, inputs: dict[str, Any]) -> dict[str, NDArray[Any]]:
         wanted = {n: np.asarray(inputs[n], order="C") for n in self._taken if n in inputs}
         self._request.infer(wanted, share_inputs=True, share_outputs=True)
         # Copies, as a state outlives the next step.
-        return {
-            name: np.array(self._request.get_tensor(name).data)
-            for name in self._given
-            if not name.startswith(CROSSING)
-        }
+        return {name: np.array(self._request.get_tensor(name).data) for name in self._given}
 
 
 def split(model: Any) -> tuple[Any, Any] | None:
     """A graph of known sizes as two: up to its first non-linearities, and the rest.
 
-    The second part takes inputs of the graph and outputs of the first. None for a graph whose state
-    depends on a non-linearity, so that no part of it may be rounded.
+    The second part takes inputs of the graph and, as `CROSSING` and a number, the last outputs of
+    the first, which have names already. None for a graph whose state depends on a non-linearity, so
+    that no part of it may be rounded.
     """
     from openvino import Model, opset1
     from openvino.passes import ConstantFolding, Manager
@@ -185,8 +185,7 @@ def split(model: Any) -> tuple[Any, Any] | None:
     passed, taken = [], []
     for number, (port, targets) in enumerate(crossing):
         parameter = opset1.parameter(port.shape, port.element_type)
-        for value in (port, parameter.output(0)):
-            value.get_tensor().add_names({f"{CROSSING}{number}"})
+        parameter.output(0).get_tensor().set_names({f"{CROSSING}{number}"})
         for target in targets:
             target.replace_source_output(parameter.output(0))
         passed.append(opset1.result(port))

@@ -86,6 +86,28 @@ def test_a_state_outlives_the_steps_after_it() -> None:
     assert np.array_equal(first, kept)
 
 
+def test_what_a_part_passes_on_may_have_any_name() -> None:
+    """Names of a graph's own that come before ours hid what was passed on."""
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'rtmag[export]'")
+    model = onnx.load_model_from_string(_motion("fast"))
+    known = {value.name for value in model.graph.output}
+    inner = {name for node in model.graph.node for name in node.output} - known
+    del model.graph.value_info[:]
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [f"a_{name}" if name in inner else name for name in names]
+    made = [OpenvinoSession(m, 1) for m in (_motion("fast"), model.SerializeToString())]
+    shown = []
+    for each in made:
+        inputs = _inputs(each, 64, 48)
+        _, state = each.run(OUTPUTS, inputs)
+        moved = {"image": np.roll(inputs["image"], 1, 1), "state": state, "reset": np.float32(0)}
+        shown.append(each.run(OUTPUTS, inputs | moved))
+    for ours, theirs in zip(*shown, strict=True):
+        assert np.array_equal(ours, theirs)
+    assert np.abs(shown[0][0]).max() > 1
+
+
 def test_a_size_that_nobody_asks_for_any_more_is_forgotten() -> None:
     made = OpenvinoSession(_motion("fast"), 1)
     large, small = (_inputs(made, *size) for size in ((64, 48), (32, 32)))
