@@ -199,9 +199,18 @@ def split(model: Any) -> tuple[Any, Any] | None:
     )
 
 
-def _rest(nodes: Iterable[Any]) -> set[str] | None:
-    """What comes after the first non-linearities; None where that is nothing, or the state."""
+def _rest(nodes: list[Any]) -> set[str] | None:
+    """What comes after the first non-linearities; None where that is nothing, or the state.
+
+    And convolutions that nothing else sees: they are what is worth rounding.
+    """
     rest = _followers(nodes, {name for node in nodes for name in _bent(node)})
+    for node in nodes if rest else ():
+        targets = [
+            t.get_node().get_name() for port in node.outputs() for t in port.get_target_inputs()
+        ]
+        if node.get_type_name() == "Convolution" and rest.issuperset(targets):
+            rest.add(node.get_name())
     results = [node for node in nodes if node.get_type_name() == "Result"]
     states = {node.get_name() for node in results if _source(node).any_name == STATE_OUT}
     return rest if rest and not rest & states else None

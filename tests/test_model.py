@@ -13,6 +13,8 @@ from rtmag.train.config import CONFIGS, Config
 from rtmag.train.cost import Cost, cost
 from rtmag.train.decoder import Decoder
 from rtmag.train.encoder import Encoder, bordered
+from rtmag.train.lucas_kanade import total
+from rtmag.train.manipulator import enlarged
 from rtmag.train.model import MagNet, build, warp
 from rtmag.train.oh2018 import _halve
 
@@ -25,7 +27,7 @@ def test_oh2018_is_as_large_as_the_authors() -> None:
 
 @pytest.mark.parametrize(
     ("name", "macs", "most"),
-    [("fast", 2_516, 3_000), ("standard", 9_151, 10_000), ("large", 57_510, 60_000)],
+    [("fast", 2_525, 3_000), ("standard", 9_178, 10_000), ("large", 57_549, 60_000)],
 )
 def test_magnet_keeps_its_budget(name: str, macs: int, most: int) -> None:
     """The README and the cards name the numbers."""
@@ -179,3 +181,26 @@ def test_a_warp_reads_between_pixels() -> None:
     ramp = torch.arange(24.0).expand(1, 1, 20, 24)
     flow = torch.tensor([0.25, 0.5]).reshape(1, 2, 1, 1).expand(1, 2, 20, 24)
     assert torch.allclose(warp(ramp, flow)[..., :-1], ramp[..., :-1] + 0.25, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_enlarging_is_bilinear(scale: int) -> None:
+    x = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    known = F.interpolate(x, scale_factor=float(scale), mode="bilinear")
+    torch.testing.assert_close(enlarged(x, scale), known)
+    with torch.autocast("cpu"):
+        assert enlarged(x, scale).dtype is torch.float32
+
+
+def test_totals_are_sums_over_channels() -> None:
+    x = torch.randn(2, 9, 5, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(total(x), x.sum(1, keepdim=True))
+    with torch.autocast("cpu"):
+        assert total(x).dtype is torch.float32
+
+
+def test_parts_mix_as_if_brought_together() -> None:
+    decoder = Decoder(CONFIGS["standard"])
+    x = torch.randn(1, decoder.mix.in_channels, 5, 7, generator=torch.Generator().manual_seed(0))
+    parts = [x[:, :32], x[:, 32:64], x[:, 64:]]
+    torch.testing.assert_close(decoder.mixed(parts), decoder.mix(x))

@@ -1,7 +1,10 @@
 """Where MagNet looks for each cell of the magnified picture."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rtmag.train.config import Config
 from rtmag.train.resblock import ResBlock
@@ -9,7 +12,15 @@ from rtmag.train.resblock import ResBlock
 
 def squash(x: Tensor) -> Tensor:
     """X near zero, +-4 far from it: magnified noise must not drown the body's other features."""
-    return x / (1 + x.abs() / 4)
+    return x / (1 + x.abs() * 0.25)
+
+
+def added(parts: Sequence[Tensor]) -> Tensor:
+    """Their sum; of a few, runtimes add sooner than they sum along an axis."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
 
 
 class Decoder(nn.Module):
@@ -60,18 +71,32 @@ class Decoder(nn.Module):
         gate = energy / (energy + self.GATE)  # (B, 1, h, w)
         velocities, *signs = torch.split(moves, self.layout, dim=1)
         velocities = gain * velocities
-        known = [texture * gate.to(texture.dtype), squash(code), squash(velocities / self.REACH)]
-        known += [gate * sign for sign in signs]
-        x = self.body(self.mix(torch.cat(known, dim=1).to(texture.dtype)))  # (B, width, h, w)
+        motion = [squash(velocities / self.REACH), *(gate * sign for sign in signs)]
+        known = texture * gate.to(texture.dtype), squash(code), torch.cat(motion, dim=1)
+        x = self.body(self.mixed([each.to(texture.dtype) for each in known]))  # (B, width, h, w)
         flow, trust = self.correction(x).float().split([2, self.count], dim=1)
         # A softmax beside nothing's zero, spelled out: runtimes are slow at one across channels.
-        weight = torch.exp((trust + self.trust[:, None, None]).clamp(max=30))
-        share = weight / (1 + weight.sum(1, keepdim=True))
-        each = velocities.reshape(-1, self.count, 2, *velocities.shape[2:])
-        moved: Tensor = flow + (share[:, :, None] * each).sum(1)
-        size = moved.square().sum(1, keepdim=True)
+        weights = torch.exp((trust + self.trust[:, None, None]).clamp(max=30)).chunk(self.count, 1)
+        each = velocities.chunk(self.count, dim=1)
+        seen = added([weight * velocity for weight, velocity in zip(weights, each, strict=True)])
+        moved: Tensor = flow + seen / (1 + added(weights))
+        size = added((moved * moved).chunk(2, dim=1))
         if self.surplus:
             moved = moved * (1 - self.surplus / (1 + size / self.FEW**2))
         if self.shortfall:
             moved = moved * (1 + self.shortfall * (1 - 1 / (1 + (size / self.MANY**2).square())))
         return moved
+
+    def mixed(self, parts: list[Tensor]) -> Tensor:
+        """What `mix` makes of all channels of some parts together: (B, width, h, w).
+
+        One after the other, as brought together they leave ONNX Runtime's own layout, and the body
+        after them.
+        """
+        begun = 0
+        mixed: list[Tensor] = []
+        for part in parts:
+            end = begun + part.shape[1]
+            mixed.append(F.conv2d(part, self.mix.weight[:, begun:end]))
+            begun = end
+        return added(mixed)

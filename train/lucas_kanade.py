@@ -39,9 +39,9 @@ class LucasKanade(nn.Module):
     def derivatives(self, code: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h, w) -> its derivatives by where to look, x and y."""
         # A product of matrices, not a convolution: runtimes would reorder all that follows.
-        both = self.generators.weight.flatten(1) @ code.flatten(2)
-        mx, my = both.chunk(2, dim=1)
-        return mx.reshape(code.shape), my.reshape(code.shape)
+        both, flat = self.generators.weight.flatten(1), code.flatten(2)
+        along_x, along_y = both[: len(both) // 2], both[len(both) // 2 :]
+        return (along_x @ flat).reshape(code.shape), (along_y @ flat).reshape(code.shape)
 
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
         """(B, C, h, w) each -> px by which to look back for what moved, (B, 2, h, w)."""
@@ -49,7 +49,7 @@ class LucasKanade(nn.Module):
             mx, my = self.derivatives(code.float())
             d = change.float()
             products = mx * mx, my * my, mx * my, mx * d, my * d
-            sums = box(torch.cat([p.sum(1, keepdim=True) for p in products], dim=1))
+            sums = box(torch.cat([total(p) for p in products], dim=1))
             xx, yy, xy, xd, yd = torch.chunk(sums, 5, dim=1)
             return torch.cat(solve(xx, yy, xy, xd, yd), dim=1)
 
@@ -59,6 +59,16 @@ def solve(xx: Tensor, yy: Tensor, xy: Tensor, xd: Tensor, yd: Tensor) -> tuple[T
     xx, yy = xx + LucasKanade.EPS, yy + LucasKanade.EPS
     determinant = xx * yy - xy * xy
     return (yy * xd - xy * yd) / determinant, (xx * yd - xy * xd) / determinant
+
+
+def total(x: Tensor) -> Tensor:
+    """Sums over channels: (B, C, ...) -> (B, 1, ...).
+
+    As a product of matrices: that takes ONNX Runtime 0.4 of a sum's time.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        sums = x.new_ones(1, x.shape[1]) @ x.flatten(2)
+        return sums.reshape(x.shape[0], 1, *x.shape[2:])
 
 
 def box(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtmag.train.lucas_kanade import LucasKanade, box, solve
+from rtmag.train.lucas_kanade import LucasKanade, box, solve, total
 
 CELL = 4  # px of a level's own picture
 AROUND = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1))  # cells
@@ -55,9 +55,10 @@ class Matching(nn.Module):
             d = differences(code, change, self.step)  # (B, 9, C, h, w), of what is answered for
             code = code[:, :, :: self.step, :: self.step]
             mx, my = self.near.derivatives(code)
-            sums = [(m * d).sum(2) for m in (mx[:, None], my[:, None], d)]
+            shape = -1, len(AROUND), *code.shape[2:]
+            pairs = [(m * d).flatten(0, 1) for m in (mx[:, None], my[:, None], d)]
             products = mx * mx, my * my, mx * my, code * code
-            sums += [p.sum(1, keepdim=True) for p in products]
+            sums = [total(p).reshape(shape) for p in pairs] + [total(p) for p in products]
             xd, yd, dd, *own = torch.split(
                 box(torch.cat(sums, dim=1)), [9, 9, 9, 1, 1, 1, 1], dim=1
             )
@@ -67,7 +68,7 @@ class Matching(nn.Module):
             error = (dd - vx * xd - vy * yd).clamp(min=0.0) / (energy + LucasKanade.EPS)
             weights = preferred(error)
             x, y = self.around
-            means = [(weights * p).sum(1, keepdim=True) for p in (vx + x, vy + y, error)]
+            means = [total(weights * p) for p in (vx + x, vy + y, error)]
             moved = 1 - weights[:, HERE : HERE + 1]
             return torch.cat([*means[:2], moved, means[2]], dim=1)
 
@@ -96,6 +97,6 @@ def preferred(error: Tensor) -> Tensor:
     ratio = (error[:, HERE : HERE + 1] + DOUBT) / (error + DOUBT)
     square = ratio * ratio
     better = (square * square - 1).clamp(min=0.0)
-    share = better / (USUAL + better.sum(1, keepdim=True))
-    rest = 1 - share.sum(1, keepdim=True)
+    share = better / (USUAL + total(better))
+    rest = 1 - total(share)
     return torch.cat([share[:, :HERE], rest, share[:, HERE + 1 :]], dim=1)

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from rtmag.train.config import CONFIGS, Config
 from rtmag.train.decoder import Decoder
 from rtmag.train.encoder import Encoder, bordered, levels
-from rtmag.train.lucas_kanade import LucasKanade
+from rtmag.train.lucas_kanade import LucasKanade, total
 from rtmag.train.manipulator import Manipulator
 from rtmag.train.oh2018 import Oh2018
 
@@ -86,7 +86,8 @@ class MagNet(nn.Module):
         """What `motion` does once velocities (B, 6 or 14, h, w) are known."""
         gain = alpha.reshape(-1, 1, 1, 1) - 1
         code = self.manipulator(difference, gain)
-        energy = gain * gain * levels(difference)[0].float().square().mean(1, keepdim=True)
+        fine = levels(difference)[0].float()
+        energy = gain * gain * total(fine * fine) / fine.shape[1]
         flow: Tensor = self.decoder(texture, velocities, gain, code, energy)
         return flow.float()
 
