@@ -32,6 +32,18 @@ def _known_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "measure_floors", lambda places: dict(floors))
 
 
+def test_a_slow_moment_of_the_machine_is_not_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = [(1e10, 2e10), (3e10, 1e10), (2e10, 1e10)]  # at first, and after each size
+    found = iter({"cpu": Floor(gemm=gemm, copy=copy)} for gemm, copy in rates)
+    monkeypatch.setattr(timing, "measure_floors", lambda places: next(found))
+    sizes = [SIZE, (96, 64)]
+    made = bench(["fast"], sizes, scales=(1.0,), runtimes=["onnx"], rounds=1)
+    assert made["floor"] == {"gemm": 3e10, "copy": 2e10}
+    for row in made["rows"]:
+        least = 1e3 * row["macs_per_px"] * row["width"] * row["height"] / 3e10
+        assert row["floor_ms"] == pytest.approx(least, abs=0.01)
+
+
 def test_every_model_is_timed_at_every_scale_it_knows(tmp_path: Path) -> None:
     document = bench(["fast", identity_model(tmp_path / "plain.onnx")], [SIZE], rounds=2)
     names = [(row["model"], row["motion_scale"]) for row in document["rows"]]
