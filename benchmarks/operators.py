@@ -34,7 +34,15 @@ KINDS = {
     "filter and sums": ("MatMul", "ReduceSum", "ReduceMean", "AveragePool", "Pow", "Exp", "Div"),
     "padding and layout": (
         *("Pad", "Cast", "Transpose", "Reshape", "Concat", "Split", "Slice", "Gather", "Resize"),
-        *("DepthToSpace", "SpaceToDepth", "ReorderInput", "ReorderOutput", "Unsqueeze", "Squeeze"),
+        *(
+            "ConvTranspose",
+            "DepthToSpace",
+            "SpaceToDepth",
+            "ReorderInput",
+            "ReorderOutput",
+            "Unsqueeze",
+            "Squeeze",
+        ),
     ),
 }
 REST = "other arithmetic"
