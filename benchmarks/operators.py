@@ -34,15 +34,8 @@ KINDS = {
     "filter and sums": ("MatMul", "ReduceSum", "ReduceMean", "AveragePool", "Pow", "Exp", "Div"),
     "padding and layout": (
         *("Pad", "Cast", "Transpose", "Reshape", "Concat", "Split", "Slice", "Gather", "Resize"),
-        *(
-            "ConvTranspose",
-            "DepthToSpace",
-            "SpaceToDepth",
-            "ReorderInput",
-            "ReorderOutput",
-            "Unsqueeze",
-            "Squeeze",
-        ),
+        *("ConvTranspose", "DepthToSpace", "SpaceToDepth"),
+        *("ReorderInput", "ReorderOutput", "Unsqueeze", "Squeeze"),
     ),
 }
 REST = "other arithmetic"
