@@ -9,6 +9,7 @@ a CPU are told by NumPy, those of a GPU by PyTorch where it is installed.
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -57,22 +58,28 @@ def measure_floors(places: Collection[str]) -> dict[str, Floor]:
 
 
 def reached(floors: dict[str, Floor], again: dict[str, Floor]) -> dict[str, Floor]:
-    """The best of two measurements of the same places."""
-    return {
-        name: Floor(max(floor.gemm, again[name].gemm), max(floor.copy, again[name].copy))
-        for name, floor in floors.items()
-    }
+    """The best of two measurements of the same places, the second of which may lack some."""
+    both = ((name, floor, again.get(name, floor)) for name, floor in floors.items())
+    return {n: Floor(max(a.gemm, b.gemm), max(a.copy, b.copy)) for n, a, b in both}
 
 
 def measure_gpu_floor(tries: int = TRIES, *, half: bool) -> Floor | None:
-    """The same of a GPU, in half precision or in float32; None without PyTorch and CUDA."""
+    """The same of a GPU, in half precision or in float32; None without PyTorch, CUDA or room."""
     try:
         import torch
     except ImportError:
         return None
     if not torch.cuda.is_available():
         return None
-    kind = torch.float16 if half else torch.float32
+    try:
+        return _gpu_floor(torch.float16 if half else torch.float32, tries)
+    except torch.cuda.OutOfMemoryError:  # engines that are measured fill it
+        return None
+
+
+def _gpu_floor(kind: Any, tries: int) -> Floor:
+    import torch
+
     a = torch.rand(GPU_SIDE, GPU_SIDE, device="cuda", dtype=kind)
     product = torch.empty_like(a)
     source = torch.ones(GPU_LENGTH, device="cuda", dtype=torch.uint8)

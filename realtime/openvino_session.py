@@ -3,35 +3,30 @@
 Graphs are compiled for each size of the picture (a tenth of a second or more), as those for any
 size are a third slower.
 
-Where the CPU multiplies bfloat16 numbers, a graph is run in two parts. What comes before the
-network's first non-linearities is shape, its filter and how far things moved: small differences of
-large numbers, and coefficients next to 1, so it stays in float32. The rest, most of the work, only
-weighs that, and is run in bfloat16. OpenVINO itself has no such choice for a part of a graph: marks
-on nodes are lost when it rewrites them.
+Where the CPU multiplies bfloat16 numbers, part of a graph is run in those: see
+rtmag/realtime/bfloat16.py.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmag.realtime.contract import INPUTS, STATE_OUT, Values
+from rtmag.realtime.bfloat16 import CROSSING, rest, split
+from rtmag.realtime.contract import INPUTS, Values
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
 from rtmag.realtime.precision import FP32, exported
 from rtmag.realtime.providers import usable_cores
 
-CROSSING = "crossing_"
-"""How names begin of what the second part of a graph takes from the first."""
 KEPT = 4
 """Compiled sizes that are remembered at most."""
 UNUSED = 12
 """Runs after which a size that none of them had is forgotten: a large one takes 200 MB. Streams
 that take turns come again sooner; a live view that looks more and more coarsely goes on later."""
 _TYPES = {"f32": "float", "u8": "uint8", "i8": "int8"}
-_HEAVY = ("Convolution", "GroupConvolution", "MatMul")
 
 Run = Callable[[dict[str, Any]], dict[str, NDArray[Any]]]
 
@@ -92,7 +87,7 @@ class OpenvinoSession:
         wanted = has_bfloat16() if bfloat16 is None else bfloat16
         # Graphs with half precision in them come to numbers that are none in bfloat16.
         fit = wanted and exported(self.metadata) == FP32
-        self.mixed = fit and _rest(read.get_ordered_ops()) is not None
+        self.mixed = fit and rest(read.get_ordered_ops()) is not None
         """Whether part of it is run in bfloat16."""
         self.inputs, self.outputs = _values(read.inputs), _values(read.outputs)
         if unused := INPUTS.keys() - self.inputs:  # it drops those, and so hides the contract
@@ -132,8 +127,8 @@ class OpenvinoSession:
         own = len(first.model_outputs) - len(taken)
         for place, name in enumerate(taken, own):  # seen by both, copied by none
             second.set_tensor(name, first.get_output_tensor(place))
-        run, rest = _Request(first, own), _Request(second)
-        return lambda inputs: run(inputs) | rest(inputs)
+        run, after = _Request(first, own), _Request(second)
+        return lambda inputs: run(inputs) | after(inputs)
 
     def _opened(self, model: Any, precision: str) -> Any:
         options = self._options | {"INFERENCE_PRECISION_HINT": precision}
@@ -156,105 +151,8 @@ class _Request:
         return {name: np.array(self._request.get_tensor(name).data) for name in self._given}
 
 
-def split(model: Any) -> tuple[Any, Any] | None:
-    """A graph of known sizes as two: up to its first non-linearities, and the rest.
-
-    The second part takes inputs of the graph and, as `CROSSING` and a number, the last outputs of
-    the first, which have names already. None for a graph whose state depends on a non-linearity, so
-    that no part of it may be rounded.
-    """
-    from openvino import Model, opset1
-    from openvino.passes import ConstantFolding, Manager
-
-    passes = Manager()
-    passes.register_pass(ConstantFolding())  # of the arithmetic on sizes
-    passes.run_passes(model)
-    nodes = model.get_ordered_ops()
-    rest = _rest(nodes)
-    if rest is None:
-        return None
-    heavy = _followers(nodes, {n.get_name() for n in nodes if n.get_type_name() in _HEAVY})
-    results = {_source(node).any_name: node for node in model.get_results()}
-    crossing = []
-    for node in nodes:
-        if node.get_name() in heavy - rest:
-            for port in node.outputs():
-                targets = [t for t in port.get_target_inputs() if t.get_node().get_name() in rest]
-                if targets:
-                    crossing.append((port, targets))
-    passed, taken = [], []
-    for number, (port, targets) in enumerate(crossing):
-        parameter = opset1.parameter(port.shape, port.element_type)
-        parameter.output(0).get_tensor().set_names({f"{CROSSING}{number}"})
-        for target in targets:
-            target.replace_source_output(parameter.output(0))
-        passed.append(opset1.result(port))
-        taken.append(parameter)
-    inputs = model.get_parameters()
-    exact = [node for node in results.values() if node.get_name() not in rest]
-    others = [node for node in results.values() if node.get_name() in rest]
-    return (
-        Model([*exact, *passed], _needed(inputs, [*exact, *passed])),
-        Model(others, [*_needed(inputs, others), *taken]),
-    )
-
-
-def _rest(nodes: list[Any]) -> set[str] | None:
-    """What comes after the first non-linearities; None where that is nothing, or the state.
-
-    And convolutions that nothing else sees: they are what is worth rounding.
-    """
-    rest = _followers(nodes, {name for node in nodes for name in _bent(node)})
-    for node in nodes if rest else ():
-        targets = [
-            t.get_node().get_name() for port in node.outputs() for t in port.get_target_inputs()
-        ]
-        if node.get_type_name() == "Convolution" and rest.issuperset(targets):
-            rest.add(node.get_name())
-    results = [node for node in nodes if node.get_type_name() == "Result"]
-    states = {node.get_name() for node in results if _source(node).any_name == STATE_OUT}
-    return rest if rest and not rest & states else None
-
-
-def _bent(node: Any) -> Iterator[str]:
-    """A non-linearity, with the convolution and the bias before it."""
-    if node.get_type_name() == "Relu":
-        yield node.get_name()
-        before = _source(node).get_node()
-        while before.get_type_name() in ("Add", "Convolution"):
-            yield before.get_name()
-            if before.get_type_name() == "Convolution":
-                break
-            before = _source(before).get_node()
-
-
 def _names(ports: Iterable[Any]) -> list[str]:
     return [port.any_name for port in ports]
-
-
-def _source(node: Any) -> Any:
-    return node.input(0).get_source_output()
-
-
-def _followers(nodes: Iterable[Any], begun: set[str]) -> set[str]:
-    """Those nodes, in order, that have one of `begun` before them, and `begun`."""
-    found = set(begun)
-    for node in nodes:
-        if any(port.get_source_output().get_node().get_name() in found for port in node.inputs()):
-            found.add(node.get_name())
-    return found
-
-
-def _needed(inputs: list[Any], ends: list[Any]) -> list[Any]:
-    """The inputs that lie before the ends."""
-    seen: set[str] = set()
-    left = list(ends)
-    while left:
-        node = left.pop()
-        if node.get_name() not in seen:
-            seen.add(node.get_name())
-            left += [port.get_source_output().get_node() for port in node.inputs()]
-    return [node for node in inputs if node.get_name() in seen]
 
 
 def _values(ports: Iterable[Any]) -> Values:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from rtmag.realtime import floor as floors
-from rtmag.realtime.floor import Floor, measure_floor, measure_floors, measure_gpu_floor
+from rtmag.realtime.floor import Floor, measure_floor, measure_floors, measure_gpu_floor, reached
 
 
 def test_the_slower_of_two_makes_the_floor() -> None:
@@ -27,6 +27,20 @@ def test_a_gpu_that_is_not_there_has_no_floor(monkeypatch: pytest.MonkeyPatch) -
     assert measure_gpu_floor(half=True) is None
     monkeypatch.setitem(sys.modules, "torch", None)
     assert measure_gpu_floor(half=False) is None
+
+
+def test_a_gpu_that_is_full_has_no_floor_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(floors, "_gpu_floor", full)
+    assert measure_gpu_floor(half=True) is None
+    known = {"cpu": Floor(gemm=1, copy=4), "cuda fp32": Floor(gemm=8, copy=8)}
+    found = reached(known, {"cpu": Floor(gemm=2, copy=3)})
+    assert found == {"cpu": Floor(gemm=2, copy=4), "cuda fp32": Floor(gemm=8, copy=8)}
 
 
 def test_a_gpu_has_a_floor_for_each_precision(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,17 +86,20 @@ def test_a_state_outlives_the_steps_after_it() -> None:
     assert np.array_equal(first, kept)
 
 
-def test_what_a_part_passes_on_may_have_any_name() -> None:
+@pytest.mark.parametrize("name", model_names())
+def test_what_a_part_passes_on_may_have_any_name(name: str) -> None:
     """Names of a graph's own that come before ours hid what was passed on."""
     onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'rtmag[export]'")
-    model = onnx.load_model_from_string(_motion("fast"))
+    model = onnx.load_model_from_string(_motion(name))
     known = {value.name for value in model.graph.output}
     inner = {name for node in model.graph.node for name in node.output} - known
     del model.graph.value_info[:]
     for node in model.graph.node:
         for names in (node.input, node.output):
-            names[:] = [f"a_{name}" if name in inner else name for name in names]
-    made = [OpenvinoSession(m, 1) for m in (_motion("fast"), model.SerializeToString())]
+            names[:] = [f"a_{each}" if each in inner else each for each in names]
+    graphs = _motion(name), model.SerializeToString()
+    made = [OpenvinoSession(graph, 1, bfloat16=True) for graph in graphs]
+    assert all(each.mixed for each in made)
     shown = []
     for each in made:
         inputs = _inputs(each, 64, 48)
@@ -202,18 +205,6 @@ def test_float32_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         ("openvino", "fp32+bf16"), ("openvino", "fp32"), ("openvino", "fp32+bf16"), ("cpu", "fp32"),
     ]  # fmt: skip
     assert card.precision(made[1].at(0.5)) == "fp32"
-
-
-@pytest.mark.parametrize(("output", "mixed"), [("flow", True), ("state_out", False)])
-def test_a_state_after_a_non_linearity_is_not_rounded(output: str, mixed: bool) -> None:
-    """As that of Oh et al., whose shape comes from many layers."""
-    from openvino import Model, opset1
-
-    given = opset1.parameter([1], np.float32)
-    bent = opset1.relu(given)
-    bent.output(0).get_tensor().add_names({output})
-    nodes = Model([opset1.result(bent)], [given]).get_ordered_ops()
-    assert (openvino_session._rest(nodes) is not None) == mixed
 
 
 def test_precisions_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:

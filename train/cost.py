@@ -17,7 +17,7 @@ class Cost:
 
     parameters: int
     macs: int
-    """Multiply-accumulates per pixel, with one encode per frame; those of convolutions alone."""
+    """Multiply-accumulates per pixel of convolutions and matrix products; one encode per frame."""
 
 
 def cost(net: MagNet | Oh2018) -> Cost:

@@ -26,7 +26,6 @@ def pick_device(name: str) -> torch.device:
         raise OptionError(f"cannot train on device {name!r}: {reason}") from error
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
     return device
 

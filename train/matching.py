@@ -64,7 +64,7 @@ class Matching(nn.Module):
             )
             xx, yy, xy, energy = own
             vx, vy = solve(xx, yy, xy, xd, yd)  # (B, 9, h, w)
-            # Clamped, not rectified: what precedes a graph's first Relu is never rounded.
+            # Clamped, not rectified: before a graph's first Relu only convolutions are rounded.
             error = (dd - vx * xd - vy * yd).clamp(min=0.0) / (energy + LucasKanade.EPS)
             weights = preferred(error)
             x, y = self.around
