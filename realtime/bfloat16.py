@@ -67,11 +67,10 @@ def rest(nodes: list[Any]) -> set[str] | None:
     """
     found = _followers(nodes, {name for node in nodes for name in _bent(node)})
     for node in reversed(nodes if found else []):
-        targets = [
-            t.get_node().get_name() for port in node.outputs() for t in port.get_target_inputs()
-        ]
-        if node.get_type_name() == "Convolution" and found.issuperset(targets):
-            found.add(node.get_name())
+        if node.get_type_name() == "Convolution":
+            targets = node.output(0).get_target_inputs()
+            if found.issuperset(target.get_node().get_name() for target in targets):
+                found.add(node.get_name())
     results = [node for node in nodes if node.get_type_name() == "Result"]
     states = {node.get_name() for node in results if STATE_OUT in _source(node).names}
     return found if found and not found & states else None
