@@ -6,7 +6,7 @@ is cut or swallows everything for 5 s, the server comes back with another size, 
 hundred is damaged for 10 s. What is watched: that new pictures come back in time, that the process
 never ends, its memory, descriptors and threads, and its latency while nothing is wrong.
 
-    PYTHONPATH=tests python -m benchmarks.chaos [--minutes 30] [--out FILE.json] [--plot FILE.png]
+    python -m benchmarks.chaos [--minutes 30] [--out FILE.json] [--plot FILE.png]
 
 The last line of stdout is one JSON document. Exits 1 when something is not as it must be.
 """
@@ -29,13 +29,13 @@ from typing import Annotated, Any
 import numpy as np
 import psutil
 import typer
-from servers import ChaosProxy, RtspServer
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from benchmarks.soak import plotted
-from rtmag.realtime.hardware import code, machine
+from rtmag.realtime.environment import code, machine
+from tests.support.servers import ChaosProxy, RtspServer
 
 SIZES = ((320, 240), (240, 180))
 FPS = 15
@@ -137,7 +137,7 @@ class Stage:
 def started(address: str) -> tuple["subprocess.Popen[str]", str]:
     """The program, and where its page is."""
     how = ["--view", "web", "--port", "0", "--model", "fast", "--motion-scale", "1/2"]
-    run = [sys.executable, "-m", "rtmag.realtime.cli", "stream", address, *how]
+    run = [sys.executable, "-m", "rtmag.realtime.cli.main", "stream", address, *how]
     process = subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stderr is not None
     said = process.stderr.readline()

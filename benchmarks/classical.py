@@ -4,7 +4,8 @@
     Eulerian    image + (alpha - 1) * filtered image
     Laplacian   the same per level of a pyramid, fine levels less (H.-Y. Wu et al., SIGGRAPH 2012)
 
-All take the steps of rtmag.realtime.engine.Engine: the same sections, the same meaning of alpha.
+All take the steps of rtmag.realtime.engines.engine.Engine: the same sections, the same meaning
+of alpha.
 """
 
 from typing import Any, Protocol

@@ -20,13 +20,12 @@ import typer
 from benchmarks.classical import Laplacian, Stepper
 from benchmarks.riesz import Riesz
 from benchmarks.speeds import AT_ONCE
-from rtmag.realtime.bench import BASELINE, QUICK, bench
-from rtmag.realtime.comparison import report
-from rtmag.realtime.engine import Engine
-from rtmag.realtime.gathering import InTurn
+from rtmag.realtime.bench.results import report
+from rtmag.realtime.bench.timing import BASELINE, QUICK, bench
+from rtmag.realtime.cli.options import BenchEngines, BenchStreams, parse_size, parse_streams
+from rtmag.realtime.engines.engine import Engine, InTurn
+from rtmag.realtime.engines.spec import one_scale
 from rtmag.realtime.models import model_names
-from rtmag.realtime.motion_scale import one_scale
-from rtmag.realtime.options import BenchEngines, BenchStreams, parse_size, parse_streams
 
 WEIGHTS = Path(__file__).parent.parent / "train" / "checkpoints"
 
@@ -51,7 +50,7 @@ class Classical(InTurn):
 
 def variants(names: list[str], folder: Path, *, half: bool, streams: bool) -> list[Path]:
     """The models inside the package in half precision, and as graphs of several streams."""
-    from rtmag.export.timed import export_timed
+    from rtmag.export.onnx_export import export_timed
 
     made = []
     for name in names:
@@ -80,7 +79,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
 ) -> None:
     """Time the models and classical magnifiers against oh2018."""
-    from rtmag.export.timed import export_baseline
+    from rtmag.export.onnx_export import export_baseline
 
     models: list[str | Path] = [m for m in model or model_names() if Path(m).stem != BASELINE]
     names = [str(m) for m in models if m in model_names()]

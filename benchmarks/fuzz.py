@@ -30,11 +30,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from rtmag.realtime.bench import machine
+from rtmag.realtime.environment import machine
 from rtmag.realtime.errors import RtmagError, SourceLost
-from rtmag.realtime.outputs import beside
-from rtmag.realtime.recorder import VideoSink
-from rtmag.realtime.video import VideoSource
+from rtmag.realtime.sinks.paths import beside
+from rtmag.realtime.sinks.video_file import VideoSink
+from rtmag.realtime.sources.video_file import VideoSource
 
 SECONDS = 10.0
 """So long a mutant may take."""

@@ -2,8 +2,8 @@
 
 A part of the quality benchmark. Pictures that training never sees are shifted by a known fraction
 of a pixel with a Fourier phase, rounded to 8 bits with dither, and magnified in static mode from
-the unshifted one; the shown shift is measured by registration (rtmag/realtime/registration.py) on
-the picture shifted as far as it should be: on the unshifted one it may lock in on the next brick.
+the unshifted one; the shown shift is measured by registration (analysis/tracking.py) on the
+picture shifted as far as it should be: on the unshifted one it may lock in on the next brick.
 1.00 is perfect.
 """
 
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.classical import Stepper
+from rtmag.realtime.analysis.tracking import Tracker, gray
 from rtmag.realtime.filters import Static
 from rtmag.realtime.frame import Image
-from rtmag.realtime.registration import Tracker, gray
 
 MOTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)  # px
 ALPHAS = (2.0, 5.0, 10.0, 20.0, 50.0)

@@ -18,9 +18,9 @@ import typer
 
 from benchmarks import gain, heldout, pairs
 from rtmag.train import checkpoint
-from rtmag.train.config import CONFIGS
-from rtmag.train.model import MagNet, build
-from rtmag.train.oh2018 import Oh2018
+from rtmag.train.network.config import CONFIGS
+from rtmag.train.network.magnet import MagNet, build
+from rtmag.train.network.oh2018 import Oh2018
 
 SETS = ("axial", "noise", "alpha", "large", "contrast", "static")
 CASES = ((0.05, 2.0), (0.05, 20.0), (0.1, 5.0), (0.25, 10.0), (0.5, 5.0), (1.0, 2.0), (1.0, 5.0))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from rtmag.train.textures import HELD_OUT, bundled, read_picture
+from rtmag.train.data.textures import HELD_OUT, bundled, read_picture
 
 Picture = NDArray[np.uint8]
 SIDE = 512  # px of every picture

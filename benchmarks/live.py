@@ -24,22 +24,23 @@ import numpy as np
 import typer
 
 from benchmarks.stages import Stages, TimedEncoder, TimedMagnifier
-from rtmag.realtime.bench import commit, machine
-from rtmag.realtime.choice import choose
-from rtmag.realtime.closing import Closing
-from rtmag.realtime.engine import Engine, EngineSpec
+from rtmag.realtime.bench.timing import commit
+from rtmag.realtime.cli.console import note
+from rtmag.realtime.cli.options import LiveScale, parse_size, scale_of
+from rtmag.realtime.controls import Controls
+from rtmag.realtime.engines.engine import Engine
+from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.environment import machine
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.guard import Guard
-from rtmag.realtime.keys import Controls
-from rtmag.realtime.log import note
-from rtmag.realtime.loop import run
-from rtmag.realtime.options import LiveScale, parse_size, scale_of
-from rtmag.realtime.pace import Pace
-from rtmag.realtime.recorder import VideoSink
-from rtmag.realtime.scene import SceneSource
-from rtmag.realtime.sinks import Sink
-from rtmag.realtime.writer import Writer
+from rtmag.realtime.run.adaptive import Pace, choose
+from rtmag.realtime.run.guard import Guard
+from rtmag.realtime.run.loop import run
+from rtmag.realtime.sinks.background import Writer
+from rtmag.realtime.sinks.sink import Sink
+from rtmag.realtime.sinks.video_file import VideoSink
+from rtmag.realtime.sources.scene.scene import SceneSource
+from rtmag.realtime.sources.source import Closing
 
 CAMERAS = ("640x480@30", "640x480@60", "1280x720@30", "1920x1080@15", "1920x1080@30")
 WARM = (

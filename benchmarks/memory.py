@@ -21,15 +21,15 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from rtmag.realtime.bench import machine
-from rtmag.realtime.engine import AUTO
+from rtmag.realtime.cli.options import parse_size
+from rtmag.realtime.engines.spec import AUTO
+from rtmag.realtime.environment import machine
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.models import model_names
-from rtmag.realtime.options import parse_size
-from rtmag.realtime.recorder import VideoSink
-from rtmag.realtime.scene import SceneSource
+from rtmag.realtime.sinks.video_file import VideoSink
+from rtmag.realtime.sources.scene.scene import SceneSource
 
-MAIN = "from rtmag.realtime.cli import main; main()"
+MAIN = "from rtmag.realtime.cli.main import main; main()"
 _LOOK_EVERY = 0.02
 
 

@@ -18,16 +18,17 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from rtmag.realtime.bench import commit, machine
-from rtmag.realtime.composition import compose
-from rtmag.realtime.contract import MOTION
-from rtmag.realtime.engine import load_engine
+from rtmag.realtime.bench.roofline import measure_floor, reached
+from rtmag.realtime.bench.timing import commit
+from rtmag.realtime.cli.options import parse_size
+from rtmag.realtime.engines.contract import MOTION
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines.onnx_providers import NAMES, runtime, session_options
+from rtmag.realtime.engines.warp import compose
+from rtmag.realtime.environment import machine
 from rtmag.realtime.filters import Temporal
-from rtmag.realtime.floor import measure_floor, reached
 from rtmag.realtime.models import model_names, read_model
-from rtmag.realtime.options import parse_size
-from rtmag.realtime.providers import NAMES, runtime, session_options
-from rtmag.realtime.scene import SceneSource
+from rtmag.realtime.sources.scene.scene import SceneSource
 
 KINDS = {
     "convolution": ("Conv", "FusedConv"),

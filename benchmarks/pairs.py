@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from benchmarks.classical import Stepper
-from benchmarks.scenes import Image, Layer, Light, Scene, shot
+from benchmarks.layered_scenes import Image, Layer, Light, Scene, shot
 from rtmag.realtime.filters import Static
 
 MOTIONS = (0.04, 0.05, 0.063, 0.079, 0.1, 0.13, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.79, 1.0)

@@ -33,12 +33,13 @@ from benchmarks import heldout, scores
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
 from benchmarks.riesz import Riesz
 from benchmarks.scoreboard import UNFINISHED
-from rtmag.realtime.bench import machine
-from rtmag.realtime.contenders import open_engines
-from rtmag.realtime.engine import Engine, load_engine
+from rtmag.realtime.bench.costs import open_engines
+from rtmag.realtime.cli.options import EngineOption
+from rtmag.realtime.engines.engine import Engine
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines.spec import scale_name
+from rtmag.realtime.environment import machine
 from rtmag.realtime.models import model_names
-from rtmag.realtime.motion_scale import scale_name
-from rtmag.realtime.options import EngineOption
 
 PAPER = Path(__file__).parent.parent / "train" / "checkpoints" / "oh2018"
 
@@ -51,7 +52,7 @@ def described(engine: Engine) -> dict[str, str]:
 
 def paper(folder: Path) -> str:
     """The paper's network, exported into a folder."""
-    from rtmag.export.onnx_target import export_onnx
+    from rtmag.export.onnx_export import export_onnx
 
     out = folder / f"{PAPER.name}.onnx"
     export_onnx(PAPER, out, name=PAPER.name)

@@ -9,12 +9,12 @@ import numpy as np
 
 from benchmarks import gain, pairs, sequences
 from benchmarks.classical import Stepper
-from rtmag.realtime import demo
-from rtmag.realtime.engine import Engine
+from rtmag.realtime.analysis.gain import Measurement
+from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.measurement import Measurement
-from rtmag.realtime.scene import SceneSource
+from rtmag.realtime.run import demo
+from rtmag.realtime.sources.scene.scene import SceneSource
 
 PAIRS = 6  # per condition
 QUICK_SETS = ("alpha", "static")

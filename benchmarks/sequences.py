@@ -14,9 +14,9 @@ from skimage.metrics import structural_similarity
 
 from benchmarks.classical import Stepper
 from benchmarks.gain import shifted
-from benchmarks.scenes import Image, Layer, Light, Scene, shot
+from benchmarks.layered_scenes import Image, Layer, Light, Scene, shot
+from rtmag.realtime.analysis.tracking import Tracker, amplitude, gray
 from rtmag.realtime.filters import Dynamic, Filter, Sections, Static, Temporal
-from rtmag.realtime.registration import Tracker, amplitude, gray
 
 FPS = 30.0
 FRAMES = 60

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import typer
 
-from rtmag.realtime.hardware import code, machine
+from rtmag.realtime.environment import code, machine
 
 ROOT = Path(__file__).parent.parent
 

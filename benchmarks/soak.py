@@ -23,18 +23,18 @@ import numpy as np
 import psutil
 import typer
 
-from rtmag.realtime.bench import machine
-from rtmag.realtime.closing import Closing
-from rtmag.realtime.engine import load_engine
+from rtmag.realtime.controls import Controls
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.environment import machine
 from rtmag.realtime.errors import SourceLost
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.guard import Guard
-from rtmag.realtime.keys import Controls
-from rtmag.realtime.loop import run
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.patience import Patience
-from rtmag.realtime.sinks import NullSink
-from rtmag.realtime.supervisor import Supervisor
+from rtmag.realtime.run.guard import Guard
+from rtmag.realtime.run.loop import run
+from rtmag.realtime.sinks.sink import NullSink
+from rtmag.realtime.sources.reconnecting import Supervisor
+from rtmag.realtime.sources.retry import Patience
+from rtmag.realtime.sources.source import Closing
 
 SIZE = (160, 120)
 LOST_EVERY = 20_000

@@ -14,7 +14,7 @@ import numpy as np
 
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.sinks import Sink
+from rtmag.realtime.sinks.sink import Sink
 
 STAGES = ("capture", "pre", "infer", "post", "encode")
 

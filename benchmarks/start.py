@@ -23,9 +23,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.memory import MAIN, write_clip
-from rtmag.realtime.bench import machine
+from rtmag.realtime.cli.options import parse_size
+from rtmag.realtime.environment import machine
 from rtmag.realtime.models import DEFAULT_MODEL
-from rtmag.realtime.options import parse_size
 
 
 @dataclass(frozen=True, slots=True)

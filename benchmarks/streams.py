@@ -1,6 +1,6 @@
 """How long a lost stream takes to come back, with a real RTSP server (Debian's GStreamer).
 
-    PYTHONPATH=tests python -m benchmarks.streams [--long] [--out FILE.json]
+    python -m benchmarks.streams [--long] [--out FILE.json]
 
 Each case runs the loop's own way of taking frames. Recovery counts from the moment at which the
 server, or the way to it, was whole again until a new frame came. `--long` adds the cut of a minute.
@@ -17,12 +17,12 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from servers import ChaosProxy, RtspServer
 
-from rtmag.realtime.bench import machine
+from rtmag.realtime.environment import machine
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.sources import open_source
-from rtmag.realtime.supervisor import Supervisor
+from rtmag.realtime.sources.opening import open_source
+from rtmag.realtime.sources.reconnecting import Supervisor
+from tests.support.servers import ChaosProxy, RtspServer
 
 SIZE = (640, 480)
 FPS = 30

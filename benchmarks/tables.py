@@ -16,7 +16,7 @@ import typer
 from benchmarks.scoreboard import band_table, gain_table, quality_table, scales_table, scene_table
 from benchmarks.speeds import ENGINES, batch_table, fps_table
 from benchmarks.stages import STAGES
-from rtmag.realtime.engine import load_engine
+from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.models import model_names
 
 ROOT = Path(__file__).parent.parent

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rtmag.realtime.cli.options import parse_size
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.options import parse_size
 
 if TYPE_CHECKING:
     from rtmag.export.parity import Parity
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
 
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "tensorrt": ".trt.pt2"}
 
@@ -58,7 +57,7 @@ def export(
     frozen = parse_size(size)
     parity: Parity | None
     if target == "tensorrt":
-        from rtmag.export.tensorrt_target import export_tensorrt
+        from rtmag.export.torch_export import export_tensorrt
 
         parity = export_tensorrt(
             checkpoint, path, name=label, size=frozen, precision=precision or "fp16",
@@ -81,10 +80,10 @@ def export(
 
 def _maker(target: str) -> "Callable[..., Parity]":
     if target == "pt2":
-        from rtmag.export.torch_target import export_torch
+        from rtmag.export.torch_export import export_torch
 
         return export_torch
-    from rtmag.export.onnx_target import export_onnx
+    from rtmag.export.onnx_export import export_onnx
 
     return export_onnx
 

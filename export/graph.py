@@ -23,10 +23,10 @@ Conventions
 import torch
 from torch import Tensor, nn
 
-from rtmag.realtime.contract import SECTIONS
-from rtmag.train.encoder import MARGIN
-from rtmag.train.model import MagNet
-from rtmag.train.oh2018 import Oh2018
+from rtmag.realtime.engines.contract import SECTIONS
+from rtmag.train.network.encoder import MARGIN
+from rtmag.train.network.magnet import MagNet
+from rtmag.train.network.oh2018 import Oh2018
 
 IDENTITY = [[float(row == column) for column in range(5)] for row in range(5)]
 """Its own numbers, as `torch.eye` is made of comparisons of bytes, which TensorRT knows none of."""
@@ -145,7 +145,7 @@ class Streams(Graph):
 
 
 def _bordered(image: Tensor) -> Tensor:
-    """As `rtmag.train.model.bordered`, of (N, H, W, 3): (N, 3, H + 8, W + 8), 0 to 255.
+    """As `rtmag.train.network.magnet.bordered`, of (N, H, W, 3): (N, 3, H + 8, W + 8), 0 to 255.
 
     Bytes are moved before they become floats, and colours stay last until the network takes them,
     which spares CPUs reordering the picture.

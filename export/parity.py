@@ -7,17 +7,20 @@ import numpy as np
 import torch
 
 from rtmag.export.graph import Graph
-from rtmag.export.trace import Traceable
-from rtmag.realtime.contract import UNIT
-from rtmag.realtime.engine import Engine
+from rtmag.export.source import Traceable
+from rtmag.realtime.engines.contract import UNIT
+from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import ParityError
 from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
 
 FRAMES = 32
+
 FPS = 30.0
+
 ALPHAS = (2.0, 20.0, 100.0)
+
 FILTERS: tuple[Filter, ...] = (
     Static(), Static(drift=0.2), Dynamic(), Temporal(0.5, 3), Temporal(0.5, 3, order=2),
 )  # fmt: skip
@@ -26,11 +29,15 @@ FILTERS: tuple[Filter, ...] = (
 # 100 a last-digit difference of shape is a hundred times larger: a level here and there, never on
 # average.
 WORST = 3
+
 MEAN = 0.02
+
 WORST_HALF, MEAN_HALF = 8, 0.2  # three digits of what is magnified
 
 STREAMS = 5  # are compared at once, where a graph takes as many
+
 SITS_OUT = 7  # every how many frames a stream has none
+
 AGAIN = 5  # frames after which one stream after the other begins afresh
 
 

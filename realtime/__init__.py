@@ -12,7 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rtmag.realtime.engine import Engine, load_engine
+    from rtmag.realtime.engines.engine import Engine
+    from rtmag.realtime.engines.loading import load_engine
+    from rtmag.realtime.engines.onnx_engine import OnnxEngine
     from rtmag.realtime.errors import (
         MissingExtra,
         ModelError,
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
     from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
     from rtmag.realtime.frame import Frame
     from rtmag.realtime.magnifier import Magnifier
-    from rtmag.realtime.onnx_engine import OnnxEngine
-    from rtmag.realtime.sources import FrameSource, open_source
+    from rtmag.realtime.sources.opening import open_source
+    from rtmag.realtime.sources.source import FrameSource
     from rtmag.realtime.streaming import stream
 
 __all__ = [
@@ -66,12 +68,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "engine": ("Engine", "load_engine"),
+    "engines.engine": ("Engine",),
+    "engines.loading": ("load_engine",),
     "filters": ("Dynamic", "Filter", "Static", "Temporal"),
     "frame": ("Frame",),
     "magnifier": ("Magnifier",),
-    "onnx_engine": ("OnnxEngine",),
-    "sources": ("FrameSource", "open_source"),
+    "engines.onnx_engine": ("OnnxEngine",),
+    "sources.source": ("FrameSource",),
+    "sources.opening": ("open_source",),
     "streaming": ("stream",),
 }
 """Where a name comes from; all others are errors."""

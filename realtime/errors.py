@@ -19,6 +19,9 @@ RtmagError(Exception)
 `-- ParityError(RtmagError, AssertionError)  export only: exported graph and trained net differ
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 
 class RtmagError(Exception):
     """Root of every error rtmag raises on purpose."""
@@ -74,3 +77,19 @@ class MissingExtra(RtmagError, ImportError):
 
 class ParityError(RtmagError, AssertionError):
     """An exported graph whose results are not the trained network's."""
+
+
+@contextmanager
+def needing(what: str, extra: str) -> Generator[None, None, None]:
+    """Import modules of ours in here that need libraries of an extra.
+
+    Raises:
+        MissingExtra: such a library is not installed. A fault of our own is passed on.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if isinstance(error, RtmagError) or (error.name or "").startswith("rtmag"):
+            raise
+        library = (error.name or "").partition(".")[0]
+        raise MissingExtra(f"{what} needs {library}: pip install 'rtmag[{extra}]'") from error

@@ -29,8 +29,10 @@ from rtmag.realtime.errors import OptionError
 
 Sections = NDArray[np.float32]
 """(S, 5): b0, b1, b2, a1, a2 of each second-order section; a0 = 1."""
+
 State = NDArray[np.float32]
 """(1, 2 S C, h, w): z1 and z2 of every section, for every element of shape."""
+
 THROUGH = np.array([[1, 0, 0, 0, 0]], np.float32)
 """A section that changes nothing, and remembers nothing: its memory stays 0."""
 

@@ -6,26 +6,22 @@ from statistics import median_low
 
 import numpy as np
 
-from rtmag.realtime.engine import Engine
+from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import (
-    Filter,
-    Sections,
-    State,
-    Static,
-    Temporal,
-    coast,
-    rebase,
-)
+from rtmag.realtime.filters import Filter, Sections, State, Static, Temporal, coast, rebase
 from rtmag.realtime.frame import Frame, Image
 
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 WINDOW = 31  # frame intervals whose median is the frame rate: a second of video, odd
+
 ENOUGH = 8  # intervals before an unknown rate is believed
+
 DRIFT = 0.05  # relative change of the rate at which coefficients are derived again
+
 FADE = 0.5  # seconds over which alpha comes back after an interruption
+
 GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which memory is worthless
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from rtmag.realtime.engine import load_engine
+from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.slot import newest
-from rtmag.realtime.sources import open_source
+from rtmag.realtime.sources.latest import newest
+from rtmag.realtime.sources.opening import open_source
 
 
 def stream(

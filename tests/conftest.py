@@ -11,16 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import Clip
 
 from rtmag.realtime.frame import Frame
+from tests.support.clips import Clip
 
-TRAINING = (
-    "checkpoint", "dataset", "export", "kernels", "losses", "model", "pool", "synthesis",
-    "hostile", "textures", "train", "validation",
-)  # fmt: skip
-# A plain install has no torch and runs no training.
-collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in TRAINING]
+# A plain install has no torch: it neither trains nor exports.
+collect_ignore = [] if find_spec("torch") else ["train", "export"]
 
 
 # A shell that starts us in the background has Ctrl-C ignored, in every process begun here too.
@@ -64,7 +60,7 @@ def frames() -> Callable[..., list[Frame]]:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real one; what needs it skips where there is none."""
-    from tabs import launched
+    from tests.support.tabs import launched
 
     with launched(tmp_path_factory.mktemp("browser")) as driver:
         yield driver
@@ -73,7 +69,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def served() -> Iterator[Any]:
     """The built-in scene, magnified and served."""
-    from pages import watched
+    from tests.support.pages import watched
 
     with watched(None) as running:
         yield running
@@ -82,7 +78,7 @@ def served() -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any, served: Any) -> Any:
     """The page of what is served, when it shows pictures."""
-    from tabs import drawn, until
+    from tests.support.tabs import drawn, until
 
     browser.get(served.url)
     until(lambda: drawn(browser) > 1)

@@ -17,25 +17,27 @@ import typer
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from rtmag.realtime.environment import code
 from rtmag.realtime.errors import RtmagError
-from rtmag.realtime.hardware import code
 from rtmag.train import checkpoint, options
-from rtmag.train.config import CONFIGS
-from rtmag.train.curve import plot
-from rtmag.train.dataset import Batch, Published
-from rtmag.train.log import Log, progress_bar
+from rtmag.train.data.batch import Batch
+from rtmag.train.data.pool import Pool, ahead, fresh
+from rtmag.train.data.published import Published
+from rtmag.train.data.synthesis import Synthesizer
+from rtmag.train.data.textures import Bank
+from rtmag.train.log import Log, plot, progress_bar
 from rtmag.train.losses import Objective
 from rtmag.train.machine import Interrupt, agree, pick_device, pick_precision
-from rtmag.train.model import MagNet, build
-from rtmag.train.oh2018 import Oh2018
-from rtmag.train.pool import Pool, ahead, fresh
-from rtmag.train.synthesis import Synthesizer
-from rtmag.train.textures import Bank
+from rtmag.train.network.config import CONFIGS
+from rtmag.train.network.magnet import MagNet, build
+from rtmag.train.network.oh2018 import Oh2018
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 DECAY = 0.999  # of the averaged weights; shorter early on
+
 PACE = 0.05  # of what is about right before training: at full pace, Adam would spoil it first
+
 REPORT = 2.0  # seconds between log lines
 
 
@@ -244,6 +246,6 @@ def validation(
 
 
 if __name__ == "__main__":
-    from rtmag.realtime.cli import execute
+    from rtmag.realtime.cli.main import execute
 
     sys.exit(execute(["train", *sys.argv[1:]]))

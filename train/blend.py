@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
-from rtmag.train.config import Config
+from rtmag.train.network.config import Config
 
 
 def blend(
@@ -35,7 +35,7 @@ def blend(
         late: The run's folder.
         out: Folder to write; it can be exported, not resumed.
         share: 0 is `early`, 1 is `late`.
-        surplus: What the network is to take off its motions (train/config.py); None: as `late`.
+        surplus: What the network is to take off its motions (network/config.py); None: as `late`.
         shortfall: What it is to add to large ones; None: as `late`.
 
     Raises:

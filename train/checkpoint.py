@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.train.config import Config
-from rtmag.train.growth import grown, is_smaller, refit
-from rtmag.train.model import MagNet, build
-from rtmag.train.oh2018 import Oh2018
+from rtmag.train.network.config import Config
+from rtmag.train.network.growth import grown, is_smaller, refit
+from rtmag.train.network.magnet import MagNet, build
+from rtmag.train.network.oh2018 import Oh2018
 
 
 def _write(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rtmag.train.model import MagNet
-from rtmag.train.oh2018 import Oh2018
+from rtmag.train.network.magnet import MagNet
+from rtmag.train.network.oh2018 import Oh2018
 
 SIDE = 64  # px; a larger one gives a little less, as borders are seen too
 

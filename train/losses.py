@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtmag.train.dataset import Batch
-from rtmag.train.encoder import bordered
-from rtmag.train.model import MagNet
-from rtmag.train.oh2018 import Oh2018
+from rtmag.train.data.batch import Batch
+from rtmag.train.network.encoder import bordered
+from rtmag.train.network.magnet import MagNet
+from rtmag.train.network.oh2018 import Oh2018
 
 WEIGHTS = {
     "oh2018": {"reconstruction": 1.0, "texture": 0.1, "texture_amplified": 0.1, "shape": 0.1},
@@ -38,8 +38,11 @@ WEIGHTS = {
         "still": 1.0,
     },
 }
+
 LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
+
 STILL = 1e-3  # px: cells that move less are to be shown as they are
+
 GAUGED = (0.03, 4.0)  # px: with less there is no gain to speak of, with more other terms see to it
 
 

@@ -7,35 +7,56 @@ from typing import Annotated
 from typer import Argument, Option
 
 from rtmag.realtime.errors import OptionError
-from rtmag.train.config import CONFIGS
+from rtmag.train.network.config import CONFIGS
 
 Out = Annotated[Path, Argument(help="Folder of the run; made if missing.")]
+
 Model = Annotated[str, Option(help=f"One of {', '.join(CONFIGS)}.")]
+
 Minutes = Annotated[float | None, Option(help="Stop after this long.")]
+
 Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps.")]
+
 Resume = Annotated[bool, Option("--resume", help="Go on where OUT stopped.")]
+
 Init = Annotated[
     Path | None, Option(help="Start from this run's weights, of the same network or a smaller one.")
 ]
+
 Batch = Annotated[int | None, Option(min=1, help="Samples per step and process.")]
+
 Crop = Annotated[int, Option(help="Side of a sample in pixels, a multiple of 16.")]
+
 Lr = Annotated[float | None, Option(help="Adam's step: 1e-3 and a cosine; oh2018 1e-4.")]
+
 Images = Annotated[Path | None, Option(help="Photographs for the scenes (a folder, COCO, VOC).")]
+
 Data = Annotated[Path | None, Option(help="The published data set, in place of synthesis.")]
+
 Limit = Annotated[int | None, Option(min=1, help="Use only so many samples of --data.")]
+
 Pool = Annotated[Path | None, Option(help="Folder of rendered scenes [OUT/pool].")]
+
 Capacity = Annotated[int, Option(min=8, help="Scenes the pool holds.")]
+
 Reuse = Annotated[float, Option(min=1, help="Uses of a rendered scene; 1: every batch anew.")]
+
 Seed = Annotated[int, Option(min=0, help="Of weights, scenes and order.")]
+
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1 ...")]
+
 Precision = Annotated[str, Option(help="auto, fp32 or bf16.")]
+
 Compile = Annotated[
     bool, Option("--compile", help="Faster steps after a minute of compiling; needs C++.")
 ]
+
 Every = Annotated[float, Option(min=0, help="Seconds between checkpoints.")]
+
 Validate = Annotated[
     list[Path] | None, Option(help="Real clip to magnify at intervals; repeatable.")
 ]
+
 ValidateEvery = Annotated[float, Option(min=0, help="Minutes between validations.")]
 
 

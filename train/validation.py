@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtmag.realtime.contract import UNIT
+from rtmag.realtime.analysis.slices import Line, figure, samples
+from rtmag.realtime.engines.contract import UNIT
 from rtmag.realtime.errors import SinkError, SourceUnavailable
 from rtmag.realtime.filters import Sections, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.recorder import VideoSink
-from rtmag.realtime.slices import Line, figure, samples
-from rtmag.realtime.video import VideoSource
-from rtmag.train.model import MagNet
-from rtmag.train.oh2018 import Oh2018
+from rtmag.realtime.sinks.video_file import VideoSink
+from rtmag.realtime.sources.video_file import VideoSource
+from rtmag.train.network.magnet import MagNet
+from rtmag.train.network.oh2018 import Oh2018
 
 BAND = Temporal(0.4, 3)  # Hz: breathing, pulse, sway; what people film first
 

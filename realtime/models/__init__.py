@@ -1,7 +1,7 @@
 """The models inside this package, each with its card, log and curve; and those in files.
 
 NAME.onnx draws pictures. NAME.motion.onnx is the same network without its last step, for CPUs
-(rtmag/realtime/contract.py); a model may do without.
+(rtmag/realtime/engines/contract.py); a model may do without.
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 from rtmag.realtime.errors import ModelIncompatible
 
 DEFAULT_MODEL = "fast"
+
 SUFFIX, MOTION_SUFFIX = ".onnx", ".motion.onnx"
 
 

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from rtmag.realtime.web.messages import Refused, Request, parse
 
 PICTURE, MOTION = "picture", "motion"
+
 PATIENCE = 10.0
 """Seconds in which a viewer must take what was sent."""
 

@@ -14,13 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtmag.realtime.bands import PRESETS
-from rtmag.realtime.keys import HIGHEST_ALPHA, LAYOUTS, MODES
-from rtmag.realtime.motion_scale import MOTION_SCALES
+from rtmag.realtime.controls import HIGHEST_ALPHA, LAYOUTS, MODES
+from rtmag.realtime.engines.spec import MOTION_SCALES
+from rtmag.realtime.presets import PRESETS
 
 KEYS = " +=-_[]smr"
 """Those of the window's keys that make sense for many viewers."""
+
 _HIGHEST_HZ = 1000.0
+
 _LARGEST = 1 << 16  # pixels: no picture is larger
 
 

@@ -6,9 +6,10 @@ from typing import Any, get_args
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from rtmag.realtime.status import State
+from rtmag.realtime.sources.source import State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
 _COUNTERS = {
     "frames": "Frames magnified.",
     "dropped": "Frames never looked at because newer ones had come.",
@@ -16,6 +17,7 @@ _COUNTERS = {
     "stalls": "Times the source fell silent.",
     "errors": "Failures that did not end the run.",
 }
+
 _GAUGES = {
     "fps": "Frames magnified per second, over the last moments.",
     "latency_ms": "Milliseconds from grab to picture, median over the last moments.",

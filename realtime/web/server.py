@@ -8,6 +8,8 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any, cast
 
 import uvicorn
@@ -22,18 +24,51 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request as Handshake
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
-from rtmag.realtime.web.guard import Guard, checked_token
+from rtmag.realtime.web.access import Guard, checked_token
 from rtmag.realtime.web.hub import Hub, Viewer
 from rtmag.realtime.web.messages import Request
 from rtmag.realtime.web.metrics import CONTENT_TYPE, Metrics
-from rtmag.realtime.web.page import INDEX, read_page
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+INDEX = "index.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file of the page."""
+
+    content: bytes
+    type: str
+
+
+def read_page() -> dict[str, Asset]:
+    """Every file of the page, by its name."""
+    found = {}
+    for file in (files("rtmag.realtime.web") / "static").iterdir():
+        kind = _TYPES.get(file.name[file.name.rfind(".") :])
+        if kind is not None:
+            found[file.name] = Asset(file.read_bytes(), kind)
+    return found
+
 
 PORT = 8089
+
 _TRIED = 20  # ports, where none was asked for
+
 _SILENT = 64  # connections that may be open and have asked for nothing yet
+
 _PATIENCE = 5.0  # seconds in which a connection must have asked for something
+
 _LARGEST_MESSAGE = 1 << 16
+
 _GOODBYE = 1.5  # seconds to end in
+
 _HEALTHY = 10.0  # seconds without a look from the loop after which it hangs
 
 

@@ -1,0 +1,130 @@
+"""How near the CPU's engines come to the network itself, up to alpha 100.
+
+The reference is the network in PyTorch, in float32, with the weights that the shipped model was
+made of. Two clips go through both, state carried: the texture of export's own check, which sways by
+half a pixel, and the scene of `rtmag demo`, which moves by an eighth. What is shown is compared as
+the quality benchmark compares with the truth.
+
+    python -m benchmarks.engine_parity [--engine NAME]... [--frames 16] [--out FILE.json]
+
+The last line of stdout is one JSON document.
+"""
+
+import hashlib
+import json
+from functools import partial
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from skimage.metrics import structural_similarity
+
+from rtmag.export import parity
+from rtmag.export.graph import Graph
+from rtmag.realtime.bench.timing import commit
+from rtmag.realtime.cli.options import BenchEngines
+from rtmag.realtime.engines.engine import Engine
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.environment import machine
+from rtmag.realtime.filters import Filter, State, Static, Temporal
+from rtmag.realtime.frame import Image
+from rtmag.realtime.models import model_names
+from rtmag.realtime.sources.scene.scene import SceneSource
+from rtmag.train import checkpoint
+
+WEIGHTS = Path(__file__).parent.parent / "train" / "checkpoints"
+SIZE = (320, 240)
+ALPHAS = (20.0, 100.0)
+FILTERS: tuple[Filter, ...] = (Static(), Temporal(0.5, 3))
+
+
+def clips(frames: int) -> dict[str, list[Image]]:
+    """Pictures that move, by name."""
+    with SceneSource(SIZE, frames=frames) as source:
+        scene = [frame.image for frame in source]
+    return {"texture": parity.clip(SIZE, frames), "scene": scene}
+
+
+def reference(name: str, sha256: str) -> Graph:
+    """The network of a shipped model, in float32."""
+    weights = WEIGHTS / name
+    if hashlib.sha256((weights / "model.safetensors").read_bytes()).hexdigest() != sha256:
+        raise RuntimeError(f"the shipped {name!r} was made of other weights than {weights}")
+    return Graph(checkpoint.load(weights)[0]).eval()
+
+
+def shown(step: Any, images: list[Image], alpha: float, filter: Filter) -> list[Image]:
+    """What becomes of a clip; its first picture is the reference and left out."""
+    state: State | None = None
+    out = []
+    for image in images:
+        magnified, state = step(image, alpha, filter.sections(30.0), state)
+        out.append(magnified)
+    return out[1:]
+
+
+def score(expected: list[list[Image]], found: list[list[Image]]) -> dict[str, float]:
+    """How near pictures of several runs are to those expected; `psnr` in dB."""
+    pairs = [pair for run in zip(expected, found, strict=True) for pair in zip(*run, strict=True)]
+    differences = [np.abs(one.astype(np.float32) - other) for one, other in pairs]
+    square = mean(float(np.square(each).mean()) for each in differences)
+    similar = [
+        float(structural_similarity(one, other, channel_axis=2, data_range=255))
+        for one, other in pairs
+    ]
+    return {
+        "ssim": round(mean(similar), 5),
+        "ssim_least": round(min(similar), 5),
+        "psnr": round(float(10 * np.log10(255**2 / max(square, 1e-4))), 2),
+        "mean": round(mean(float(each.mean()) for each in differences), 4),
+        "worst": int(max(each.max() for each in differences)),
+    }
+
+
+def compared(
+    graph: Graph, engines: list[Engine], films: dict[str, list[Image]]
+) -> list[dict[str, Any]]:
+    """A row per clip, factor and engine; filters are taken together."""
+    rows = []
+    exact = partial(parity._torch_step, graph)
+    for (film, images), alpha in product(films.items(), ALPHAS):
+        expected = [shown(exact, images, alpha, filter) for filter in FILTERS]
+        for engine in engines:
+            found = [shown(engine.step, images, alpha, filter) for filter in FILTERS]
+            rows.append(
+                {"model": engine.name, "provider": engine.provider, "clip": film, "alpha": alpha}
+                | score(expected, found)
+            )
+    return rows
+
+
+def main(
+    engines: BenchEngines = None,
+    frames: Annotated[int, typer.Option(min=2, help="Of each clip.")] = 16,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+) -> None:
+    """Compare every shipped model on every engine with its network."""
+    films, rows, commits = clips(frames), [], {}
+    for name in model_names():
+        opened = [load_engine(name, engine=each) for each in engines or ["onnx", "openvino"]]
+        graph = reference(name, opened[0].metadata["rtmag.sha256"])
+        for row in compared(graph, opened, films):
+            rows.append(row)
+            print(
+                "{model} on {provider}, {clip}, alpha {alpha:g}: SSIM {ssim}, {psnr} dB".format(
+                    **row
+                )
+            )
+        commits[name] = commit(opened[0])
+    document = {"benchmark": "parity", **machine(), "size": SIZE,
+                "frames": frames, "commits": commits, "rows": rows}  # fmt: skip
+    if out is not None:
+        out.write_text(json.dumps(document, indent=2) + "\n")
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,4 @@
+"""Measurement of motion.
+
+Not in here: sources, engines, drawing on the screen.
+"""

@@ -1,0 +1,185 @@
+"""What works on this machine, and what to do about the rest.
+
+Every check is carried out rather than looked up, and none may end the others: a failure is a
+finding.
+"""
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rtmag.realtime.environment import installed
+
+PACKAGES = (
+    "rtmag", "numpy", "scipy", "av", "opencv-python", "opencv-python-headless",
+    "opencv-contrib-python", "onnxruntime", "onnxruntime-gpu", "openvino", "typer", "rich", "torch",
+    "torch-tensorrt", "onnx", "starlette", "uvicorn", "websockets",
+)  # fmt: skip
+
+_EXCLUSIVE = (
+    ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
+    ("onnxruntime", "onnxruntime-gpu"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    topic: str
+    """versions, providers, display, cameras, codecs or model."""
+    name: str
+    ok: bool
+    value: str
+    hint: str = ""
+    """What to do about it; empty when there is nothing to do."""
+    needed: bool = False
+    """True when rtmag cannot work at all unless this is ok."""
+
+
+def examine() -> list[Finding]:
+    """Carry out every check."""
+    findings: list[Finding] = []
+    checks = (_versions, _conflicts, _providers, _display, _cameras, _codecs, _model)
+    for check in checks:
+        findings += _guarded(check)
+    return findings
+
+
+def healthy(findings: list[Finding]) -> bool:
+    """True unless something is broken that rtmag cannot work without."""
+    return all(finding.ok for finding in findings if finding.needed)
+
+
+def as_data(findings: list[Finding]) -> dict[str, object]:
+    """The findings for a program, or a bug report."""
+    return {"healthy": healthy(findings), "findings": [asdict(finding) for finding in findings]}
+
+
+def as_text(findings: list[Finding]) -> str:
+    """The findings for a person: a block per topic, then what to do."""
+    lines, topic = [], ""
+    for finding in findings:
+        if finding.topic != topic:
+            topic = finding.topic
+            lines.append(f"{topic}:")
+        lines.append(f"  {'ok' if finding.ok else 'no':3} {finding.name}: {finding.value}")
+    hints = [f"  {finding.name}: {finding.hint}" for finding in findings if finding.hint]
+    if hints:
+        lines += ["what may help:", *hints]
+    lines.append("rtmag works here" if healthy(findings) else "rtmag cannot work here yet")
+    return "\n".join(lines)
+
+
+def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
+    topic = check.__name__.removeprefix("_")
+    try:
+        return check()
+    except Exception as error:  # a check that breaks is itself what the doctor is asked for
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        needed = topic in ("codecs", "model")
+        return [Finding(topic, "check", False, reason, needed=needed)]
+
+
+def _versions() -> list[Finding]:
+    found = [
+        Finding("versions", "python", True, platform.python_version()),
+        Finding(
+            "versions",
+            "system",
+            True,
+            f"{platform.system()} {platform.release()} {platform.machine()}",
+        ),
+        Finding("versions", "processors", True, str(os.cpu_count())),
+    ]
+    for package in PACKAGES:
+        if (number := installed(package)) is not None:
+            found.append(Finding("versions", package, True, number))
+    return found
+
+
+def _conflicts() -> list[Finding]:
+    found = []
+    for group in _EXCLUSIVE:
+        present = [package for package in group if installed(package) is not None]
+        if len(present) > 1:
+            names = " and ".join(present)
+            hint = f"pip uninstall {' '.join(present)}; then pip install {present[0]}"
+            found.append(Finding("versions", names, False, "share one folder", hint))
+    return found
+
+
+def _providers() -> list[Finding]:
+    from rtmag.realtime.engines.onnx_providers import missing_library, one_convolution, probe
+
+    found = []
+    for outcome in probe(one_convolution()):
+        cpu, ok = outcome.provider == "cpu", outcome.reason is None
+        value = "opens" if ok else (missing_library(outcome.provider) or str(outcome.reason))
+        hint = "" if ok or cpu else "for NVIDIA GPUs only: pip install 'rtmag[cuda]'"
+        found.append(Finding("providers", outcome.provider, ok, value, hint, needed=cpu))
+    return [*found, _openvino()]
+
+
+def _openvino() -> Finding:
+    from rtmag.realtime.engines.openvino_session import has_bfloat16
+    from rtmag.realtime.errors import MissingExtra
+
+    try:
+        value = "opens, multiplies bfloat16" if has_bfloat16() else "opens"
+    except MissingExtra:
+        hint = "faster on many CPUs: pip install 'rtmag[openvino]'"
+        return Finding("providers", "openvino", False, "not installed", hint)
+    return Finding("providers", "openvino", True, value)
+
+
+def _display() -> list[Finding]:
+    from rtmag.realtime.errors import SinkUnavailable
+    from rtmag.realtime.view.window import check_display
+
+    try:
+        check_display()
+    except SinkUnavailable as error:
+        value, _, hint = str(error).partition("; ")
+        return [Finding("display", "windows", False, value, hint)]
+    return [Finding("display", "windows", True, "can be opened")]
+
+
+def _cameras() -> list[Finding]:
+    from rtmag.realtime.sources.camera import NO_CAMERA, list_cameras
+
+    cameras = list_cameras()
+    if not cameras:
+        value, _, hint = NO_CAMERA.partition("; ")
+        return [Finding("cameras", "cameras", False, value, hint)]
+    return [Finding("cameras", str(camera), True, "listed") for camera in cameras]
+
+
+def _codecs() -> list[Finding]:
+    from rtmag.realtime.frame import Frame
+    from rtmag.realtime.sinks.video_file import VideoSink
+
+    with tempfile.TemporaryDirectory(prefix="rtmag-") as folder:
+        path = Path(folder) / "doctor.mp4"
+        sink = VideoSink(path, fps=30.0)
+        for index in range(8):
+            image = np.full((48, 64, 3), 16 * index, np.uint8)
+            sink.write(Frame(image, index / 30, index))
+        sink.close()
+        size = path.stat().st_size
+    return [Finding("codecs", "writing mp4", size > 0, f"8 frames, {size} bytes", needed=True)]
+
+
+def _model() -> list[Finding]:
+    from rtmag.realtime.engines.loading import load_engine
+
+    start = time.perf_counter()
+    engine = load_engine()
+    value = f"{engine.name} on {engine.provider}, loaded in {time.perf_counter() - start:.2f} s"
+    return [Finding("model", "built-in model", True, value, needed=True)]

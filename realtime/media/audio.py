@@ -1,0 +1,180 @@
+"""Sound: the audio of one file on its way into another, copied bit for bit where that can be."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import av
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.packet import Packet
+
+from rtmag.realtime.media.container import open_container, read_packets
+from rtmag.realtime.media.encoder import MOST_TICKS
+from rtmag.realtime.media.timestamps import leaps
+
+_LONGEST_GAP = 0.02
+"""Seconds by which coded sound may be off before it is set right."""
+
+
+class AudioTracks:
+    """All sound of a file, merged into another one as its pictures come.
+
+    Args:
+        path: of the file the sound comes from.
+        output: the container it goes to, before its header is written.
+        codec: what to code with what cannot be copied.
+        copy: False codes everything anew.
+        shift: seconds by which everything is moved forward.
+    """
+
+    def __init__(
+        self, path: Path, output: OutputContainer, codec: str, *, copy: bool, shift: float
+    ) -> None:
+        self._container = open_container(path)
+        self._output = output
+        self._tracks = {
+            stream.index: _track(stream, output, codec, copy=copy, shift=shift)
+            for stream in self._container.streams.audio
+            if stream.codec_context is not None
+        }
+        self.copied = all(isinstance(track, _Copy) for track in self._tracks.values())
+        self._packets = self._read()
+        self._next = next(self._packets, None)
+
+    def _read(self) -> Iterator["Packet[AudioStream]"]:
+        streams = [s for s in self._container.streams.audio if s.index in self._tracks]
+        for packet in read_packets(self._container, *streams) if streams else ():
+            if packet is not None:
+                yield packet  # type: ignore[misc]
+
+    def advance(self, until: float | None) -> None:
+        """Write all sound before a moment of the output; all that is left for None."""
+        while self._next is not None:
+            track = self._tracks[self._next.stream.index]
+            start = track.start(self._next)
+            if until is not None and start is not None and start > until:
+                return
+            for packet in track.convert(self._next):
+                # What the container refuses came damaged; failures of the disk are other errors.
+                with suppress(av.error.InvalidDataError, av.error.ArgumentError):
+                    self._output.mux(packet)
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        """Free the file."""
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Copy:
+    """A track whose packets pass unchanged."""
+
+    def __init__(self, source: AudioStream, output: OutputContainer, shift: float) -> None:
+        self._stream = output.add_stream_from_template(source)
+        self._shift = round(shift / (source.time_base or Fraction(1, 48_000)))
+        self._last: int | None = None
+        # AAC of broadcasts has a header in each packet, which fragmented files must not have.
+        headed = source.codec_context.name == "aac" and not source.codec_context.extradata
+        strip = headed and output.format.name in ("mp4", "mov")
+        self._filter = BitStreamFilterContext("aac_adtstoasc", source) if strip else None
+
+    def start(self, packet: "Packet[AudioStream]") -> float | None:
+        if packet.dts is None:
+            return None
+        if self._last is not None:
+            step = (packet.dts + self._shift - self._last) * packet.time_base
+            if leaps(float(step)) or step > MOST_TICKS * (self._stream.time_base or 1):
+                self._shift = self._last + (packet.duration or 1) - packet.dts
+        return float((packet.dts + self._shift) * packet.time_base)
+
+    def convert(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
+        # Empty packets end a stream; those that go back in time come from damage.
+        if packet.dts is None:
+            return []
+        if self._last is not None and packet.dts + self._shift <= self._last:
+            return []
+        packet.dts += self._shift
+        self._last = packet.dts
+        packet.pts = None if packet.pts is None else packet.pts + self._shift
+        try:
+            packets = [packet] if self._filter is None else self._filter.filter(packet)
+        except (av.FFmpegError, OSError):
+            return []
+        for each in packets:
+            each.stream = self._stream
+        return packets
+
+
+class _Recode:
+    """A track that is decoded and coded anew."""
+
+    def __init__(
+        self, source: AudioStream, output: OutputContainer, codec: str, shift: float
+    ) -> None:
+        rate = 48_000 if codec == "libopus" else source.codec_context.sample_rate
+        self._stream: AudioStream = output.add_stream(codec, rate=rate)  # type: ignore[assignment]
+        layout = "mono" if source.codec_context.layout.nb_channels == 1 else "stereo"
+        self._stream.codec_context.layout = layout
+        self._resampler = AudioResampler(self._stream.codec_context.format, layout, rate)
+        self._rate, self._shift = rate, shift
+        self._ticks: int | None = None
+        self._last: float | None = None
+
+    def start(self, packet: "Packet[AudioStream]") -> float | None:
+        if packet.dts is None:
+            return None
+        time = float(packet.dts * packet.time_base)
+        if self._last is not None and leaps(time + self._shift - self._last):
+            self._shift = self._last + float((packet.duration or 0) * packet.time_base) - time
+        self._last = time + self._shift
+        return self._last
+
+    def convert(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, OSError, ValueError):
+            return []
+        coded = []
+        for frame in frames:
+            if frame.pts is not None and frame.time_base:
+                self._anchor(float(frame.pts * frame.time_base) + self._shift)
+            frame.pts = None
+            for piece in self._resampler.resample(frame):
+                coded += self._encode(piece)
+        if packet.dts is None and not packet.size:
+            for piece in self._resampler.resample(None):
+                coded += self._encode(piece)
+            coded += self._stream.encode(None)
+        return coded
+
+    def _anchor(self, time: float) -> None:
+        ticks = round(time * self._rate)
+        if self._ticks is None or abs(ticks - self._ticks) > _LONGEST_GAP * self._rate:
+            before = self._ticks or 0
+            self._ticks = min(max(ticks, before), before + MOST_TICKS)
+
+    def _encode(self, piece: "av.AudioFrame") -> list["Packet[AudioStream]"]:
+        piece.pts, piece.time_base = self._ticks or 0, Fraction(1, self._rate)
+        self._ticks = piece.pts + piece.samples
+        return self._stream.encode(piece)
+
+
+def _track(
+    source: AudioStream, output: OutputContainer, codec: str, *, copy: bool, shift: float
+) -> _Copy | _Recode:
+    if copy:
+        try:
+            return _Copy(source, output, shift)
+        except ValueError:
+            pass  # The container does not know this codec.
+    return _Recode(source, output, codec, shift)

@@ -1,0 +1,182 @@
+"""Encoders: which codec a kind of file gets, and pictures turned into its packets.
+
+Every picture becomes exactly one coded frame at exactly its own time; B-frames are off, so packets
+keep the order of their pictures and no timestamp has to be shifted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from rtmag.realtime.errors import SinkUnavailable
+from rtmag.realtime.frame import Image
+from rtmag.realtime.media.colour import JPEG, Colour, Converter
+
+_FINEST = Fraction(1, 1_000_000)
+
+MOST_TICKS = 2_000_000_000
+"""From one packet to the next. MP4 has 31 bits for it; FFmpeg aborts the process beyond them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One way to code pictures."""
+
+    name: str
+    options: Mapping[str, str]
+    even: str = "yuv420p"
+    """Pixel format for pictures whose width and height are even."""
+    odd: str = "yuv420p"
+    """Pixel format for all others."""
+    colour: Colour | None = None
+    """Set where the codec knows only one kind of colours."""
+    finest: Fraction = _FINEST
+    """The shortest time base it can be given."""
+    prompt: Mapping[str, str] = field(default_factory=dict)
+    """Options by which no picture is held back, for what may be killed at any time."""
+
+    def pixel_format(self, size: tuple[int, int]) -> str:
+        """The pixel format for pictures of a size."""
+        return self.odd if size[0] % 2 or size[1] % 2 else self.even
+
+
+@dataclass(frozen=True, slots=True)
+class FileType:
+    """One kind of video file."""
+
+    format: str
+    codecs: tuple[Codec, ...]
+    """In order of preference; the first that this build of FFmpeg has is used."""
+    audio: str = "aac"
+    """What sound is coded with where it cannot be copied."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    constant_rate: bool = False
+    """True when the file counts frames and has no timestamps."""
+
+
+# The offset makes up for x264 coding colours more coarsely, above all with full chroma.
+_H264 = Codec(
+    "libx264",
+    {"preset": "veryfast", "crf": "17", "bf": "0", "x264-params": "chroma-qp-offset=-4"},
+    odd="yuv444p",
+    prompt={"tune": "zerolatency"},
+)
+
+# 118 is FFmpeg's unit of quality; twice that is nearly transparent.
+_MPEG4 = Codec("mpeg4", {"flags": "+qscale", "global_quality": "236"}, finest=Fraction(1, 60_000))
+
+_MJPEG = Codec(
+    "mjpeg",
+    {"flags": "+qscale", "global_quality": "236"},
+    even="yuvj420p",
+    odd="yuvj444p",
+    colour=JPEG,
+)
+
+_VP9 = Codec(
+    "libvpx-vp9",
+    {
+        "deadline": "realtime",
+        "cpu-used": "6",
+        "row-mt": "1",
+        "crf": "16",
+        "b": "0",
+        "lag-in-frames": "0",
+    },
+)
+
+# Fragments keep the file readable when the program is killed or the disk is full, and vanish into
+# an ordinary file at the end; delay_moov lets the file start later than 0. Each is handed to the
+# system at once, else the last ones would be lost with the process.
+_FRAGMENTS = {
+    "movflags": "hybrid_fragmented+delay_moov",
+    "frag_duration": "500000",
+    "flush_packets": "1",
+}
+
+_CLUSTERS = {"cluster_time_limit": "500", "flush_packets": "1"}
+
+FILE_TYPES = {
+    ".mp4": FileType("mp4", (_H264, _MPEG4), options=_FRAGMENTS),
+    ".m4v": FileType("mp4", (_H264, _MPEG4), options=_FRAGMENTS),
+    ".mov": FileType("mov", (_H264, _MPEG4), options=_FRAGMENTS),
+    ".mkv": FileType("matroska", (_H264, _MPEG4), options=_CLUSTERS),
+    ".webm": FileType("webm", (_VP9,), audio="libopus", options=_CLUSTERS),
+    ".avi": FileType("avi", (_MJPEG, _MPEG4), audio="pcm_s16le", constant_rate=True),
+}
+"""By suffix."""
+
+
+class VideoEncoder:
+    """Codes pictures of one size into one stream of a container.
+
+    Raises:
+        SinkUnavailable: no codec for this kind of file is there.
+    """
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        kind: FileType,
+        size: tuple[int, int],
+        *,
+        fps: float,
+        time_base: Fraction,
+        colour: Colour,
+        sample_aspect: Fraction | None = None,
+        prompt: bool = False,
+    ) -> None:
+        codec = next((codec for codec in kind.codecs if codec.name in av.codecs_available), None)
+        if codec is None:
+            names = " nor ".join(codec.name for codec in kind.codecs)
+            raise SinkUnavailable(f"cannot write {kind.format}: this build has no {names}")
+        # Damaged files claim rates that no codec can be told.
+        rate = Fraction(min(max(fps, 0.001), 100_000.0)).limit_denominator(1001)
+        self.time_base = 1 / rate if kind.constant_rate else max(time_base, codec.finest)
+        self._colour = codec.colour or colour.carried
+        self._format = codec.pixel_format(size)
+        self._converter = Converter()
+        self._ticks: int | None = None
+        self._step = max(round(1 / (rate * self.time_base)), 1)
+        options = {"g": str(max(round(2 * rate), 1)), **codec.options}
+        options |= codec.prompt if prompt else {}
+        self._stream: VideoStream = container.add_stream(codec.name, rate=rate, options=options)  # type: ignore[assignment]
+        self._configure(size, sample_aspect)
+
+    def _configure(self, size: tuple[int, int], sample_aspect: Fraction | None) -> None:
+        context = self._stream.codec_context
+        context.width, context.height = size
+        context.pix_fmt = self._format
+        context.time_base = self._stream.time_base = self.time_base
+        if sample_aspect:
+            context.sample_aspect_ratio = sample_aspect
+        context.color_range = self._colour.color_range
+        context.colorspace = self._colour.colorspace
+        context.color_primaries = self._colour.color_primaries
+        context.color_trc = self._colour.color_trc
+
+    def encode(self, image: Image, time: float) -> list["Packet[VideoStream]"]:
+        """Code one picture; what comes out may belong to earlier ones."""
+        ticks = round(time / self.time_base)
+        if self._ticks is not None:
+            ticks = min(max(ticks, self._ticks + 1), self._ticks + MOST_TICKS)
+            self._step = ticks - self._ticks
+        self._ticks = ticks
+        frame = self._converter.from_bgr(image, self._format, self._colour)
+        frame.pts, frame.time_base = ticks, self.time_base
+        return self._timed(self._stream.encode(frame))
+
+    def flush(self) -> list["Packet[VideoStream]"]:
+        """Everything the codec still holds."""
+        return self._timed(self._stream.encode(None))
+
+    def _timed(self, packets: list["Packet[VideoStream]"]) -> list["Packet[VideoStream]"]:
+        # Containers take durations from the next packet; only the very last one's own is used.
+        for packet in packets:
+            packet.duration = self._step
+        return packets

@@ -1,0 +1,4 @@
+"""Where frames come from: one device or kind of file per module.
+
+Not in here: overlay, keys, models.
+"""

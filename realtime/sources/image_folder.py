@@ -1,0 +1,121 @@
+"""Folders of pictures as sources: one file, one frame."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from rtmag.realtime.errors import OptionError, SourceUnavailable
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.media.image_size import MAX_PIXELS, picture_size, too_large
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.sources.source import Closing
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+class ImageFolderSource(Closing):
+    """Pictures in the order of their names, where 'b10' comes after 'b9'.
+
+    Files that cannot be read, or are too large, are stepped over, counted in `damaged`, and keep
+    their place in time.
+
+    Args:
+        paths: of a folder, or of the pictures themselves.
+        fps: pictures per second.
+        max_pixels: larger pictures are not decoded.
+
+    Raises:
+        SourceUnavailable: there is no picture, or none can be read; says why.
+    """
+
+    live = False
+
+    def __init__(
+        self,
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        fps: float = 30.0,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        if not (fps > 0 and np.isfinite(fps)):
+            raise OptionError(f"fps must be a positive number, got {fps = }")
+        if isinstance(paths, (str, os.PathLike)):
+            self.name = str(paths)
+            files = _files_of(Path(paths))
+        else:
+            files = [Path(path) for path in paths]
+            self.name = str(files[0].parent) if files else "no pictures"
+        self._files = sorted((file for file in files if is_picture(file)), key=_natural)
+        self.fps: float | None = fps
+        self.frames: int | None = len(self._files)
+        self.damaged = 0
+        self._dt = 1 / fps
+        self._max_pixels = max_pixels
+        self._refusal: str | None = None
+        self._closed = False
+        if not self._files:
+            kinds = ", ".join(SUFFIXES)
+            raise SourceUnavailable(f"cannot open {self.name!r}: no pictures there ({kinds})")
+        first = next((image for image in map(self._read, self._files) if image is not None), None)
+        if first is None:
+            why = self._refusal or f"cannot open {self.name!r}: no picture there can be read"
+            raise SourceUnavailable(why)
+        self.size = (first.shape[1], first.shape[0])
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the pictures, from the first."""
+        self.damaged = 0
+        for index, file in enumerate(self._files):
+            if self._closed:
+                return
+            image = self._read(file)
+            if image is None:
+                self.damaged += 1
+            else:
+                yield Frame(image, index * self._dt, index)
+
+    def _read(self, path: Path) -> Image | None:
+        try:
+            if not path.is_file():  # a pipe would be waited for
+                return None
+            with path.open("rb") as file:
+                if not self._is_fit(file, path):
+                    return None
+                file.seek(0)
+                # By way of memory, since OpenCV cannot open every name on Windows.
+                image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+        except (OSError, cv2.error):
+            return None
+        return None if image is None else np.asarray(image, np.uint8)
+
+    def _is_fit(self, file: BinaryIO, path: Path) -> bool:
+        size = picture_size(file)
+        refusal = None if size is None else too_large(*size, self._max_pixels)
+        if refusal is not None and self._refusal is None:
+            self._refusal = f"cannot open {str(path)!r}: {refusal}"
+        return size is not None and refusal is None
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a name is that of a picture."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def _files_of(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise SourceUnavailable(f"cannot open {str(folder)!r}: no readable folder") from error
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.findall(r"(\d+)|(\D+)", path.name.lower())
+    return [(int(number), "") if number else (-1, text) for number, text in parts], path.name

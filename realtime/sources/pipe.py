@@ -1,0 +1,130 @@
+"""Pictures that another program writes to our standard input: y4m, or raw bytes of known size.
+
+Nothing is dropped and nothing hurried: who writes waits until we have read. y4m, which FFmpeg and
+GStreamer write, says size and rate itself.
+"""
+
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import BinaryIO, cast
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from rtmag.realtime.errors import OptionError, SourceUnavailable
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.media.colour import Converter
+from rtmag.realtime.media.container import moving_picture, read_packets
+from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
+from rtmag.realtime.sources.source import Closing
+
+_NO_Y4M = (
+    "cannot read y4m from standard input; such as: ffmpeg -i IN -f yuv4mpegpipe - | "
+    "rtmag stream -; raw pictures need --size and --fps"
+)
+
+
+class Y4mPipe(Closing):
+    """A YUV4MPEG2 stream.
+
+    Args:
+        stream: read in place of standard input.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        SourceUnavailable: what comes is none, or too large.
+    """
+
+    live = False
+    frames: int | None = None
+    name = "standard input"
+
+    def __init__(self, stream: BinaryIO | None = None, max_pixels: int = MAX_PIXELS) -> None:
+        self._closed = False
+        try:
+            self._container = av.open(stream or sys.stdin.buffer, "r", format="yuv4mpegpipe")
+            self._stream = moving_picture(self._container)
+            context = self._stream.codec_context if self._stream else None
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise SourceUnavailable(_NO_Y4M) from error
+        if context is None:
+            raise SourceUnavailable(_NO_Y4M)
+        self.size = (context.width, context.height)
+        refusal = too_large(*self.size, max_pixels)
+        if refusal is not None:
+            raise SourceUnavailable(f"cannot read standard input: {refusal}")
+        rate = self._stream.average_rate if self._stream else None
+        self.fps: float | None = float(rate) if rate else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield all frames."""
+        assert self._stream is not None
+        converter, index = Converter(), 0
+        dt = 1 / (self.fps or 30.0)
+        for packet in read_packets(self._container, self._stream):
+            for picture in packet.decode() if packet is not None else ():
+                if self._closed:
+                    return
+                yield Frame(converter.to_bgr(cast("VideoFrame", picture)), index * dt, index)
+                index += 1
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
+
+class RawPipe(Closing):
+    """Raw pictures of one size, one after the other; a last one that is incomplete is left out.
+
+    Args:
+        size: (width, height) of each.
+        fps: how many there are a second.
+        layout: bgr24 or rgb24: three bytes a pixel, rows from the top, without gaps.
+        stream: read in place of standard input.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        OptionError: size or rate are no such.
+    """
+
+    live = False
+    frames: int | None = None
+    name = "standard input"
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        fps: float | None,
+        layout: str = "bgr24",
+        stream: BinaryIO | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        empty = None if min(size) > 0 else f"{size[0]}x{size[1]} is no size"
+        refusal = empty or too_large(*size, max_pixels)
+        if refusal is not None:
+            raise OptionError(f"cannot read raw pictures: {refusal}")
+        if layout not in ("bgr24", "rgb24"):
+            raise OptionError(f"raw pictures are bgr24 or rgb24, got {layout!r}")
+        self.size = size
+        self.fps: float | None = fps or 30.0
+        self._step = 1 / Fraction(self.fps or 30.0)
+        self._layout, self._stream, self._closed = layout, stream or sys.stdin.buffer, False
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield all frames."""
+        width, height = self.size
+        index = 0
+        while not self._closed:
+            data = self._stream.read(3 * width * height)
+            if len(data) < 3 * width * height:
+                return
+            image = np.frombuffer(data, np.uint8).reshape(height, width, 3)
+            image = image[..., ::-1] if self._layout == "rgb24" else image
+            yield Frame(image.copy(order="C"), float(index * self._step), index)
+            index += 1
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True

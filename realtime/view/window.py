@@ -1,0 +1,155 @@
+"""Where frames go: one protocol; a window, nowhere. Video files are in recorder.py."""
+
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rtmag.realtime.errors import SinkError, SinkUnavailable
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.opencv import cv2
+from rtmag.realtime.view.overlay import write
+
+_WAITING = (640, 480)
+"""(width, height) of a window that has no picture yet."""
+
+_NO_DISPLAY = "no display; use --view none"
+
+_NO_WINDOWS = (
+    "this OpenCV has no windows; pip uninstall opencv-python-headless, "
+    "then pip install --force-reinstall opencv-python; or use --view none"
+)
+
+
+class WindowSink:
+    """A window on the screen that shows the newest frame. Use it from the main thread only.
+
+    Raises:
+        SinkUnavailable: no display, an OpenCV without windows, or another thread.
+    """
+
+    def __init__(self, title: str = "rtmag") -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise SinkUnavailable("cannot open a window outside the main thread")
+        check_display()
+        self.title = title
+        self._open = self._closed = self._fullscreen = self._waiting = False
+
+    @property
+    def closed(self) -> bool:
+        """True once the person has closed the window, or close() was called."""
+        if self._open and not self._visible():
+            self._open, self._closed = False, True
+        return self._closed
+
+    def _visible(self) -> bool:
+        try:
+            return bool(cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1)
+        except cv2.error:  # Some toolkits raise it once no window is left.
+            return False
+
+    def write(self, frame: Frame) -> None:
+        """Show a frame; a window that was closed stays closed."""
+        if self.closed:
+            return
+        try:
+            if not self._open:
+                self._show_window(frame.size)
+            elif self._waiting and not self._fullscreen:
+                cv2.resizeWindow(self.title, *frame.size)
+            self._waiting = False
+            cv2.imshow(self.title, frame.image)
+        except cv2.error as error:
+            raise SinkError(f"cannot show a frame in the window {self.title!r}") from error
+
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        """Say it on a dark picture."""
+        picture = write(_black(_WAITING), [facts["words"]], corner="middle")
+        waiting, self._waiting = self._waiting or not self._open, False
+        self.write(Frame(picture, time.monotonic(), 0))
+        self._waiting = waiting
+
+    def _show_window(self, size: tuple[int, int]) -> None:
+        cv2.namedWindow(
+            self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        )
+        cv2.resizeWindow(self.title, *size)
+        # A window is not visible before the system has drawn it.
+        cv2.imshow(self.title, _black(size))
+        cv2.waitKey(1)
+        self._open = True
+
+    def poll(self) -> int | None:
+        """Let the window live for a moment; the code of a key that was pressed, else None."""
+        if not self._open:
+            return None
+        code = int(cv2.waitKeyEx(1))
+        return None if code < 0 else code
+
+    def toggle_fullscreen(self) -> None:
+        """Fill the screen, or stop doing so."""
+        if self._open:
+            self._fullscreen = not self._fullscreen
+            state = cv2.WINDOW_FULLSCREEN if self._fullscreen else cv2.WINDOW_NORMAL
+            cv2.setWindowProperty(self.title, cv2.WND_PROP_FULLSCREEN, state)
+
+    def close(self, *, finished: bool = True) -> None:
+        """Close the window."""
+        if self._open and not self.closed:
+            cv2.destroyWindow(self.title)
+            cv2.waitKey(1)
+        self._open, self._closed = False, True
+
+
+def check_display() -> None:
+    """Make sure that a window can be opened: OpenCV ends the whole process where it cannot.
+
+    Raises:
+        SinkUnavailable: there is no display, or this OpenCV was built without windows.
+    """
+    toolkit = _toolkit()
+    if toolkit == "NONE":
+        raise SinkUnavailable(_NO_WINDOWS)
+    if not sys.platform.startswith("linux"):
+        return
+    # OpenCV's own Qt speaks X11 alone; other builds may speak Wayland too.
+    if not toolkit.startswith("QT") and os.environ.get("WAYLAND_DISPLAY"):
+        return
+    if not _x11_answers(os.environ.get("DISPLAY", "")):
+        raise SinkUnavailable(_NO_DISPLAY)
+
+
+def _toolkit() -> str:
+    found = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
+    return found[1].upper() if found else ""
+
+
+def _x11_answers(display: str) -> bool:
+    """Whether a server listens at an X11 address, 'host:number.screen'."""
+    address = re.fullmatch(r"(?P<host>.*):(?P<number>\d+)(\.\d+)?", display)
+    if address is None:
+        return False
+    host, number = address["host"].rpartition("/")[2], int(address["number"])
+    path = f"/tmp/.X11-unix/X{number}"  # noqa: S108 - where X11 servers listen
+    local: list[tuple[int, object]] = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
+    remote: list[tuple[int, object]] = [(socket.AF_INET, (host, 6000 + number))]
+    return any(_connects(*target) for target in (remote if host not in ("", "unix") else local))
+
+
+def _connects(family: int, target: object) -> bool:
+    with socket.socket(family) as connection:
+        connection.settimeout(2.0)
+        try:
+            return connection.connect_ex(target) == 0  # type: ignore[arg-type]
+        except OSError:  # no such host
+            return False
+
+
+def _black(size: tuple[int, int]) -> Image:
+    return np.zeros((size[1], size[0], 3), np.uint8)

@@ -1,0 +1,42 @@
+"""x-t slices show the line they were asked for."""
+
+import numpy as np
+
+from rtmag.realtime.analysis.slices import enlarge, figure, samples, xt_slice
+from rtmag.realtime.frame import Image
+
+
+def ramp() -> Image:
+    """Grey level x + 2 y."""
+    y, x = np.mgrid[:48, :64]
+    return np.repeat((x + 2 * y)[..., None], 3, axis=2).astype(np.uint8)
+
+
+def test_samples_follow_the_line() -> None:
+    assert samples(ramp(), (10, 5, 14, 5))[:, 0].tolist() == [20, 21, 22, 23, 24]
+    assert samples(ramp(), (10, 5, 10, 8))[:, 0].tolist() == [20, 22, 24, 26]
+    assert samples(ramp(), (10.5, 5, 12.5, 5)).shape == (3, 3)
+
+
+def test_time_runs_to_the_right_and_the_line_down() -> None:
+    moving = [np.roll(ramp(), shift, axis=1) for shift in range(5)]
+    drawn = xt_slice(moving, (20, 3, 29, 3))
+    assert drawn.shape == (10, 5, 3)
+    assert drawn[0, :, 0].tolist() == [26, 25, 24, 23, 22]
+
+
+def test_a_point_or_a_line_outside_is_no_error() -> None:
+    assert samples(ramp(), (3, 3, 3, 3)).shape == (2, 3)
+    assert samples(ramp(), (-5, 0, 80, 0)).shape == (86, 3)
+
+
+def test_enlarging_keeps_samples_apart() -> None:
+    assert enlarge(ramp()[:2, :2], 8, 6)[:, :, 0].tolist()[0] == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_the_figure_holds_every_panel() -> None:
+    panel = ("name", ramp())
+    sheet = figure([[panel, panel], [panel]], width=100, height=50)
+    assert sheet.shape == (2 * 58 + 8, 2 * 108 + 8, 3)
+    assert (sheet[70:, 120:] == 255).all()
+    assert (sheet[10:50, 120:200] < 255).any()

@@ -1,0 +1,93 @@
+"""The yardstick: known sub-pixel shifts, made exactly, are measured exactly."""
+
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rtmag.realtime.analysis.tracking import Tracker, amplitude, displacement, gray
+
+Gray = NDArray[np.float32]
+
+
+def texture(power: float, dx: float = 0.0, dy: float = 0.0, size: int = 128) -> Gray:
+    """(size, size) noise whose spectrum falls as 1/f^power, shifted exactly by a Fourier phase."""
+    rng = np.random.default_rng(int(10 * power))
+    fy, fx = np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]
+    radius = np.hypot(fx, fy)
+    radius[0, 0] = 1
+    spectrum = np.fft.fft2(rng.standard_normal((size, size))) / radius**power
+    spectrum[0, 0] = 0
+    scale = 40 / np.fft.ifft2(spectrum).real.std()
+    moved = np.fft.ifft2(spectrum * np.exp(-2j * np.pi * (fx * dx + fy * dy))).real
+    return np.asarray(128 + scale * moved, np.float32)
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 1.5])
+@pytest.mark.parametrize("d", [0.01, 0.03, 0.125, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0])
+def test_known_shifts_are_measured(power: float, d: float) -> None:
+    found = displacement(texture(power), texture(power, d, -d / 2))
+    assert found == pytest.approx((d, -d / 2), abs=1e-3, rel=0.002)
+
+
+@pytest.mark.parametrize("d", [0.05, 0.125, 0.5, 2.0])
+def test_rounding_to_grey_levels_matters_little(d: float) -> None:
+    found = displacement(np.rint(texture(1)), np.rint(texture(1, d, d)))
+    assert found == pytest.approx((d, d), abs=3e-3, rel=0.02)
+
+
+def test_nothing_moved() -> None:
+    assert displacement(texture(1), texture(1)) == (0, 0)
+
+
+def test_one_region_does_not_see_the_rest() -> None:
+    reference = np.concatenate([texture(1), texture(1.5)], axis=1)
+    image = np.concatenate([texture(1, 0.4, 0.1), texture(1.5, -0.2, 0.3)], axis=1)
+    left = Tracker(reference, (24, 24, 80, 80)).displacement(image)
+    right = Tracker(reference, (152, 24, 80, 80)).displacement(image)
+    assert left == pytest.approx((0.4, 0.1), abs=2e-3)
+    assert right == pytest.approx((-0.2, 0.3), abs=2e-3)
+
+
+def test_a_region_at_the_corner_works() -> None:
+    found = Tracker(texture(1), (0, 0, 64, 64)).displacement(texture(1, 0.2, -0.1))
+    assert found == pytest.approx((0.2, -0.1), abs=0.02)
+
+
+def test_where_there_is_nothing_to_see_nothing_moves() -> None:
+    flat = np.full((64, 64), 100, np.float32)
+    assert displacement(flat, flat) == (0, 0)
+    assert np.isfinite(displacement(flat, texture(1, size=64))).all()
+
+
+def test_stripes_move_only_across_themselves() -> None:
+    x = np.arange(96)
+    still, moved = (
+        np.tile(100 + 50 * np.sin((x - d) / 3), (64, 1)).astype(np.float32) for d in (0, 0.3)
+    )
+    assert displacement(still, moved) == pytest.approx((0.3, 0), abs=1e-3)
+
+
+def test_it_is_quick() -> None:
+    tracker, image = Tracker(texture(1, size=104)), texture(1, 0.3, 0.2, size=104)
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        tracker.displacement(image)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.003
+
+
+def test_the_amplitude_of_one_frequency_among_others() -> None:
+    t = np.arange(120) / 30
+    signal = 4 + 0.7 * np.sin(2 * np.pi * 3 * t + 1) + 0.2 * np.sin(2 * np.pi * 8 * t)
+    assert amplitude(signal, 3, 30) == pytest.approx(0.7, rel=1e-3)
+    assert amplitude(signal, 8, 30) == pytest.approx(0.2, rel=1e-2)
+    assert amplitude(signal, 12, 30) < 1e-3
+
+
+def test_grey_is_brightness() -> None:
+    white = np.full((2, 2, 3), 255, np.uint8)
+    assert (gray(white) == 255).all()
+    assert gray(np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8))[0, 0] < 60

@@ -1,0 +1,125 @@
+"""Notes and records on stderr, for people and for programs."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtmag.realtime.cli import console as log
+from rtmag.realtime.cli.main import execute
+from rtmag.realtime.log import logger
+from tests.support.fakes import ENVIRONMENT
+
+CAMERA = [
+    "camera", "test", "--view", "none", "--size", "64x48", "--frames", "3", "--motion-scale", "1/4",
+]  # fmt: skip
+SECRET = "rtsp://admin:canary@10.0.0.1/live"
+
+
+@pytest.fixture(autouse=True)
+def _silent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    yield
+    log.configure(verbose=False, as_json=False)
+
+
+def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_usually_notes_stand_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(CAMERA) == 0
+    assert capsys.readouterr().err.startswith("the built-in scene, standard")
+
+
+@pytest.mark.parametrize("flag", ["-v", "--verbose"])
+@pytest.mark.parametrize("place", [0, len(CAMERA)])
+def test_verbose_tells_how_the_model_was_chosen(
+    flag: str, place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute([*CAMERA[:place], flag, *CAMERA[place:]]) == 0
+    *records, note = capsys.readouterr().err.splitlines()
+    assert any("debug: motion_scale = 1/4 (command line)" in record for record in records)
+    assert " debug: standard, motion at 0.25 takes " in records[-1]
+    assert note.startswith("the built-in scene")
+
+
+def test_for_programs_every_line_is_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute([*CAMERA, "--log-json"]) == 0
+    (line,) = records(capsys)
+    assert set(line) == {"time", "level", "message"}
+    assert line["level"] == "info"
+    assert datetime.fromisoformat(line["time"]).utcoffset() is not None
+    assert execute(["file", "none.mp4", "--log-json", "--debug"]) == 2
+    trace, error = records(capsys)
+    assert "Traceback" in trace["message"]
+    assert error["level"] == "error"
+    assert error["message"].startswith("cannot open 'none.mp4'")
+
+
+def test_no_progress_stands_between_the_records(
+    clip: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtmag.realtime.cli.progress._LINE_EVERY", 0.0)
+    clip("in.mp4", frames=4)
+    args = ["file", "in.mp4", "none.mp4", "--model", "fast", "--motion-scale", "1/4", "-o", "out"]
+    assert execute([*args, "--log-json"]) == 1
+    assert [line["level"] for line in records(capsys)] == ["error", "info"]
+
+
+def test_with_both_the_records_of_the_log_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute([*CAMERA, "--log-json", "-v"]) == 0
+    *others, note = records(capsys)
+    assert {line["level"] for line in others} == {"debug"}
+    assert note["level"] == "info"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_credentials(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """S05: in notes, messages and tracebacks."""
+    log.configure(verbose=True, as_json=as_json)
+    log.note(f"error: {SECRET} refused")
+    logger().warning("lost %s", SECRET)
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        logger().exception("failed")
+    said = capsys.readouterr().err
+    assert "canary" not in said
+    assert said.count("10.0.0.1") == 3
+    if as_json:
+        last = json.loads(said.splitlines()[-1])
+        assert "ValueError" in last["traceback"]
+
+
+def test_the_log_is_turned_off_again(capsys: pytest.CaptureFixture[str]) -> None:
+    before = list(logger().handlers)
+    log.configure(verbose=True, as_json=False)
+    log.configure(verbose=False, as_json=False)
+    assert logger().handlers == before
+    logger().debug("anybody there?")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_library_sets_up_no_handler_that_writes() -> None:
+    code = "import logging, rtmag.realtime; print(logging.getLogger('rtmag').handlers)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]" or "NullHandler" in done.stdout
+
+
+def test_a_closed_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def write(self, text: str) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    log.note("hello")
+    log.configure(verbose=True, as_json=True)
+    log.note("hello")

@@ -1,0 +1,153 @@
+"""Providers: only one that really opens counts."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtmag.realtime.engines import onnx_providers as providers
+from rtmag.realtime.engines.onnx_providers import one_convolution
+from rtmag.realtime.environment import usable_cores
+from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
+from tests.support.fakes import identity_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> bytes:
+    return identity_model(tmp_path / "identity.onnx").read_bytes()
+
+
+class FakeRuntime:
+    """An onnxruntime that has CUDA; where it is `broken`, sessions are the CPU's all the same."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.opened: list[dict[str, Any]] = []
+        self.entries: dict[str, str] = {}
+        self._broken = broken
+
+    def get_available_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def set_default_logger_severity(self, level: int) -> None:
+        self.level = level
+
+    def preload_dlls(self) -> None:
+        print("Failed to load libcudnn.so.9")
+        self.opened.append({"preloaded": True})
+
+    def SessionOptions(self) -> SimpleNamespace:
+        return SimpleNamespace(add_session_config_entry=self.entries.__setitem__)
+
+    def InferenceSession(self, model: bytes, options: Any, **named: Any) -> SimpleNamespace:
+        self.opened.append({"options": options, **named})
+        first = "CPUExecutionProvider" if self._broken else named["providers"][0][0]
+        return SimpleNamespace(get_providers=lambda: [first, "CPUExecutionProvider"])
+
+
+def test_the_cpu_opens_without_spinning_on_every_core(
+    model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert providers.open_session(model, "cpu").get_providers() == ["CPUExecutionProvider"]
+    fake = FakeRuntime()
+    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    providers.open_session(model, "cpu")
+    providers.open_session(model, "cpu", threads=3)
+    threads = [call["options"].intra_op_num_threads for call in fake.opened]
+    assert threads == [usable_cores(), 3]
+    assert fake.entries["session.force_spinning_stop"] == "1"
+
+
+def test_no_core_is_burnt_between_frames(model: bytes) -> None:
+    session = providers.open_session(model, "cpu", threads=2)
+    inputs = {
+        "image": np.zeros((64, 64, 3), np.uint8),
+        "alpha": np.array(2, np.float32),
+        "sections": np.array([[1, -1, 0, -1, 0]], np.float32),
+        "reset": np.array(1, np.float32),
+    }
+    given = {each.name: each.shape for each in session.get_inputs()}
+    assert given.keys() >= inputs.keys()
+    state = np.zeros([1 if not isinstance(n, int) else n for n in given["state"]], np.float32)
+    for _ in range(3):
+        session.run(None, inputs | {"state": state})
+    began = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - began < 0.1
+
+
+def test_cuda_may_leave_shape_arithmetic_to_the_cpu(
+    model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeRuntime()
+    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    session = providers.open_session(model, "cuda")
+    assert session.get_providers()[0] == "CUDAExecutionProvider"
+    assert "session.disable_cpu_ep_fallback" not in fake.entries
+    assert fake.opened[-1]["enable_fallback"] == 0
+
+
+def test_cuda_loads_its_libraries_first_and_once_and_rounds_nothing(
+    model: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeRuntime()
+    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    providers.open_session(model, "cpu")
+    providers.open_session(model, "cuda")
+    providers.open_session(model, "cuda")
+    assert [call.get("preloaded", False) for call in fake.opened] == [False, True, False, False]
+    (name, options), *_ = fake.opened[-1]["providers"]
+    assert (name, options["use_tf32"]) == ("CUDAExecutionProvider", "0")
+    assert "enable_cuda_graph" not in options
+    providers.open_session(model, "cuda", captured=True)
+    assert fake.opened[-1]["providers"][0][1] == options | {"enable_cuda_graph": "1"}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_silent_fallback_is_noticed(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "runtime", lambda: FakeRuntime(broken=True))
+    with pytest.raises(ProviderUnavailable, match="fell back to the CPU"):
+        providers.open_session(model, "cuda")
+
+
+def test_a_build_without_cuda_says_so(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeRuntime()
+    monkeypatch.setattr(fake, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    with pytest.raises(ProviderUnavailable, match=r"this onnxruntime has none; pip install"):
+        providers.open_session(model, "cuda")
+
+
+def test_unknown_names_are_refused(model: bytes) -> None:
+    with pytest.raises(ProviderUnavailable, match="must be auto, cpu, cuda, got 'npu'"):
+        providers.open_session(model, "npu")
+
+
+def test_the_probe_tries_all_best_first_and_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    outcomes = providers.probe(one_convolution())
+    assert [outcome.provider for outcome in outcomes] == list(providers.PREFERENCE)
+    assert outcomes[-1] == providers.Probe("cpu", None)
+    assert all("\n" not in (outcome.reason or "") for outcome in outcomes)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_onnxruntime_that_does_not_load_names_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtra, match="exactly one of them"):
+        providers.runtime()
+
+
+def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 7}, raising=False)
+    assert usable_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1

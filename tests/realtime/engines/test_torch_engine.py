@@ -1,0 +1,370 @@
+"""Programs that PyTorch runs: the same pictures as the network's, state kept where it is."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rtmag.export import parity
+from rtmag.export.torch_export import export_torch
+from rtmag.realtime.engines import torch_cuda as cuda_graph
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines.torch_engine import OnDevice, TorchEngine, _device
+from rtmag.realtime.engines.torch_program import FACTS, open_program
+from rtmag.realtime.errors import (
+    MissingExtra,
+    ModelError,
+    ModelIncompatible,
+    OptionError,
+    ProviderUnavailable,
+)
+from rtmag.realtime.filters import Dynamic, Static, Temporal
+from rtmag.realtime.magnifier import Magnifier
+from tests.support import small
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short() -> object:
+    """Compare little."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "ALPHAS", (20.0,))
+        patch.setattr(parity, "FILTERS", (Static(), Temporal(0.5, 3, order=2)))
+        patch.setattr(parity.clip, "__defaults__", (4,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.trained(small.MATCHING, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def program(run: Path) -> Path:
+    export_torch(run, run / "tiny.pt2", name="tiny")
+    return run / "tiny.pt2"
+
+
+def test_a_program_says_what_it_is(run: Path, program: Path) -> None:
+    engine = load_engine(program, unsafe=True)
+    assert isinstance(engine, TorchEngine)
+    assert (engine.name, engine.size, engine.motion_scale) == ("tiny", None, 1.0)
+    assert engine.metadata["rtmag.precision"] == "fp32"
+    assert json.loads(engine.metadata["rtmag.parity"])["worst"] <= parity.WORST
+    assert not list(run.glob("*.part*"))
+
+
+@pytest.mark.parametrize("size", [(80, 64), (61, 47), (150, 33)])
+@pytest.mark.parametrize("alpha", [20.0, 0.25])
+def test_pictures_of_any_size_are_those_of_onnx(
+    run: Path, program: Path, size: tuple[int, int], alpha: float
+) -> None:
+    from rtmag.export.onnx_export import export_onnx
+
+    if not (run / "tiny.onnx").exists():
+        export_onnx(run, run / "tiny.onnx", name="tiny")
+    ours, theirs = load_engine(program, unsafe=True, engine="torch"), load_engine(run / "tiny.onnx")
+    for filter in (Dynamic(), Temporal(0.5, 3, order=2)):
+        a = b = None
+        for image in parity.clip(size, 4):
+            sections = filter.sections(30.0)
+            mine, a = ours.step(image, alpha, sections, a)
+            other, b = theirs.step(image, alpha, sections, b)
+            assert mine.shape == image.shape
+            assert np.abs(mine.astype(int) - other).max() <= parity.WORST
+        assert a is not None
+        assert b is not None
+        assert np.allclose(a, b, atol=1e-5)
+
+
+def test_state_is_a_value_that_numpy_can_read(program: Path) -> None:
+    engine = load_engine(program, unsafe=True, engine="torch")
+    images, sections = parity.clip((32, 32), 3), Temporal(0.5, 3).sections(30.0)
+    _, first = engine.step(images[0], 20.0, sections, None)
+    assert isinstance(first, OnDevice)
+    kept = np.asarray(first)
+    again, _ = engine.step(images[1], 20.0, sections, first)
+    assert np.array_equal(kept, np.asarray(first)), "a step changes the state it is given"
+    same, _ = engine.step(images[1], 20.0, sections, kept)
+    assert np.array_equal(again, same)
+    with pytest.raises(ModelIncompatible, match="expects state"):
+        engine.step(images[1], 20.0, np.repeat(sections, 2, axis=0), first)
+
+
+def test_a_magnifier_may_change_its_band_on_the_way(program: Path) -> None:
+    magnifier = Magnifier(
+        load_engine(program, unsafe=True), alpha=20, filter=Temporal(0.5, 3), fps=30
+    )
+    from rtmag.realtime.frame import Frame
+
+    for index, image in enumerate(parity.clip((32, 32), 6)):
+        if index == 3:
+            magnifier.filter = Temporal(1, 4)
+        shown = magnifier(Frame(image, index / 30, index))
+        assert shown.image.shape == image.shape
+
+
+@pytest.mark.parametrize("streams", ["any", "4"])
+def test_several_streams_are_one_run(run: Path, program: Path, streams: str) -> None:
+    """Factors, filters and resets differ, one sits out; of four places one is idle."""
+    path = run / f"{streams}.pt2"
+    export_torch(run, path, name="tiny", streams=streams, size=(64, 48))
+    together = load_engine(path, unsafe=True, engine="torch")
+    alone = load_engine(program, unsafe=True, engine="torch")
+    assert together.at_once == float(streams.replace("any", "inf"))
+    filters, alphas = (Static(), Temporal(0.5, 3, order=2), Dynamic()), (20.0, 0.25, 5.0)
+    ours: list[Any] = [None] * 3
+    theirs: list[Any] = [None] * 3
+    for number, image in enumerate(parity.clip((61, 47), 8)):
+        present = [k for k in range(3) if (number + k) % 4]
+        if number == 5:
+            ours[1] = theirs[1] = None
+        images = [np.roll(image, 9 * k, axis=1) for k in present]
+        sections = [filters[k].sections(30.0) for k in present]
+        factors, states = [alphas[k] for k in present], [ours[k] for k in present]
+        shown, after = together.step_many(images, factors, sections, states)
+        for place, k in enumerate(present):
+            ours[k] = after[place]
+            step = images[place], factors[place], sections[place], theirs[k]
+            expected, theirs[k] = alone.step(*step)
+            assert np.abs(shown[place].astype(int) - expected).max() <= 1
+            assert isinstance(ours[k], OnDevice)
+            assert np.allclose(ours[k], theirs[k], atol=1e-5)
+    shown_alone, _ = together.step(images[0], 2.0, sections[0], None)
+    assert shown_alone.shape == (47, 61, 3)
+    if streams == "4":
+        with pytest.raises(ModelIncompatible, match="takes 4 streams at once, got 5"):
+            together.step_many(images[:1] * 5, [2.0] * 5, sections[:1] * 5, [None] * 5)
+
+
+def test_one_size_means_one_size(run: Path) -> None:
+    export_torch(run, run / "one.pt2", name="one", size=(60, 40), precision="fp16")
+    engine = load_engine(run / "one.pt2", unsafe=True, engine="torch")
+    assert engine.size == (64, 48)
+    assert engine.metadata["rtmag.precision"] == "fp16"
+    sections = Static().sections(30.0)
+    engine.step(np.zeros((48, 64, 3), np.uint8), 2.0, sections, None)
+    with pytest.raises(ModelIncompatible, match="exported for 64x48, got 80x48"):
+        engine.step(np.zeros((48, 80, 3), np.uint8), 2.0, sections, None)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_a_compiled_program_shows_the_same(
+    run: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._dynamo.utils import counters
+
+    if backend == "inductor" and not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler")
+    path = run / f"{backend}.pt2"
+    export_torch(run, path, name="fixed", size=(64, 48))
+    plain = load_engine(path, unsafe=True)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    compiled = load_engine(path, unsafe=True, compiled=True)
+    assert compiled.described == "fixed, torch on cpu, compiled"
+    before = counters["stats"]["unique_graphs"]
+    a = b = None
+    for image in parity.clip((61, 47), 6):
+        sections = Temporal(0.5, 3).sections(30.0)
+        expected, a = plain.step(image, 20.0, sections, a)
+        shown, b = compiled.step(image, 20.0, sections, b)
+        assert np.abs(shown.astype(int) - expected).max() <= parity.WORST
+    assert np.allclose(np.asarray(a), np.asarray(b), atol=1e-5)
+    assert before > 0
+    assert counters["stats"]["unique_graphs"] == before, "compiled while a step was waited for"
+
+
+def test_only_programs_of_one_size_are_compiled(run: Path, program: Path) -> None:
+    with pytest.raises(OptionError, match=r"for any size, .* rtmag export --target pt2 --size WxH"):
+        load_engine(program, unsafe=True, compiled=True)
+    with pytest.raises(OptionError, match=r"only \.pt2 files can be compiled, got 'fast'"):
+        load_engine("fast", compiled=True)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own
+def test_without_a_compiler_it_says_so(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = run / "bare.pt2"
+    export_torch(run, path, name="bare", size=(32, 32))
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=_no_compiler))
+    with pytest.raises(
+        ModelError,
+        match=r"cannot run model 'bare' on torch: RuntimeError: no compiler here; without",
+    ):
+        load_engine(path, unsafe=True, compiled=True)
+
+
+def _no_compiler(*_: object) -> Any:
+    raise RuntimeError("no compiler here")
+
+
+def test_what_cannot_be_run_is_told_in_a_line(
+    run: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelIncompatible, match=r"nowhere\.pt2': no such file"):
+        load_engine("nowhere.pt2", unsafe=True)
+    (tmp_path / "bad.pt2").write_bytes(b"PK nothing")
+    with pytest.raises(ModelIncompatible, match="cannot read it"):
+        load_engine(tmp_path / "bad.pt2", unsafe=True)
+    with pytest.raises(ModelIncompatible, match="no motion scale but 1"):
+        load_engine(program, unsafe=True, motion_scale=0.5)
+    with pytest.raises(ProviderUnavailable, match="got 'npu'"):
+        load_engine(program, unsafe=True, engine="npu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ProviderUnavailable, match="no CUDA GPU"):
+        load_engine(program, unsafe=True, engine="cuda")
+    other = torch.export.load(program)
+    torch.export.save(other, tmp_path / "old.pt2", extra_files={FACTS: '{"rtmag.contract": "0"}'})
+    with pytest.raises(ModelIncompatible, match="contract 0, this version needs 2"):
+        load_engine(tmp_path / "old.pt2", unsafe=True)
+    engine = load_engine(program, unsafe=True, engine="torch")
+
+    def fails(*_: object) -> object:
+        raise RuntimeError("out of memory\nand more")
+
+    monkeypatch.setattr(engine, "_run", fails)
+    with pytest.raises(ModelError, match=r"cannot run model 'tiny' on torch: out of memory$"):
+        engine.step(np.zeros((32, 32, 3), np.uint8), 2.0, Static().sections(30.0), None)
+
+
+def test_without_pytorch_it_says_so(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match="needs PyTorch; pip install"):
+        TorchEngine(program)
+
+
+def test_an_existing_file_is_kept(run: Path, program: Path) -> None:
+    before = program.read_bytes()
+    with pytest.raises(OptionError, match="it exists; use --overwrite"):
+        export_torch(run, program, name="tiny")
+    assert program.read_bytes() == before
+
+
+def test_where_no_graph_can_be_captured_steps_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = object()
+    set_to: list[object] = []
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: usual)
+    monkeypatch.setattr(torch.cuda, "set_stream", set_to.append)
+    monkeypatch.setattr(torch.cuda, "Stream", _no_cuda)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert cuda_graph.capture(lambda x: (x, x), [torch.zeros(1)]) is None
+    assert set_to == [usual], "a capture that fails leaves its own stream"
+
+
+def _no_cuda(*_: object) -> None:
+    raise RuntimeError("no CUDA here")
+
+
+def test_kernels_have_their_channels_last(program: Path) -> None:
+    opened, _ = open_program(program, torch.device("cpu"))
+    kernels = [each for each in opened.parameters() if each.ndim == 4]
+    assert kernels
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in kernels)
+
+
+@pytest.mark.parametrize("streams", [None, "4"])
+def test_nothing_of_a_program_stays_behind_when_it_is_moved(
+    run: Path, program: Path, streams: str | None, tmp_path: Path
+) -> None:
+    """`meta` stands for a GPU: PyTorch takes no tensor of another device there either."""
+    if streams:
+        program = tmp_path / "streams.pt2"
+        export_torch(run, program, name="tiny", streams=streams)
+    meta = torch.device("meta")
+    moved, _ = open_program(program, meta)
+    tensors = [*moved.parameters(), *moved.buffers(), *vars(moved).values()]
+    assert {each.device for each in tensors if isinstance(each, torch.Tensor)} == {meta}
+    graphs = [each for each in moved.modules() if isinstance(each, torch.fx.GraphModule)]
+    named = {node.kwargs.get("device") for graph in graphs for node in graph.graph.nodes}
+    assert named - {None} == {"meta"}
+    count = () if streams is None else (int(streams),)
+    out, state, *_ = moved(
+        torch.zeros(*count, 48, 64, 3, dtype=torch.uint8, device=meta),
+        torch.zeros(count, device=meta),
+        torch.zeros(*count, 2, 5, device=meta),
+        torch.zeros(count, device=meta),
+        torch.zeros(*(count or (1,)), 36, 12, 16, device=meta),
+    )
+    assert (out.device, state.device) == (meta, meta)
+
+
+def test_a_gpu_is_named_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks within programs tell cuda from cuda:0, which tensors say they lie on."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert _device(torch, "auto") == _device(torch, "cuda") == torch.device("cuda:1")
+    assert _device(torch, "cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        (
+            '{"rtmag.contract": "2"}',
+            r"no metadata rtmag\.model, rtmag\.channels, rtmag\.stride, or",
+        ),
+        (
+            '{"rtmag.contract": "2", "rtmag.model": "x", "rtmag.channels": "9", '
+            '"rtmag.stride": "4", "rtmag.size": "wide"}',
+            r"no metadata rtmag\.size, or not as it should be; export it again",
+        ),
+        ('{"rtmag.contract": 2}', "expected names with texts"),
+        ("{", "it is no JSON"),
+    ],
+)
+def test_a_program_that_does_not_say_what_it_is_is_refused(
+    program: Path, tmp_path: Path, facts: str, message: str
+) -> None:
+    path = tmp_path / "odd.pt2"
+    torch.export.save(torch.export.load(program), path, extra_files={FACTS: facts})
+    with pytest.raises(ModelIncompatible, match=message):
+        load_engine(path, unsafe=True)
+
+
+def test_graphs_of_the_last_few_sizes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def capture(program: Any, values: list[torch.Tensor]) -> Any:
+        made.append(len(values[0]))
+        return None if len(values[0]) == 1 else lambda values: (values[0], values[0])
+
+    monkeypatch.setattr(cuda_graph, "capture", capture)
+    step = cuda_graph.Captured(lambda x: (x, x + 1))
+    for size in (1, 2, 3, 4, 1, 5, 3, 2, 1):
+        assert len(step(torch.zeros(size))[0]) == size
+        assert len(step._graphs) <= cuda_graph.KEPT
+    assert made == [1, 2, 3, 4, 5, 2], "a size that was just seen goes last"
+    assert step(torch.zeros(1))[1] == 1, "where no graph can be captured, steps are plain"
+
+
+@pytest.mark.parametrize("wished", ["tf32", "ieee", "none"])
+def test_products_are_whole_within_a_step_and_as_they_were_after_it(wished: str) -> None:
+    backends: Any = torch.backends
+    settings = backends.cudnn.conv, backends.cuda.matmul
+    usual = [each.fp32_precision for each in settings]
+    seen: list[str] = []
+
+    def program(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.extend(each.fp32_precision for each in settings)
+        raise RuntimeError("no memory")
+
+    step = cuda_graph.Captured(program)
+    step._graphs[(1,)] = None
+    try:
+        for each in settings:
+            each.fp32_precision = wished
+        before = [each.fp32_precision for each in settings]
+        with pytest.raises(RuntimeError):
+            step(torch.zeros(1))
+        assert seen == ["ieee", "ieee"]
+        assert [each.fp32_precision for each in settings] == before
+    finally:
+        for each, precision in zip(settings, usual, strict=True):
+            each.fp32_precision = precision

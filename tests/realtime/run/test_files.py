@@ -1,0 +1,233 @@
+"""Files in, files out."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from rich.console import Console
+
+from rtmag.realtime.cli.progress import open_progress
+from rtmag.realtime.controls import Controls
+from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.run.files import Batch, Job, plan
+from rtmag.realtime.sinks.video_file import VideoSink
+from tests.support.fakes import identity_model
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(identity_model(tmp_path_factory.mktemp("model") / "identity.onnx"))
+
+
+class Told:
+    """A batch with everything it says."""
+
+    def __init__(self, model: str, controls: Controls | None = None, **options: Any) -> None:
+        self.notes: list[str] = []
+        self.done: list[Path] = []
+        self.batch = Batch(
+            controls=controls or Controls(alpha=20),
+            progress=open_progress("none", Console(), Console()),
+            note=self.notes.append,
+            done=self.done.append,
+            engine=EngineSpec(model=model),
+            **options,
+        )
+
+    def run(self, *paths: Path, output: Path | None = None) -> int:
+        names = [str(path) for path in paths]
+        return self.batch.run(
+            plan(names, None if output is None else str(output), self.batch.controls.alpha)
+        )
+
+
+def count(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_plan_of_one_input() -> None:
+    assert plan(["a/b.mp4"], None, 20) == [Job(Path("a/b.mp4"), Path("a/b.mag20.mp4"))]
+    assert plan(["a.mp4"], "c.mkv", 20)[0].output == Path("c.mkv")
+    assert plan(["a.mp4"], "folder", 20)[0].output == Path("folder/a.mag20.mp4")
+    assert plan(["a.mp4"], "dotted.folder/", 20)[0].output == Path("dotted.folder/a.mag20.mp4")
+
+
+def test_plan_of_input_and_output(tmp_path: Path) -> None:
+    assert plan(["a.mp4", "b.mp4"], None, 20) == [Job(Path("a.mp4"), Path("b.mp4"))]
+    there = tmp_path / "b.mp4"
+    there.touch()
+    with pytest.raises(OptionError, match="exists"):
+        plan(["a.mp4", str(there)], None, 20)
+    assert len(plan(["a.mp4", str(there)], str(tmp_path), 20)) == 2
+
+
+def test_an_output_of_ours_may_be_named_again(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    source, output = clip(), tmp_path / "out.mp4"
+    assert Told(model).run(source, output) == 0
+    before = output.read_bytes()
+    with pytest.raises(SinkUnavailable, match="--overwrite"):
+        Told(model).run(source, output)
+    assert output.read_bytes() == before
+    assert Told(model, Controls(alpha=3), overwrite=True).run(source, output) == 0
+    assert output.read_bytes() != before
+    with pytest.raises(OptionError, match="-o"):
+        Told(model, overwrite=True).run(output, source)
+
+
+def test_plan_of_several_inputs(tmp_path: Path) -> None:
+    jobs = plan(["a.mp4", "x/b.mov", "c.gif"], str(tmp_path), 5)
+    assert [job.output.name for job in jobs] == ["a.mag5.mp4", "b.mag5.mov", "c.mag5.mp4"]
+    assert {job.output.parent for job in jobs} == {tmp_path}
+    with pytest.raises(OptionError, match="both"):
+        plan(["x/a.mp4", "y/a.mp4"], str(tmp_path), 5)
+    (tmp_path / "file.mp4").touch()
+    with pytest.raises(OptionError, match="folder"):
+        plan(["a.mp4", "b.mp4"], str(tmp_path / "file.mp4"), 5)
+
+
+def test_a_file_becomes_a_file(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    told = Told(model)
+    assert told.run(clip("in.mp4", frames=12)) == 0
+    assert told.done == [tmp_path / "in.mag20.mp4"]
+    assert count(told.done[0]) == 12
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_frame_is_encoded_while_the_next_is_magnified(
+    clip: MakeClip, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+    add = VideoSink.write
+
+    def noted(sink: VideoSink, frame: Frame) -> None:
+        threads.add(threading.current_thread().name)
+        add(sink, frame)
+
+    monkeypatch.setattr(VideoSink, "write", noted)
+    told = Told(model)
+    assert told.run(clip("in.mp4", frames=12)) == 0
+    assert threads == {"rtmag writer"}
+    assert count(told.done[0]) == 12
+
+
+def test_side_by_side_is_twice_as_wide(clip: MakeClip, model: str) -> None:
+    told = Told(model, Controls(layout="side"))
+    told.run(clip("in.mp4", frames=3))
+    with av.open(str(told.done[0])) as container:
+        assert container.streams.video[0].width == 128
+
+
+def test_settings_are_noted_in_the_file(clip: MakeClip, model: str) -> None:
+    told = Told(model, Controls(alpha=7, mode="dynamic"))
+    told.run(clip("in.mp4", frames=3))
+    with av.open(str(told.done[0])) as container:
+        assert "alpha 7, dynamic, model identity" in container.metadata["comment"]
+
+
+def test_sound_is_kept_unless_unwanted(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    source = clip("in.mp4", frames=10, audio=["aac"])
+    for audio, name in ((True, "with.mp4"), (False, "without.mp4")):
+        Told(model, audio=audio).run(source, output=tmp_path / name)
+        with av.open(str(tmp_path / name)) as container:
+            assert bool(container.streams.audio) is audio
+
+
+def test_several_files_go_on_after_an_error(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    told = Told(model)
+    folder = tmp_path / "new" / "folder"
+    assert told.run(clip("a.mp4"), empty, clip("b.mp4"), output=folder) == 1
+    assert [path.name for path in told.done] == ["a.mag20.mp4", "b.mag20.mp4"]
+    assert told.notes[0].startswith("error: ")
+    assert "empty.mp4" in told.notes[0]
+    assert told.notes[-1] == "2 of 3 files done"
+
+
+def test_one_unreadable_file_raises_its_error(model: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match="no such file"):
+        Told(model).run(tmp_path / "none.mp4")
+    (tmp_path / "text.mp4").write_text("not a video")
+    with pytest.raises(SourceUnavailable):
+        Told(model).run(tmp_path / "text.mp4")
+    assert not list(tmp_path.glob("*mag20*"))
+
+
+@pytest.mark.parametrize("name", ["0", "test"])
+def test_names_with_another_meaning_are_files_here(
+    name: str, clip: MakeClip, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceUnavailable, match="no such file"):
+        Told(model).run(Path(name))
+    clip("in.mp4", frames=4).rename(name)
+    assert Told(model).run(Path(name)) == 0
+    assert count(tmp_path / f"{name}.mag20.mp4") == 4
+
+
+def test_outputs_are_not_replaced_unasked(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    source, output = clip("in.mp4", frames=5), tmp_path / "out.mp4"
+    output.write_bytes(b"precious")
+    with pytest.raises(SinkUnavailable, match="--overwrite"):
+        Told(model).run(source, output=output)
+    skipping = Told(model, skip_existing=True)
+    assert skipping.run(source, output=output) == 0
+    assert "skipped" in skipping.notes[0]
+    assert output.read_bytes() == b"precious"
+    assert Told(model, overwrite=True).run(source, output=output) == 0
+    assert count(output) == 5
+
+
+def test_a_band_above_nyquist_is_refused_before_work_begins(clip: MakeClip, tmp_path: Path) -> None:
+    controls = Controls(mode="temporal", fl=5, fh=20)
+    with pytest.raises(OptionError, match="fps = 30"):
+        Told("no model is needed for this", controls).run(clip("in.mp4"))
+    assert not list(tmp_path.glob("*mag*"))
+
+
+def test_slow_motion_has_bands_of_its_capture_rate(clip: MakeClip, model: str) -> None:
+    controls = Controls(mode="temporal", fl=36, fh=38)
+    assert Told(model, controls, capture_fps=240).run(clip("in.mp4", frames=5)) == 0
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_ctrl_c_keeps_the_part_and_says_where(
+    several: bool, clip: MakeClip, model: str, tmp_path: Path
+) -> None:
+    told = Told(model)
+    steps = 0
+
+    class Interrupting:
+        def begin(self, name: str, frames: int | None) -> None: ...
+        def end(self) -> None: ...
+        def step(self) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == 6:
+                raise KeyboardInterrupt
+
+    told.batch.progress = Interrupting()
+    inputs = [clip("a.mp4"), clip("b.mp4")] if several else [clip("a.mp4")]
+    assert told.run(*inputs, output=tmp_path / "out/") == 130
+    part = tmp_path / "out" / "a.mag20.part.mp4"
+    assert str(part) in told.notes[0]
+    assert count(part) == 6
+    assert told.done == []
+    assert not (tmp_path / "out" / "b.mag20.mp4").exists()
+
+
+def test_a_damaged_file_keeps_its_good_frames(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    whole = clip("in.mkv", frames=60).read_bytes()
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(whole[: len(whole) * 2 // 3])
+    told = Told(model)
+    assert told.run(broken) == 0
+    assert 5 < count(told.done[0]) < 60

@@ -1,0 +1,87 @@
+"""Figures for programs: a line a second, and how it ended."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rtmag.realtime.cli.main import execute
+from rtmag.realtime.controls import Controls
+from rtmag.realtime.errors import SourceLost
+from rtmag.realtime.run import live
+from rtmag.realtime.run import report as stats
+from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.report import Stats, Tally
+from tests.support.fakes import FakeMagnifier, FakeSource, FakeView
+
+KEYS = set(Tally(live=True).snapshot())
+SUMMARY = KEYS | {"ending", "seconds", "failures"}
+
+
+@pytest.fixture
+def lines() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def told(lines: list[dict[str, Any]]) -> Callable[[], Stats]:
+    return lambda: Stats(lambda line: lines.append(json.loads(line)))
+
+
+def test_lines_come_as_time_passes_and_then_the_summary(
+    told: Callable[[], Stats], lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "EVERY", 0.05)
+    source = FakeSource(60, live=True, every=0.01)
+    written = told()
+    report = run(source, FakeMagnifier(), Controls(), stats=written)
+    written.end(report)
+    *during, last = lines
+    assert 3 <= len(during) <= 13
+    assert all(set(line) == KEYS for line in during)
+    assert set(last) == SUMMARY
+    frames = [line["frames"] for line in lines]
+    assert frames == sorted(frames)
+    assert (last["state"], last["ending"], last["frames"]) == ("ENDED", "end", report.frames)
+    assert last["latency_ms"] == pytest.approx(report.latency_p50_ms, abs=0.01)
+
+
+def test_a_paused_run_tells_that_nothing_comes(
+    told: Callable[[], Stats], lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "EVERY", 0.05)
+    view = FakeView(" ")
+    controls = Controls()
+    threading.Timer(0.6, controls.leave).start()
+    source = FakeSource(None, live=True, every=0.01)
+    report = run(source, FakeMagnifier(), controls, view=view, stats=told())
+    assert report.ending == "quit"
+    assert len(lines) >= 3
+    assert lines[-1]["frames"] == lines[1]["frames"]
+
+
+def test_a_run_that_fails_ends_with_a_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FakeSource(3, live=True, every=0.02, error=SourceLost("gone"))
+    monkeypatch.setattr(live, "open_source", lambda *_, **__: source)
+    args = ["camera", "fake", "--view", "none", "--model", "fast", "--motion-scale", "1/4"]
+    assert execute([*args, "--stats", "json"]) == 1
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [(line["state"], line["ending"]) for line in lines] == [("FAILED", "failure")]
+    assert said.err.endswith("error: gone\n")
+
+
+def test_the_command_says_nothing_else_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["camera", "test", "--view", "none", "--model", "fast", "--motion-scale", "1/4"]
+    shown = ["--size", "64x48", "--fps", "20", "--frames", "24", "--stats", "json"]
+    assert execute([*args, *shown]) == 0
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert lines[-1]["frames"] == 24
+    assert lines[-1]["ending"] == "end"
+    assert len(lines) >= 2
+    assert "fast" in said.err

@@ -1,0 +1,151 @@
+"""Frames for another program, here a real one that reads Y4M from its stdin."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.clips import STEP
+from tests.support.fakes import ENVIRONMENT, identity_model
+
+MakeClip = Callable[..., Path]
+MAIN = "from rtmag.realtime.cli.main import main; main()"
+READER = """
+import sys, av
+with av.open(sys.stdin.buffer, format="yuv4mpegpipe") as container:
+    rate = container.streams.video[0].average_rate
+    for number, frame in enumerate(container.decode(video=0)):
+        picture = frame.to_ndarray(format="bgr24")
+        print(picture.shape[1], picture.shape[0], rate, round(float(picture.mean())))
+        if number + 1 == int(sys.argv[1]):
+            sys.exit()
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    return str(identity_model(tmp_path / "identity.onnx"))
+
+
+def piped(*args: str, take: int = 0) -> tuple[int, list[str], str]:
+    """Exit code, what the reader saw, and what was said."""
+    reading, writing = os.pipe()
+    run = [sys.executable, "-c", MAIN, *args]
+    with subprocess.Popen(
+        run, env=ENVIRONMENT, stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(writing)
+        saw = subprocess.run(
+            [sys.executable, "-c", READER, str(take)],
+            stdin=reading, capture_output=True, text=True, timeout=60, check=True,
+        ).stdout  # fmt: skip
+        os.close(reading)
+        said = process.communicate(timeout=30)[1]
+    return process.returncode, saw.splitlines(), said
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 47)])
+def test_a_file_is_passed_on_frame_by_frame(
+    size: tuple[int, int], clip: MakeClip, model: str, tmp_path: Path
+) -> None:
+    clip("in.mp4", frames=12, size=size, pixel_format="yuv444p", audio=["aac"])
+    code, saw, said = piped("file", "in.mp4", "-o", "-", "--model", model)
+    assert (code, said) == (0, "")
+    assert [line.split()[:3] for line in saw] == [[str(size[0]), str(size[1]), "30"]] * 12
+    for index, line in enumerate(saw):
+        assert abs(int(line.split()[3]) - (20 + STEP * index)) <= 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["identity.onnx", "in.mp4"]
+
+
+def test_a_reader_that_leaves_ends_a_file_quietly(clip: MakeClip, model: str) -> None:
+    """F14."""
+    clip("in.mp4", frames=400, size=(320, 240))
+    code, saw, said = piped("file", "in.mp4", "-o", "-", "--model", model, take=3)
+    assert (code, len(saw), said) == (141, 3, "")
+
+
+def test_a_live_picture_is_passed_on(model: str) -> None:
+    shown = ["--size", "64x48", "--view", "none", "--layout", "side"]
+    code, saw, said = piped("camera", "test", *shown, "--model", model, "-o", "-", "--frames", "6")
+    assert code == 0
+    assert [line.split()[:2] for line in saw] == [["128", "48"]] * 6
+    assert "6 frames in" in said
+
+
+def test_a_reader_that_leaves_ends_a_live_picture(model: str) -> None:
+    shown = ["--size", "64x48", "--view", "none", "--model", model]
+    code, saw, said = piped("camera", "test", *shown, "-o", "-", take=3)
+    assert (code, len(saw)) == (141, 3)
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(
+    ("command", "signals", "code"),
+    [("camera", [signal.SIGTERM], 143), ("file", [signal.SIGINT, signal.SIGINT], 130)],
+)
+def test_a_reader_that_stands_still_stops_nobody_from_ending(
+    command: str, signals: list[int], code: int, clip: MakeClip, model: str
+) -> None:
+    """F13: a camera drops frames of the pipe and ends when told; a file waits until told twice."""
+    clip("in.mp4", frames=60, size=(320, 240))
+    args = {
+        "camera": ["camera", "test", "--size", "320x240", "--view", "none"],
+        "file": ["file", "in.mp4"],
+    }
+    reading, writing = os.pipe()
+    run = [sys.executable, "-c", MAIN, *args[command], "-o", "-", "--model", model]
+    with subprocess.Popen(run, env=ENVIRONMENT, stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        assert os.read(reading, 9) == b"YUV4MPEG2"
+        time.sleep(1.5)
+        for each in signals:
+            assert process.poll() is None
+            process.send_signal(each)
+            time.sleep(0.3)
+        assert process.wait(5) == code
+    os.close(reading)
+
+
+def test_a_pipe_takes_one_video(clip: MakeClip, model: str) -> None:
+    clip("a.mp4", frames=2)
+    run = [sys.executable, "-c", MAIN, "file", "a.mp4", "a.mp4", "-o", "-", "--model", model]
+    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "got several inputs" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_is_spared(clip: MakeClip, model: str) -> None:
+    clip("in.mp4", frames=2)
+    shown, terminal = os.openpty()
+    run = [sys.executable, "-c", MAIN, "file", "in.mp4", "-o", "-", "--model", model]
+    done = subprocess.run(
+        run, env=ENVIRONMENT, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(terminal)
+    os.close(shown)
+    assert done.returncode == 2
+    assert done.stderr.endswith("pipe them to a program or > FILE.y4m\n")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
+def test_ffmpeg_reads_it_unasked(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    clip("in.mp4", frames=12, size=(63, 47), pixel_format="yuv444p")
+    rtmag = [sys.executable, "-c", MAIN, "file", "in.mp4", "-o", "-", "--model", model]
+    raw = ["-f", "rawvideo", "-pix_fmt", "bgr24", "-"]
+    with subprocess.Popen(rtmag, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
+        read = subprocess.run(
+            ["ffmpeg", "-v", "warning", "-i", "-", *raw],
+            stdin=process.stdout, capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+    assert process.returncode == 0
+    assert read.stderr == b""
+    assert len(read.stdout) == 12 * 63 * 47 * 3

@@ -1,0 +1,69 @@
+"""Decoders that damage made cautious: brought back, unless pictures do change places."""
+
+import io
+import re
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from rtmag.realtime.media.container import moving_picture, read_packets
+from rtmag.realtime.sources.network import Decoder
+from tests.support.servers import mpegts, scene
+
+SIZE = (160, 120)
+
+
+def decoded(data: bytes, *, mended: bool = True) -> tuple[list[int], list[int]]:
+    """Stamps of the pictures, and how many more had been sent when each came out."""
+    with av.open(io.BytesIO(data), "r", format="mpegts") as container:
+        stream = moving_picture(container)
+        assert stream is not None
+        decoder, sent = Decoder(stream), [0]
+        stamps, held = [], []
+        for packet in read_packets(container, stream):
+            if packet is None or packet.pts is None:
+                continue
+            sent.append(packet.pts)
+            pictures: Any = decoder.decode(packet) if mended else packet.decode()
+            for picture in pictures:
+                stamps.append(picture.pts)
+                held.append(sum(stamp > picture.pts for stamp in sent))
+    return stamps, held
+
+
+def damaged(data: bytes) -> bytes:
+    """The same with one wrong bit in the third of its headers, which makes decoders hold back."""
+    start = [found.start() for found in re.finditer(b"\0\0\1\x67", data)][2]
+    end = data.index(b"\0\0\1", start + 3)
+    for at in reversed(range(8 * (start + 4), 8 * end)):  # what tells it lies near the end
+        wrong = bytearray(data)
+        wrong[at // 8] ^= 1 << at % 8
+        if decoded(bytes(wrong), mended=False)[1][-1] > 2:
+            return bytes(wrong)
+    raise AssertionError("no bit makes this decoder hold pictures back")
+
+
+def test_one_wrong_bit_costs_no_lasting_delay() -> None:
+    data = damaged(mpegts(90, SIZE))
+    held = decoded(data)[1]
+    assert held[-40:] == [0] * 40
+    assert len(held) >= len(decoded(data, mended=False)[1])
+
+
+def test_pictures_that_change_places_are_kept_in_order() -> None:
+    target = io.BytesIO()
+    with av.open(target, "w", format="mpegts") as output:
+        stream: Any = output.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        (stream.width, stream.height), stream.pix_fmt = SIZE, "yuv420p"
+        stream.gop_size, stream.max_b_frames = 15, 3
+        for index in range(90):
+            frame = av.VideoFrame.from_ndarray(scene(index, SIZE), "bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, 30)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    stamps, held = decoded(target.getvalue())
+    assert max(held) > 0
+    assert set(np.diff(stamps)) == {3000}
+    assert len(stamps) > 80

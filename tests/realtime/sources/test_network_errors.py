@@ -1,0 +1,95 @@
+"""Errors of FFmpeg, sorted, with real servers that fail in each way."""
+
+import pytest
+
+from rtmag.realtime.errors import SourceUnavailable
+from rtmag.realtime.sources.network import NetworkSource
+from tests.support.servers import free_port, http, mpegts, serving, silent
+
+
+def refused(address: str) -> str:
+    with pytest.raises(SourceUnavailable) as caught:
+        NetworkSource(address, timeout=1)
+    words = str(caught.value)
+    assert "\n" not in words
+    assert "Errno" not in words
+    return words
+
+
+def nothing(connection: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("401 Unauthorized", "E-AUTH"),
+        ("403 Forbidden", "E-AUTH"),
+        ("404 Not Found", "E-NOT-FOUND"),
+        ("500 Internal Server Error", "E-NOT-FOUND"),
+    ],
+)
+def test_answers_of_http(status: str, code: str) -> None:
+    with serving(http(nothing, "text/plain", status)) as (port, _):
+        assert code in refused(f"http://127.0.0.1:{port}/live")
+
+
+def test_nobody_listens() -> None:
+    assert "E-REFUSED" in refused(f"rtsp://127.0.0.1:{free_port()}/live")
+
+
+def test_nobody_of_that_name() -> None:
+    assert "E-NO-HOST" in refused("http://nobody.invalid/live")
+
+
+def test_silence() -> None:
+    with serving(silent) as (port, _):
+        assert "E-TIMEOUT" in refused(f"rtsp://127.0.0.1:{port}/live")
+
+
+def test_tls_with_a_server_that_speaks_none() -> None:
+    with serving(http(nothing, "text/plain")) as (port, _):
+        assert "E-TLS" in refused(f"https://127.0.0.1:{port}/live")
+
+
+def test_text_in_place_of_video() -> None:
+    body = b"<html>" + b"hello " * 1000
+    length = f"Content-Length: {len(body)}\r\n"
+    answer = http(lambda connection: connection.sendall(body), "text/html", headers=length)
+    with serving(answer) as (port, _):
+        assert "E-DATA" in refused(f"http://127.0.0.1:{port}/live")
+
+
+def test_sound_only() -> None:
+    import io
+
+    import av
+    import numpy as np
+
+    target = io.BytesIO()
+    with av.open(target, "w", format="mpegts") as output:
+        stream = output.add_stream("mp2", rate=48_000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 96_000), np.int16), "s16", "stereo")
+        sound.sample_rate = 48_000
+        for piece in (sound, None):
+            output.mux(stream.encode(piece))
+    data = target.getvalue()
+    with serving(lambda connection: connection.sendall(data)) as (port, _):
+        assert "E-NO-VIDEO" in refused(f"tcp://127.0.0.1:{port}")
+
+
+def test_another_protocol() -> None:
+    assert "E-PROTOCOL" in refused("gopher://127.0.0.1/live")
+
+
+def test_a_stream_that_breaks_off() -> None:
+    from rtmag.realtime.errors import SourceLost
+
+    data = mpegts(30, (64, 48))
+    with (
+        serving(lambda connection: connection.sendall(data)) as (port, _),
+        NetworkSource(f"tcp://127.0.0.1:{port}") as source,
+        pytest.raises(SourceLost, match="E-LOST"),
+    ):
+        for _ in source:
+            pass

@@ -1,0 +1,96 @@
+"""Pictures from standard input, as another program writes them."""
+
+import io
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from rtmag.realtime.errors import OptionError, SourceUnavailable
+from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
+from tests.support.clips import Clip, flat, number
+from tests.support.fakes import ENVIRONMENT
+
+MAIN = "import sys; from rtmag.realtime.cli.main import main; main()"
+
+
+@pytest.fixture
+def y4m(tmp_path: Path) -> bytes:
+    options = {"codec": "wrapped_avframe", "fps": Fraction(25)}
+    return Clip(frames=12, **options).write(tmp_path / "a.y4m").read_bytes()  # type: ignore[arg-type]
+
+
+def test_y4m_says_size_and_rate_itself(y4m: bytes) -> None:
+    with Y4mPipe(io.BytesIO(y4m)) as source:
+        assert (source.size, source.fps, source.live) == ((64, 48), 25, False)
+        frames = list(source)
+    assert [number(frame.image) for frame in frames] == list(range(12))
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(12) / 25)
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense" * 100, b"YUV4MPEG2 W1"])
+def test_other_things_are_refused(data: bytes) -> None:
+    with pytest.raises(SourceUnavailable, match="yuv4mpegpipe"):
+        Y4mPipe(io.BytesIO(data))
+
+
+def test_pictures_may_be_too_large(y4m: bytes) -> None:
+    said = "64x48 is too large"
+    with pytest.raises(SourceUnavailable, match=said):
+        Y4mPipe(io.BytesIO(y4m), max_pixels=64 * 48 - 1)
+    with pytest.raises(OptionError, match=said):
+        RawPipe((64, 48), 20, max_pixels=64 * 48 - 1)
+
+
+@pytest.mark.parametrize("layout", ["bgr24", "rgb24"])
+def test_raw_pictures(layout: str) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3)).astype(np.uint8)
+    data = (images if layout == "bgr24" else images[..., ::-1]).tobytes() + b"half a picture"
+    with RawPipe((64, 48), 20, layout, io.BytesIO(data)) as source:
+        frames = list(source)
+    assert np.array_equal([frame.image for frame in frames], images)
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.05, 0.1, 0.15])
+    assert all(frame.image.flags.c_contiguous for frame in frames)
+    assert all(frame.image.flags.writeable for frame in frames)
+
+
+def test_raw_pictures_need_sense() -> None:
+    with pytest.raises(OptionError, match="0x48 is no size"):
+        RawPipe((0, 48), None)
+    with pytest.raises(OptionError, match="yuyv"):
+        RawPipe((64, 48), None, "yuyv")
+
+
+def piped(data: bytes, *args: str, cwd: Path) -> "subprocess.CompletedProcess[bytes]":
+    run = [sys.executable, "-c", MAIN, "stream", "-", "--model", "none", "--view", "none", *args]
+    return subprocess.run(
+        run, input=data, capture_output=True, env=ENVIRONMENT, cwd=cwd, check=False
+    )
+
+
+def test_from_a_pipe_to_a_file(y4m: bytes, tmp_path: Path) -> None:
+    done = piped(y4m, "--record", "out.mp4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        shown = [
+            number(np.asarray(f.to_ndarray(format="bgr24"), np.uint8))
+            for f in container.decode(video=0)
+        ]
+    assert shown == list(range(12))
+
+
+def test_raw_from_a_pipe(tmp_path: Path) -> None:
+    data = b"".join(flat(index, (64, 48)).tobytes() for index in range(9))
+    done = piped(data, "--size", "64x48", "--fps", "10", "--pixel-format", "rgb24", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"9 frames in")
+
+
+def test_an_empty_pipe(tmp_path: Path) -> None:
+    done = piped(b"", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: cannot read y4m from standard input")

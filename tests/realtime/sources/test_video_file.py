@@ -1,0 +1,405 @@
+import os
+import shutil
+import socket
+import stat
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from rtmag.realtime.errors import SourceLost, SourceUnavailable
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.media.colour import Colour
+from rtmag.realtime.sources.video_file import VideoSource
+from tests.support.clips import Clip, flat, number, packets, smooth
+
+MakeClip = Callable[..., Path]
+
+
+def numbers(source: VideoSource) -> list[int]:
+    return [number(frame.image) for frame in source]
+
+
+def test_every_frame_comes_once_in_order_and_again_on_a_second_pass(clip: MakeClip) -> None:
+    with VideoSource(clip(frames=25)) as source:
+        assert (source.size, source.frames, source.live) == ((64, 48), 25, False)
+        assert source.fps == pytest.approx(30)
+        assert source.seconds == pytest.approx(25 / 30)
+        assert numbers(source) == [i % 12 for i in range(25)]
+        assert [frame.index for frame in source] == list(range(25))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts", "a.mov"])
+def test_formats(clip: MakeClip, name: str) -> None:
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    with VideoSource(clip(name, frames=20, codec=codec)) as source:
+        assert source.frames == 20
+        assert numbers(source) == [i % 12 for i in range(20)]
+        assert source.fps == pytest.approx(30, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "base", "fps"),
+    [
+        ([1001 * i for i in range(30)], Fraction(1, 24000), 24000 / 1001),
+        (list(range(30)), Fraction(1, 1000), 1000.0),
+        ([0, 16, 49, 149, 199, 249, 299, 315], Fraction(1, 1000), 20.0),
+        ([round(i * 1000 / 30) for i in range(60)], Fraction(1, 1000), 30.0),
+        (list(range(4)), Fraction(1, 1), 1.0),
+    ],
+    ids=["23.976", "1000", "variable", "30 in milliseconds", "1"],
+)
+def test_rate_is_counted_from_timestamps(
+    clip: MakeClip, ticks: list[int], base: Fraction, fps: float
+) -> None:
+    """I06."""
+    for name in ("a.mp4", "a.mkv"):
+        with VideoSource(clip(name, ticks=ticks, time_base=base)) as source:
+            assert source.fps == pytest.approx(fps, rel=2e-3)
+            times = [frame.time for frame in source]
+        assert times == pytest.approx([float(tick * base) for tick in ticks], abs=1e-3)
+
+
+def test_a_late_start_stays_late(clip: MakeClip) -> None:
+    with VideoSource(clip(ticks=range(30, 40))) as source:
+        assert [f.time for f in source] == pytest.approx([i / 30 for i in range(30, 40)])
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_b_frames_come_in_the_order_of_showing(clip: MakeClip, codec: str) -> None:
+    with VideoSource(clip(frames=24, codec=codec, options={"bf": "2", "b": "4000000"})) as source:
+        assert numbers(source) == [i % 12 for i in range(24)]
+        assert source.frames == 24
+
+
+def test_one_frame(clip: MakeClip) -> None:
+    with VideoSource(clip(frames=1)) as source:
+        assert (source.frames, numbers(source)) == (1, [0])
+
+
+@pytest.mark.parametrize("size", [(321, 241), (17, 3), (2, 2), (1, 1), (4096, 16), (48, 64)])
+def test_sizes(clip: MakeClip, size: tuple[int, int]) -> None:
+    """I04."""
+    path = clip(frames=3, size=size, pixel_format="yuv444p")
+    with VideoSource(path) as source:
+        assert [frame.size for frame in source] == [size] * 3
+
+
+def _corner(index: int, size: tuple[int, int]) -> Any:
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    picture[: size[1] // 2, : size[0] // 2] = 240
+    picture[: size[1] // 2, size[0] // 2 :] = 120
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("rotation", "size", "quarters"),
+    [
+        ((0, False, False), (96, 64), "WG..".replace("W", "2").replace("G", "1")),
+        ((90, False, False), (64, 96), "1.2."),
+        ((180, False, False), (96, 64), "..12"),
+        ((270, False, False), (64, 96), ".2.1"),
+        ((0, True, False), (96, 64), "12.."),
+        ((0, False, True), (96, 64), "..21"),
+        ((90, True, False), (64, 96), ".1.2"),
+    ],
+)
+def test_pictures_stand_upright(
+    clip: MakeClip, rotation: Any, size: tuple[int, int], quarters: str
+) -> None:
+    """I08."""
+    with VideoSource(clip(frames=2, size=(96, 64), rotation=rotation, picture=_corner)) as source:
+        image = next(iter(source)).image
+        assert source.size == size
+        assert image.shape[1::-1] == size
+        assert image.flags.c_contiguous
+    half = image.shape[0] // 2, image.shape[1] // 2
+    parts = [
+        image[half[0] * y :, half[1] * x :][: half[0], : half[1]] for y in (0, 1) for x in (0, 1)
+    ]
+    assert "".join(".12"[round(float(part.mean()) / 120)] for part in parts) == quarters
+
+
+@pytest.mark.parametrize(
+    "pixel_format",
+    ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12"],
+)
+def test_pixel_formats(clip: MakeClip, pixel_format: str) -> None:
+    """I07."""
+    with VideoSource(clip(frames=3, pixel_format=pixel_format)) as source:
+        for index, frame in enumerate(source):
+            assert frame.image.dtype == np.uint8
+            assert number(frame.image) == index
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "name"),
+    [("gif", "rgb8", "a.gif"), ("ffv1", "bgra", "a.mkv"), ("ffv1", "gray", "a.mkv")],
+)
+def test_rgb_and_gray_count_as_bt709(
+    clip: MakeClip, codec: str, pixel_format: str, name: str
+) -> None:
+    path = clip(name, frames=4, fps=Fraction(10), codec=codec, pixel_format=pixel_format)
+    with VideoSource(path) as source:
+        assert source.colour == Colour()
+        assert numbers(source) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "tags", [(1, 1, 1, 1), (2, 1, 1, 13), (1, 5, 5, 6), (2, 6, 6, 6), (1, 9, 9, 16)]
+)
+def test_colours_are_those_that_the_tags_mean(
+    clip: MakeClip, tags: tuple[int, int, int, int]
+) -> None:
+    """I07."""
+    path = clip(frames=2, size=(160, 120), tags=tags, picture=smooth, options={"crf": "4"})
+    with VideoSource(path) as source:
+        assert source.colour == Colour(*tags)
+        assert source.colour.hdr == (tags[3] == 16)
+        image = next(iter(source)).image
+    difference = image.astype(int) - smooth(0, (160, 120))
+    assert np.abs(difference).mean() < 1.5
+
+
+def test_unknown_matrix_is_read_as_well_as_can_be(clip: MakeClip) -> None:
+    path = clip(frames=2, tags=(1, 8, 1, 1))
+    with VideoSource(path) as source:
+        assert len(list(source)) == 2
+        assert source.colour.carried == Colour()
+
+
+def test_sound_is_noticed(clip: MakeClip) -> None:
+    assert VideoSource(clip("a.mp4", audio=["aac"])).has_audio
+    assert not VideoSource(clip("b.mp4")).has_audio
+
+
+def test_size_changes_are_delivered(clip: MakeClip, tmp_path: Path) -> None:
+    small = clip("a.ts", frames=5)
+    large = clip("b.ts", ticks=range(5, 10), size=(128, 96))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(small.read_bytes() + large.read_bytes())
+    with VideoSource(joined) as source:
+        sizes = [frame.size for frame in source]
+    assert sizes == [(64, 48)] * 5 + [(128, 96)] * 5
+
+
+def test_time_increases_across_a_leap(clip: MakeClip, tmp_path: Path) -> None:
+    late, early = clip("a.ts", ticks=range(3000, 3010)), clip("b.ts", frames=10)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(late.read_bytes() + early.read_bytes())
+    with VideoSource(joined) as source:
+        times = [frame.time for frame in source]
+    assert len(times) == 20
+    assert np.diff(times) == pytest.approx(np.full(19, 1 / 30), abs=1e-3)
+
+
+def open_files() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def test_closing_ends_the_iteration_and_frees_the_file(clip: MakeClip) -> None:
+    source = VideoSource(clip(frames=20))
+    before = open_files()
+    for frame in source:
+        if frame.index == 3:
+            break
+    source.close()
+    source.close()
+    assert list(source) == []
+    assert open_files() == before
+
+
+class TestRefusals:
+    def refusal(self, path: Path) -> str:
+        start = time.monotonic()
+        with pytest.raises(SourceUnavailable) as caught:
+            VideoSource(path)
+        assert time.monotonic() - start < 1
+        message = str(caught.value)
+        assert "\n" not in message
+        return message
+
+    def test_missing(self, tmp_path: Path) -> None:
+        assert self.refusal(tmp_path / "no.mp4").endswith("no.mp4': no such file")
+
+    def test_folder(self, tmp_path: Path) -> None:
+        assert "is a folder" in self.refusal(tmp_path)
+
+    def test_empty(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mp4"
+        path.touch()
+        assert "is empty" in self.refusal(path)
+
+    @pytest.mark.parametrize("text", ["hello\n" * 40, "#EXTM3U\nfile:///etc/passwd\n", "v=0\n"])
+    def test_text(self, tmp_path: Path, text: str) -> None:
+        path = tmp_path / "a.mp4"
+        path.write_text(text)
+        assert "not a video" in self.refusal(path)
+
+    def test_playlist_in_disguise(self, clip: MakeClip, tmp_path: Path) -> None:
+        """I01, S08."""
+        clip("ok.mp4")
+        path = tmp_path / "list.mp4"
+        path.write_text("ffconcat version 1.0\nfile 'ok.mp4'\n")
+        assert "not a video" in self.refusal(path)
+
+    def test_picture(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mp4"
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+        assert "picture" in self.refusal(path)
+
+    def test_cut_off(self, clip: MakeClip) -> None:
+        """I02."""
+        path = clip()
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert "incomplete" in self.refusal(path)
+
+    def test_sound_only(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mp4"
+        with av.open(str(path), "w") as output:
+            Clip()._play(output, Clip()._sound(output, "aac"), 1.0)
+        assert "sound only" in self.refusal(path)
+
+    def test_no_frames(self, clip: MakeClip) -> None:
+        path = clip("a.mkv", frames=0, container={})
+        assert self.refusal(path)
+
+    def test_pictures_that_are_all_broken(self, clip: MakeClip) -> None:
+        path = clip("a.avi", codec="mjpeg", pixel_format="yuvj420p", frames=5)
+        for _, content in packets(path, "video"):
+            path.write_bytes(path.read_bytes().replace(content, bytes(len(content))))
+        assert "no frame in it can be read" in self.refusal(path)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
+    def test_fifo_and_socket(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        assert "not a regular file" in self.refusal(tmp_path / "fifo")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(tmp_path / "s"))
+            assert "not a regular file" in self.refusal(tmp_path / "s")
+
+    def test_permission(self, clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = clip()
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            monkeypatch.setattr(os, "access", lambda *_: False)
+        assert "permission" in self.refusal(path)
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+    def test_bomb(self, tmp_path: Path) -> None:
+        """I05."""
+        path = tmp_path / "bomb.gif"
+        screen = struct.pack("<HH", 16000, 16000)
+        path.write_bytes(
+            b"GIF89a"
+            + screen
+            + b"\x80\0\0"
+            + b"\0\0\0\xff\xff\xff"
+            + b","
+            + bytes(4)
+            + screen
+            + b"\0"
+            + b"\x02\x02\x4c\x01\0;"
+        )
+        assert "16000x16000 is too large" in self.refusal(path)
+
+    def test_limit(self, clip: MakeClip) -> None:
+        path = clip(size=(64, 48))
+        VideoSource(path, max_pixels=64 * 48)
+        with pytest.raises(SourceUnavailable, match="64x48 is too large"):
+            VideoSource(path, max_pixels=64 * 48 - 1)
+
+
+def _noise(index: int, size: tuple[int, int]) -> Any:
+    return flat(index, size) + np.random.default_rng(index).integers(
+        0, 8, (*size[::-1], 1), np.uint8
+    )
+
+
+class TestDamage:
+    def test_truncated_fragments_give_their_good_frames(self, clip: MakeClip) -> None:
+        """I02."""
+        flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        path = clip(frames=60, container=flags, options={"g": "15"}, picture=_noise)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        source = VideoSource(path)
+        seen: list[int] = []
+        with pytest.raises(SourceLost, match=r"'clip.mp4' is damaged after frame \d+"):
+            seen.extend(number(frame.image) for frame in source)
+        assert 15 <= len(seen) < 60
+        assert seen == [i % 12 for i in range(len(seen))]
+
+    def test_truncated_behind_its_index(self, clip: MakeClip) -> None:
+        path = clip(frames=60, container={"movflags": "faststart"}, picture=_noise)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        source = VideoSource(path)
+        seen: list[int] = []
+        with pytest.raises(SourceLost):
+            seen.extend(frame.index for frame in source)
+        assert 20 < len(seen) < 60
+
+    @pytest.mark.parametrize("percent", [30, 60, 95])
+    @pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("webm", "libvpx")])
+    def test_truncated_matroska_plays_to_its_end(
+        self, suffix: str, codec: str, percent: int, clip: MakeClip
+    ) -> None:
+        """I02: FFmpeg itself says nothing."""
+        path = clip(f"a.{suffix}", frames=60, codec=codec, picture=_noise)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * percent // 100])
+        seen: list[int] = []
+        with pytest.raises(SourceLost, match=rf"'a.{suffix}' is damaged after frame \d+"):
+            seen.extend(frame.index for frame in VideoSource(path))
+        assert 10 < len(seen) < 60
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_recordings_that_do_not_know_their_size_are_whole(
+        self, whole: bool, clip: MakeClip
+    ) -> None:
+        """As those of a process that was killed: nobody can tell what would have followed."""
+        path = clip("a.mkv", frames=60, container={"live": "1"}, picture=_noise)
+        if not whole:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        seen = [frame.index for frame in VideoSource(path)]
+        assert (len(seen) == 60) == whole
+
+    @pytest.mark.parametrize(("rate", "share"), [(1e-4, 0.97), (1e-3, 0.85), (1e-2, 0.5)])
+    def test_random_damage(self, clip: MakeClip, rate: float, share: float) -> None:
+        """I11, in small."""
+        # On busy machines x264's threads make other files, and other pictures are hit.
+        options = {"g": "15", "threads": "1"}
+        path = clip("a.ts", frames=150, options=options, picture=_noise)
+        clean = path.read_bytes()
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            data = np.frombuffer(clean, np.uint8).copy()
+            hits = rng.integers(2000, len(data), int(len(data) * rate))
+            data[hits] = rng.integers(0, 256, len(hits))
+            path.write_bytes(data.tobytes())
+            frames: list[Frame] = []
+            with suppress(SourceLost, SourceUnavailable):
+                frames.extend(VideoSource(path))
+            assert len(frames) >= 150 * share
+            assert all(np.diff([frame.time for frame in frames]) > 0)
+
+    def test_single_broken_packet_is_counted(self, clip: MakeClip) -> None:
+        path = clip("a.avi", codec="mjpeg", pixel_format="yuvj420p", frames=9)
+        fifth = packets(path, "video")[4][1]
+        path.write_bytes(path.read_bytes().replace(fifth, bytes(len(fifth))))
+        source = VideoSource(path)
+        assert numbers(source) == [0, 1, 2, 3, 5, 6, 7, 8]
+        assert source.damaged == 1
+
+    def test_same_bytes_same_frames(self, clip: MakeClip, tmp_path: Path) -> None:
+        path = clip(frames=10, picture=smooth)
+        copy = tmp_path / "ünï cödé %03d -x.mp4"
+        shutil.copy(path, copy)
+        for a, b in zip(VideoSource(path), VideoSource(copy), strict=True):
+            assert np.array_equal(a.image, b.image)

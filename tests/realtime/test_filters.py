@@ -1,0 +1,230 @@
+"""Every filter against scipy.signal, as the recurrence that the exported graph carries out."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt, sosfilt_zi, sosfreqz
+
+from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal, coast, rebase
+from tests.support.fakes import run_python
+
+Signal = NDArray[np.float64]
+
+BANDS = [
+    (30.0, 0.4, 3.0),
+    (30.0, 2.0, 2.5),
+    (30.0, 3.0, 14.0),
+    (239.76, 30.0, 45.0),
+    (1000.0, 20.0, 300.0),
+    (12.5, 0.05, 6.0),
+]
+FILTERS: list[Filter] = [
+    Static(),
+    Static(drift=0.2),
+    Dynamic(),
+    Temporal(0.4, 3),
+    Temporal(2, 2.5, order=2),
+]
+
+
+def reset(sections: Sections, s: float) -> Signal:
+    memory = np.zeros((len(sections), 2))
+    memory[0] = -sections[0, 0] * s, sections[0, 2] * s
+    return memory
+
+
+def step(sections: Signal, memory: Signal, s: float) -> float:
+    for (b0, b1, b2, a1, a2), z in zip(sections, memory, strict=True):
+        y = b0 * s + z[0]
+        z[:] = b1 * s - a1 * y + z[1], b2 * s - a2 * y
+        s = y
+    return s
+
+
+def filtered(sections: Sections, signal: Signal) -> Signal:
+    """The recurrence in double precision; the first value is the reference."""
+    memory, exact = reset(sections, signal[0]), sections.astype(np.float64)
+    return np.array([0.0, *(step(exact, memory, s) for s in signal[1:])])
+
+
+def official(sos: Signal, signal: Signal) -> Signal:
+    """Scipy's, at rest on the first value."""
+    return np.asarray(sosfilt(sos, signal, zi=sosfilt_zi(sos) * signal[0])[0])
+
+
+def gain(sections: Sections, hz: float, fps: float) -> float:
+    sos = np.insert(sections.astype(np.float64), 3, 1.0, axis=1)
+    return float(np.abs(sosfreqz(sos, [hz], fs=fps)[1][0]))
+
+
+@pytest.fixture
+def signal() -> Signal:
+    return 5 + np.random.default_rng(0).standard_normal(400)
+
+
+@pytest.mark.parametrize(("fps", "fl", "fh"), BANDS)
+@pytest.mark.parametrize("order", [1, 2])
+def test_temporal_is_scipys_butterworth(
+    fps: float, fl: float, fh: float, order: int, signal: Signal
+) -> None:
+    sections = Temporal(fl, fh, order).sections(fps)
+    assert sections.shape == (order, 5)
+    assert sections.dtype == np.float32
+    expected = official(butter(order, [fl, fh], "bandpass", fs=fps, output="sos"), signal)
+    assert filtered(sections, signal) == pytest.approx(expected, abs=2e-4)
+
+
+def test_static_is_the_difference_from_the_first(signal: Signal) -> None:
+    assert filtered(Static().sections(30), signal) == pytest.approx(signal - signal[0])
+
+
+def test_dynamic_is_the_difference_from_the_previous(signal: Signal) -> None:
+    y = filtered(Dynamic().sections(30), signal)
+    assert y[1:] == pytest.approx(np.diff(signal))
+
+
+@pytest.mark.parametrize("fps", [5.0, 30.0, 240.0])
+def test_drift_is_the_difference_from_a_slow_average(fps: float, signal: Signal) -> None:
+    keep = math.exp(-2 * math.pi * 0.2 / fps)
+    expected = official(np.array([[1, -1, 0, 1, -keep, 0]]), signal)
+    assert filtered(Static(drift=0.2).sections(fps), signal) == pytest.approx(expected, abs=1e-5)
+    average = signal[0]
+    for number, s in enumerate(signal[:50]):
+        # A high-pass: what remains after a unit step falls to 1/e in 1 / (2 pi f) seconds.
+        assert expected[number] == pytest.approx(s - average)
+        average += (1 - keep) * (s - average)
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@pytest.mark.parametrize("fps", [10.0, 30.0, 1000.0])
+def test_a_constant_is_nothing_from_the_first_frame_on(filter: Filter, fps: float) -> None:
+    assert filtered(filter.sections(fps), np.full(200, 123.456)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+def test_every_first_section_blocks_a_constant(filter: Filter) -> None:
+    assert filter.sections(30)[:, :3].sum(axis=1) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("fps", "fl", "fh"), BANDS)
+@pytest.mark.parametrize("order", [1, 2])
+def test_temporal_passes_its_centre_and_halves_the_power_at_its_edges(
+    fps: float, fl: float, fh: float, order: int
+) -> None:
+    sections = Temporal(fl, fh, order).sections(fps)
+    low, high = (math.tan(math.pi * f / fps) for f in (fl, fh))
+    centre = math.atan(math.sqrt(low * high)) * fps / math.pi  # bilinear: sqrt(fl fh) for low bands
+    assert gain(sections, centre, fps) == pytest.approx(1, abs=2e-3)
+    assert gain(sections, fl, fps) == pytest.approx(math.sqrt(0.5), abs=2e-3)
+    assert gain(sections, fh, fps) == pytest.approx(math.sqrt(0.5), abs=2e-3)
+    assert gain(sections, 1e-6 * fl, fps) < 1e-3
+    assert gain(sections, fps / 2, fps) < 1e-3
+
+
+def test_a_higher_order_is_steeper() -> None:
+    one, two = (gain(Temporal(1, 3, order).sections(30), 8, 30) for order in (1, 2))
+    assert two < 0.4 * one < 0.4
+
+
+@pytest.mark.parametrize("fps", [20.0, 19.9, 3.0])
+def test_a_band_above_nyquist_is_refused_with_the_measured_rate(fps: float) -> None:
+    filter = Temporal(2, 10)
+    for refuse in (filter.check, filter.sections):
+        with pytest.raises(OptionError, match=rf"fh = 10, measured fps = {fps:.2f}.*capture-fps"):
+            refuse(fps)
+    filter.check(20.1)
+
+
+@pytest.mark.parametrize("filter", [Static(), Static(drift=40), Dynamic()], ids=str)
+def test_the_others_take_any_rate(filter: Filter) -> None:
+    filter.check(0.1)
+    assert np.isfinite(filter.sections(0.1)).all()
+
+
+@pytest.mark.parametrize("drift", [0, -1, math.nan, math.inf])
+def test_a_drift_that_is_none_is_refused(drift: float) -> None:
+    with pytest.raises(OptionError, match="drift must be a positive number of hertz"):
+        Static(drift=drift)
+
+
+@pytest.mark.parametrize(
+    ("fl", "fh"), [(0, 3), (-1, 3), (3, 1), (2, 2), (math.nan, 3), (1, math.nan), (1, math.inf)]
+)
+def test_a_band_that_is_none_is_refused(fl: float, fh: float) -> None:
+    with pytest.raises(OptionError, match="need 0 < fl < fh in hertz, got fl"):
+        Temporal(fl, fh)
+
+
+@pytest.mark.parametrize("order", [0, 3, -1])
+def test_only_orders_1_and_2_are_known(order: int) -> None:
+    with pytest.raises(OptionError, match=f"got order = {order}"):
+        Temporal(1, 2, order)
+
+
+def test_their_names() -> None:
+    names = ["static", "static, drift 0.2 Hz", "dynamic", "temporal 0.4-3 Hz", "temporal 2-2.5 Hz"]
+    assert [str(filter) for filter in FILTERS] == names
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("band", [(0.001, 0.49), (0.01, 0.02), (0.1, 0.4), (0.3, 0.31)])
+def test_coefficients_are_scipys(order: int, band: tuple[float, float]) -> None:
+    """But for the zeros, which are shared out evenly, and hence the gains of single sections."""
+    fl, fh = (30 * edge for edge in band)
+    sos = butter(order, [fl, fh], "bandpass", fs=30, output="sos")
+    sections = Temporal(fl, fh, order).sections(30)
+    assert np.allclose(sections[:, 3:], sos[:, 4:], atol=1e-6)
+    assert np.prod(sections[:, 0]) == pytest.approx(np.prod(sos[:, 0]), rel=1e-5)
+
+
+def test_a_band_loads_no_large_library() -> None:
+    code = """if True:
+        import sys
+        from rtmag.realtime import Temporal
+        Temporal(1, 2).sections(30)
+        print("scipy" in sys.modules)
+    """
+    assert run_python(code).strip() == "False"
+
+
+def states(sections: Sections, signal: Signal, elements: int = 3) -> list[State]:
+    """The memory after every frame, for elements that are multiples of the signal."""
+    exact, found = sections.astype(np.float64), []
+    memories = [reset(sections, signal[0] * (e + 1)) for e in range(elements)]
+    for number, s in enumerate(signal):
+        for e, memory in enumerate(memories):
+            if number:
+                step(exact, memory, s * (e + 1))
+        state = np.stack([memory.ravel() for memory in memories], axis=1)
+        found.append(state.reshape(1, -1, 1, 1).astype(np.float32))
+    return found
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_coasting_is_stepping_with_the_last_frame(order: int, frames: int, signal: Signal) -> None:
+    sections = Temporal(1, 4, order).sections(30)
+    seen = np.concatenate([signal[:20], np.full(frames, signal[19])])
+    found = states(sections, seen)
+    coasted = coast(found[18], found[19], sections, frames)
+    assert coasted.dtype == np.float32
+    assert coasted == pytest.approx(found[-1], abs=1e-4)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_coasting_right_after_a_reset_changes_nothing(order: int, signal: Signal) -> None:
+    sections = Temporal(1, 4, order).sections(30)
+    first = states(sections, signal[:1])[0]
+    assert coast(first, first, sections, 3) == pytest.approx(first, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_constant_remains_one_when_coefficients_change(order: int) -> None:
+    old, new = Temporal(1, 4, order).sections(30), Temporal(1, 4, order).sections(24)
+    state = rebase(states(old, np.full(50, 7.0))[-1], old, new)
+    assert state == pytest.approx(states(new, np.full(50, 7.0))[-1], abs=1e-5)
+    same = Static().sections(30)
+    assert rebase(state, same, same) is state

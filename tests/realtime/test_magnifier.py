@@ -1,0 +1,430 @@
+"""The magnifier over an engine whose shape is the picture itself: filters show in numbers."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt, sosfilt_zi
+
+from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.magnifier import FADE, Magnifier
+from tests.support.fakes import FakeEngine
+
+Signal = NDArray[np.float64]
+
+SIZE = (4, 2)
+FILTERS: list[Filter] = [
+    Static(), Static(drift=0.3), Dynamic(), Temporal(0.8, 3), Temporal(0.8, 3, order=2),
+]  # fmt: skip
+
+
+class NumpyEngine(FakeEngine):
+    """Takes the recurrence's steps on every pixel and remembers what it was asked and found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alphas: list[float] = []
+        self.resets: list[bool] = []
+        self.sections: list[Sections] = []
+        self.y: list[float] = []
+        """Of the picture's first pixel."""
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        s = image.transpose(2, 0, 1).astype(np.float32)  # (3, H, W)
+        memory = np.zeros((len(sections), 2, *s.shape), np.float32)
+        b0, _, b2 = sections[0, :3]
+        y = np.zeros_like(s)
+        if state is None:
+            memory[0] = -b0 * s, b2 * s
+        else:
+            memory[:] = state.reshape(memory.shape)
+            y = s
+            for (b0, b1, b2, a1, a2), z in zip(sections, memory, strict=True):
+                x, y = y, b0 * y + z[0]
+                z[:] = b1 * x - a1 * y + z[1], b2 * x - a2 * y
+        self.alphas.append(alpha)
+        self.resets.append(state is None)
+        self.sections.append(sections)
+        self.y.append(float(y[0, 0, 0]))
+        out = np.clip(np.rint(s + (alpha - 1) * y), 0, 255).astype(np.uint8)
+        return out.transpose(1, 2, 0), memory.reshape(1, -1, *s.shape[1:])
+
+
+def frame(level: float, time: float, size: tuple[int, int] = SIZE) -> Frame:
+    image = np.full((size[1], size[0], 3), round(level), np.uint8)
+    return Frame(image, time, round(time * 1000))
+
+
+def levels(hz: float, times: Signal, amplitude: float = 100.0) -> Signal:
+    return np.rint(128 + amplitude * np.sin(2 * np.pi * hz * times))
+
+
+def play(magnifier: Magnifier, values: Signal, times: Signal) -> Signal:
+    """What the filter made of the frames' levels; a frame that was passed by gives nan."""
+    engine = magnifier.engine
+    assert isinstance(engine, NumpyEngine)
+    found = []
+    for value, time in zip(values, times, strict=True):
+        steps = len(engine.y)
+        magnifier(frame(value, time))
+        found.append(engine.y[-1] if len(engine.y) > steps else math.nan)
+    return np.array(found)
+
+
+def official(filter: Filter, fps: float, values: Signal) -> Signal:
+    if isinstance(filter, Temporal):
+        band = [filter.fl, filter.fh]
+        sos = butter(filter.order, band, "bandpass", fs=fps, output="sos")
+    elif isinstance(filter, Static):
+        keep = math.exp(-2 * math.pi * (filter.drift or 0) / fps)
+        sos = np.array([[1, -1, 0, 1, -keep, 0]])
+        if filter.drift is None:
+            # A pole on the unit circle: scipy finds no state of rest.
+            return np.asarray(values - values[0])
+    else:
+        sos = np.array([[1, -1, 0, 1, 0, 0.0]])
+    return np.asarray(sosfilt(sos, values, zi=sosfilt_zi(sos) * values[0])[0])
+
+
+def tone(signal: Signal, hz: float, times: Signal) -> float:
+    """Amplitude of one frequency, by least squares."""
+    waves = np.stack([f(2 * np.pi * hz * times) for f in (np.sin, np.cos, np.ones_like)], axis=1)
+    return float(np.hypot(*np.linalg.lstsq(waves, signal, rcond=None)[0][:2]))
+
+
+@pytest.fixture
+def engine() -> NumpyEngine:
+    return NumpyEngine()
+
+
+# ---- filters ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@pytest.mark.parametrize("fps", [25.0, 30.0, 120.0])
+def test_every_filter_is_scipys_from_end_to_end(
+    filter: Filter, fps: float, engine: NumpyEngine
+) -> None:
+    times = np.arange(150) / fps
+    values = np.random.default_rng(0).integers(0, 256, 150).astype(float)
+    found = play(Magnifier(engine, filter=filter, fps=fps), values, times)
+    assert found == pytest.approx(official(filter, fps, values), abs=0.02)
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+def test_what_is_still_is_shown_as_it_is(filter: Filter, engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine, alpha=50, filter=filter)
+    for number in range(60):
+        shown = magnifier(frame(77, number / 30))
+        assert (shown.image == 77).all()
+        assert (shown.time, shown.size) == (number / 30, SIZE)
+
+
+def test_static_is_the_default(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine)
+    assert (magnifier.alpha, magnifier.filter, magnifier.fps) == (20, Static(), None)
+
+
+# ---- alpha -----------------------------------------------------------------------------------
+
+
+def test_alpha_may_change_at_any_time(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine, alpha=3)
+    shown = [int(magnifier(frame(100, 0.0)).image[0, 0, 0])]
+    for number, alpha in enumerate([3, 5, 1, 0, 0.5], 1):
+        magnifier.alpha = alpha
+        shown.append(int(magnifier(frame(104, number / 30)).image[0, 0, 0]))
+    assert shown == [100, 112, 120, 104, 100, 102]
+    assert engine.resets == [True] + 5 * [False]
+
+
+@pytest.mark.parametrize("alpha", [math.nan, math.inf, -math.inf])
+def test_an_alpha_that_is_no_number_is_refused(alpha: float, engine: NumpyEngine) -> None:
+    with pytest.raises(OptionError, match="alpha must be a finite number"):
+        Magnifier(engine, alpha=alpha)
+    magnifier = Magnifier(engine, alpha=4)
+    with pytest.raises(OptionError, match="alpha must be a finite number"):
+        magnifier.alpha = alpha
+    assert magnifier.alpha == 4
+
+
+# ---- what starts afresh ----------------------------------------------------------------------
+
+
+def test_reset_takes_a_new_reference_without_fading(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine, alpha=9)
+    play(magnifier, np.array([10.0, 20]), np.array([0, 1 / 30]))
+    magnifier.reset()
+    assert magnifier.fps is None
+    found = play(magnifier, np.array([50.0, 53]), np.array([9, 9 + 1 / 30]))
+    assert found.tolist() == [0, 3]
+    assert engine.alphas == [9, 9, 9, 9]
+
+
+def test_another_mode_starts_afresh_and_the_same_one_does_not(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine, fps=30)
+    asked: list[Filter] = [
+        Static(), Dynamic(), Dynamic(), Temporal(1, 2), Temporal(1, 3), Temporal(1, 3, order=2),
+        Static(drift=1), Static(drift=2), Static(),
+    ]  # fmt: skip
+    for number, filter in enumerate(asked):
+        magnifier.filter = filter
+        magnifier(frame(100, number / 30))
+    fresh = [True, True, False, True, False, True, True, True, True]
+    assert engine.resets == fresh
+    assert [len(sections) for sections in engine.sections] == [1, 1, 1, 1, 1, 2, 1, 1, 1]
+
+
+def test_another_size_starts_afresh(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine)
+    sizes = [(4, 2), (4, 2), (6, 2), (6, 2), (4, 2)]
+    for number, size in enumerate(sizes):
+        assert magnifier(frame(number, number / 30, size)).size == size
+    assert engine.resets == [True, False, True, False, True]
+
+
+def test_another_size_starts_afresh_even_where_the_region_fits_both(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine)
+    magnifier.region = (0, 0, 2, 2)
+    for number, size in enumerate([(4, 2), (4, 2), (6, 2)]):
+        magnifier(frame(number, number / 30, size))
+    assert engine.resets == [True, False, True]
+
+
+@pytest.mark.parametrize("step", [-1.0, 0.0, -1e-9])
+@pytest.mark.parametrize("capture_fps", [None, 240.0])
+def test_a_time_that_does_not_go_on_starts_afresh(
+    step: float, capture_fps: float | None, engine: NumpyEngine
+) -> None:
+    magnifier = Magnifier(engine, capture_fps=capture_fps)
+    play(magnifier, np.arange(4.0), np.array([5, 5 + 1 / 30, 5 + 1 / 30 + step, 6 + step]))
+    assert engine.resets[:3] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("fps", "gap", "afresh"),
+    [(30, 0.49, False), (30, 0.51, True), (4, 0.74, False), (4, 0.8, True)],
+)
+def test_a_long_gap_starts_afresh(
+    fps: float, gap: float, afresh: bool, engine: NumpyEngine
+) -> None:
+    times = np.arange(12) / fps
+    times[6:] += gap - 1 / fps
+    play(Magnifier(engine), np.arange(12.0), times)
+    assert engine.resets == [True, *5 * [False], afresh, *5 * [False]]
+
+
+def test_alpha_fades_in_after_an_interruption(engine: NumpyEngine) -> None:
+    times = np.concatenate([np.arange(5) / 30, 3 + np.arange(30) / 30])
+    play(Magnifier(engine, alpha=21), np.arange(35.0), times)
+    assert engine.alphas[:5] == [21] * 5  # a beginning has nothing to fade from
+    faded = 1 + 20 * np.minimum((times[5:] - 3) / FADE, 1)
+    assert engine.alphas[5:] == pytest.approx(faded.tolist())
+    assert FADE == 0.5
+
+
+def test_a_source_that_becomes_slow_is_not_reset_for_ever(engine: NumpyEngine) -> None:
+    times = np.concatenate([np.arange(40) / 30, 2 + np.arange(40) * 0.8])
+    magnifier = Magnifier(engine, filter=Static(drift=0.1))
+    play(magnifier, np.arange(80.0), times)
+    assert magnifier.fps == pytest.approx(1 / 0.8)
+    assert not any(engine.resets[-15:])
+    assert engine.alphas[-1] == 20
+
+
+# ---- time ------------------------------------------------------------------------------------
+
+
+def test_the_rate_is_measured_from_times(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine)
+    times = np.arange(20) / 24 + np.random.default_rng(0).uniform(0, 0.004, 20)
+    play(magnifier, np.zeros(20), times)
+    assert magnifier.fps == pytest.approx(24, rel=0.05)
+
+
+@pytest.mark.parametrize("actual", [24.0, 36.0])
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_wrong_hint_is_corrected(actual: float, order: int, engine: NumpyEngine) -> None:
+    times = np.arange(200) / actual
+    magnifier = Magnifier(engine, filter=Temporal(1, 3, order), fps=30)
+    assert magnifier.fps == 30
+    found = play(magnifier, levels(1.7, times), times)
+    assert magnifier.fps == pytest.approx(actual)
+    assert np.array_equal(engine.sections[-1], Temporal(1, 3, order).sections(actual))
+    assert tone(found[100:], 1.7, times[100:]) == pytest.approx(100, rel=0.02)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_change_of_rate_shows_nothing_of_what_is_still(order: int, engine: NumpyEngine) -> None:
+    times = np.concatenate([np.arange(60) / 30, 2 + np.arange(60) / 24])
+    found = play(Magnifier(engine, filter=Temporal(0.5, 3, order)), np.full(120, 200.0), times)
+    used = {tuple(sections[0]) for sections in engine.sections}
+    assert len(used) == 2
+    assert np.nanmax(np.abs(found)) < 1e-3
+    assert engine.resets == [True] + [False] * (len(engine.resets) - 1)
+
+
+def test_a_small_change_of_rate_changes_nothing(engine: NumpyEngine) -> None:
+    times = np.concatenate([np.arange(60) / 30, 2 + np.arange(60) / 29])
+    play(Magnifier(engine, filter=Temporal(0.5, 3)), np.zeros(120), times)
+    assert len({tuple(sections[0]) for sections in engine.sections}) == 1
+
+
+def test_the_band_may_change_while_it_runs(engine: NumpyEngine) -> None:
+    times = np.arange(600) / 30
+    values = levels(1, times, 40) + levels(6, times, 40) - 128
+    magnifier = Magnifier(engine, filter=Temporal(0.7, 1.4), fps=30)
+    slow = play(magnifier, values[:300], times[:300])
+    magnifier.filter = Temporal(5, 7)
+    fast = play(magnifier, values[300:], times[300:])
+    assert engine.resets == [True] + [False] * 599
+    assert tone(slow[150:], 1, times[150:300]) > 38
+    assert tone(slow[150:], 6, times[150:300]) < 8
+    assert tone(fast[150:], 6, times[450:]) > 38
+    assert tone(fast[150:], 1, times[450:]) < 5
+    assert engine.alphas == [20] * 600
+
+
+def test_a_band_waits_for_an_unknown_rate(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine, filter=Temporal(1, 3))
+    frames = [frame(100 + number, number / 30) for number in range(12)]
+    shown = [magnifier(each) for each in frames]
+    assert shown[:8] == frames[:8]
+    assert engine.resets == [True, False, False, False]
+    assert magnifier.warning is None
+
+
+def test_a_band_known_to_be_out_of_reach_is_refused_at_once(engine: NumpyEngine) -> None:
+    for options in ({"fps": 12.0}, {"capture_fps": 12.0}):
+        with pytest.raises(OptionError, match=r"fh = 6, measured fps = 12\.00"):
+            Magnifier(engine, filter=Temporal(1, 6), **options)
+    magnifier = Magnifier(engine, fps=12)
+    with pytest.raises(OptionError, match="measured fps"):
+        magnifier.filter = Temporal(1, 6)
+    assert magnifier.filter == Static()
+    Magnifier(engine, filter=Temporal(1, 6), fps=12, capture_fps=120)
+
+
+def test_a_few_intervals_are_no_reason_to_refuse_a_band(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine)
+    play(magnifier, np.zeros(3), np.array([0, 0.2, 0.4]))
+    magnifier.filter = Temporal(1, 6)
+    assert magnifier.filter == Temporal(1, 6)
+
+
+def test_a_band_that_gets_out_of_reach_is_told_and_comes_back(engine: NumpyEngine) -> None:
+    times = np.concatenate([np.arange(40) / 30, 2 + np.arange(40) / 10, 8 + np.arange(40) / 30])
+    magnifier = Magnifier(engine, filter=Temporal(1, 8), fps=30)
+    warnings, same = [], []
+    for number, time in enumerate(times):
+        given = frame(number, time)
+        same.append(magnifier(given) is given)
+        warnings.append(magnifier.warning)
+    assert warnings[39] is None
+    assert "fh = 8, measured fps = 10.00" in str(warnings[79])
+    assert same == [warning is not None for warning in warnings]
+    assert warnings[119] is None
+    assert engine.alphas[-1] == 20
+    magnifier.filter = Static()
+    assert not same[119]
+
+
+def test_another_band_ends_the_warning(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine, filter=Temporal(1, 8), fps=30)
+    play(magnifier, np.zeros(40), np.arange(40) / 10)
+    assert magnifier.warning is not None
+    magnifier.filter = Temporal(1, 4)
+    magnifier(frame(0, 4.0))
+    assert magnifier.warning is None
+    magnifier.warning = "stale"
+    magnifier.reset()
+    assert magnifier.warning is None
+
+
+def test_the_rate_of_capture_overrides_times(engine: NumpyEngine) -> None:
+    scene, shown = np.arange(900) / 240, np.arange(900) / 30
+    magnifier = Magnifier(engine, filter=Temporal(10, 30), fps=30, capture_fps=240)
+    assert magnifier.fps == 240
+    shown[500:] += 2  # a gap on the film is none in the scene
+    found = play(magnifier, levels(17, scene), shown)
+    assert magnifier.fps == 240
+    assert engine.resets == [True] + [False] * 899
+    assert tone(found[600:], 17, scene[600:]) == pytest.approx(100, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["fps", "capture_fps"])
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+def test_a_rate_that_is_none_is_refused(name: str, value: float, engine: NumpyEngine) -> None:
+    with pytest.raises(OptionError, match=f"^{name} must be a positive number"):
+        Magnifier(engine, **{name: value})  # type: ignore[arg-type]
+
+
+# ---- dropped frames --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("hz", [1.0, 2.0])
+def test_dropped_frames_hardly_change_the_gain(order: int, hz: float, engine: NumpyEngine) -> None:
+    times = np.arange(600) / 30
+    values = levels(hz, times)
+    kept = np.flatnonzero(np.random.default_rng(1).random(600) > 0.25)
+    late = times[kept] > 8
+    filter = Temporal(0.6, 6, order)
+    whole = play(Magnifier(NumpyEngine(), filter=filter, fps=30), values, times)[kept]
+    found = play(Magnifier(engine, filter=filter, fps=30), values[kept], times[kept])
+    expected = tone(whole[late], hz, times[kept][late])
+    assert tone(found[late], hz, times[kept][late]) == pytest.approx(expected, rel=0.06)
+    assert len(engine.y) == len(kept)  # the engine has no more work than there are frames
+    assert not any(engine.resets[1:])
+    # The same frames, taken as if they came evenly:
+    careless = Magnifier(NumpyEngine(), filter=filter, capture_fps=30)
+    wrong = play(careless, values[kept], times[kept])
+    assert np.std((found - whole)[late]) < 0.7 * np.std((wrong - whole)[late])
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+def test_drops_show_nothing_of_what_is_still(filter: Filter, engine: NumpyEngine) -> None:
+    kept = np.flatnonzero(np.random.default_rng(2).random(200) > 0.4)
+    found = play(Magnifier(engine, filter=filter), np.full(len(kept), 222.0), kept / 30)
+    assert np.nanmax(np.abs(found)) < 1e-3
+
+
+# ---- regions ---------------------------------------------------------------------------------
+
+
+def test_only_the_region_is_magnified(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine, alpha=3)
+    magnifier.region = (1, 0, 2, 1)
+    magnifier(frame(100, 0.0))
+    given = frame(104, 1 / 30)
+    shown = magnifier(given).image[..., 0]
+    assert shown.tolist() == [[104, 112, 112, 104], [104, 104, 104, 104]]
+    assert (given.image == 104).all()
+
+
+def test_another_region_starts_afresh_and_the_same_does_not(engine: NumpyEngine) -> None:
+    magnifier = Magnifier(engine)
+    regions = [None, (0, 0, 4, 2), (1, 0, 2, 2), (1, 0, 2, 2), None]
+    for number, region in enumerate(regions):
+        magnifier.region = region
+        magnifier(frame(number, number / 30))
+    assert engine.resets == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 99, 99), (-5, -5, 9, 9), (9, 9, 1, 1), (3, 1, 0, 0), (0, 0, -2, 1)]
+)
+def test_a_region_is_cut_to_the_picture(
+    region: tuple[int, int, int, int], engine: NumpyEngine
+) -> None:
+    magnifier = Magnifier(engine, alpha=3)
+    magnifier.region = region
+    magnifier(frame(100, 0.0))
+    shown = magnifier(frame(104, 1 / 30)).image[..., 0]
+    assert shown.shape == (2, 4)
+    assert 1 <= (shown == 112).sum() <= 8

@@ -1,0 +1,82 @@
+"""The models inside the package, by name; others by path."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.models import DEFAULT_MODEL, model_names, motion_form, read_model
+from tests.support.fakes import run_python
+
+
+def test_the_default_is_inside_the_package() -> None:
+    assert DEFAULT_MODEL in model_names()
+    assert read_model() == read_model(DEFAULT_MODEL)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_each_has_its_card_log_and_curve(name: str) -> None:
+    import rtmag.realtime.models as package
+
+    folder = Path(str(package.__file__)).parent
+    for suffix in (".onnx", ".md", ".csv", "-curve.png"):
+        assert (folder / f"{name}{suffix}").stat().st_size > 1000, suffix
+
+
+def test_a_path_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(b"model")
+    assert read_model(tmp_path / "mine.onnx") == (b"model", None, str(tmp_path / "mine.onnx"))
+
+
+def test_what_is_neither_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ModelIncompatible, match=r"'huge': no such file or model .*standard"):
+        read_model("huge")
+
+
+def test_the_other_form_is_read_if_it_is_of_the_same_weights(tmp_path: Path) -> None:
+    path = tmp_path / "mine.onnx"
+    notes = [b"rtmag.sha256\x12\x40" + letter * 64 for letter in (b"a", b"b")]
+    path.write_bytes(b"model" + notes[0])
+    motion_form(path).write_bytes(b"motion" + notes[0])
+    assert read_model(path)[1] == b"motion" + notes[0]
+    motion_form(path).write_bytes(b"motion" + notes[1])
+    with pytest.raises(ModelIncompatible, match=r"mine\.motion\.onnx beside it is of other"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_each_is_of_the_weights_that_are_published(name: str) -> None:
+    """S04: what its card says of them is said of these."""
+    weights = Path(__file__).parents[2] / "train" / "checkpoints" / name / "model.safetensors"
+    told = load_engine(name, engine="onnx", threads=1).metadata["rtmag.sha256"]
+    assert told == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_half_a_model_is_refused(tmp_path: Path) -> None:
+    """S04: as a download that broke off leaves it."""
+    path = tmp_path / "half.onnx"
+    content = read_model(DEFAULT_MODEL)[0]
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelIncompatible, match=r"half\.onnx': not an ONNX model"):
+        load_engine(path)
+
+
+def test_nothing_is_fetched() -> None:
+    """S04: the models inside work without a network, and addresses are no models."""
+    code = """if True:
+        import socket, sys
+        class Reached(BaseException): ...
+        def reach(*_: object, **__: object) -> None: raise Reached
+        socket.socket.connect = socket.getaddrinfo = socket.create_connection = reach
+        sys.stderr = sys.stdout
+        from rtmag.realtime.cli.main import execute
+        print(execute(["demo", "--frames", "90", "--engine", "onnx"]))
+        for scheme in ("http", "https"):
+            print(execute(["demo", "--model", f"{scheme}://127.0.0.1:9/x.onnx"]))
+    """
+    *said, http, two, https, too = run_python(code).splitlines()
+    assert said[-1] == "0"
+    assert (two, too) == ("2", "2")
+    assert all("no such file or model" in words for words in (http, https))

@@ -1,0 +1,108 @@
+"""Layouts and words over the picture."""
+
+import numpy as np
+import pytest
+
+from rtmag.realtime.controls import HELP
+from rtmag.realtime.view import overlay
+from tests.support.fakes import blank
+
+BEFORE, AFTER = blank(40), blank(200)
+
+
+def test_magnified_is_the_magnified_picture_itself() -> None:
+    assert overlay.lay_out(BEFORE, AFTER, "magnified") is AFTER
+
+
+def test_the_original_is_the_picture_itself_and_is_named() -> None:
+    assert overlay.lay_out(BEFORE, AFTER, "original") is BEFORE
+    named = overlay.label(BEFORE, "original")
+    assert named.shape == BEFORE.shape
+    assert not (named == BEFORE).all()
+
+
+def test_side_by_side_is_twice_as_wide() -> None:
+    picture = overlay.lay_out(BEFORE, AFTER, "side")
+    assert picture.shape == (48, 128, 3)
+    assert (picture[:, :64] == 40).all()
+    assert (picture[:, 64:] == 200).all()
+
+
+def test_split_shares_the_picture_with_a_line_between() -> None:
+    picture = overlay.lay_out(BEFORE, AFTER, "split")
+    assert picture.shape == BEFORE.shape
+    assert (picture[:, :30] == 40).all()
+    assert (picture[:, 33:] == 200).all()
+    assert (picture[:, 31:33] == 255).any()
+
+
+def test_the_wipe_parts_it_elsewhere() -> None:
+    picture = overlay.lay_out(BEFORE, AFTER, "split", 0.25)
+    assert (picture[:, :15] == 40).all()
+    assert (picture[:, 17:] == 200).all()
+    for end, value in ((0.0, 200), (1.0, 40)):
+        assert (overlay.lay_out(BEFORE, AFTER, "split", end)[:, 2:-2] == value).all()
+        assert overlay.label(BEFORE, "split", end).shape == BEFORE.shape
+
+
+def test_the_difference_has_a_sign_and_is_grey_where_nothing_moved() -> None:
+    assert (overlay.lay_out(AFTER, AFTER, "difference") == 128).all()
+    assert (overlay.lay_out(blank(100), blank(110), "difference") == 138).all()
+    assert (overlay.lay_out(blank(110), blank(100), "difference") == 118).all()
+    assert (overlay.lay_out(BEFORE, AFTER, "difference") == 255).all()
+
+
+def test_nothing_changes_the_pictures_it_was_given() -> None:
+    overlay.label(overlay.lay_out(BEFORE, AFTER, "split"), "split")
+    overlay.write(AFTER, ["words"], corner="middle", alert=True)
+    assert (BEFORE == 40).all()
+    assert (AFTER == 200).all()
+
+
+@pytest.mark.parametrize("corner", ["top", "bottom", "middle"])
+@pytest.mark.parametrize("size", [(1, 1), (17, 3), (64, 48), (320, 240), (1920, 1080), (240, 2000)])
+def test_words_fit_any_size(size: tuple[int, int], corner: overlay.Corner) -> None:
+    image = blank(120, size)
+    written = overlay.write(image, HELP, corner=corner)
+    assert written.shape == image.shape
+    assert (min(size) < 32) == bool((written == image).all())
+    if min(size) >= 32:
+        edges = [written[0], written[-1], written[:, 0], written[:, -1]]
+        assert not any((edge > 200).any() for edge in edges), "letters touch the edge"
+
+
+def test_words_are_legible_and_small() -> None:
+    image = blank(120, (640, 480))
+    written = overlay.write(image, ["30 fps  41 ms", "alpha 20  static"])
+    changed = (written != image).any(2)
+    rows, columns = np.nonzero(changed)
+    assert 30 < rows.max() < 80
+    assert 100 < columns.max() < 300
+    assert (written[changed] > 200).any()
+    assert (written[changed] < 60).any()
+
+
+def test_an_alert_is_red() -> None:
+    written = overlay.write(blank(0, (320, 240)), ["REC", "more"], alert=True).astype(int)
+    red = (written[..., 2] > 200) & (written[..., 1] < 100)
+    assert red.any()
+    assert red.nonzero()[0].max() < 20
+
+
+def test_both_halves_are_named() -> None:
+    image = overlay.lay_out(blank(0, (320, 240)), blank(0, (320, 240)), "side")
+    written = overlay.label(image, "side")
+    assert written.shape == image.shape
+    assert written[:, :320].any()
+    assert written[:, 320:].any()
+
+
+def test_information_says_what_matters() -> None:
+    lines = overlay.info_lines(
+        fps=29.6, latency_ms=41.2, dropped=3, alpha=20, mode="static", recording=True
+    )
+    assert lines == ["REC", "30 fps  41 ms  3 dropped", "alpha 20  static"]
+    lines = overlay.info_lines(
+        fps=4.21, latency_ms=None, dropped=0, alpha=31.25, mode="dynamic", recording=False
+    )
+    assert lines == ["4.2 fps", "alpha 31.2  dynamic"]

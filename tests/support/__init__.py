@@ -1,0 +1,1 @@
+"""Helpers of tests and of some benchmarks: clips, fakes, servers, disks, pages, small nets."""

@@ -1,0 +1,240 @@
+"""Stand-ins for devices, sinks, views and the magnifier."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from rtmag.realtime.engines.engine import Engine, InTurn
+from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.filters import Filter, Sections, State, Static
+from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.models import motion_form, read_model
+from rtmag.realtime.sources.source import Closing
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path),
+}
+"""Whether installed or on a relative path: what this process imports, its children import too."""
+
+
+def run_python(code: str) -> str:
+    """What a program prints, in a process of its own."""
+    run = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def blank(value: int = 0, size: tuple[int, int] = (64, 48)) -> Image:
+    """A picture of one grey level."""
+    return np.full((size[1], size[0], 3), value, np.uint8)
+
+
+class FakeSource(Closing):
+    """Frames of rising grey level; live ones come `every` seconds until `frames` or close()."""
+
+    name = "fake"
+    size = (64, 48)
+
+    def __init__(
+        self,
+        frames: int | None = 5,
+        *,
+        live: bool = False,
+        every: float = 0.0,
+        error: BaseException | None = None,
+    ) -> None:
+        self.frames = frames
+        self.live = live
+        self.fps: float | None = 30.0
+        self.left = False
+        self._every = every
+        self._error = error
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        try:
+            while self.frames is None or index < self.frames:
+                time.sleep(self._every)
+                moment = time.monotonic() if self.live else index / 30
+                yield Frame(blank(index % 256), moment, index)
+                index += 1
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.left = True
+
+    def close(self) -> None:
+        pass
+
+
+class FakeMagnifier:
+    """Adds 100 grey levels, after `before` was called with the frame."""
+
+    def __init__(self, before: Callable[[Frame], None] = lambda frame: None) -> None:
+        self.alpha = 20.0
+        self.filter: Filter = Static()
+        self.warning: str | None = None
+        self.region: tuple[int, int, int, int] | None = None
+        self.motion_scale = 1.0
+        self.described = "fake"
+        self.fps: float | None = 30.0
+        self._before = before
+
+    def __call__(self, frame: Frame) -> Frame:
+        self._before(frame)
+        return frame.with_image(frame.image + np.uint8(100))
+
+
+class FakeEngine(InTurn):
+    """What an engine says about itself; those made of it take the steps."""
+
+    name = provider = described = "fake"
+    size: tuple[int, int] | None = None
+    motion_scale = 1.0
+    composes = False
+
+    def __init__(self) -> None:
+        self.metadata: dict[str, str] = {}
+
+    def at(self, motion_scale: float) -> Engine:
+        raise ModelIncompatible("no scale but 1")
+
+
+class Burdened(FakeEngine):
+    """Takes `burden()` seconds at full scale, and less at others."""
+
+    composes = True
+
+    def __init__(self, burden: Callable[[], float], motion_scale: float = 1.0) -> None:
+        super().__init__()
+        self.motion_scale = motion_scale
+        self.described = f"burdened, motion at {motion_scale:g}"
+        self._burden = burden
+
+    def at(self, motion_scale: float) -> Engine:
+        return Burdened(self._burden, motion_scale)
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        time.sleep(self._burden() * self.motion_scale**2)
+        return image, np.zeros((1, 2, 1, 1), np.float32)
+
+
+class FakeSink:
+    """Remembers what it got; fails at frame `fails_at`."""
+
+    def __init__(self, fails_at: int | None = None, error: Exception | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.finished: bool | None = None
+        self._fails_at, self._error = fails_at, error
+
+    def write(self, frame: Frame) -> None:
+        if self._error is not None and len(self.frames) == self._fails_at:
+            raise self._error
+        self.frames.append(frame)
+
+    def close(self, *, finished: bool = True) -> None:
+        if self.finished is None:
+            self.finished = finished
+
+
+class FakeView(FakeSink):
+    """Shows to nobody; `keys` are pressed one by one, after each look. None: no key."""
+
+    def __init__(self, keys: str = "", close_after: int | None = None) -> None:
+        super().__init__()
+        self._keys = list(keys)
+        self._close_after = close_after
+        self.polls = 0
+        self.fullscreen = False
+        self.told: list[str] = []
+
+    @property
+    def closed(self) -> bool:
+        return self._close_after is not None and self.polls > self._close_after
+
+    def poll(self) -> int | None:
+        self.polls += 1
+        key = self._keys.pop(0) if self._keys else "."
+        return None if key == "." else ord(key)
+
+    def toggle_fullscreen(self) -> None:
+        self.fullscreen = not self.fullscreen
+
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        self.told.append(facts["words"])
+
+
+def said_half(folder: Path) -> Path:
+    """The model `fast` in both forms, which say that they are partly in half precision."""
+    path = folder / "half.onnx"
+    for content, form in zip(read_model("fast"), (path, motion_form(path)), strict=False):
+        assert isinstance(content, bytes)
+        told = b"rtmag.precision\x12\x04"
+        assert told + b"fp32" in content
+        form.write_bytes(content.replace(told + b"fp32", told + b"fp16"))
+    return path
+
+
+def identity_model(path: Path) -> Path:
+    """Write a model that keeps the contract and changes nothing."""
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["h", "w", 3])
+    scalars = [helper.make_tensor_value_info(n, TensorProto.FLOAT, []) for n in ("alpha", "reset")]
+    sections = helper.make_tensor_value_info("sections", TensorProto.FLOAT, ["s", 5])
+    state = helper.make_tensor_value_info("state", TensorProto.FLOAT, [1, "c", "y", "x"])
+    image_out = helper.make_tensor_value_info("image_out", TensorProto.UINT8, ["h", "w", 3])
+    state_out = helper.make_tensor_value_info("state_out", TensorProto.FLOAT, [1, "c", "y", "x"])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["image"], ["image_out"]),
+            helper.make_node("Identity", ["state"], ["state_out"]),
+        ],
+        "identity",
+        [image, *scalars, sections, state],
+        [image_out, state_out],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    about = {"contract": "2", "model": "identity", "channels": "1", "stride": "4"}
+    helper.set_model_props(model, {f"rtmag.{key}": value for key, value in about.items()})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+_HOST = {
+    "Expand": {1}, "ConstantOfShape": {0}, "Pad": {1, 3}, "Range": {0, 1, 2}, "Reshape": {1},
+    "Resize": {1, 2, 3}, "Slice": {1, 2, 3, 4}, "Split": {1}, "Tile": {1}, "Unsqueeze": {1},
+}  # fmt: skip
+"""Inputs that kernels on a GPU read from the CPU's memory."""
+
+
+def crossings(content: bytes) -> list[str]:
+    """Nodes that would take a number from the CPU, where sizes are reckoned, to a GPU."""
+    graph = onnx.load_from_string(content).graph
+    known = {tensor.name for tensor in graph.initializer}
+    reckoned: set[str] = set()
+    found = []
+    for node in graph.node:
+        if node.op_type == "Constant":
+            known.update(node.output)
+        elif node.op_type == "Shape" or (
+            node.op_type not in ("Range", "ConstantOfShape", "Expand")
+            and reckoned & set(node.input)
+            and reckoned | known >= set(filter(None, node.input))
+        ):
+            reckoned.update(node.output)
+        else:
+            host = _HOST.get(node.op_type, set())
+            taken = [name for k, name in enumerate(node.input) if k not in host]
+            found += [f"{node.op_type} {node.name}"] if reckoned & set(taken) else []
+    return found

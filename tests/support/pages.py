@@ -1,0 +1,119 @@
+"""A run that is watched through the web, on real sockets, for the tests of the server and page."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from rtmag.realtime.controls import Controls
+from rtmag.realtime.engines.engine import Engine
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.run.guard import Guard
+from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.report import Report
+from rtmag.realtime.sinks.sink import Sink
+from rtmag.realtime.sources.scene.scene import SceneSource
+from rtmag.realtime.web.view import WebSink
+from tests.support.fakes import identity_model
+
+
+class Watched:
+    """The built-in scene, magnified in a thread and served until it is stopped.
+
+    An `engine` takes the place of the model, and is guarded; `record` opens recordings.
+    """
+
+    def __init__(
+        self,
+        model: Path | None,
+        *,
+        size: tuple[int, int] = (320, 240),
+        fps: float = 20.0,
+        name: str = "the scene",
+        frames: int | None = None,
+        engine: Engine | None = None,
+        record: Callable[[], Sink] | None = None,
+        **options: Any,
+    ) -> None:
+        self.controls = Controls()
+        self.source = SceneSource(size, fps, frames=frames, live=True)
+        self.sink = WebSink(self.controls, name, **{"port": 0} | options)
+        loaded = engine or load_engine(model or "fast", motion_scale=1.0 if model else 0.25)
+        self.controls.motion_scale = loaded.motion_scale if loaded.composes else None
+        self.magnifier = Magnifier(loaded)
+        self._record = record
+        # Not always, for the guard of a test that hangs would end the tests.
+        self._guard = Guard(self.magnifier, lambda: loaded, lambda words: None) if engine else None
+        self.report: Report | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return int(self.sink.server.port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _run(self) -> None:
+        with self.source as source, self._guard or nullcontext():
+            self.report = run(
+                source,
+                self.magnifier,
+                self.controls,
+                guard=self._guard,
+                view=self.sink,
+                record=self._record,
+            )
+
+    def connect(self, **options: Any) -> ClientConnection:
+        """A viewer, as a browser would be one."""
+        given: dict[str, Any] = {"origin": self.url, "compression": None, "close_timeout": 1}
+        viewer: ClientConnection = connect(f"ws://127.0.0.1:{self.port}/ws", **given | options)
+        return viewer
+
+    def stop(self) -> None:
+        self.controls.quit = True
+        self._thread.join(10)
+
+
+@contextmanager
+def watched(folder: Path | None, **options: Any) -> Iterator[Watched]:
+    """A served run; with a folder, of a model there that changes nothing."""
+    model = identity_model(folder / "identity.onnx") if folder else None
+    served = Watched(model, **options)
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+def tell(viewer: ClientConnection, **message: object) -> None:
+    viewer.send(json.dumps(message))
+
+
+def hear(viewer: ClientConnection, topic: str, timeout: float = 10.0) -> Any:
+    """The next message of a topic; pictures are passed over."""
+    end = time.monotonic() + timeout
+    while True:
+        data = viewer.recv(max(end - time.monotonic(), 0.01))
+        if isinstance(data, str) and topic in (message := json.loads(data)):
+            return message[topic]
+
+
+def pictures(viewer: ClientConnection, seconds: float) -> int:
+    """How many pictures come meanwhile."""
+    end, count = time.monotonic() + seconds, 0
+    while (left := end - time.monotonic()) > 0:
+        try:
+            count += isinstance(viewer.recv(left), bytes)
+        except TimeoutError:
+            break
+    return count

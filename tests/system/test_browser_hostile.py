@@ -1,0 +1,142 @@
+"""The page in a real browser: strangers, other sites and hostile names get nothing."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("selenium")
+pytest.importorskip("uvicorn")
+
+from selenium.webdriver.common.by import By
+
+from tests.support.pages import Watched, watched
+from tests.support.tabs import Browser, drawn, find, until
+
+
+def test_a_name_is_text_wherever_it_comes_from(browser: Browser, tmp_path: Path) -> None:
+    """W12, in the page."""
+    name = "<img src=x onerror=document.title='owned'>"
+    with watched(tmp_path, name=name) as served:
+        browser.get(served.url)
+        until(lambda: find(browser, "#source").text == name)
+        assert not browser.find_elements(By.CSS_SELECTOR, "#source img")
+        assert "owned" not in browser.title.replace(name, "")
+        violated = "fetch('http://192.0.2.1/').then(() => 'open', () => 'shut')"
+        assert browser.execute_script(f"return {violated}") == "shut"
+        assert any("Content Security Policy" in e["message"] for e in browser.get_log("browser"))
+
+
+def test_beyond_this_machine_the_token_opens_the_page(browser: Browser, tmp_path: Path) -> None:
+    with watched(tmp_path, host="0.0.0.0") as served:
+        browser.get(served.url)
+        assert "token" in find(browser, "body").text
+        browser.get(f"{served.url}/?token={served.sink.server.token}")
+        until(lambda: drawn(browser) > 1)
+        assert "token" not in browser.current_url
+        browser.get(served.url)  # by now the cookie does
+        until(lambda: drawn(browser) > 1)
+    browser.get_log("browser")
+
+
+HOSTILE = """<!doctype html><title>hostile</title><script>
+const target = "TARGET", found = {};
+const loads = (tag, key, path) => new Promise((done) => {
+  const element = document.createElement(tag);
+  element.onload = () => done("loaded");
+  element.onerror = () => done("refused");
+  element[key] = target + path;
+  document.head.append(element);
+});
+const reads = async (path, options) => {
+  try {
+    return (await (await fetch(target + path, options)).text()) ? "read" : "empty";
+  } catch { return "refused"; }
+};
+const socket = new Promise((done) => {
+  const line = new WebSocket(target.replace("http", "ws") + "ws");
+  line.onopen = () => { line.send('{"set": {"alpha": 999}}'); done("opened"); };
+  line.onerror = () => done("refused");
+});
+const frame = new Promise((done) => {
+  const element = document.createElement("iframe");
+  element.onload = () => done(element.contentDocument ? "read" : "refused");
+  element.src = target;
+  document.documentElement.append(element);
+});
+(async () => {
+  found.socket = await socket;
+  found.read = await reads("metrics");
+  found.credentials = await reads("healthz", { credentials: "include" });
+  found.blind = await reads("", { mode: "no-cors", credentials: "include" });
+  found.post = await reads("", { method: "POST", mode: "no-cors", body: "{}" });
+  found.image = await loads("img", "src", "icon.svg");
+  found.script = await loads("script", "src", "app.js");
+  found.frame = await frame;
+  document.body.textContent = JSON.stringify(found);
+})();
+</script><body></body>"""
+
+
+@contextmanager
+def hostile(target: str) -> Iterator[str]:
+    """A page of somebody else's, that tries what a page can."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(HOSTILE.replace("TARGET", target).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path, host: str) -> None:
+    """W03, in a browser that has been on our page and holds its cookie."""
+    with watched(tmp_path, host=host) as served, hostile(f"{served.url}/") as address:
+        browser.get(f"{served.url}/?token={served.sink.server.token}")
+        until(lambda: drawn(browser) > 1)
+        browser.get(address)
+        until(lambda: find(browser, "body").text.startswith("{"))
+        found = json.loads(find(browser, "body").text)
+        assert set(found.values()) <= {"refused", "empty"}, found
+        browser.switch_to.frame(find(browser, "iframe"))
+        assert not browser.find_elements(By.CSS_SELECTOR, "#picture")
+        browser.switch_to.default_content()
+        assert served.controls.alpha == 20
+    browser.get_log("browser")
+
+
+def test_a_name_that_is_rebound_to_this_machine_gets_nothing(
+    browser: Browser, served: Watched
+) -> None:
+    """W02, with a name server that says the name of theirs is this machine."""
+    browser.get(f"http://rebound.example:{served.port}/")
+    assert "another name" in find(browser, "body").text
+    browser.get_log("browser")
+
+
+def test_who_is_refused_is_told_why(browser: Browser, tmp_path: Path) -> None:
+    with watched(tmp_path, viewers=1) as served, served.connect():
+        browser.get(served.url)
+        until(lambda: "As many are watching as may" in find(browser, "#why").text)
+    with watched(tmp_path, host="0.0.0.0") as served:
+        port = served.port
+        browser.get(f"{served.url}/?token={served.sink.server.token}")
+        until(lambda: drawn(browser) > 1)
+    with watched(tmp_path, host="0.0.0.0", port=port):  # which has another token
+        until(lambda: "ends in a token" in find(browser, "#why").text)
+    browser.get_log("browser")

@@ -1,0 +1,108 @@
+"""GPUs show what CPUs show, at every factor and in both precisions, with state carried.
+
+Nothing here runs without a CUDA GPU. States that drift apart show only after a while: two seconds
+of frames at 30 fps.
+"""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from rtmag.export import parity
+from rtmag.export.onnx_export import export_onnx
+from rtmag.export.source import Precision
+from rtmag.export.torch_export import export_tensorrt, export_torch
+from rtmag.realtime.engines.engine import Engine
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines.onnx_engine import OnnxEngine
+from rtmag.realtime.engines.onnx_providers import has_nvidia_driver
+from rtmag.realtime.engines.torch_engine import TorchEngine
+from rtmag.realtime.errors import ProviderUnavailable
+from rtmag.realtime.filters import Dynamic, Filter, State, Static, Temporal
+
+FRAMES = 60
+SIZE = (96, 80)
+RUN = Path(__file__).parents[2] / "train" / "checkpoints" / "fast"
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not has_nvidia_driver(), reason="needs a CUDA GPU"),
+]
+
+
+@pytest.fixture(scope="module", params=["fp32", "fp16"])
+def precision(request: pytest.FixtureRequest) -> Precision:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where models are exported to; what exporting proves on the CPU, other tests prove."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "ALPHAS", (20.0,))
+        patch.setattr(parity, "FILTERS", (Static(),))
+        patch.setattr(parity.clip, "__defaults__", (2,))
+        yield tmp_path_factory.mktemp("models")
+
+
+def apart(one: Engine, other: Engine, alpha: float, filter: Filter) -> parity.Parity:
+    """How far their pictures are, each with its own state."""
+    found = parity.Parity()
+    a: State | None = None
+    b: State | None = None
+    sections = filter.sections(parity.FPS)
+    for image in parity.clip(SIZE, FRAMES):
+        expected, a = one.step(image, alpha, sections, a)
+        shown, b = other.step(image, alpha, sections, b)
+        found.add(expected, shown)
+    return found
+
+
+def check(one: Engine, other: Engine, alpha: float, precision: Precision) -> None:
+    """They are as near as rounding lets them be."""
+    allowed = parity.bounds(half=precision == "fp16")
+    for filter in (Static(), Dynamic(), Temporal(0.5, 3, order=2)):
+        allowed.check(apart(one, other, alpha, filter), filter, alpha)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU, and a PyTorch for it")
+@pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
+def test_pytorch_on_cuda_shows_what_it_shows_on_the_cpu(
+    folder: Path, precision: Precision, alpha: float
+) -> None:
+    path = folder / f"{precision}.pt2"
+    if not path.exists():
+        export_torch(RUN, path, name="fast", precision=precision)
+    cpu, gpu = (TorchEngine(path, provider=provider) for provider in ("cpu", "cuda"))
+    check(cpu, gpu, alpha, precision)
+    assert gpu.captured
+
+
+@pytest.mark.skipif(not find_spec("torch_tensorrt"), reason="needs torch-tensorrt and a CUDA GPU")
+@pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
+def test_tensorrt_shows_what_the_cpu_shows(
+    folder: Path, precision: Precision, alpha: float
+) -> None:
+    path = folder / f"{precision}.trt.pt2"
+    if not path.exists():
+        export_tensorrt(RUN, path, name="fast", size=SIZE, precision=precision)
+    check(load_engine("fast", engine="onnx"), TorchEngine(path, provider="cuda"), alpha, precision)
+
+
+@pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
+def test_onnx_runtime_on_cuda_shows_what_it_shows_on_the_cpu(
+    folder: Path, precision: Precision, alpha: float
+) -> None:
+    path = folder / f"{precision}.onnx"
+    if not path.exists():
+        export_onnx(RUN, path, name="fast", precision=precision)
+    cpu = OnnxEngine(path.read_bytes(), source=path.name, engine="onnx")
+    try:
+        gpu = OnnxEngine(path.read_bytes(), source=path.name, engine="cuda")
+    except ProviderUnavailable as error:
+        pytest.skip(str(error))
+    check(cpu, gpu, alpha, precision)
+    assert gpu.captured

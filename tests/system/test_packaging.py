@@ -1,0 +1,119 @@
+"""What pyproject.toml promises about the package."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+SYSTEMS = ("linux", "win32", "darwin", "freebsd14", "cygwin")
+MACHINES = ("x86_64", "AMD64", "aarch64", "arm64", "ARM64", "i686", "riscv64")
+
+
+def packages() -> list[str]:
+    return list(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_every_folder_with_code_is_listed() -> None:
+    folders = {
+        path.parent.relative_to(ROOT)
+        for top in ("realtime", "export", "train")
+        for path in (ROOT / top).rglob("*.py")
+    }
+    listed = set(packages())
+    assert {".".join(("rtmag", *folder.parts)) for folder in folders} <= listed
+    for name in listed:
+        assert ROOT.joinpath(*name.split(".")[1:]).is_dir()
+
+
+def test_every_data_file_is_listed() -> None:
+    data: dict[str, list[str]] = PROJECT["tool"]["setuptools"]["package-data"]
+    for package in packages():
+        patterns = data.get(package, []) + data["*"]
+        for path in ROOT.joinpath(*package.split(".")[1:]).iterdir():
+            if path.is_file() and path.suffix != ".py" and not path.name.startswith("."):
+                assert any(path.match(pattern) for pattern in patterns), path
+
+
+def test_every_package_is_typed() -> None:
+    for top in ("realtime", "export", "train"):
+        assert (ROOT / top / "py.typed").exists()
+
+
+def markers() -> dict[str, str]:
+    found = {}
+    for line in PROJECT["project"]["dependencies"]:
+        name = re.match(r"[\w-]+", line)
+        if name and name[0].startswith("onnxruntime"):
+            found[name[0]] = line.partition(";")[2]
+    return found
+
+
+def test_exactly_one_onnxruntime_is_installed_anywhere() -> None:
+    packaging = pytest.importorskip("packaging.markers")
+    assert set(markers()) == {"onnxruntime", "onnxruntime-gpu"}
+    for system in SYSTEMS:
+        for machine in MACHINES:
+            place = {"sys_platform": system, "platform_machine": machine}
+            chosen = [
+                name
+                for name, marker in markers().items()
+                if packaging.Marker(marker).evaluate(place)
+            ]
+            expected = (system, machine) in {("linux", "x86_64"), ("win32", "AMD64")}
+            assert chosen == ["onnxruntime-gpu" if expected else "onnxruntime"], place
+
+
+def test_torch_is_in_extras_only() -> None:
+    core = " ".join(PROJECT["project"]["dependencies"])
+    assert "torch" not in core
+    for extra in ("train", "export", "dev"):
+        assert any(line.startswith("torch") for line in extras()[extra])
+
+
+def extras() -> dict[str, list[str]]:
+    return dict(PROJECT["project"]["optional-dependencies"])
+
+
+def test_dev_holds_what_the_extras_with_tests_need() -> None:
+    def names(extra: str) -> set[str]:
+        return {re.split(r"[^\w-]", line)[0] for line in extras()[extra]}
+
+    assert names("train") | names("export") | names("web") <= names("dev")
+    assert "torch==2.13.*" in extras()["dev"]
+
+
+def test_the_script_is_the_command_line() -> None:
+    assert PROJECT["project"]["scripts"] == {"rtmag": "rtmag.realtime.cli.main:main"}
+    from rtmag.realtime.cli.main import main
+
+    assert callable(main)
+
+
+def calls() -> Iterator[tuple[str, dict[str, str]]]:
+    """Every call in what is shipped: its function, and its keywords."""
+    for top in ("realtime", "export", "train"):
+        for path in (ROOT / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    words = {k.arg: ast.unparse(k.value) for k in node.keywords if k.arg}
+                    yield ast.unparse(node.func), words
+
+
+def test_nothing_that_runs_foreign_code_is_called() -> None:
+    """S07: ruff's rules S see to the rest; pip-audit runs in CI, as it needs the network."""
+    assert "S" in PROJECT["tool"]["ruff"]["lint"]["select"]
+    refused = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "yaml.load"}
+    found = list(calls())
+    assert len(found) > 1000
+    for function, words in found:
+        assert function not in refused
+        assert words.get("shell", "False") == "False", function
+        assert words.get("allow_pickle", "False") == "False", function
+        assert function != "torch.load" or words.get("weights_only") == "True"

@@ -1,0 +1,85 @@
+"""The public names, and what importing them costs."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import rtmag.realtime
+from rtmag.realtime import errors
+from tests.support.fakes import run_python
+
+
+def test_all_is_sorted_and_every_name_resolves() -> None:
+    names = rtmag.realtime.__all__
+    assert names == sorted(set(names))
+    for name in names:
+        value = getattr(rtmag.realtime, name)
+        assert name in dir(rtmag.realtime)
+        assert getattr(value, "__name__", name) == name or name == "Filter"
+        assert getattr(rtmag.realtime, name) is value
+
+
+def test_all_is_complete() -> None:
+    promised = {
+        "Frame", "Magnifier", "Static", "Dynamic", "Temporal", "load_engine", "open_source",
+        "stream", "Engine", "Filter", "FrameSource", "OnnxEngine",
+    }  # fmt: skip
+    raised = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert set(rtmag.realtime.__all__) == promised | raised
+
+
+def test_each_name_is_its_homes_own() -> None:
+    home = importlib.import_module("rtmag.realtime.magnifier")
+    assert rtmag.realtime.Magnifier is home.Magnifier
+    scope: dict[str, object] = {}
+    exec("from rtmag.realtime import *", scope)
+    assert set(rtmag.realtime.__all__) <= set(scope)
+
+
+def test_other_names_are_none() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = rtmag.realtime.nonsense  # type: ignore[attr-defined]
+    with pytest.raises(ImportError):
+        from rtmag.realtime import nonsense  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_every_module_of_realtime_does_without_torch() -> None:
+    modules = [
+        module.name for module in pkgutil.walk_packages(rtmag.realtime.__path__, "rtmag.realtime.")
+    ]
+    code = f"""if True:
+        import importlib, sys
+        for name in {modules}:
+            importlib.import_module(name)
+        print([m for m in ("torch", "onnx", "rtmag.train", "rtmag.export") if m in sys.modules])
+    """
+    assert run_python(code).strip() == "[]"
+
+
+def test_a_whole_magnification_never_imports_torch(tmp_path: Path) -> None:
+    code = f"""if True:
+        import sys
+        import itertools
+        from pathlib import Path
+        from tests.support.fakes import identity_model
+        from rtmag.realtime import Temporal
+        from rtmag.realtime import stream
+        model = identity_model(Path({str(tmp_path)!r}) / "identity.onnx")
+        frames = stream("test", model=model, size=(64, 48), filter=Temporal(1, 3))
+        shown = list(itertools.islice(frames, 12))
+        print(len(shown), shown[0].size, "torch" in sys.modules)
+    """
+    assert run_python(code).strip() == "12 (64, 48) False"
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = """if True:
+        import sys
+        import rtmag.realtime
+        dir(rtmag.realtime)
+        heavy = ("torch", "onnxruntime", "av", "scipy", "cv2", "numpy", "typer")
+        print([m for m in heavy if m in sys.modules])
+    """
+    assert run_python(code).strip() == "[]"

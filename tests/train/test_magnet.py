@@ -1,0 +1,205 @@
+"""The networks: their size, what they must not change, and where they sample."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rtmag.train.cost import Cost, cost
+from rtmag.train.network.config import CONFIGS, Config
+from rtmag.train.network.decoder import Decoder
+from rtmag.train.network.encoder import Encoder, bordered
+from rtmag.train.network.layers import enlarged, total, warp
+from rtmag.train.network.magnet import MagNet, build
+from rtmag.train.network.oh2018 import _halve
+from tests.support import small
+
+
+def test_oh2018_is_as_large_as_the_authors() -> None:
+    net = build(CONFIGS["oh2018"])
+    assert not any(m.bias is not None for m in net.modules() if isinstance(m, nn.Conv2d))
+    assert cost(net) == Cost(parameters=918_928, macs=240_208)
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "most"),
+    [("fast", 2_525, 3_000), ("standard", 9_178, 10_000), ("large", 57_549, 60_000)],
+)
+def test_magnet_keeps_its_budget(name: str, macs: int, most: int) -> None:
+    """The README and the cards name the numbers."""
+    assert cost(build(CONFIGS[name])).macs == macs <= most
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_shapes_are_where_the_stride_says(name: str) -> None:
+    net = build(CONFIGS[name])
+    texture, shape = net.encode(torch.zeros(2, 3, 32, 48))
+    channels = 32 if name == "oh2018" else net.config.channels
+    assert texture.shape == (2, channels, 8, 12)
+    assert shape.shape == (2, net.shape_channels, 32 // net.stride, 48 // net.stride)
+    assert net(*small.image(2, 1, 3, 32, 48), torch.tensor([3.0])).shape == (1, 3, 32, 48)
+
+
+@pytest.mark.parametrize("config", [small.MAGNET, small.MATCHING, small.OH2018])
+def test_a_config_rebuilds_its_network(config: Config) -> None:
+    again = build(Config(**config.to_dict()))
+    again.load_state_dict(small.net(config).state_dict())
+    assert again.config == config
+
+
+def test_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(ValueError, match="'magnet' or 'oh2018', got 'unet'"):
+        build(dataclasses.replace(small.MAGNET, architecture="unet"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("config", [small.MAGNET, small.MATCHING])
+@pytest.mark.parametrize(("alpha", "moves"), [(1.0, True), (20.0, False), (0.0, False)])
+def test_no_motion_and_alpha_one_change_nothing(
+    alpha: float, moves: bool, config: Config, seed: int
+) -> None:
+    net = small.net(config, seed=seed)
+    assert isinstance(net, MagNet)
+    image, reference = small.image(2, 1, 3, 32, 48, seed=seed)
+    texture, shape = net.encode(image)
+    difference = shape - net.encode(reference)[1] if moves else torch.zeros_like(shape)
+    flow = net.motion(texture, shape, difference, torch.tensor([alpha]))
+    assert not flow.any()
+    out = net.decode(image, texture, shape, difference, torch.tensor([alpha]))
+    # A warp by nothing still computes its coordinates, in 24 bits.
+    assert torch.allclose(out, image, atol=1e-5)
+
+
+def test_motion_does_change_the_picture() -> None:
+    image, reference = small.image(2, 1, 3, 32, 48)
+    out = small.net()(reference, image, torch.tensor([20.0]))
+    assert (out - image).abs().mean() > 0.01
+
+
+def lengths(alpha: float, **changes: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Px of the flow of a network, and of one with another configuration and the same weights."""
+    given = small.net()
+    other = build(dataclasses.replace(given.config, **changes))  # type: ignore[arg-type]
+    other.load_state_dict(given.state_dict())
+    assert isinstance(given, MagNet)
+    assert isinstance(other, MagNet)
+    image, reference = small.image(2, 1, 3, 32, 48)
+    texture, shape = given.encode(image)
+    motion = texture, shape, shape - given.encode(reference)[1], torch.tensor([alpha])
+    return given.motion(*motion).norm(dim=1), other.motion(*motion).norm(dim=1)
+
+
+def test_a_surplus_is_taken_off_small_motions_alone() -> None:
+    for alpha in (1.01, 20.0):
+        before, after = lengths(alpha, surplus=0.1)
+        off = 1 - after / before
+        assert torch.allclose(off, 0.1 / (1 + (before / Decoder.FEW) ** 2), atol=1e-4)
+    assert before.max() > 2 * Decoder.FEW
+
+
+def test_a_shortfall_is_added_to_large_motions_alone() -> None:
+    for alpha in (1.01, 200.0):
+        before, after = lengths(alpha, shortfall=0.1)
+        share = (before / Decoder.MANY) ** 4
+        assert torch.allclose(after / before - 1, 0.1 * share / (1 + share), atol=1e-4)
+    assert before.max() > Decoder.MANY
+
+
+def test_oh2018_ignores_alpha_where_nothing_moves() -> None:
+    net, image = small.net(small.OH2018), small.image(1, 3, 32, 32)
+    one, many = (net(image, image, torch.tensor([a])) for a in (1.0, 50.0))
+    assert torch.equal(one, many)
+
+
+def test_alpha_belongs_to_its_sample() -> None:
+    net = small.net()
+    a, b = small.image(2, 2, 3, 32, 32)
+    both = net(a, b, torch.tensor([3.0, 30.0]))
+    apart = [net(a[i : i + 1], b[i : i + 1], torch.tensor(f)) for i, f in enumerate((3.0, 30.0))]
+    assert torch.allclose(both, torch.cat(apart), atol=1e-3)
+
+
+def test_shape_is_linear_in_the_image() -> None:
+    net = small.net()
+    a, b = small.image(2, 1, 3, 32, 32)
+    mixed = net.encode(0.3 * a + 0.7 * b)[1]
+    assert torch.allclose(mixed, 0.3 * net.encode(a)[1] + 0.7 * net.encode(b)[1], atol=1e-5)
+
+
+def test_shape_is_blind_to_uniform_brightness() -> None:
+    net, image = small.net(), small.image(1, 3, 32, 32)
+    assert torch.allclose(net.encode(image)[1], net.encode(image + 0.2)[1], atol=1e-5)
+    assert net.encode(torch.full_like(image, 0.9))[1].abs().max() < 1e-5
+
+
+def test_shape_stays_exact_under_autocast() -> None:
+    torch.manual_seed(0)
+    encoder, image = Encoder(4), bordered(small.image(1, 3, 32, 32))
+    expected = encoder(image)[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = encoder(image)[1]
+    assert found.dtype is torch.float32
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("config", [small.MAGNET, small.MATCHING, small.OH2018])
+def test_every_weight_learns(config: Config) -> None:
+    net = small.net(config)
+    a, b = small.image(2, 2, 3, 32, 32)
+    net(a, b, torch.tensor([5.0, 9.0])).square().mean().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("tap", [(0, 0), (1, 1), (2, 2), (0, 2)])
+def test_halving_samples_where_tensorflow_samples(tap: tuple[int, int]) -> None:
+    """SAME, kernel 3, stride 2, even size: nothing before, one zero after."""
+    layer = _halve(1, 1)
+    weight = torch.zeros(1, 1, 3, 3)
+    weight[0, 0, tap[0], tap[1]] = 1
+    with torch.no_grad():
+        next(layer.parameters()).copy_(weight)
+    image = small.image(1, 1, 8, 12)
+    expected = F.pad(image, (0, 1, 0, 1))[..., tap[0] : tap[0] + 8 : 2, tap[1] : tap[1] + 12 : 2]
+    assert torch.equal(layer(image), expected)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (3, 0), (0, -2), (-5, 4)])
+def test_a_warp_by_whole_pixels_is_a_shift(dx: int, dy: int) -> None:
+    image = small.image(1, 3, 20, 24)
+    flow = torch.tensor([dx, dy], dtype=torch.float32).reshape(1, 2, 1, 1).expand(1, 2, 20, 24)
+    y, x = np.clip(np.arange(20) + dy, 0, 19), np.clip(np.arange(24) + dx, 0, 23)
+    assert torch.allclose(warp(image, flow), image[:, :, y][..., x], atol=1e-4)
+
+
+def test_a_warp_reads_between_pixels() -> None:
+    ramp = torch.arange(24.0).expand(1, 1, 20, 24)
+    flow = torch.tensor([0.25, 0.5]).reshape(1, 2, 1, 1).expand(1, 2, 20, 24)
+    assert torch.allclose(warp(ramp, flow)[..., :-1], ramp[..., :-1] + 0.25, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_enlarging_is_bilinear(scale: int) -> None:
+    x = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    known = F.interpolate(x, scale_factor=float(scale), mode="bilinear")
+    torch.testing.assert_close(enlarged(x, scale), known)
+    with torch.autocast("cpu"):
+        assert enlarged(x, scale).dtype is torch.float32
+
+
+def test_totals_are_sums_over_channels() -> None:
+    x = torch.randn(2, 9, 5, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(total(x), x.sum(1, keepdim=True))
+    with torch.autocast("cpu"):
+        assert total(x).dtype is torch.float32
+
+
+def test_parts_mix_as_if_brought_together() -> None:
+    decoder = Decoder(CONFIGS["standard"])
+    x = torch.randn(1, decoder.mix.in_channels, 5, 7, generator=torch.Generator().manual_seed(0))
+    parts = [x[:, :32], x[:, 32:64], x[:, 64:]]
+    torch.testing.assert_close(decoder.mixed(parts), decoder.mix(x))

@@ -1,0 +1,4 @@
+"""The networks, as torch modules.
+
+Not in here: data, losses, files.
+"""
