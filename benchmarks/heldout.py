@@ -1,6 +1,6 @@
 """Pictures that training never sees: what the quality benchmark is made of.
 
-Photographs are those that rtmag.train.textures sets apart (HELD_OUT), and matplotlib's portrait of
+Photographs are those that train.data.textures sets apart (HELD_OUT), and matplotlib's portrait of
 Grace Hopper (public domain). Three more are drawn by rules of their own, none of which training
 knows: cracked earth, a brick wall, and the rings of a tree. A test holds the two worlds apart.
 """

@@ -1,6 +1,6 @@
 """Layered scenes whose every displacement is known: what magnifiers are compared on.
 
-Nothing here is shared with training (rtmag.train.synthesis): other pictures, other outlines, other
+Nothing here is shared with training (train.data.synthesis): other pictures, other outlines, other
 interpolation and sampling. A layer is a picture with an outline; a point p of it lies at
 p + m D(p), where D is a translation plus a rotation about the layer's middle, and m is any number:
 0 in the reference, 1 in the moved frame, alpha in the truth. Layers are sampled by cubic

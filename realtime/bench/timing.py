@@ -43,7 +43,7 @@ WARM = 1
 QUICK = ((160, 120),)
 
 BASELINE = "oh2018"
-"""The network of Oh et al., which `rtmag.export.timed` exports."""
+"""The network of Oh et al., which `rtmag.export.onnx_export` exports."""
 
 
 def bench(

@@ -63,4 +63,4 @@ def _exported(opened: ExitStack) -> Path:
     """The network of Oh et al. in a file that lasts as long as the stack; raises as `needing`."""
     folder = Path(opened.enter_context(TemporaryDirectory()))
     with needing("rtmag bench --oh2018", "export"):
-        return Path(import_module("rtmag.export.timed").export_baseline(folder))
+        return Path(import_module("rtmag.export.onnx_export").export_baseline(folder))

@@ -61,7 +61,7 @@ def bomb(path: Path, width: int, height: int) -> Path:
 _PEAK = """
 import resource, sys, time
 from rtmag.realtime.cli.main import execute
-import rtmag.realtime.batch
+import rtmag.realtime.run.files
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
 code = execute(sys.argv[1:])
 print(code, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024,

@@ -1,4 +1,4 @@
-"""The public names, and what importing them costs."""
+"""The public names, and the cost of importing them."""
 
 import importlib
 import pkgutil
@@ -26,7 +26,11 @@ def test_all_is_complete() -> None:
         "Frame", "Magnifier", "Static", "Dynamic", "Temporal", "load_engine", "open_source",
         "stream", "Engine", "Filter", "FrameSource", "OnnxEngine",
     }  # fmt: skip
-    raised = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    raised = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.RtmagError)
+    }
     assert set(rtmag.realtime.__all__) == promised | raised
 
 
@@ -83,3 +87,26 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         print([m for m in heavy if m in sys.modules])
     """
     assert run_python(code).strip() == "[]"
+
+
+def test_the_root_package_has_the_same_names() -> None:
+    code = """if True:
+        import sys
+        import rtmag, rtmag.realtime
+        dir(rtmag)
+        heavy = ("torch", "onnxruntime", "av", "scipy", "cv2", "numpy", "typer", "rich")
+        print([m for m in heavy if m in sys.modules])
+        assert set(rtmag.__all__) == {"__version__", *rtmag.realtime.__all__}
+        assert all(getattr(rtmag, name) is not None for name in rtmag.__all__)
+        assert rtmag.Magnifier is rtmag.realtime.Magnifier
+        print([m for m in ("torch", "typer", "rich") if m in sys.modules])
+        try:
+            rtmag.nonsense
+        except AttributeError as error:
+            print(error)
+    """
+    assert run_python(code).splitlines() == [
+        "[]",
+        "[]",
+        "module 'rtmag' has no attribute 'nonsense'",
+    ]

@@ -168,8 +168,8 @@ def test_without_pytorch_the_extra_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "rtmag.export.timed", raising=False)
-    monkeypatch.delitem(sys.modules, "rtmag.export.onnx_target", raising=False)
+    monkeypatch.delitem(sys.modules, "rtmag.export.onnx_export", raising=False)
+    monkeypatch.delitem(sys.modules, "rtmag.export.onnx_export", raising=False)
     assert execute(["bench", "--quick", "--oh2018"]) == 2
     said = capsys.readouterr().err
     assert said == "error: rtmag bench --oh2018 needs torch: pip install 'rtmag[export]'\n"
