@@ -27,7 +27,8 @@ def rows(report: Path, commit: str | None) -> list[dict[str, Any]]:
     """What pytest's report in JUnit's form says of each test."""
     found = []
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
-        name = f"{case.get('classname', '').rpartition('.')[2]}.py::{case.get('name')}"
+        module = case.get("classname", "").removeprefix("tests.").replace(".", "/")
+        name = f"{module}.py::{case.get('name')}"
         told = {each.tag: each.get("message") for each in case}
         outcome = next((tag for tag in ("failure", "error", "skipped") if tag in told), "passed")
         row = {"test": name, "outcome": outcome, "seconds": round(float(case.get("time", 0)), 1)}

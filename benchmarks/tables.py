@@ -141,7 +141,7 @@ TABLES = {
     "batch": ("batch", batch_table),
     "live": ("live", live_table),
     "stages": ("live", stages_table),
-    "parity": ("parity", parity_table),
+    "parity": ("engine_parity", parity_table),
     "memory": ("memory", memory_table),
     "start": ("start", start_table),
     "operators": ("operators", operators_table),

@@ -45,7 +45,7 @@ def test_results_name_machine_and_commit() -> None:
 
 def test_engines_are_as_near_to_the_network_as_promised() -> None:
     """Within 0.002 SSIM, up to alpha 100."""
-    document = json.loads((ROOT / "benchmarks" / "results" / "parity.json").read_text())
+    document = json.loads((ROOT / "benchmarks" / "results" / "engine_parity.json").read_text())
     rows = document["rows"]
     assert {(r["model"], r["provider"], r["alpha"]) for r in rows} == {
         (model, provider, alpha)

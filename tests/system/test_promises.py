@@ -52,7 +52,7 @@ def test_every_promise_is_held_by_a_test() -> None:
 
 def test_recordings_lost_at_most_a_second_each_time() -> None:
     """F11, F12, F13: killed, on a full disk, at Ctrl-C, ten times each."""
-    rows = {row["case"]: row for row in report("losses")["rows"]}
+    rows = {row["case"]: row for row in report("recording_loss")["rows"]}
     assert set(rows) == {"killed", "disk full", "Ctrl-C on a terminal"}
     for row in rows.values():
         assert len(row["lost"]) >= 10
@@ -97,11 +97,12 @@ def test_a_real_stream_came_back_in_time() -> None:
 def slow_tests() -> set[str]:
     """Those marked as slow, as a whole or for some of their arguments."""
     found = set()
-    for file in (ROOT / "tests").glob("test_*.py"):
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        name = file.relative_to(ROOT / "tests").as_posix()
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 marks = " ".join(map(ast.unparse, node.decorator_list))
-                found |= {f"{file.name}::{node.name}"} if "pytest.mark.slow" in marks else set()
+                found |= {f"{name}::{node.name}"} if "pytest.mark.slow" in marks else set()
     return found
 
 
