@@ -69,10 +69,10 @@ class TimedMagnifier(Magnifier):
             self._session = engine._session = TimedSession(engine._session)
         super().__init__(engine, **settings)
 
-    def __call__(self, frame: Frame) -> Frame:
-        """Magnify."""
+    def magnify(self, frame: Frame) -> Frame:
+        """Magnify one frame and add the time of each part."""
         taken = time.monotonic()
-        out = super().__call__(frame)
+        out = super().magnify(frame)
         made = time.monotonic()
         self._stages.add("capture", frame.index, taken - frame.time)
         if self._session is None:

@@ -1,14 +1,17 @@
-"""A picture and the moment it shows.
+"""One picture of a video with its time.
 
 Conventions: images are (H, W, 3) uint8 BGR everywhere outside the exported graph. Time is in
-seconds and never leaves its frame: the monotonic clock at the grab for live sources, the
+seconds and stays with its frame: the monotonic clock at the grab for live sources, the
 presentation time for files. It is never wall-clock time.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rtmag.realtime.errors import OptionError
 
 Image = NDArray[np.uint8]
 """Pixels: (H, W, 3) uint8, BGR."""
@@ -36,3 +39,35 @@ class Frame:
     def with_image(self, image: Image) -> "Frame":
         """The same moment with another picture."""
         return replace(self, image=image)
+
+
+def as_bgr(pixels: NDArray[Any]) -> Image:
+    """Check an array and return it as (H, W, 3) uint8; grey (H, W) is repeated in all channels.
+
+    Raises:
+        OptionError: another type or shape; the message says how to convert it.
+    """
+    if pixels.dtype != np.uint8:
+        raise OptionError(
+            f"images must be uint8 from 0 to 255, got {pixels.dtype}; {_conversion(pixels)}"
+        )
+    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,)) or not pixels.size:
+        raise OptionError(
+            f"images must be (H, W, 3) BGR or (H, W) grey, got shape {pixels.shape}"
+            + ("; leave out the fourth channel: image[..., :3]" if pixels.shape[2:] == (4,) else "")
+        )
+    if pixels.shape[2:] == (3,):
+        return pixels
+    return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+
+
+def _conversion(pixels: NDArray[Any]) -> str:
+    """The way to uint8 from another type, as far as the values show their range."""
+    if pixels.dtype == np.bool_:
+        return "convert with image.astype(np.uint8) * 255"
+    if pixels.dtype == np.uint16:
+        return "convert 16 bits with (image >> 8).astype(np.uint8)"
+    finite = pixels.dtype.kind == "f" and bool(pixels.size) and bool(np.isfinite(pixels).all())
+    if finite and pixels.min() >= 0 and pixels.max() <= 1:
+        return "convert values from 0 to 1 with (image * 255).round().astype(np.uint8)"
+    return "convert values from 0 to 255 with image.round().clip(0, 255).astype(np.uint8)"

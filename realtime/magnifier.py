@@ -3,13 +3,15 @@
 import math
 from collections import deque
 from statistics import median_low
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Filter, Sections, State, Static, Temporal, coast, rebase
-from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.frame import Frame, Image, as_bgr
 
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -26,22 +28,27 @@ GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which memor
 
 
 class Magnifier:
-    """A callable Frame -> Frame with memory. `alpha`, `filter` and `region` may change at any time.
+    """A callable with memory: Frame -> Frame, or array -> array.
 
-    Times are taken from the frames: band edges in hertz hold at the measured rate, and the filter
-    passes over dropped frames in their own time. More than half a second without frames (three
-    frames, at low rates), a time that runs backwards, another epoch, size or region start afresh
-    from the frame at hand, and alpha then fades in over half a second.
+    `alpha`, `filter` and `region` may change between frames. Times come from the frames: band edges
+    in hertz hold at the measured rate, and the filter is advanced over dropped frames. The memory
+    is reset by a gap of more than half a second (three frames, at low rates), a time that runs
+    backwards, and another epoch, size or region. Alpha then fades in over half a second.
+
+    magnifier = Magnifier(alpha=20)
+    shown = magnifier(image)               # (H, W, 3) BGR or (H, W) grey, uint8
+    shown = magnifier(image, time=0.033)   # with its time in seconds
+    frame = magnifier(frame)               # a Frame has its own time
 
     Args:
-        engine: What runs the model.
-        alpha: Total magnification factor: 1 leaves motion unchanged, 20 shows it twenty times
-            larger, 0 to 1 attenuates, 0 freezes.
-        filter: What counts as motion.
-        fps: Frames per second where they are known beforehand; else they are measured first, and
-            a temporal filter starts after a few frames.
+        engine: Engine that runs the model; None loads the default model.
+        alpha: Total magnification factor: 1 leaves motion unchanged, 20 shows it 20 times larger,
+            0 to 1 attenuates, 0 freezes.
+        filter: Temporal filter that selects motion; None is Static().
+        fps: Frames per second, if known. Otherwise the rate is measured, and a temporal filter
+            starts after a few frames.
         capture_fps: For slow-motion files: the rate at which the scene was filmed. Frames then
-            count as 1/capture_fps apart, whatever their times say.
+            count as 1/capture_fps apart, and their times are ignored.
 
     Raises:
         OptionError: alpha is not finite, or the band does not fit the rate.
@@ -49,7 +56,7 @@ class Magnifier:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | None = None,
         *,
         alpha: float = 20.0,
         filter: Filter | None = None,
@@ -59,7 +66,7 @@ class Magnifier:
         for name, value in (("fps", fps), ("capture_fps", capture_fps)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise OptionError(f"{name} must be a positive number, got {name} = {value}")
-        self.engine = engine
+        self.engine = _default_engine() if engine is None else engine
         self.capture_fps = capture_fps
         self.region: Region | None = None
         """Magnify only here; None is the whole picture."""
@@ -84,6 +91,7 @@ class Magnifier:
         self._epoch = 0
         self._place: tuple[Region, tuple[int, int]] | None = None
         self._intervals.clear()
+        self._untimed = 0
         self.warning = None
 
     # ---- what may change between frames -------------------------------------------------------
@@ -152,8 +160,49 @@ class Magnifier:
 
     # ---- the step -----------------------------------------------------------------------------
 
-    def __call__(self, frame: Frame) -> Frame:
-        """Magnify the motion in one frame."""
+    @overload
+    def __call__(self, frame: Frame) -> Frame: ...
+
+    @overload
+    def __call__(self, frame: NDArray[Any], *, time: float | None = None) -> Image: ...
+
+    def __call__(self, frame: Frame | NDArray[Any], *, time: float | None = None) -> Frame | Image:
+        """Magnify the motion in one frame.
+
+        Args:
+            frame: A Frame, or an image (H, W, 3) BGR or (H, W) grey, uint8.
+            time: Time of an image in seconds. Without it, images count as 1/fps apart, which needs
+                `fps` or `capture_fps` where the filter is a band; otherwise 30 per second.
+
+        Returns:
+            A Frame for a Frame; for an image an image of the same shape.
+
+        Raises:
+            OptionError: another type or shape of image, or a band without a known rate.
+        """
+        if isinstance(frame, np.ndarray):
+            shown = self.magnify(Frame(as_bgr(frame), self._time_of(time), self._untimed))
+            return _shaped(shown.image, frame)
+        image = as_bgr(frame.image)
+        if image is frame.image:
+            return self.magnify(frame)
+        shown = self.magnify(frame.with_image(image))
+        return shown.with_image(_shaped(shown.image, frame.image))
+
+    def _time_of(self, time: float | None) -> float:
+        """The time of an image without one: 1/fps after the last."""
+        if time is not None:
+            return time
+        rate = self.capture_fps or self._hint
+        if rate is None and isinstance(self._filter, Temporal):
+            raise OptionError(
+                "a band needs the time of each image: pass time= in seconds, or fps= to Magnifier"
+            )
+        self._untimed += 1
+        return self._untimed / (rate or 30.0)
+
+    def magnify(self, frame: Frame) -> Frame:
+        """Magnify the motion in one frame whose image is (H, W, 3) uint8."""
         missed = self._follow(frame)
         sections = self._current_sections()
         if sections is None:
@@ -228,6 +277,19 @@ class Magnifier:
             self._fade_from = None
             return self._alpha
         return 1 + (self._alpha - 1) * share
+
+
+def _default_engine() -> Engine:
+    from rtmag.realtime.engines.loading import load_engine
+
+    return load_engine()
+
+
+def _shaped(image: Image, original: NDArray[Any]) -> Image:
+    """The image (H, W, 3) in the shape of the original: one channel where that was grey."""
+    if image.shape == original.shape:
+        return image
+    return np.ascontiguousarray(image[..., 0]).reshape(original.shape)
 
 
 def _order(filter: Filter) -> int:

@@ -428,3 +428,62 @@ def test_a_region_is_cut_to_the_picture(
     shown = magnifier(frame(104, 1 / 30)).image[..., 0]
     assert shown.shape == (2, 4)
     assert 1 <= (shown == 112).sum() <= 8
+
+
+# ---- arrays in place of frames ------------------------------------------------------------------
+
+
+def picture(shift: float = 0.0) -> Image:
+    """A smooth wave (48, 64), moved to the right by `shift` pixels."""
+    x = np.arange(64) - shift
+    return np.tile(np.rint(128 + 90 * np.sin(x / 4)), (48, 1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_arrays_are_magnified_like_frames(channels: tuple[int, ...]) -> None:
+    grey = [picture(), picture(0.2), picture(0.3)]
+    colour = [np.repeat(image[..., None], 3, axis=2) for image in grey]
+    by_frames = Magnifier(alpha=10)
+    expected = [by_frames(Frame(image, i / 30, i)).image for i, image in enumerate(colour)]
+    by_arrays = Magnifier(alpha=10)
+    for image, wanted in zip(grey, expected, strict=True):
+        given = image if channels == () else np.repeat(image[..., None], channels[0], axis=2)
+        shown = by_arrays(given)
+        assert shown.shape == given.shape
+        assert shown.dtype == np.uint8
+        assert (shown == (wanted[..., 0] if channels == () else wanted[..., : channels[0]])).all()
+    assert (expected[2] != colour[2]).any()
+
+
+def test_a_grey_frame_stays_grey() -> None:
+    magnifier = Magnifier(NumpyEngine())
+    shown = magnifier(Frame(picture(), 0.5, 3))
+    assert (shown.image.shape, shown.time, shown.index) == ((48, 64), 0.5, 3)
+
+
+def test_times_of_arrays_are_given_or_follow_from_the_rate() -> None:
+    magnifier = Magnifier(NumpyEngine(), filter=Temporal(1, 3), fps=25)
+    for _ in range(20):
+        magnifier(picture())
+    assert magnifier.fps == pytest.approx(25)
+    timed = Magnifier(NumpyEngine(), filter=Temporal(1, 3))
+    for i in range(20):
+        timed(picture(), time=i / 50)
+    assert timed.fps == pytest.approx(50)
+    slow = Magnifier(NumpyEngine(), filter=Temporal(30, 40), capture_fps=240)
+    assert slow(picture()).shape == (48, 64)
+
+
+def test_a_band_needs_a_rate_for_arrays() -> None:
+    magnifier = Magnifier(NumpyEngine(), filter=Temporal(1, 3))
+    with pytest.raises(OptionError, match=r"pass time= in seconds, or fps= to Magnifier"):
+        magnifier(picture())
+
+
+def test_float_images_are_refused_with_the_reason() -> None:
+    magnifier = Magnifier(NumpyEngine())
+    for image in (picture() / 255, picture().astype(np.float32)):
+        with pytest.raises(OptionError, match="images must be uint8 from 0 to 255, got float"):
+            magnifier(image)
+        with pytest.raises(OptionError, match="images must be uint8 from 0 to 255, got float"):
+            magnifier(Frame(image, 0, 0))  # type: ignore[arg-type]
