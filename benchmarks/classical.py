@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmag.realtime.filters import Sections
 from rtmag.realtime.frame import Image
+from rtmag.realtime.sections import Sections
 
 Plane = NDArray[np.float32]
 Memory = list[list[Plane]]

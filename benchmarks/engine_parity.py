@@ -29,9 +29,10 @@ from rtmag.realtime.cli.options import BenchEngines
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.environment import machine
-from rtmag.realtime.filters import Filter, State, Static, Temporal
+from rtmag.realtime.filters import Filter, Static, Temporal
 from rtmag.realtime.frame import Image
 from rtmag.realtime.models import model_names
+from rtmag.realtime.sections import State
 from rtmag.realtime.sources.scene.scene import SceneSource
 from rtmag.train import checkpoint
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from benchmarks.classical import Memory, Plane, cascade, collapse, depth, pyramid, rounded
-from rtmag.realtime.filters import Sections
 from rtmag.realtime.frame import Image
+from rtmag.realtime.sections import Sections
 
 ROW = np.array([[-0.5, 0.0, 0.5]], np.float32)
 SMOOTHING = 2.0  # px of each band: blur of the phase, weighed by amplitude

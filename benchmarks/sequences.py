@@ -16,7 +16,8 @@ from benchmarks.classical import Stepper
 from benchmarks.gain import shifted
 from benchmarks.layered_scenes import Image, Layer, Light, Scene, shot
 from rtmag.realtime.analysis.tracking import Tracker, amplitude, gray
-from rtmag.realtime.filters import Dynamic, Filter, Sections, Static, Temporal
+from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
+from rtmag.realtime.sections import Sections
 
 FPS = 30.0
 FRAMES = 60

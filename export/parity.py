@@ -11,9 +11,10 @@ from rtmag.export.source import Traceable
 from rtmag.realtime.engines.contract import UNIT
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import ParityError
-from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal
+from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.sections import Sections, State
 
 FRAMES = 32
 

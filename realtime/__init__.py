@@ -31,14 +31,16 @@ if TYPE_CHECKING:
         SourceLost,
         SourceUnavailable,
     )
-    from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
+    from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal, parse_band
     from rtmag.realtime.frame import Frame
     from rtmag.realtime.magnifier import Magnifier
+    from rtmag.realtime.presets import PRESETS
     from rtmag.realtime.sources.opening import open_source
     from rtmag.realtime.sources.source import FrameSource
     from rtmag.realtime.streaming import stream
 
 __all__ = [
+    "PRESETS",
     "Dynamic",
     "Engine",
     "Filter",
@@ -64,15 +66,17 @@ __all__ = [
     "Temporal",
     "load_engine",
     "open_source",
+    "parse_band",
     "stream",
 ]
 
 _HOMES = {
     "engines.engine": ("Engine",),
     "engines.loading": ("load_engine",),
-    "filters": ("Dynamic", "Filter", "Static", "Temporal"),
+    "filters": ("Dynamic", "Filter", "Static", "Temporal", "parse_band"),
     "frame": ("Frame",),
     "magnifier": ("Magnifier",),
+    "presets": ("PRESETS",),
     "engines.onnx_engine": ("OnnxEngine",),
     "sources.source": ("FrameSource",),
     "sources.opening": ("open_source",),

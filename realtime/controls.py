@@ -2,23 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-if TYPE_CHECKING:
-    from rtmag.realtime.filters import Filter
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-Mode = Literal["static", "dynamic", "temporal"]
-"""What motion is measured from; see filters.py."""
+from rtmag.realtime.filters import MODES, Dynamic, Filter, Mode, Static, Temporal
 
 Layout = Literal["magnified", "side", "split", "difference", "original"]
 """The magnified picture alone, beside the original, sharing the picture with it, or less it; or the
 original alone."""
-
-MODES: tuple[Mode, ...] = get_args(Mode)
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
@@ -88,11 +78,8 @@ class Controls:
     help: bool = False
     quit: bool = False
 
-    def filter(self) -> "Filter":
+    def filter(self) -> Filter:
         """The filter these controls ask for."""
-        # Here, because the command line's help reads this module and needs no numpy.
-        from rtmag.realtime.filters import Dynamic, Static, Temporal
-
         if self.mode == "dynamic":
             return Dynamic()
         if self.mode == "temporal":

@@ -1,105 +1,162 @@
-"""What counts as motion: the temporal filters, each a few numbers for one recurrence.
+"""Filters: the choice of the motion to magnify, by mode and frequency.
 
-The network's shape representation s(t) is linear in the image, so it can be filtered exactly. Every
-mode is the same cascade of second-order sections per element of s, direct form II transposed:
-
-    y = b0 s + z1 ;  z1' = b1 s - a1 y + z2 ;  z2' = b2 s - a2 y        (the next section takes y)
-
-    mode                        b            a             y
+    mode                        b            a             output for the shape s
     Static()                    1, -1, 0     1, -1, 0      s - s(first frame)
     Dynamic()                   1, -1, 0     1,  0, 0      s - s(previous frame)
     Static(drift=f)             1, -1, 0     1, r-1, 0     s - slow average; r = 1 - exp(-2 pi f dt)
     Temporal(fl, fh, order)     Butterworth band-pass, fl to fh in hertz
 
-The first section of each blocks a constant (b0 + b1 + b2 = 0), so a reset sets its memory to
-z1 = -b0 s, z2 = b2 s and y is 0 at once; further sections start from 0.
-
-The memory of all elements is one array, (1, 2 S C, h, w): z1 and z2 of the first section, then of
-the second, C channels each.
+b and a are the coefficients of a second-order section, see sections.py. A new mode needs a class
+here and entries in `Mode` and `FILTERS`. This module does not import NumPy before coefficients are
+computed, because `rtmag --help` reads the names of the modes.
 """
 
 import cmath
 import math
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+import re
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from rtmag.realtime.errors import OptionError
 
-Sections = NDArray[np.float32]
-"""(S, 5): b0, b1, b2, a1, a2 of each second-order section; a0 = 1."""
+if TYPE_CHECKING:
+    from rtmag.realtime.sections import Sections
 
-State = NDArray[np.float32]
-"""(1, 2 S C, h, w): z1 and z2 of every section, for every element of shape."""
+Mode = Literal["static", "dynamic", "temporal"]
 
-THROUGH = np.array([[1, 0, 0, 0, 0]], np.float32)
-"""A section that changes nothing, and remembers nothing: its memory stays 0."""
+MODES: tuple[Mode, ...] = get_args(Mode)
 
+Band = tuple[float, float]
+"""Lower and upper edge, Hz."""
 
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise OptionError(f"{name} must be a positive number of hertz, got {name} = {value}")
+Unit = Literal["Hz", "bpm", "rpm"]
+
+UNITS: tuple[Unit, ...] = get_args(Unit)
+
+Coefficients = tuple[float, float, float, float, float]
+"""b0, b1, b2, a1, a2 of one second-order section; a0 = 1."""
+
+_PER_HERTZ = {"hz": 1.0, "bpm": 60.0, "rpm": 60.0}
+
+_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
+
+_BAND = re.compile(rf"\s*{_NUMBER}\s*[-\u2013]\s*{_NUMBER}\s*([a-z]*)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Static:
-    """Motion away from a reference: the first frame, or a slowly following average.
+class Filter(ABC):
+    """A filter over time, whose output is the motion to magnify. An immutable value."""
+
+    mode: ClassVar[Mode]
+
+    needs_rate: ClassVar[bool] = False
+    """True if the filter depends on time so much that it waits for a measured frame rate and makes
+    up for dropped frames."""
+
+    @abstractmethod
+    def coefficients(self, fps: float) -> list[Coefficients]:
+        """Coefficients of each section at this frame rate (1/s)."""
+
+    def sections(self, fps: float) -> "Sections":
+        """Coefficients at this frame rate (1/s) as an array for an engine, (S, 5) float32.
+
+        Raises:
+            OptionError: as `check` does.
+        """
+        import numpy as np
+
+        self.check(fps)
+        return np.array(self.coefficients(fps), np.float32)
+
+    def check(self, fps: float) -> None:
+        """Check that the band, if there is one, is below half the frame rate (1/s).
+
+        Raises:
+            OptionError: the frame rate is too low.
+        """
+        if self.band is not None and not self.band[1] < fps / 2:
+            fl, fh = self.band
+            raise OptionError(
+                f"need 0 < fl < fh < fps/2, got fl = {fl:g}, fh = {fh:g}, "
+                f"measured fps = {fps:.2f}; for slow-motion files give --capture-fps"
+            )
+
+    def parameters(self) -> dict[str, float | None]:
+        """Values of the fields by name."""
+        return asdict(self)
+
+    @property
+    def band(self) -> Band | None:
+        """Edges of the pass band in Hz; None if the filter has none."""
+        return None
+
+    @property
+    def state_key(self) -> tuple[object, ...]:
+        """Equal for two filters if each can continue with the state of the other."""
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class Static(Filter):
+    """Motion relative to a reference: the first frame, or a slow average of the frames so far.
 
     Raises:
         OptionError: `drift` is not a positive finite number.
     """
 
+    mode: ClassVar[Mode] = "static"
+
     drift: float | None = None
-    """Hertz below which motion is forgotten, so that slow changes do not pile up; None: never."""
+    """Cut-off frequency in Hz of the average, so that slow changes do not add up; None: the
+    reference is always the first frame."""
 
     def __post_init__(self) -> None:
-        if self.drift is not None:
-            _positive("drift", self.drift)
+        if self.drift is not None and not (math.isfinite(self.drift) and self.drift > 0):
+            raise OptionError(f"drift must be a positive number of hertz, got drift = {self.drift}")
 
-    def check(self, fps: float) -> None:
-        """Any frame rate will do."""
-
-    def sections(self, fps: float) -> Sections:
-        """Coefficients at this frame rate (1/s), (1, 5)."""
-        keep = math.exp(-2 * math.pi * self.drift / fps) if self.drift else 1.0
-        return np.array([[1, -1, 0, -keep, 0]], np.float32)
+    def coefficients(self, fps: float) -> list[Coefficients]:
+        """One section; its pole is 1 without drift."""
+        pole = math.exp(-2 * math.pi * self.drift / fps) if self.drift else 1.0
+        return [(1, -1, 0, -pole, 0)]
 
     def __str__(self) -> str:
         return f"static, drift {self.drift:g} Hz" if self.drift else "static"
 
 
 @dataclass(frozen=True, slots=True)
-class Dynamic:
+class Dynamic(Filter):
     """Motion since the previous frame: velocity."""
 
-    def check(self, fps: float) -> None:
-        """Any frame rate will do."""
+    mode: ClassVar[Mode] = "dynamic"
 
-    def sections(self, fps: float) -> Sections:
-        """Coefficients, the same at any frame rate, (1, 5)."""
-        return np.array([[1, -1, 0, 0, 0]], np.float32)
+    def coefficients(self, fps: float) -> list[Coefficients]:
+        """One section, the same at every frame rate."""
+        return [(1, -1, 0, 0, 0)]
 
     def __str__(self) -> str:
         return "dynamic"
 
 
 @dataclass(frozen=True, slots=True)
-class Temporal:
+class Temporal(Filter):
     """Motion between two frequencies, by a causal Butterworth band-pass.
 
-    Its gain is 1 at sqrt(fl fh), about 0.7 at fl and fh, and 0 at rest.
+    The gain is 1 at sqrt(fl fh), about 0.7 at fl and fh, and 0 at 0 Hz.
 
     Raises:
         OptionError: not 0 < fl < fh, or an order other than 1 or 2.
     """
+
+    mode: ClassVar[Mode] = "temporal"
+    needs_rate: ClassVar[bool] = True
 
     fl: float
     """Lower edge, Hz."""
     fh: float
     """Upper edge, Hz; below half the frame rate."""
     order: int = 1
-    """1: gentle edges, one section; 2: steeper, two sections and more delay."""
+    """1: gentle edges, one section; 2: steeper edges, two sections and more delay."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fl) and math.isfinite(self.fh) and 0 < self.fl < self.fh):
@@ -107,43 +164,61 @@ class Temporal:
         if self.order not in (1, 2):
             raise OptionError(f"order must be 1 or 2, got order = {self.order}")
 
-    def check(self, fps: float) -> None:
-        """Refuse a band that this frame rate cannot show.
+    @classmethod
+    def of_band(cls, fl: float, fh: float, order: int | None = None) -> "Temporal":
+        """Filter of a band in Hz; order None: 2 if it is narrower than an octave, else 1.
 
-        Raises:
-            OptionError: `fh` is not below half of `fps`.
+        A narrow band is meant to pick one frequency among others, and gentle edges let a strong
+        neighbour through: with 36-38 Hz, order 1 and alpha 20, motion at 20 Hz is shown 1.3 times
+        larger. A wide band is meant to show the course of a motion, which steep edges distort.
         """
-        if not self.fh < fps / 2:
-            raise OptionError(
-                f"need 0 < fl < fh < fps/2, got fl = {self.fl:g}, fh = {self.fh:g}, "
-                f"measured fps = {fps:.2f}; for slow-motion files give --capture-fps"
-            )
+        return cls(fl, fh, order or (2 if fh < 2 * fl else 1))
 
-    def sections(self, fps: float) -> Sections:
-        """Coefficients at this frame rate (1/s), (order, 5).
+    @classmethod
+    def parse(cls, text: str, order: int | None = None) -> "Temporal":
+        """Filter of a band written as for `parse_band`; the order as for `of_band`.
+
+        >>> Temporal.parse("48-72bpm")
+        Temporal(fl=0.8, fh=1.2, order=2)
+        """
+        return cls.of_band(*parse_band(text), order)
+
+    @property
+    def band(self) -> Band:
+        """Edges of the pass band, Hz."""
+        return self.fl, self.fh
+
+    @property
+    def state_key(self) -> tuple[object, ...]:
+        """Equal for bands of the same order."""
+        return self.mode, self.order
+
+    def coefficients(self, fps: float) -> list[Coefficients]:
+        """One section per order, the slowest decay last.
 
         The bilinear transform of s b / (s^2 - 2 Re(p) s + |p|^2) per pole p of the analogue filter,
-        with edges bent by tan so that they lie right. Each section has a zero at 0 Hz and one at
-        half the frame rate, so every one blocks a constant. Closed, because scipy.signal, which
-        the tests compare with, takes more than a second to load.
+        whose edges are pre-warped by tan. Each section has a zero at 0 Hz and one at half the frame
+        rate, so each blocks a constant. The tests compare the result with scipy.signal, which is
+        not used here because its import takes more than a second.
         """
-        self.check(fps)
         low, high = (math.tan(math.pi * f / fps) for f in (self.fl, self.fh))
         width, middle = high - low, low * high
-        rows = sorted((_section(p, width) for p in _poles(self.order, width, middle)), key=_decay)
-        out = np.array(rows)
-        out[:, :3] *= abs(np.prod(out[:, 0])) ** (1 / self.order) / out[:, :1]  # equal gains
-        return out.astype(np.float32)
+        rows = sorted(
+            (_section(pair, width) for pair in _poles(self.order, width, middle)),
+            key=lambda row: row[4],
+        )
+        gain = abs(math.prod(row[0] for row in rows)) ** (1 / self.order)  # equal in all sections
+        return [(gain, 0.0, -gain, a1, a2) for *_, a1, a2 in rows]
 
     def __str__(self) -> str:
         return f"temporal {self.fl:g}-{self.fh:g} Hz"
 
 
 def _poles(order: int, width: float, middle: float) -> list[tuple[float, float]]:
-    """Sum and product of each pair of poles, from those of the low-pass, e^(j 3/4 pi) of order 2.
+    """Sum and product of each pair of poles, from those of the low-pass: e^(j 3/4 pi) for order 2.
 
-    A pole q of it becomes the roots p of p^2 - q width p + middle, whose conjugates come from the
-    conjugate of q: of order 1 they are a pair themselves.
+    A pole q of the low-pass becomes the two roots p of p^2 - q width p + middle. Their conjugates
+    come from the conjugate of q. For order 1, q = -1 and the two roots are one pair.
     """
     if order == 1:
         return [(-width, middle)]
@@ -152,68 +227,73 @@ def _poles(order: int, width: float, middle: float) -> list[tuple[float, float]]
     return [(2 * p.real, abs(p) ** 2) for p in ((q + root) / 2, (q - root) / 2)]
 
 
-def _section(pair: tuple[float, float], width: float) -> tuple[float, float, float, float, float]:
+def _section(pair: tuple[float, float], width: float) -> Coefficients:
+    """The section of a pair of poles with a given sum and product."""
     total, product = pair
     scale = 1 - total + product
     b = width / scale
     return b, 0.0, -b, 2 * (product - 1) / scale, (1 + total + product) / scale
 
 
-def _decay(section: tuple[float, float, float, float, float]) -> float:
-    """The slowest decay last, as is usual."""
-    return section[4]
+FILTERS: dict[Mode, Filter] = {
+    "static": Static(),
+    "dynamic": Dynamic(),
+    "temporal": Temporal(0.5, 3.0),
+}
+"""The filter of each mode if only the mode is given."""
 
 
-Filter = Static | Dynamic | Temporal
+def parse_band(text: str) -> Band:
+    """Edges in Hz of '0.8-1.2Hz', '0.8-1.2' (hertz), '48-72bpm' or '1200-1800rpm'.
 
+    Spaces, upper case and an en dash are allowed.
 
-def turned(sections: Sections) -> Sections:
-    """The filter whose result is the opposite."""
-    out = sections.copy()
-    out[0, :3] *= -1
-    return out
-
-
-def lengthened(sections: Sections, count: int) -> Sections:
-    """The same filter in `count` sections."""
-    return np.concatenate([sections, *[THROUGH] * (count - len(sections))]).astype(np.float32)
-
-
-def rebase(state: State, old: Sections, new: Sections) -> State:
-    """Carry the memory of a constant picture over to other coefficients, as many sections.
-
-    Behind a constant s the first section holds z1 = -b0 s, z2 = b2 s. Under new coefficients those
-    are other numbers; kept as they are, the whole picture would look like motion.
+    Raises:
+        OptionError: the text is not a band, its unit is unknown, or not 0 < lower < upper.
     """
-    if old[0, 0] == new[0, 0]:
-        return state
-    out = np.array(state)
-    out[:, : state.shape[1] // len(new)] *= new[0, 0] / old[0, 0]
-    return out
+    match = _BAND.fullmatch(text)
+    if match is None or (match[3] or "hz").lower() not in _PER_HERTZ:
+        raise OptionError(
+            f"a band is LOWER-UPPER with Hz, bpm or rpm, such as 0.8-1.2Hz or 48-72bpm, "
+            f"got {text!r}"
+        )
+    scale = _PER_HERTZ[(match[3] or "hz").lower()]
+    fl, fh = float(match[1]) / scale, float(match[2]) / scale
+    if not 0 < fl < fh < float("inf"):
+        raise OptionError(f"the edges of a band are 0 < LOWER < UPPER, got {text!r}")
+    return fl, fh
 
 
-def coast(before: State, after: State, sections: Sections, frames: int) -> State:
-    """The memory of a band-pass after `frames` more frames like the last: for dropped frames.
+def format_band(fl: float, fh: float, unit: Unit = "Hz") -> str:
+    """Write a band given in Hz for `parse_band`, with six digits."""
+    scale = _PER_HERTZ[unit.lower()]
+    return f"{fl * scale:.6g}-{fh * scale:.6g}{unit}"
 
-    The last frame's shape follows from the memory before and after it, since
-    z2' = b2 s - a2 (b0 s + z1). After a reset, `before` is `after` itself.
+
+def as_filter(value: Filter | str | None) -> Filter:
+    """The filter that a value stands for.
+
+    Args:
+        value: a filter; "static" or "dynamic"; a band such as "0.8-1.2Hz" or "48-72bpm", written
+            as for `parse_band`; or None for `Static()`.
+
+    Raises:
+        OptionError: the value is none of these.
+
+    >>> as_filter("0.4-3Hz")
+    Temporal(fl=0.4, fh=3.0, order=1)
     """
-    count = len(sections)
-    b0, _, b2, _, a2 = sections[0]
-    before, after = np.asarray(before), np.asarray(after)  # they may lie on another device
-    z1, z2 = before.reshape(2 * count, -1)[0], after.reshape(2 * count, -1)[1]
-    shape = (z2 + a2 * z1) / (b2 - a2 * b0)
-    power = np.linalg.matrix_power(_transition(sections), frames)[1:].astype(np.float32)
-    memory = power @ np.concatenate([shape[None], after.reshape(2 * count, -1)])
-    return np.asarray(memory.reshape(after.shape), np.float32)
-
-
-def _transition(sections: Sections) -> NDArray[np.float64]:
-    """One frame of the cascade as a matrix on (s, z1, z2, ...); s stays what it is."""
-    units = np.eye(1 + 2 * len(sections))
-    rows, x = [units[0]], units[0]
-    for (b0, b1, b2, a1, a2), z1, z2 in zip(sections, units[1::2], units[2::2], strict=True):
-        y = b0 * x + z1
-        rows += [b1 * x - a1 * y + z2, b2 * x - a2 * y]
-        x = y
-    return np.stack(rows)
+    if value is None:
+        return Static()
+    if isinstance(value, Filter):  # users without a type checker may pass anything
+        return value
+    if isinstance(value, str):
+        mode = next((each for each in FILTERS.values() if each.mode == value.strip().lower()), None)
+        if mode is not None and mode.band is None:
+            return mode
+        if _BAND.fullmatch(value):
+            return Temporal.parse(value)
+    raise OptionError(
+        "a filter is a Filter, 'static', 'dynamic' or a band such as '0.8-1.2Hz' or '48-72bpm', "
+        f"got {value!r}"
+    )

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Filter, Sections, State, Static, Temporal, coast, rebase
+from rtmag.realtime.filters import Filter, Static
 from rtmag.realtime.frame import Frame, Image, as_bgr
+from rtmag.realtime.sections import Sections, State, advance, rescale_state
 
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -116,8 +117,7 @@ class Magnifier:
     def filter(self, value: Filter) -> None:
         if self.fps is not None and self._known:
             value.check(self.fps)
-        same = isinstance(value, Temporal) and isinstance(self._filter, Temporal)
-        if value != self._filter and not (same and _order(value) == _order(self._filter)):
+        if value.state_key != self._filter.state_key:
             self._interrupt()
         self._filter = value
         self._rate = None
@@ -215,7 +215,7 @@ class Magnifier:
         image = frame.image[y : y + h, x : x + w]
         before = self._state
         if before is not None and self._before is not None and missed:
-            before = coast(self._before, before, sections, missed)
+            before = advance(self._before, before, sections, missed)
         out, self._state = self.engine.step(image, self._faded(frame.time), sections, before)
         self._before = self._state if before is None else before
         return frame.with_image(_pasted(frame.image, out, box))
@@ -235,8 +235,7 @@ class Magnifier:
         if dt <= 0 or (dt > max(GAP, 3 * usual) and self.capture_fps is None):
             self._interrupt()
             return 0
-        # The other filters know no time, or so much of it that a frame more or less is nothing.
-        counts = isinstance(self._filter, Temporal) and self.capture_fps is None
+        counts = self._filter.needs_rate and self.capture_fps is None
         return max(round(dt / usual) - 1, 0) if counts else 0
 
     def _interrupt(self) -> None:
@@ -247,7 +246,7 @@ class Magnifier:
 
     def _current_sections(self) -> Sections | None:
         """Coefficients for the present rate; None while a band has to wait or is out of reach."""
-        if isinstance(self._filter, Temporal) and not self._known:
+        if self._filter.needs_rate and not self._known:
             return None
         rate = self.fps or 1.0  # a first frame is the reference, whatever the rate
         if self._rate is not None and abs(rate / self._rate - 1) <= DRIFT:
@@ -263,8 +262,8 @@ class Magnifier:
         old, self._sections = self._sections, self._filter.sections(rate)
         self._rate = rate
         if self._state is not None and self._before is not None and old is not None:
-            self._state = rebase(self._state, old, self._sections)
-            self._before = rebase(self._before, old, self._sections)
+            self._state = rescale_state(self._state, old, self._sections)
+            self._before = rescale_state(self._before, old, self._sections)
         return self._sections
 
     def _faded(self, time: float) -> float:
@@ -290,10 +289,6 @@ def _shaped(image: Image, original: NDArray[Any]) -> Image:
     if image.shape == original.shape:
         return image
     return np.ascontiguousarray(image[..., 0]).reshape(original.shape)
-
-
-def _order(filter: Filter) -> int:
-    return filter.order if isinstance(filter, Temporal) else 1
 
 
 def clipped(region: Region | None, size: tuple[int, int]) -> Region:

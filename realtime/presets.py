@@ -1,50 +1,11 @@
-"""Bands of frequencies in the units people think in, and presets by what one wants to see."""
+"""Presets: options that go together, by the motion to be seen."""
 
-import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from rtmag.realtime.controls import Mode
-from rtmag.realtime.errors import OptionError
-
-Unit = Literal["Hz", "bpm", "rpm"]
+from rtmag.realtime.filters import Mode, Unit
 
 PresetName = Literal["pulse", "breath", "machine", "building", "micro"]
-
-UNITS: tuple[Unit, ...] = get_args(Unit)
-
-_PER_HERTZ = {"hz": 1.0, "bpm": 60.0, "rpm": 60.0}
-
-_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
-
-_BAND = re.compile(rf"\s*{_NUMBER}\s*[-\u2013]\s*{_NUMBER}\s*([a-z]*)\s*", re.IGNORECASE)
-
-
-def parse_band(text: str) -> tuple[float, float]:
-    """Both edges in Hz of '0.8-1.2Hz', '0.8-1.2' (hertz), '48-72bpm' or '1200-1800rpm'.
-
-    Spaces, upper case and an en dash are allowed.
-
-    Raises:
-        OptionError: it is no band, its unit is none of these, or not 0 < lower < upper.
-    """
-    found = _BAND.fullmatch(text)
-    if found is None or (found[3] or "hz").lower() not in _PER_HERTZ:
-        raise OptionError(
-            f"a band is LOWER-UPPER with Hz, bpm or rpm, such as 0.8-1.2Hz or 48-72bpm, "
-            f"got {text!r}"
-        )
-    scale = _PER_HERTZ[(found[3] or "hz").lower()]
-    fl, fh = float(found[1]) / scale, float(found[2]) / scale
-    if not 0 < fl < fh < float("inf"):
-        raise OptionError(f"a band's edges are 0 < LOWER < UPPER, got {text!r}")
-    return fl, fh
-
-
-def format_band(fl: float, fh: float, unit: Unit = "Hz") -> str:
-    """A band given in Hz as `parse_band` reads it, to six digits."""
-    scale = _PER_HERTZ[unit.lower()]
-    return f"{fl * scale:.6g}-{fh * scale:.6g}{unit}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from torch import Tensor
 from rtmag.realtime.analysis.slices import Line, figure, samples
 from rtmag.realtime.engines.contract import UNIT
 from rtmag.realtime.errors import SinkError, SourceUnavailable
-from rtmag.realtime.filters import Sections, Temporal
+from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.sections import Sections
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.video_file import VideoSource
 from rtmag.train.network.magnet import MagNet

@@ -15,7 +15,7 @@ from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.spec import BFLOAT16, PROGRAM, exported
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.filters import Sections
+from rtmag.realtime.sections import Sections
 
 
 def card(

@@ -33,8 +33,9 @@ from rtmag.realtime.bench.roofline import Floor, measure_floors, reached
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.spec import MOTION_SCALES
 from rtmag.realtime.environment import machine
-from rtmag.realtime.filters import Sections, State, Temporal
+from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Image
+from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sources.scene.scene import SceneSource
 
 WARM = 1

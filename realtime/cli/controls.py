@@ -3,9 +3,10 @@
 import math
 from typing import TypeVar
 
-from rtmag.realtime.controls import Controls, Layout, Mode
+from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.presets import PRESETS, PresetName, parse_band
+from rtmag.realtime.filters import Mode, parse_band
+from rtmag.realtime.presets import PRESETS, PresetName
 
 T = TypeVar("T")
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from rtmag.realtime.cli.settings import show
-from rtmag.realtime.presets import PRESETS, format_band
+from rtmag.realtime.filters import format_band
+from rtmag.realtime.presets import PRESETS
 
 config = typer.Typer(no_args_is_help=True, help="Options from rtmag.toml and RTMAG_* variables.")
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Context, Option
 
-from rtmag.realtime.controls import Layout, Mode
+from rtmag.realtime.controls import Layout
 from rtmag.realtime.engines.spec import MOTION_SCALES, EngineName, scale_name
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import Mode
 from rtmag.realtime.presets import PresetName
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typer.core import TyperCommand, TyperOption
 
 from rtmag.realtime.cli.options import parse_live_size
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import parse_band
 from rtmag.realtime.log import HIDDEN, is_secret
-from rtmag.realtime.presets import parse_band
 
 PREFIX = "RTMAG_"
 

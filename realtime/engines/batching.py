@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.filters import THROUGH, Sections, State, lengthened, turned
 from rtmag.realtime.frame import Image
+from rtmag.realtime.sections import PASS_THROUGH, Sections, State, negated, padded
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def gather(
     inputs: dict[str, NDArray[Any]] = {
         "image": np.zeros((places, height, width, 3), np.uint8),
         "alpha": np.ones(places, np.float32),
-        "sections": np.tile(lengthened(THROUGH, count), (places, 1, 1)),
+        "sections": np.tile(padded(PASS_THROUGH, count), (places, 1, 1)),
         "reset": np.ones(places, np.float32),
     }
     signs, widths = [], []
@@ -120,7 +120,7 @@ def gather(
         signs.append(-1 if alpha < 1 else 1)
         inputs["image"][k] = image
         inputs["alpha"][k] = 2 - alpha if alpha < 1 else alpha
-        inputs["sections"][k] = lengthened(turned(own) if alpha < 1 else own, count)
+        inputs["sections"][k] = padded(negated(own) if alpha < 1 else own, count)
         inputs["reset"][k] = state is None
     shape = places, 2 * count * layout.channels, h, w
     return Gathering(inputs, shape, list(states), signs, widths)

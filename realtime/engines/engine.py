@@ -32,8 +32,8 @@ from typing import Protocol
 
 import numpy as np
 
-from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
+from rtmag.realtime.sections import Sections, State
 
 
 class Stepper(Protocol):

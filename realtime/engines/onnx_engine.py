@@ -19,9 +19,9 @@ from rtmag.realtime.engines.onnx_state import joined, parted
 from rtmag.realtime.engines.spec import MOTION_SCALES, one_scale, scale_name
 from rtmag.realtime.engines.warp import bordered, compose
 from rtmag.realtime.errors import ModelError, ModelIncompatible, OptionError
-from rtmag.realtime.filters import Sections, State, turned
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.sections import Sections, State, negated
 
 
 class OnnxEngine(InTurn):
@@ -146,7 +146,7 @@ class OnnxEngine(InTurn):
             raise ModelIncompatible(f"model expects state {expected}, got {state.shape}")
         opposite = alpha < 1
         if opposite:
-            alpha, sections, memory = 2 - alpha, turned(sections), -memory
+            alpha, sections, memory = 2 - alpha, negated(sections), -memory
         inputs: dict[str, NDArray[Any]] = {
             "image": seen,
             "alpha": np.array(alpha, np.float32),

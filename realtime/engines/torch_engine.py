@@ -32,8 +32,9 @@ from rtmag.realtime.errors import (
     OptionError,
     ProviderUnavailable,
 )
-from rtmag.realtime.filters import Sections, State, Static, lengthened, turned
+from rtmag.realtime.filters import Static
 from rtmag.realtime.frame import Image
+from rtmag.realtime.sections import Sections, State, negated, padded
 
 if TYPE_CHECKING:
     import torch
@@ -155,7 +156,7 @@ class TorchEngine(InTurn):
         if state is not None and tuple(state.shape) != expected:
             raise ModelIncompatible(f"model expects state {expected}, got {tuple(state.shape)}")
         if opposite:
-            alpha, sections = 2 - alpha, turned(sections)
+            alpha, sections = 2 - alpha, negated(sections)
         torch = self._torch
         with self._running():
             memory = torch.zeros(1, 2 * SECTIONS * self._channels, h, w, device=self._device)
@@ -166,7 +167,7 @@ class TorchEngine(InTurn):
                     known.neg_()
             out, after = self._run(
                 _tensor(seen), torch.tensor(alpha, dtype=torch.float32),
-                _tensor(lengthened(sections, SECTIONS)), torch.tensor(float(state is None)), memory,
+                _tensor(padded(sections, SECTIONS)), torch.tensor(float(state is None)), memory,
             )  # fmt: skip
             after = after[:, : expected[1]]
             after = -after if opposite else after.clone()

@@ -10,7 +10,7 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SourceUnavailable
-from rtmag.realtime.filters import Filter, Temporal
+from rtmag.realtime.filters import Filter
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.run.loop import run
@@ -40,11 +40,11 @@ def caveats(video: VideoSource, filter: Filter, capture_fps: float | None = None
         found.append("is interlaced: its lines show two moments, which is shown as motion")
     if video.frames == 1:
         found.append("has one frame: there is no motion to magnify")
-    elif isinstance(filter, Temporal):
+    elif filter.band is not None:
         rate = capture_fps or video.fps
         seconds = (video.frames or 0) / rate if rate else video.seconds
-        if seconds * filter.fl < 1:
-            found.append(f"lasts {seconds:.2g} s, less than one period at {filter.fl:g} Hz")
+        if seconds * filter.band[0] < 1:
+            found.append(f"lasts {seconds:.2g} s, less than one period at {filter.band[0]:g} Hz")
     return [f"{video.name!r} {words}" for words in found]
 
 

@@ -10,12 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rtmag.realtime.controls import LAYOUTS, MODES, Controls
+from rtmag.realtime.controls import LAYOUTS, Controls
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.engines.spec import MOTION_SCALES, scale_name
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError, SinkError
+from rtmag.realtime.filters import MODES
 from rtmag.realtime.models import model_names
 
 _NUMBERS = ("alpha", "fl", "fh", "drift", "capture_fps")

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtmag.realtime.controls import HIGHEST_ALPHA, LAYOUTS, MODES
+from rtmag.realtime.controls import HIGHEST_ALPHA, LAYOUTS
 from rtmag.realtime.engines.spec import MOTION_SCALES
+from rtmag.realtime.filters import MODES
 from rtmag.realtime.presets import PRESETS
 
 KEYS = " +=-_[]smr"

@@ -11,9 +11,9 @@ import pytest
 import typer
 
 from rtmag.realtime.engines.loading import EngineSpec
-from rtmag.realtime.filters import State
 from rtmag.realtime.frame import Image
 from rtmag.realtime.models import model_names
+from rtmag.realtime.sections import State
 from tests.support.fakes import ENVIRONMENT, Burdened, FakeEngine, identity_model, said_half
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,20 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt, sosfilt_zi, sosfreqz
 
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal, coast, rebase
+from rtmag.realtime.filters import (
+    FILTERS,
+    MODES,
+    UNITS,
+    Dynamic,
+    Filter,
+    Static,
+    Temporal,
+    Unit,
+    as_filter,
+    format_band,
+    parse_band,
+)
+from rtmag.realtime.sections import Sections
 from tests.support.fakes import run_python
 
 Signal = NDArray[np.float64]
@@ -21,7 +34,7 @@ BANDS = [
     (1000.0, 20.0, 300.0),
     (12.5, 0.05, 6.0),
 ]
-FILTERS: list[Filter] = [
+EXAMPLES: list[Filter] = [
     Static(),
     Static(drift=0.2),
     Dynamic(),
@@ -98,13 +111,13 @@ def test_drift_is_the_difference_from_a_slow_average(fps: float, signal: Signal)
         average += (1 - keep) * (s - average)
 
 
-@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@pytest.mark.parametrize("filter", EXAMPLES, ids=str)
 @pytest.mark.parametrize("fps", [10.0, 30.0, 1000.0])
 def test_a_constant_is_nothing_from_the_first_frame_on(filter: Filter, fps: float) -> None:
     assert filtered(filter.sections(fps), np.full(200, 123.456)) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@pytest.mark.parametrize("filter", EXAMPLES, ids=str)
 def test_every_first_section_blocks_a_constant(filter: Filter) -> None:
     assert filter.sections(30)[:, :3].sum(axis=1) == pytest.approx(0, abs=1e-9)
 
@@ -166,7 +179,7 @@ def test_only_orders_1_and_2_are_known(order: int) -> None:
 
 def test_their_names() -> None:
     names = ["static", "static, drift 0.2 Hz", "dynamic", "temporal 0.4-3 Hz", "temporal 2-2.5 Hz"]
-    assert [str(filter) for filter in FILTERS] == names
+    assert [str(filter) for filter in EXAMPLES] == names
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -190,41 +203,89 @@ def test_a_band_loads_no_large_library() -> None:
     assert run_python(code).strip() == "False"
 
 
-def states(sections: Sections, signal: Signal, elements: int = 3) -> list[State]:
-    """The memory after every frame, for elements that are multiples of the signal."""
-    exact, found = sections.astype(np.float64), []
-    memories = [reset(sections, signal[0] * (e + 1)) for e in range(elements)]
-    for number, s in enumerate(signal):
-        for e, memory in enumerate(memories):
-            if number:
-                step(exact, memory, s * (e + 1))
-        state = np.stack([memory.ravel() for memory in memories], axis=1)
-        found.append(state.reshape(1, -1, 1, 1).astype(np.float32))
-    return found
+@pytest.mark.parametrize(
+    ("text", "band"),
+    [
+        ("0.8-1.2Hz", (0.8, 1.2)),
+        ("0.8-1.2", (0.8, 1.2)),
+        ("48-72bpm", (0.8, 1.2)),
+        ("1200-1800rpm", (20, 30)),
+        (" .5 \u2013 3. HZ ", (0.5, 3)),
+        ("45 - 120 BPM", (0.75, 2)),
+    ],
+)
+def test_a_band_is_read_in_several_units(text: str, band: tuple[float, float]) -> None:
+    assert parse_band(text) == pytest.approx(band)
 
 
-@pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("frames", [1, 2, 7])
-def test_coasting_is_stepping_with_the_last_frame(order: int, frames: int, signal: Signal) -> None:
-    sections = Temporal(1, 4, order).sections(30)
-    seen = np.concatenate([signal[:20], np.full(frames, signal[19])])
-    found = states(sections, seen)
-    coasted = coast(found[18], found[19], sections, frames)
-    assert coasted.dtype == np.float32
-    assert coasted == pytest.approx(found[-1], abs=1e-4)
+@pytest.mark.parametrize(
+    "text", ["", "5", "1-", "-1", "a-b", "1-2-3", "1,5-2", "1e3-2e3", "1-2kHz", "-1-2Hz", "nan-inf"]
+)
+def test_an_invalid_band_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(OptionError, match=r"0\.8-1\.2Hz or 48-72bpm, got '"):
+        parse_band(text)
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_coasting_right_after_a_reset_changes_nothing(order: int, signal: Signal) -> None:
-    sections = Temporal(1, 4, order).sections(30)
-    first = states(sections, signal[:1])[0]
-    assert coast(first, first, sections, 3) == pytest.approx(first, abs=1e-6)
+@pytest.mark.parametrize("text", ["2-1", "1-1", "0-1bpm", "1-" + "9" * 400])
+def test_edges_out_of_order_are_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="0 < LOWER < UPPER"):
+        parse_band(text)
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_a_constant_remains_one_when_coefficients_change(order: int) -> None:
-    old, new = Temporal(1, 4, order).sections(30), Temporal(1, 4, order).sections(24)
-    state = rebase(states(old, np.full(50, 7.0))[-1], old, new)
-    assert state == pytest.approx(states(new, np.full(50, 7.0))[-1], abs=1e-5)
-    same = Static().sections(30)
-    assert rebase(state, same, same) is state
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_formatted_band_can_be_read(unit: Unit) -> None:
+    for fl, fh in ((0.8, 1.2), (1 / 6, 2 / 3), (20, 1000.5)):
+        text = format_band(fl, fh, unit)
+        assert text.endswith(unit)
+        assert parse_band(text) == pytest.approx((fl, fh), rel=1e-5)
+    assert format_band(0.75, 2, "bpm") == "45-120bpm"
+
+
+@pytest.mark.parametrize(
+    ("value", "filter"),
+    [
+        (None, Static()),
+        (Static(drift=0.1), Static(drift=0.1)),
+        ("static", Static()),
+        (" Dynamic", Dynamic()),
+        ("0.4-3Hz", Temporal(0.4, 3)),
+        ("48-72bpm", Temporal(0.8, 1.2, order=2)),
+        ("1-2", Temporal(1, 2)),
+    ],
+)
+def test_as_filter_accepts_filters_modes_and_bands(
+    value: Filter | str | None, filter: Filter
+) -> None:
+    assert as_filter(value) == filter
+
+
+@pytest.mark.parametrize("value", ["", "temporal", "fast", "1-", 3, (0.4, 3), Static])
+def test_as_filter_refuses_other_values_with_examples(value: object) -> None:
+    with pytest.raises(OptionError, match=r"'dynamic' or a band such as '0\.8-1\.2Hz' .*, got "):
+        as_filter(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("text", "message"), [("3-1Hz", "0 < LOWER < UPPER"), ("1-2kHz", "bpm")])
+def test_as_filter_names_the_error_in_a_band(text: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        as_filter(text)
+
+
+def test_a_band_in_words_has_steep_edges_if_narrow() -> None:
+    assert Temporal.parse("36-38Hz") == Temporal.of_band(36, 38) == Temporal(36, 38, order=2)
+    assert Temporal.parse("36-38Hz", order=1) == Temporal(36, 38)
+    assert Temporal.parse("20-40Hz") == Temporal(20, 40, order=1)
+
+
+def test_every_mode_has_a_filter() -> None:
+    assert tuple(FILTERS) == MODES
+    assert [filter.mode for filter in FILTERS.values()] == list(MODES)
+
+
+def test_the_modes_load_no_large_library() -> None:
+    code = """if True:
+        import sys
+        import rtmag.realtime.controls, rtmag.realtime.presets
+        print("numpy" in sys.modules)
+    """
+    assert run_python(code).strip() == "False"

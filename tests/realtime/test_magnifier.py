@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Dynamic, Filter, Sections, State, Static, Temporal
+from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import FADE, Magnifier
+from rtmag.realtime.sections import Sections, State
 from tests.support.fakes import FakeEngine
 
 Signal = NDArray[np.float64]

@@ -14,9 +14,10 @@ from onnx import TensorProto, helper
 
 from rtmag.realtime.engines.engine import Engine, InTurn
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.filters import Filter, Sections, State, Static
+from rtmag.realtime.filters import Filter, Static
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.models import motion_form, read_model
+from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sources.source import Closing
 
 ENVIRONMENT = {

@@ -17,9 +17,9 @@ pytest.importorskip("selenium")
 pytest.importorskip("uvicorn")
 
 from rtmag.realtime.engines.engine import IdentityEngine
-from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sinks.background import Writer
 from rtmag.realtime.sinks.video_file import VideoSink
 from tests.support.fakes import ENVIRONMENT

@@ -21,7 +21,8 @@ from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_providers import has_nvidia_driver
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.errors import ProviderUnavailable
-from rtmag.realtime.filters import Dynamic, Filter, State, Static, Temporal
+from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
+from rtmag.realtime.sections import State
 
 FRAMES = 60
 SIZE = (96, 80)

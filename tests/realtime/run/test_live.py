@@ -11,10 +11,10 @@ from rtmag.realtime.cli import console as log
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceLost, SourceUnavailable
-from rtmag.realtime.filters import Sections, State
 from rtmag.realtime.frame import Image
 from rtmag.realtime.run import live, provenance
 from rtmag.realtime.run.live import Live
+from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sources.reconnecting import Supervisor
 from rtmag.realtime.sources.source import Wanted
 from tests.support.fakes import Burdened, FakeEngine, FakeSource, FakeView, identity_model

@@ -9,10 +9,11 @@ import pytest
 
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
-from rtmag.realtime.filters import Dynamic, Sections, State, Static, Temporal
+from rtmag.realtime.filters import Dynamic, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.loop import run
+from rtmag.realtime.sections import Sections, State
 from tests.support.fakes import FakeEngine, FakeMagnifier, FakeSink, FakeSource, FakeView, blank
 
 
