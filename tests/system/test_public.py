@@ -13,7 +13,7 @@ from tests.support.fakes import run_python
 
 def test_all_is_sorted_and_every_name_resolves() -> None:
     names = rtmag.realtime.__all__
-    assert names == sorted(set(names))
+    assert names == sorted(set(names), key=lambda name: (not name.isupper(), name))
     for name in names:
         value = getattr(rtmag.realtime, name)
         assert name in dir(rtmag.realtime)
