@@ -194,7 +194,7 @@ class Magnifier:
         if time is not None:
             return time
         rate = self.capture_fps or self._hint
-        if rate is None and isinstance(self._filter, Temporal):
+        if rate is None and self._filter.needs_rate:
             raise OptionError(
                 "a band needs the time of each image: pass time= in seconds, or fps= to Magnifier"
             )
