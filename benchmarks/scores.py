@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks import gain, pairs, sequences
 from benchmarks.classical import Stepper
-from rtmag.realtime.analysis.gain import Measurement
+from rtmag.realtime.analysis.gain import SceneMeasurement
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.magnifier import Magnifier
@@ -127,7 +127,7 @@ def score_scene(engines: list[Engine], *, quick: bool) -> list[Row]:
         with SceneSource(frames=30 if quick else demo.FRAMES) as scene:
             band = Temporal(*demo.BAND, order=2)
             magnifier = Magnifier(engine, alpha=sequences.ALPHA, filter=band, fps=scene.fps)
-            measurement = Measurement(scene)
+            measurement = SceneMeasurement(scene)
             for frame in scene:
                 measurement.add(frame, magnifier(frame))
         times = {g.vibration.name: rounded(g.ratio) for g in measurement.gains() if g.ratio}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtmag.realtime.analysis.slices import Line, figure, samples
+from rtmag.realtime.analysis.slices import Line, figure, line_samples
 from rtmag.realtime.engines.contract import UNIT
 from rtmag.realtime.errors import SinkError, SourceUnavailable
 from rtmag.realtime.filters import Temporal
@@ -123,7 +123,7 @@ class _Slices:
     def add(self, before: Image, after: Image) -> None:
         for name, line in self._lines.items():
             for moment, image in (("before", before), ("after", after)):
-                self._seen.setdefault((name, moment), []).append(samples(image, line))
+                self._seen.setdefault((name, moment), []).append(line_samples(image, line))
 
     def write(self, path: Path) -> None:
         columns = [

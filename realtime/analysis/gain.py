@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtmag.realtime.analysis.slices import figure, samples
+from rtmag.realtime.analysis.slices import figure, line_samples
 from rtmag.realtime.analysis.tracking import Tracker, amplitude, gray
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.scene.scene import SceneSource, Vibration
 
-SETTLED = 1.5
+WARM_UP_SECONDS = 1.5
 """Seconds after which the filter's start has died away."""
 
 _SHORTEST = 1.0
@@ -33,7 +33,7 @@ class Gain:
         return None if self.measured is None else self.measured / self.vibration.amplitude
 
 
-class Measurement:
+class SceneMeasurement:
     """Watches a run: paths of the vibrating things, noise of what stands still, x-t slices."""
 
     def __init__(self, scene: SceneSource) -> None:
@@ -52,7 +52,7 @@ class Measurement:
         for vibration, tracker in zip(self._scene.vibrations, self._trackers, strict=True):
             moved = tracker.displacement(picture)
             self._paths[vibration.name].append(float(np.dot(moved, vibration.direction)))
-            lines = tuple(samples(f.image, vibration.line) for f in (original, magnified))
+            lines = tuple(line_samples(f.image, vibration.line) for f in (original, magnified))
             self._lines[vibration.name].append((lines[0], lines[1]))
         self._noise.append((self._unrest(original.image), self._unrest(magnified.image)))
 
@@ -63,7 +63,7 @@ class Measurement:
     def gains(self) -> list[Gain]:
         """The gain of each thing, as far as the clip is long enough."""
         fps = self._scene.fps or 1.0
-        skip = round(SETTLED * fps)
+        skip = round(WARM_UP_SECONDS * fps)
         gains = []
         for vibration in self._scene.vibrations:
             path = np.array(self._paths[vibration.name][skip:])

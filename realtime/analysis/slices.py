@@ -12,7 +12,7 @@ Line = tuple[float, float, float, float]
 """From (x0, y0) to (x1, y1), in pixels, both ends included."""
 
 
-def samples(image: Image, line: Line) -> Image:
+def line_samples(image: Image, line: Line) -> Image:
     """The picture along a line, (L, 3) uint8, one sample per pixel of its length."""
     x0, y0, x1, y1 = line
     count = max(round(float(np.hypot(x1 - x0, y1 - y0))) + 1, 2)
@@ -24,10 +24,10 @@ def samples(image: Image, line: Line) -> Image:
 
 def xt_slice(images: Iterable[Image], line: Line) -> Image:
     """The line over time as a picture (L, T, 3): the line runs down, time runs to the right."""
-    return np.stack([samples(image, line) for image in images], axis=1)
+    return np.stack([line_samples(image, line) for image in images], axis=1)
 
 
-def enlarge(image: Image, width: int, height: int) -> Image:
+def stretch(image: Image, width: int, height: int) -> Image:
     """A slice stretched to a size, every sample a sharp rectangle."""
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
@@ -38,7 +38,7 @@ def figure(
     """Named slices in a grid: columns side by side, each from top to bottom, on white."""
     gap = 8
     drawn = [
-        [write(enlarge(image, width, height), [name], corner="bottom") for name, image in column]
+        [write(stretch(image, width, height), [name], corner="bottom") for name, image in column]
         for column in columns
     ]
     rows = max(len(column) for column in drawn)

@@ -6,7 +6,7 @@ Writes a video (original | magnified) and x-t slices of both vibrating things be
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtmag.realtime.analysis.gain import Gain, Measurement
+from rtmag.realtime.analysis.gain import Gain, SceneMeasurement
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import SinkError
@@ -97,7 +97,7 @@ class Demo:
         engine = self.engine.load()
         with SceneSource(frames=self.frames) as scene:
             magnifier = Magnifier(engine, alpha=self.alpha, filter=controls.filter(), fps=scene.fps)
-            measurement = Measurement(scene)
+            measurement = SceneMeasurement(scene)
             view = WindowSink("rtmag demo") if self.window else None
             sink = VideoSink(video, fps=scene.fps or 30.0, overwrite=self.overwrite)
             self.progress.begin("rtmag demo", scene.frames)

@@ -177,13 +177,13 @@ class Live:
         if self.view == "none":
             return None
         with needing("--view web", "web"):
-            from rtmag.realtime.web.view import WebSink
-        return WebSink(
+            from rtmag.realtime.web.view import WebView
+        return WebView(
             self.controls,
             name,
             host=self.host,
             port=self.port,
-            viewers=self.max_viewers,
+            max_viewers=self.max_viewers,
             token=self.token,
         )
 

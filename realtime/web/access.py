@@ -49,7 +49,7 @@ def checked_token(token: str) -> str:
     return token
 
 
-class Guard:
+class AccessControl:
     """An ASGI application that lets through what is allowed to the one behind it.
 
     Args:

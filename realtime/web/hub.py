@@ -17,6 +17,9 @@ from rtmag.realtime.web.messages import Refused, Request, parse
 
 PICTURE, MOTION = "picture", "motion"
 
+ABORT = "rtmag.abort"
+"""Key of the ASGI scope's extensions: a function that aborts the connection."""
+
 PATIENCE = 10.0
 """Seconds in which a viewer must take what was sent."""
 
@@ -35,7 +38,7 @@ class Hub:
         self._numbers = itertools.count(1)
         self.topics: dict[str, tuple[int, str | bytes]] = {}
         """The newest of each, with a number that tells it from earlier ones."""
-        self.viewers: set[Viewer] = set()
+        self.viewers: set[WebSocketViewer] = set()
         self.watching = 0
         """How many want pictures."""
         self.measuring = 0
@@ -69,7 +72,7 @@ class Hub:
         self._ask(request)
 
 
-class Viewer:
+class WebSocketViewer:
     """One browser."""
 
     def __init__(self, socket: WebSocket, hub: Hub) -> None:
@@ -131,7 +134,7 @@ class Viewer:
                 await asyncio.wait_for(self._send_news(), PATIENCE)
         except (TimeoutError, WebSocketDisconnect, OSError, RuntimeError):
             # What it never took would keep the connection open for ever.
-            self._socket.scope["extensions"]["rtmag.abort"]()
+            self._socket.scope["extensions"][ABORT]()
 
     async def _send_news(self) -> None:
         while self._refusals:

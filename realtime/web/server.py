@@ -24,8 +24,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request as Handshake
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
-from rtmag.realtime.web.access import Guard, checked_token
-from rtmag.realtime.web.hub import Hub, Viewer
+from rtmag.realtime.web.access import AccessControl, checked_token
+from rtmag.realtime.web.hub import ABORT, Hub, WebSocketViewer
 from rtmag.realtime.web.messages import Request
 from rtmag.realtime.web.metrics import CONTENT_TYPE, Metrics
 
@@ -61,9 +61,9 @@ PORT = 8089
 
 _TRIED = 20  # ports, where none was asked for
 
-_SILENT = 64  # connections that may be open and have asked for nothing yet
+_MAX_IDLE = 64  # open connections without a complete request header
 
-_PATIENCE = 5.0  # seconds in which a connection must have asked for something
+_REQUEST_TIMEOUT = 5.0  # seconds until the request header must be complete
 
 _LARGEST_MESSAGE = 1 << 16
 
@@ -78,7 +78,7 @@ class Server:
     Args:
         host: name or address to listen on.
         port: None is 8089 or one of the next that is free.
-        viewers: how many may watch at once.
+        max_viewers: how many may watch at once.
         ask: takes what viewers ask for; called on the server's thread.
         token: the secret of the address; None is one by chance.
         figures: the run's figures, for programs; `idle` is the seconds since the loop's last turn.
@@ -93,12 +93,12 @@ class Server:
         *,
         host: str,
         port: int | None,
-        viewers: int,
+        max_viewers: int,
         ask: Callable[[Request], None],
         figures: Callable[[], Mapping[str, Any]],
         token: str | None = None,
     ) -> None:
-        self._viewers, self._figures = viewers, figures
+        self._max_viewers, self._figures = max_viewers, figures
         self.token = secrets.token_urlsafe(16) if token is None else checked_token(token)
         self._listener = _listen(host, port)
         self.address, self.port = self._listener.getsockname()[:2]
@@ -114,7 +114,7 @@ class Server:
             ],
             exception_handlers={HTTPException: _explain, Exception: _explain},
         )
-        guard = Guard(
+        access = AccessControl(
             self.app,
             address=self.address,
             name=host,
@@ -122,13 +122,13 @@ class Server:
             token=self.token,
             lasting=token is not None,
         )
-        self.url = _url(self.address, self.port) + ("" if guard.local else f"?token={self.token}")
+        self.url = _url(self.address, self.port) + ("" if access.local else f"?token={self.token}")
         """What to open; beyond loopback it holds the token."""
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
-                guard,
-                http=_Door,
-                ws=_Line,
+                access,
+                http=_HttpConnection,
+                ws=_WebSocketConnection,
                 ws_max_size=_LARGEST_MESSAGE,
                 ws_per_message_deflate=False,  # pictures are compressed already
                 lifespan="off",
@@ -136,7 +136,7 @@ class Server:
                 log_level="error",
                 access_log=False,
                 server_header=False,
-                limit_concurrency=viewers + 2 * _SILENT,
+                limit_concurrency=max_viewers + 2 * _MAX_IDLE,
                 timeout_graceful_shutdown=1,
             )
         )
@@ -149,7 +149,7 @@ class Server:
     @property
     def full(self) -> bool:
         """Whether nobody else may watch at present."""
-        return len(self.hub.viewers) >= self._viewers
+        return len(self.hub.viewers) >= self._max_viewers
 
     @property
     def running(self) -> bool:
@@ -182,10 +182,10 @@ class Server:
 
     async def _watch(self, websocket: WebSocket) -> None:
         if self.full:
-            full = JSONResponse({"error": f"{self._viewers} viewers are watching already"}, 503)
+            full = JSONResponse({"error": f"{self._max_viewers} viewers are watching already"}, 503)
             await full(websocket.scope, websocket.receive, websocket.send)
             return
-        await Viewer(websocket, self.hub).serve()
+        await WebSocketViewer(websocket, self.hub).serve()
 
 
 async def _explain(request: HttpRequest, error: Exception) -> Response:
@@ -195,39 +195,43 @@ async def _explain(request: HttpRequest, error: Exception) -> Response:
     return JSONResponse({"error": words.get(status, "the server failed")}, status)
 
 
-class _Door(H11Protocol):
-    """A connection that must ask for something soon; of too many silent ones some are cut."""
+class _HttpConnection(H11Protocol):
+    """HTTP connection with a request timeout.
+
+    When too many idle connections are open, a random one is dropped (slowloris).
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(_PATIENCE, self._expect)
-        silent = [each for each in self.connections if isinstance(each, _Door) and each.silent]
-        if len(silent) > _SILENT:
-            random.choice(silent).transport.abort()  # noqa: S311
+        self.loop.call_later(_REQUEST_TIMEOUT, self._abort_if_idle)
+        idle = [each for each in self.connections if _is_idle(each)]
+        if len(idle) > _MAX_IDLE:
+            random.choice(idle).transport.abort()  # noqa: S311
 
-    @property
-    def silent(self) -> bool:
-        """Whether nothing whole was asked for yet."""
-        return self.cycle is None
-
-    def _expect(self) -> None:
-        if self.silent and self in self.connections:
+    def _abort_if_idle(self) -> None:
+        if self in self.connections and _is_idle(self):
             self.transport.abort()
 
 
-class _Line(WebSocketsSansIOProtocol):
-    """A WebSocket whose application may cut it, without waiting for what it never took."""
+def _is_idle(connection: asyncio.Protocol) -> bool:
+    """True for an HTTP connection that has not sent a complete request header yet."""
+    return isinstance(connection, H11Protocol) and connection.cycle is None
+
+
+class _WebSocketConnection(WebSocketsSansIOProtocol):
+    """WebSocket connection that the application can abort without waiting for the send buffer."""
 
     def handle_connect(self, event: Handshake) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
             extensions = cast(dict[str, object], self.scope["extensions"])
-            extensions["rtmag.abort"] = self.transport.abort
+            extensions[ABORT] = self.transport.abort
 
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
-            self.handshake_complete = True  # or every refusal is an error on the terminal
+            # Without this, uvicorn logs an error for every refused handshake.
+            self.handshake_complete = True
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

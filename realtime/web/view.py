@@ -43,7 +43,7 @@ class _Shot:
     region: Region | None
 
 
-class WebSink:
+class WebView:
     """A view in the browsers of whoever opens its address.
 
     Args:
@@ -51,7 +51,7 @@ class WebSink:
         name: of the source, for the page.
         host: name or address to listen on.
         port: None is 8089 or one of the next that is free.
-        viewers: how many may watch at once; more are refused with 503.
+        max_viewers: how many may watch at once; more are refused with 503.
         token: the secret of the address, the same over many runs; None is one by chance.
 
     Raises:
@@ -66,7 +66,7 @@ class WebSink:
         *,
         host: str = "127.0.0.1",
         port: int | None = None,
-        viewers: int = 16,
+        max_viewers: int = 16,
         token: str | None = None,
     ) -> None:
         self._controls = controls
@@ -83,7 +83,7 @@ class WebSink:
         self._closed = False
         self._slot: LatestSlot[_Shot] = LatestSlot()
         self.server = Server(
-            host=host, port=port, viewers=viewers, token=token, ask=self._ask, figures=self._seen
+            host=host, port=port, max_viewers=max_viewers, token=token, ask=self._ask, figures=self._seen
         )
         self.url = self.server.url
         about = {

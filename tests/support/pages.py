@@ -19,7 +19,7 @@ from rtmag.realtime.run.loop import run
 from rtmag.realtime.run.report import Report
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sources.scene.scene import SceneSource
-from rtmag.realtime.web.view import WebSink
+from rtmag.realtime.web.view import WebView
 from tests.support.fakes import identity_model
 
 
@@ -43,7 +43,7 @@ class Watched:
     ) -> None:
         self.controls = Controls()
         self.source = SceneSource(size, fps, frames=frames, live=True)
-        self.sink = WebSink(self.controls, name, **{"port": 0} | options)
+        self.sink = WebView(self.controls, name, **{"port": 0} | options)
         loaded = engine or load_engine(model or "fast", motion_scale=1.0 if model else 0.25)
         self.controls.motion_scale = loaded.motion_scale if loaded.composes else None
         self.magnifier = Magnifier(loaded)

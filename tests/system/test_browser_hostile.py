@@ -130,7 +130,7 @@ def test_a_name_that_is_rebound_to_this_machine_gets_nothing(
 
 
 def test_who_is_refused_is_told_why(browser: Browser, tmp_path: Path) -> None:
-    with watched(tmp_path, viewers=1) as served, served.connect():
+    with watched(tmp_path, max_viewers=1) as served, served.connect():
         browser.get(served.url)
         until(lambda: "As many are watching as may" in find(browser, "#why").text)
     with watched(tmp_path, host="0.0.0.0") as served:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtmag.realtime.analysis.slices import enlarge, figure, samples, xt_slice
+from rtmag.realtime.analysis.slices import figure, line_samples, stretch, xt_slice
 from rtmag.realtime.frame import Image
 
 
@@ -13,9 +13,9 @@ def ramp() -> Image:
 
 
 def test_samples_follow_the_line() -> None:
-    assert samples(ramp(), (10, 5, 14, 5))[:, 0].tolist() == [20, 21, 22, 23, 24]
-    assert samples(ramp(), (10, 5, 10, 8))[:, 0].tolist() == [20, 22, 24, 26]
-    assert samples(ramp(), (10.5, 5, 12.5, 5)).shape == (3, 3)
+    assert line_samples(ramp(), (10, 5, 14, 5))[:, 0].tolist() == [20, 21, 22, 23, 24]
+    assert line_samples(ramp(), (10, 5, 10, 8))[:, 0].tolist() == [20, 22, 24, 26]
+    assert line_samples(ramp(), (10.5, 5, 12.5, 5)).shape == (3, 3)
 
 
 def test_time_runs_to_the_right_and_the_line_down() -> None:
@@ -26,12 +26,12 @@ def test_time_runs_to_the_right_and_the_line_down() -> None:
 
 
 def test_a_point_or_a_line_outside_is_no_error() -> None:
-    assert samples(ramp(), (3, 3, 3, 3)).shape == (2, 3)
-    assert samples(ramp(), (-5, 0, 80, 0)).shape == (86, 3)
+    assert line_samples(ramp(), (3, 3, 3, 3)).shape == (2, 3)
+    assert line_samples(ramp(), (-5, 0, 80, 0)).shape == (86, 3)
 
 
 def test_enlarging_keeps_samples_apart() -> None:
-    assert enlarge(ramp()[:2, :2], 8, 6)[:, :, 0].tolist()[0] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert stretch(ramp()[:2, :2], 8, 6)[:, :, 0].tolist()[0] == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_the_figure_holds_every_panel() -> None:

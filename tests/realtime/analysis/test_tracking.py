@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rtmag.realtime.analysis.tracking import Tracker, amplitude, displacement, gray
+from rtmag.realtime.opencv import cv2
 
 Gray = NDArray[np.float32]
 
@@ -35,6 +36,31 @@ def test_known_shifts_are_measured(power: float, d: float) -> None:
 def test_rounding_to_grey_levels_matters_little(d: float) -> None:
     found = displacement(np.rint(texture(1)), np.rint(texture(1, d, d)))
     assert found == pytest.approx((d, d), abs=3e-3, rel=0.02)
+
+
+def ecc_shift(reference: Gray, image: Gray, blur: int) -> tuple[float, float]:
+    """(dx, dy) in pixels by OpenCV's enhanced correlation coefficient (ECC) method."""
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 200, 1e-7)
+    start, model = np.eye(2, 3, dtype=np.float32), cv2.MOTION_TRANSLATION
+    _, warp = cv2.findTransformECC(reference, image, start, model, criteria, None, blur)
+    return float(warp[0, 2]), float(warp[1, 2])
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 1.5])
+def test_the_tracker_is_at_least_five_times_closer_than_opencv(power: float) -> None:
+    """Mean error over shifts of 8-bit pictures, against ECC with its best blur for each texture.
+
+    The reason why rtmag has a tracker of its own. Measured factors: 8.5, 26 and 6.
+    """
+    reference = np.rint(texture(power))
+    shifts = (0.05, 0.125, 0.25, 0.3, 0.45, 0.6, 0.7, 0.9, 1.4)
+    images = [(np.array([d, -d / 2]), np.rint(texture(power, d, -d / 2))) for d in shifts]
+    ours = np.mean([np.linalg.norm(displacement(reference, image) - d) for d, image in images])
+    ecc = [
+        np.mean([np.linalg.norm(ecc_shift(reference, image, blur) - d) for d, image in images])
+        for blur in (3, 5, 7, 9, 13)
+    ]
+    assert min(ecc) >= 5 * ours
 
 
 def test_nothing_moved() -> None:

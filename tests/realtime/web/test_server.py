@@ -36,8 +36,8 @@ from rtmag.realtime.opencv import cv2  # noqa: E402
 from rtmag.realtime.presets import PRESETS  # noqa: E402
 from rtmag.realtime.run.live import Live  # noqa: E402
 from rtmag.realtime.sources.source import Wanted  # noqa: E402
-from rtmag.realtime.web.hub import PICTURE, Viewer  # noqa: E402
-from rtmag.realtime.web.view import WebSink  # noqa: E402
+from rtmag.realtime.web.hub import PICTURE, WebSocketViewer  # noqa: E402
+from rtmag.realtime.web.view import WebView  # noqa: E402
 from tests.support.pages import Watched, hear, pictures, tell, watched  # noqa: E402
 
 ME = psutil.Process()
@@ -194,7 +194,7 @@ def stall(port: int) -> socket.socket:
     return line
 
 
-def stalled_for(viewers: set[Viewer]) -> Callable[[], float]:
+def stalled_for(viewers: set[WebSocketViewer]) -> Callable[[], float]:
     """Tells how many seconds ago one of them last took a picture; ask it often.
 
     That is some seconds after it last read: as much fits into the system's buffers.
@@ -214,8 +214,8 @@ def stalled_for(viewers: set[Viewer]) -> Callable[[], float]:
 @pytest.mark.skipif(os.name != "posix", reason="counts file descriptors")
 def test_viewers_that_stall_cost_nobody_else_anything(tmp_path: Path) -> None:
     """W06."""
-    made_for = watched(tmp_path, size=(640, 480), fps=10.0, viewers=64)
-    with made_for as served, served.connect() as viewer:
+    run = watched(tmp_path, size=(640, 480), fps=10.0, max_viewers=64)
+    with run as served, served.connect() as viewer:
         pictures(viewer, 1.0)
         frames = served.sink._figures["frames"]
         alone = pictures(viewer, 4.0)
@@ -386,7 +386,7 @@ def test_names_are_text_and_the_page_runs_nothing_foreign(served: Watched) -> No
 
 def test_the_cap_holds(tmp_path: Path) -> None:
     """W07, its first part."""
-    with watched(tmp_path, viewers=2) as served:
+    with watched(tmp_path, max_viewers=2) as served:
         with served.connect() as one, served.connect():
             hear(one, "settings")
             with pytest.raises(InvalidStatus) as refused, served.connect():
@@ -488,7 +488,7 @@ def test_programs_get_health_and_metrics(served: Watched) -> None:
 
 def test_a_loop_that_hangs_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rtmag.realtime.web.server._HEALTHY", 2.0)
-    sink = WebSink(Controls(), "nothing", port=0)
+    sink = WebView(Controls(), "nothing", port=0)
     assert wait_for(lambda: httpx.get(f"{sink.url}healthz").status_code == 503)
     sink.poll()
     assert httpx.get(f"{sink.url}healthz").status_code == 200
@@ -498,15 +498,15 @@ def test_a_loop_that_hangs_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_ports_in_use_and_names_unknown_are_one_line(tmp_path: Path) -> None:
-    one = WebSink(Controls(), "one")
-    two = WebSink(Controls(), "two")
+    one = WebView(Controls(), "one")
+    two = WebView(Controls(), "two")
     assert two.server.port > one.server.port >= 8089
     with pytest.raises(SinkUnavailable, match=rf"port {one.server.port}: .*give another --port"):
-        WebSink(Controls(), "three", port=one.server.port)
+        WebView(Controls(), "three", port=one.server.port)
     two.close()
     one.close()
     with pytest.raises(OptionError, match="no such host"):
-        WebSink(Controls(), "x", host="no.such.host.invalid")
+        WebView(Controls(), "x", host="no.such.host.invalid")
 
 
 def test_without_its_libraries_the_pip_command_is_named() -> None:
