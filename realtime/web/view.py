@@ -83,7 +83,12 @@ class WebView:
         self._closed = False
         self._slot: LatestSlot[_Shot] = LatestSlot()
         self.server = Server(
-            host=host, port=port, max_viewers=max_viewers, token=token, ask=self._ask, figures=self._seen
+            host=host,
+            port=port,
+            max_viewers=max_viewers,
+            token=token,
+            ask=self._ask,
+            figures=self._seen,
         )
         self.url = self.server.url
         about = {

@@ -41,8 +41,10 @@ def test_rounding_to_grey_levels_matters_little(d: float) -> None:
 def ecc_shift(reference: Gray, image: Gray, blur: int) -> tuple[float, float]:
     """(dx, dy) in pixels by OpenCV's enhanced correlation coefficient (ECC) method."""
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 200, 1e-7)
-    start, model = np.eye(2, 3, dtype=np.float32), cv2.MOTION_TRANSLATION
-    _, warp = cv2.findTransformECC(reference, image, start, model, criteria, None, blur)
+    start, everywhere = np.eye(2, 3, dtype=np.float32), np.full(image.shape, 255, np.uint8)
+    _, warp = cv2.findTransformECC(
+        reference, image, start, cv2.MOTION_TRANSLATION, criteria, everywhere, blur
+    )
     return float(warp[0, 2]), float(warp[1, 2])
 
 
