@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rtmag.realtime.cli.options import parse_size
-from rtmag.realtime.errors import OptionError
+from rtmag.realtime.errors import OptionError, needing
 
 if TYPE_CHECKING:
     from rtmag.export.parity import Parity
@@ -57,7 +57,8 @@ def export(
     frozen = parse_size(size)
     parity: Parity | None
     if target == "tensorrt":
-        from rtmag.export.torch_export import export_tensorrt
+        with needing("rtmag export", "export"):
+            from rtmag.export.torch_export import export_tensorrt
 
         parity = export_tensorrt(
             checkpoint, path, name=label, size=frozen, precision=precision or "fp16",
@@ -79,13 +80,14 @@ def export(
 
 
 def _maker(target: str) -> "Callable[..., Parity]":
-    if target == "pt2":
-        from rtmag.export.torch_export import export_torch
+    with needing("rtmag export", "export"):
+        if target == "pt2":
+            from rtmag.export.torch_export import export_torch
 
-        return export_torch
-    from rtmag.export.onnx_export import export_onnx
+            return export_torch
+        from rtmag.export.onnx_export import export_onnx
 
-    return export_onnx
+        return export_onnx
 
 
 def main(args: list[str]) -> None:

@@ -1,11 +1,19 @@
-"""`rtmag train`: the training script's options, parsed when the command is called."""
+"""Command `rtmag train`: runs the training script, which needs torch."""
 
 import typer
 
+from rtmag.realtime.errors import needing
+
 
 def main(args: list[str]) -> None:
-    """Run the training script with these arguments; an interrupted run exits with 130."""
-    from rtmag.train.__main__ import app
+    """Run the training script with these arguments.
+
+    Raises:
+        MissingExtra: torch or another library of the extra `train` is not installed.
+        typer.Exit: the run was interrupted (code 130).
+    """
+    with needing("rtmag train", "train"):
+        from rtmag.train.__main__ import app
 
     code = app(args, prog_name="rtmag train", standalone_mode=False)
     if code:

@@ -5,6 +5,7 @@ quick.
 """
 
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,15 +13,16 @@ from rich.console import Console
 
 from rtmag.realtime.cli import bench as timing
 from rtmag.realtime.cli import console as log
-from rtmag.realtime.cli import extras, options, settings
-from rtmag.realtime.cli import info as inquiry
 from rtmag.realtime.cli import live as watching
+from rtmag.realtime.cli import options, settings
 from rtmag.realtime.cli.console import note, tell
 from rtmag.realtime.cli.controls import make_controls
 from rtmag.realtime.cli.settings import Configured
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import SourceUnavailable
+from rtmag.realtime.filters import format_band
 from rtmag.realtime.media.image_size import MAX_PIXELS
+from rtmag.realtime.presets import PRESETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +44,13 @@ app = typer.Typer(
     help="Magnify motion too small to see, live.",
 )
 
-app.add_typer(inquiry.config, name="config")
+config = typer.Typer(no_args_is_help=True, help="Options from rtmag.toml and RTMAG_* variables.")
 
-_passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+app.add_typer(config, name="config")
+
+_ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+_PASS_THROUGH = {**_ANY_ARGUMENTS, "help_option_names": []}
 
 
 @app.callback(invoke_without_command=True)
@@ -205,9 +211,17 @@ def _progress(kind: options.ProgressKind) -> "Progress":
     return open_progress(kind, Console(stderr=True), Output())
 
 
-app.command(context_settings=_passed_on)(extras.train)
+@app.command(context_settings=_PASS_THROUGH)
+def train(context: typer.Context) -> None:
+    """Train a model; needs the extra "train"."""
+    import_module("rtmag.train.cli").main(context.args)
 
-app.command(context_settings=_passed_on)(extras.export)
+
+@app.command(context_settings=_PASS_THROUGH)
+def export(context: typer.Context) -> None:
+    """Export a trained model to ONNX; needs the extra "export"."""
+    import_module("rtmag.export.cli").main(context.args)
+
 
 app.command()(timing.bench)
 
@@ -225,6 +239,37 @@ def doctor(
         raise typer.Exit(1)
 
 
-app.command()(inquiry.presets)
+@app.command()
+def presets() -> None:
+    """List what --preset may be: mode, band, alpha and order that go together, and why."""
+    for name, preset in PRESETS.items():
+        band = format_band(*preset.band, preset.unit)
+        typer.echo(
+            f"{name:9} --mode {preset.mode} --band {band} --alpha {preset.alpha:g} "
+            f"--order {preset.order}"
+        )
+        typer.echo(f"          {preset.why}")
+
+
+@config.command("show", context_settings=_ANY_ARGUMENTS)
+def config_show(
+    context: typer.Context,
+    command: Annotated[str | None, typer.Argument(metavar="[COMMAND] [ITS OPTIONS]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show each option's value and where it comes from."""
+    shown = settings.show([command] if command else [], context.args)
+    if as_json:
+        plain = {
+            name: {key: {"value": each.value, "from": each.origin} for key, each in found.items()}
+            for name, found in shown.items()
+        }
+        typer.echo(json.dumps(plain, indent=2))
+        return
+    for name, found in shown.items():
+        typer.echo(f"[{name}]")
+        for key, each in found.items():
+            typer.echo(f"{key:14} {'-' if each.value is None else each.value!s:14} {each.origin}")
+
 
 settings._apps.append(app)

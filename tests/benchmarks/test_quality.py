@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.signal import sosfilt
 
+pytest.importorskip("torch", reason="needs PyTorch: pip install 'rtmag[train]'")
 from benchmarks import classical, gain, heldout, pairs, quality, scores, sequences
 from benchmarks import layered_scenes as scenes
 from benchmarks.riesz import Riesz

@@ -9,6 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch: pip install 'rtmag[train]'")
+pytest.importorskip("onnx", reason="needs onnx: pip install 'rtmag[export]'")
 import torch
 
 from rtmag.export import parity

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch: pip install 'rtmag[train]'")
 import torch
 
 from rtmag.realtime.engines.torch_cuda import download, upload

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch: pip install 'rtmag[train]'")
 import torch
 
 from rtmag.export import parity
