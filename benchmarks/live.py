@@ -36,11 +36,11 @@ from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.run.adaptive import Pace, choose
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.run.loop import run
-from rtmag.realtime.sinks.background import Writer
-from rtmag.realtime.sinks.sink import Sink
+from rtmag.realtime.sinks.background import BackgroundSink
+from rtmag.realtime.sinks.sink import BaseSink, Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.scene.scene import SceneSource
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import BaseSource
 
 CAMERAS = ("640x480@30", "640x480@60", "1280x720@30", "1920x1080@15", "1920x1080@30")
 WARM = (
@@ -48,11 +48,10 @@ WARM = (
 )
 
 
-class Paced(Closing):
+class Paced(BaseSource):
     """Pictures that come by the clock; those for which nobody asked in time never existed."""
 
     live = True
-    frames: int | None = None
     name = "paced scene"
 
     def __init__(self, images: list[Image], fps: float, seconds: float) -> None:
@@ -78,7 +77,7 @@ class Paced(Closing):
         self._closed = True
 
 
-class Screen:
+class Screen(BaseSink):
     """Keeps nothing but when frames come."""
 
     def __init__(self) -> None:
@@ -114,7 +113,7 @@ def measure(
     sinks: list[Sink] = [screen]
     recording = None
     if record is not None:
-        recording = Writer(TimedEncoder(VideoSink(record, fps=fps), stages))
+        recording = BackgroundSink(TimedEncoder(VideoSink(record, fps=fps), stages))
         sinks.insert(0, recording)
     source = Paced(images, fps, WARM + seconds)
     controls = Controls(alpha=20, mode="temporal", fl=0.5, fh=3)

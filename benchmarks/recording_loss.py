@@ -41,11 +41,11 @@ import sys
 from rtmag.realtime.run import live
 from rtmag.realtime.sinks import background as writer
 log = open(sys.argv.pop(1), "w", buffering=1)
-class Told(live.Writer):
+class Told(live.BackgroundSink):
     def write(self, frame):
         super().write(frame)
         print(frame.time, file=log)
-live.Writer, writer.LEAST_FREE = Told, 0
+live.BackgroundSink, writer.LEAST_FREE = Told, 0
 from rtmag.realtime.cli.main import main
 main()
 """

@@ -32,9 +32,9 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.run.loop import run
 from rtmag.realtime.sinks.sink import NullSink
-from rtmag.realtime.sources.reconnecting import Supervisor
-from rtmag.realtime.sources.retry import Patience
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.reconnecting import ReconnectingSource
+from rtmag.realtime.sources.retry import RetryPolicy
+from rtmag.realtime.sources.source import BaseSource
 
 SIZE = (160, 120)
 LOST_EVERY = 20_000
@@ -44,7 +44,7 @@ ALLOWED_MB = 20.0
 ALLOWED_MB_PER_100K = 1.0
 
 
-class Noise(Closing):
+class Noise(BaseSource):
     """Pictures as fast as they are taken, `turn` by turn; lost after a while."""
 
     live, name, size = True, "noise", SIZE
@@ -165,10 +165,10 @@ def main(
 ) -> None:
     """Run, sample, judge; exits 1 when something grew."""
     sampler = Sampler(frames, out)
-    patience = Patience(delays=(0.01,), later=(0.01,))
+    policy = RetryPolicy(delays=(0.01,), long_outage_delays=(0.01,))
     engine = load_engine("none")
     faults: list[str] = []
-    with Supervisor(lambda: Noise(sampler.turn), patience=patience) as source:
+    with ReconnectingSource(lambda: Noise(sampler.turn), policy=policy) as source:
         magnifier, sinks = Magnifier(engine, alpha=20), [NullSink()]
         with Guard(magnifier, lambda: engine, faults.append) as guard:
             report = run(

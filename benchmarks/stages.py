@@ -14,7 +14,7 @@ import numpy as np
 
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.sinks.sink import Sink
+from rtmag.realtime.sinks.sink import BaseSink, Sink
 
 STAGES = ("capture", "pre", "infer", "post", "encode")
 
@@ -84,7 +84,7 @@ class TimedMagnifier(Magnifier):
         return out
 
 
-class TimedEncoder:
+class TimedEncoder(BaseSink):
     """A sink that codes pictures."""
 
     def __init__(self, sink: Sink, stages: Stages) -> None:

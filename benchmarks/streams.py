@@ -21,7 +21,7 @@ import typer
 from rtmag.realtime.environment import machine
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.sources.opening import open_source
-from rtmag.realtime.sources.reconnecting import Supervisor
+from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from tests.support.servers import ChaosProxy, RtspServer
 
 SIZE = (640, 480)
@@ -35,7 +35,7 @@ class Watcher:
     def __init__(self, address: str) -> None:
         began = time.monotonic()
         source = open_source(address)
-        assert isinstance(source, Supervisor)
+        assert isinstance(source, ReconnectingSource)
         self.source = source
         self.opened = time.monotonic() - began
         self.frames: list[tuple[float, Frame]] = []

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rtmag.realtime.frame import Frame
     from rtmag.realtime.magnifier import Magnifier
     from rtmag.realtime.presets import PRESETS
+    from rtmag.realtime.sinks.video_file import VideoSink
     from rtmag.realtime.sources.opening import open_source
     from rtmag.realtime.sources.source import FrameSource
     from rtmag.realtime.streaming import stream
@@ -64,6 +65,7 @@ __all__ = [
     "SourceUnavailable",
     "Static",
     "Temporal",
+    "VideoSink",
     "load_engine",
     "open_source",
     "parse_band",
@@ -78,6 +80,7 @@ _HOMES = {
     "magnifier": ("Magnifier",),
     "presets": ("PRESETS",),
     "engines.onnx_engine": ("OnnxEngine",),
+    "sinks.video_file": ("VideoSink",),
     "sources.source": ("FrameSource",),
     "sources.opening": ("open_source",),
     "streaming": ("stream",),

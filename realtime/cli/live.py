@@ -59,13 +59,13 @@ def camera(
         drift=drift,
         layout=layout,
     )
-    from rtmag.realtime.sources.source import Wanted
+    from rtmag.realtime.sources.source import SourceOptions
 
     _watch(
         spec,
         stats,
         controls=controls,
-        wanted=Wanted(
+        wanted=SourceOptions(
             size=options.parse_live_size(size, motion_scale),
             fps=fps,
             pixel_format=pixel_format,
@@ -132,13 +132,13 @@ def stream(
         drift=drift,
         layout=layout,
     )
-    from rtmag.realtime.sources.source import Wanted
+    from rtmag.realtime.sources.source import SourceOptions
 
     _watch(
         address,
         stats,
         controls=controls,
-        wanted=Wanted(
+        wanted=SourceOptions(
             size=options.parse_live_size(size, motion_scale),
             fps=fps,
             pixel_format=pixel_format,

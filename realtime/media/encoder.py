@@ -37,7 +37,7 @@ class Codec:
     """Set where the codec knows only one kind of colours."""
     finest: Fraction = _FINEST
     """The shortest time base it can be given."""
-    prompt: Mapping[str, str] = field(default_factory=dict)
+    low_delay: Mapping[str, str] = field(default_factory=dict)
     """Options by which no picture is held back, for what may be killed at any time."""
 
     def pixel_format(self, size: tuple[int, int]) -> str:
@@ -64,7 +64,7 @@ _H264 = Codec(
     "libx264",
     {"preset": "veryfast", "crf": "17", "bf": "0", "x264-params": "chroma-qp-offset=-4"},
     odd="yuv444p",
-    prompt={"tune": "zerolatency"},
+    low_delay={"tune": "zerolatency"},
 )
 
 # 118 is FFmpeg's unit of quality; twice that is nearly transparent.
@@ -129,7 +129,7 @@ class VideoEncoder:
         time_base: Fraction,
         colour: Colour,
         sample_aspect: Fraction | None = None,
-        prompt: bool = False,
+        low_delay: bool = False,
     ) -> None:
         codec = next((codec for codec in kind.codecs if codec.name in av.codecs_available), None)
         if codec is None:
@@ -144,7 +144,7 @@ class VideoEncoder:
         self._ticks: int | None = None
         self._step = max(round(1 / (rate * self.time_base)), 1)
         options = {"g": str(max(round(2 * rate), 1)), **codec.options}
-        options |= codec.prompt if prompt else {}
+        options |= codec.low_delay if low_delay else {}
         self._stream: VideoStream = container.add_stream(codec.name, rate=rate, options=options)  # type: ignore[assignment]
         self._configure(size, sample_aspect)
 

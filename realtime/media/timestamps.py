@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.media.container import read_packets
 
-LEAP = 1.0
+DISCONTINUITY = 1.0
 """Seconds by which a step of timestamps may differ from that of arrivals."""
 
 _LEAK = 1e-3
@@ -52,7 +52,7 @@ _RATE_FRAMES = 10
 """So many frames must have come before a rate is told."""
 
 
-class ArrivalClock:
+class StreamClock:
     """Turns timestamps and arrivals into strictly increasing times.
 
     Args:
@@ -84,7 +84,7 @@ class ArrivalClock:
             self._delay = held
         else:
             step, passed = stamp - self._stamp, arrival - self._arrival
-            if abs(step - passed) > LEAP:
+            if abs(step - passed) > DISCONTINUITY:
                 self._delay, self.epoch = held, self.epoch + 1
                 self._held.clear()
             self._doubt(step <= 0 or held - self._delay > _LAG)
@@ -100,14 +100,17 @@ class ArrivalClock:
         self._trusted = self._doubts < _DOUBTS
 
     def ahead(self, stamp: float | None, now: float) -> float:
-        """Seconds until a frame is due, where a stream comes faster than it plays; at most LEAP."""
+        """Return the seconds until a frame is due, at most DISCONTINUITY.
+
+        Positive for a stream that comes faster than it plays.
+        """
         if stamp is None or self._delay is None:
             return 0.0
         early = stamp - self._stamp - (now - self._arrival)
-        return early if 0 < early <= LEAP else 0.0
+        return early if 0 < early <= DISCONTINUITY else 0.0
 
 
-class Rate:
+class RateMeter:
     """Frames per second as measured over the last 30 frames; what sources claim is not believed."""
 
     def __init__(self) -> None:
@@ -139,7 +142,7 @@ def leaps(step: float) -> bool:
     return not -_LEAP < step < _WRAP
 
 
-class Clock:
+class FileClock:
     """Makes timestamps increase where a file's do not; the true ones pass unchanged."""
 
     def __init__(self, dt: float) -> None:

@@ -16,7 +16,7 @@ from rtmag.realtime.opencv import cv2
 from rtmag.realtime.run.loop import run
 from rtmag.realtime.run.report import Progress, Report
 from rtmag.realtime.sinks.paths import check_free, make_folder, numbered, with_suffix
-from rtmag.realtime.sinks.sink import Sink
+from rtmag.realtime.sinks.sink import BaseSink, Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.scene.scene import SceneSource
 from rtmag.realtime.view.overlay import label
@@ -28,7 +28,7 @@ BAND = (1.0, 8.0)
 """Hz; of second order it passes 2 and 5 Hz alike within 2 %."""
 
 
-class _Labelled:
+class _Labelled(BaseSink):
     """Names the halves of the pictures on their way to another sink."""
 
     def __init__(self, sink: Sink) -> None:

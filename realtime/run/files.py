@@ -16,12 +16,12 @@ from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.run.loop import run
 from rtmag.realtime.run.provenance import describe, write_note
 from rtmag.realtime.run.report import Ending, Progress, Report
-from rtmag.realtime.sinks.background import Writer
+from rtmag.realtime.sinks.background import BackgroundSink
 from rtmag.realtime.sinks.paths import SIGNATURE, beside, check_free, made_by_rtmag, make_folder
 from rtmag.realtime.sinks.pipe import STDOUT, PipeSink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.opening import is_pattern, open_source
-from rtmag.realtime.sources.source import FrameSource, Wanted
+from rtmag.realtime.sources.source import FrameSource, SourceOptions
 from rtmag.realtime.sources.video_file import VideoSource
 from rtmag.realtime.view.window import WindowSink
 
@@ -187,7 +187,7 @@ class Batch:
             for words in caveats(source, controls.filter(), self.capture_fps):
                 self.note(f"warning: {words}")
         self.progress.begin(source.name, source.frames)
-        written = Writer(sink, whole=True) if isinstance(sink, VideoSink) else sink
+        written = BackgroundSink(sink, whole=True) if isinstance(sink, VideoSink) else sink
         try:
             report = run(
                 source,
@@ -228,7 +228,7 @@ class Batch:
             return
         for error in report.errors:
             self.note(f"warning: {error}")
-        damaged = getattr(source, "damaged", 0)
+        damaged = source.damaged
         if damaged:
             self.note(f"warning: {source.name!r} is damaged; {damaged} parts of it were skipped")
         self._damaged = self._damaged or bool(damaged or report.errors)
@@ -258,9 +258,9 @@ class Batch:
 def _open(path: Path, max_pixels: int) -> FrameSource:
     """A file, a folder or a pattern; names that also mean something else are files here."""
     if os.path.isdir(path):
-        return open_source(path.absolute(), wanted=Wanted(max_pixels=max_pixels))
+        return open_source(path.absolute(), options=SourceOptions(max_pixels=max_pixels))
     if os.path.lexists(path):
         return VideoSource(path, max_pixels=max_pixels)
     if is_pattern(str(path)):
-        return open_source(path, wanted=Wanted(max_pixels=max_pixels))
+        return open_source(path, options=SourceOptions(max_pixels=max_pixels))
     raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")

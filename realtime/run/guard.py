@@ -20,7 +20,7 @@ from rtmag.realtime.errors import ModelError, OptionError
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import redact
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import Closeable
 
 HANG = 10.0
 """Seconds a step may take; the first ones, which prepare much, three times as long."""
@@ -38,7 +38,7 @@ _PAUSE = 1.0
 """Seconds between tries of a model that fails."""
 
 
-class Guard(Closing):
+class Guard(Closeable):
     """Steps of a magnifier that never raise for its model's sake; a context manager.
 
     Args:

@@ -18,23 +18,22 @@ from rtmag.realtime.run.loop import run
 from rtmag.realtime.run.provenance import describe, note_of, write_note
 from rtmag.realtime.run.report import Report, Stats, Tally
 from rtmag.realtime.run.startup import Left, attended, resting_at
-from rtmag.realtime.sinks.background import Writer, check_space
+from rtmag.realtime.sinks.background import BackgroundSink, check_space
 from rtmag.realtime.sinks.paths import check_free, numbered, with_suffix
 from rtmag.realtime.sinks.pipe import PipeSink
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sinks.virtual_camera import FIRST, VirtualCameraSink
 from rtmag.realtime.sources.opening import open_source
-from rtmag.realtime.sources.reconnecting import Supervisor
-from rtmag.realtime.sources.retry import Patience, until_there
+from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
 from rtmag.realtime.sources.scene.scene import SceneSource
-from rtmag.realtime.sources.source import FrameSource, Status, Wanted
+from rtmag.realtime.sources.source import FrameSource, SourceOptions, Status
 from rtmag.realtime.view.viewer import View
 from rtmag.realtime.view.window import WindowSink
 
 _UNNAMED = Path("rtmag-camera.mp4")
 
-_PATIENCE = 1.0
+_PIPE_SECONDS = 1.0
 """Seconds for a reader to take the last frames."""
 
 
@@ -46,7 +45,7 @@ class Live:
     note: Callable[[str], None]
     invite: Callable[[str], None] = lambda words: None
     """Told the address of the page, with its token."""
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: SourceOptions = field(default_factory=SourceOptions)
     record: Path | None = None
     """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
     overwrite: bool = False
@@ -127,20 +126,19 @@ class Live:
             source = self._opened(spec, view)
         except SourceAbsent as error:
             raise SourceAbsent(f"{error} (--wait waits for it)") from error
-        if isinstance(source, Supervisor):
-            source.on_status = lambda status: self.note(_told(source.name, status))
-            for refused in source.refused:
-                self.note(f"{source.name} does not let us stop its {refused}")
+        source.on_status = lambda status: self.note(_told(source.name, status))
+        for refused in source.refused:
+            self.note(f"{source.name} does not let us stop its {refused}")
         return source
 
     def _opened(self, spec: str, view: View | None) -> FrameSource:
         """Opened at once, or waited for at the view; raises Left when that is left."""
         told = self.wanted.wait
         if told is None or "://" not in spec:
-            return open_source(spec, wanted=self.wanted)
-        opener = partial(open_source, spec, wanted=replace(self.wanted, wait=None))
+            return open_source(spec, options=self.wanted)
+        opener = partial(open_source, spec, options=replace(self.wanted, wait=None))
         rest = resting_at(view, self.controls, redact(spec))
-        return until_there(partial(attended, opener, rest), told, Patience(), rest)
+        return wait_until_available(partial(attended, opener, rest), told, RetryPolicy(), rest)
 
     def _open_sinks(self, size: tuple[int, int], fps: float, opened: ExitStack) -> list[Sink]:
         """Whoever else sees the frames."""
@@ -156,10 +154,10 @@ class Live:
         if self.out is not None:
             lacks = partial(self._tell_dropped, "the pipe")
             sinks.append(
-                Writer(
+                BackgroundSink(
                     PipeSink(fps=fps, size=size),
-                    ended=lacks,
-                    patience=_PATIENCE,
+                    on_end=lacks,
+                    close_timeout=_PIPE_SECONDS,
                     whole=self._whole,
                 )
             )
@@ -187,7 +185,7 @@ class Live:
             token=self.token,
         )
 
-    def _open_recorder(self, fps: float) -> Writer:
+    def _open_recorder(self, fps: float) -> BackgroundSink:
         """The file that was asked for; after that, or without it, numbered ones."""
         path, self.record = self.record, None
         overwrite = self.overwrite and path is not None
@@ -197,13 +195,12 @@ class Live:
         check_space(path)
         self.note(f"recording to {path}")
         sink, settings = VideoSink(path, fps=fps, overwrite=overwrite), self._settings()
-        self._note_settings(sink.part, settings)  # now, for we may be killed
-        return Writer(
+        self._note_settings(sink.partial_path, settings)  # now, for we may be killed
+        return BackgroundSink(
             sink,
             check=partial(check_space, path),
-            ended=partial(self._recorded, sink, settings),
+            on_end=partial(self._recorded, sink, settings),
             whole=self._whole,
-            name=path.name,
         )
 
     def _describe(self, engine: Engine, source: FrameSource) -> dict[str, object]:
@@ -221,7 +218,7 @@ class Live:
         if sink.path_written is not None:  # or no frame came
             self._note_settings(sink.path, settings)
         with suppress(OSError):
-            note_of(sink.part).unlink()
+            note_of(sink.partial_path).unlink()
 
     def _note_settings(self, path: Path, settings: dict[str, object]) -> None:
         try:
@@ -239,4 +236,4 @@ def _told(name: str, status: Status) -> str:
     told = f"{name}: {status.state.lower()}"
     if status.state in ("RUNNING", "ENDED"):
         return told
-    return f"warning: {told}; {status.words.removeprefix(name).lstrip()}"
+    return f"warning: {told}; {status.message.removeprefix(name).lstrip()}"

@@ -22,7 +22,7 @@ from rtmag.realtime.run.report import Ending, Report, Stats, Tally
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sources.latest import LatestFrames
-from rtmag.realtime.sources.source import FrameSource, Polled, status_of
+from rtmag.realtime.sources.source import FrameSource
 from rtmag.realtime.view import overlay
 from rtmag.realtime.view.viewer import TICK, View, Viewer
 
@@ -179,9 +179,10 @@ def _arrivals(source: FrameSource) -> Generator[Frame | None, None, None]:
     if not source.live:
         yield from source
         return
-    if isinstance(source, Polled):
-        while not source.ended:
-            yield source.get(TICK if status_of(source).state == "RUNNING" else _CALM_TICK)
+    polled = source.polled
+    if polled is not None:
+        while not polled.ended:
+            yield polled.get(TICK if source.status.state == "RUNNING" else _CALM_TICK)
         return
     with LatestFrames(source) as latest:
         while not latest.ended:
@@ -301,18 +302,18 @@ class _Session:
             self._stats.tick(self._figures)
 
     def _figures(self) -> dict[str, Any]:
-        return self._tally.snapshot(status_of(self._source))
+        return self._tally.snapshot(self._source.status)
 
     def _alerts(self) -> list[str]:
         """What is wrong at present with the source and with the model."""
-        alerts = (status_of(self._source).told(), self._guard and self._guard.alert)
+        alerts = (self._source.status.alert(), self._guard and self._guard.alert)
         return [words for words in alerts if words]
 
     def _facts(self) -> dict[str, Any]:
         failing = self._guard.alert if self._guard else None
         return {
             **self._figures(),
-            "words": status_of(self._source).told() or "",
+            "words": self._source.status.alert() or "",
             "rate": self._controls.fps,
             "recording": self._recording.running,
             "warning": failing or self._magnifier.warning,

@@ -59,7 +59,6 @@ class Recording:
         if sink is None:
             return None
         sink.close(finished=finished)
-        name, left_out = getattr(sink, "name", ""), getattr(sink, "dropped", 0)
-        words = f"recording saved as {name}" if name else "recording saved"
-        words += f", without {left_out} frames" if left_out else ""
+        words = f"recording saved as {sink.name}" if sink.name else "recording saved"
+        words += f", without {sink.dropped} frames" if sink.dropped else ""
         return words if finished else None

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.sources.source import Status
 
 Ending = Literal["end", "quit", "interrupt"]
 """The source ended or the limit was reached; a person quit; Ctrl-C."""
@@ -17,8 +18,6 @@ Ending = Literal["end", "quit", "interrupt"]
 _RECENT = 30
 
 _KEPT = 3000
-
-_COUNTS = ("reconnects", "stalls", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +92,13 @@ class Tally:
         recent = list(self._latencies)[-_RECENT:]
         return float(np.median(recent)) if recent else None
 
-    def snapshot(self, status: object = None) -> dict[str, Any]:
+    def snapshot(self, status: Status | None = None) -> dict[str, Any]:
         """The figures of this moment, for programs.
 
         Rate and delays over the last moments, in 1/s and ms; None while there are none. `status` is
         the source's, if it has one: `errors` are its damaged packets and pictures.
         """
+        status = status or Status()
         recent = list(self._latencies)[-_RECENT:]
         p50, p95 = np.percentile(recent, (50, 95)).round(2).tolist() if recent else (None, None)
         return {
@@ -107,8 +107,10 @@ class Tally:
             "fps": round(self.fps, 2),
             "latency_ms": p50,
             "latency_p95_ms": p95,
-            "state": getattr(status, "state", "RUNNING"),
-            **{name: getattr(status, name, 0) for name in _COUNTS},
+            "state": status.state,
+            "reconnects": status.reconnects,
+            "stalls": status.stalls,
+            "errors": status.errors,
         }
 
     def report(self, ending: Ending, errors: tuple[str, ...]) -> Report:

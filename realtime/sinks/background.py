@@ -1,8 +1,8 @@
-"""A sink in a thread of its own: the live picture never waits for an encoder, a disk or a reader.
+"""A sink that runs in a thread of its own, so that encoders, disks and readers cannot delay a view.
 
-What the sink has no time for is left out of it and counted; the picture goes on. The queue is
-short, because frames in it are lost when the process is killed. Files, which wait, have one frame
-encoded while the next is magnified.
+Frames that the sink has no time for are left out and counted. The queue is short, because its
+frames are lost when the process is killed. For files no frame is left out: one frame is encoded
+while the next one is magnified.
 """
 
 import queue
@@ -16,29 +16,30 @@ from pathlib import Path
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.signals import deferred
-from rtmag.realtime.sinks.sink import Sink
+from rtmag.realtime.sinks.sink import BaseSink, Sink
 
 LEAST_FREE = 500_000_000
 """Bytes that a recording leaves free on its disk."""
 
-_WAITING = 8
+_QUEUE_LENGTH = 8
+"""Frames in the queue of a sink that may leave frames out."""
 
-_AHEAD = 2
-"""Frames that wait where none is left out: enough to overlap, and large ones take memory."""
+_QUEUE_LENGTH_WHOLE = 2
+"""Frames in the queue where none is left out: enough to overlap, without much memory."""
 
-_LOOK_EVERY = 1.0
+_CHECK_INTERVAL = 1.0
+"""Seconds between two calls of `check`."""
 
 
-class Writer:
-    """Passes frames on to a sink, without waiting for it.
+class BackgroundSink(BaseSink):
+    """Passes frames to another sink in a thread of its own, without waiting for it.
 
     Args:
-        sink: closed by the writer, also when it fails.
-        check: called each second; when it raises SinkError, the sink is finished early.
-        ended: told how many frames were left out, once the sink is closed and whole.
-        patience: seconds that close() waits for a sink that may never be done; None: until it is.
-        whole: leave nothing out, but wait: for sources that wait, too.
-        name: of the file, for a person.
+        sink: closed by this object, also after an error.
+        check: called once per second; when it raises SinkError, the sink is finished early.
+        on_end: called with the number of dropped frames once the sink is closed and complete.
+        close_timeout: seconds that close() waits for a sink that may hang; None: without a limit.
+        whole: True to leave no frame out but to wait for the sink.
     """
 
     def __init__(
@@ -46,25 +47,24 @@ class Writer:
         sink: Sink,
         *,
         check: Callable[[], None] = lambda: None,
-        ended: Callable[[int], None] = lambda dropped: None,
-        patience: float | None = None,
+        on_end: Callable[[int], None] = lambda dropped: None,
+        close_timeout: float | None = None,
         whole: bool = False,
-        name: str = "",
     ) -> None:
-        self.name = name
+        self.name = sink.name
         self.dropped = 0
-        """Frames left out because the sink was behind."""
-        self._sink, self._check, self._ended, self._patience = sink, check, ended, patience
-        self._whole = whole
-        self._queue: queue.Queue[Frame | None] = queue.Queue(_AHEAD if whole else _WAITING)
+        self._sink, self._check, self._on_end = sink, check, on_end
+        self._close_timeout, self._whole = close_timeout, whole
+        length = _QUEUE_LENGTH_WHOLE if whole else _QUEUE_LENGTH
+        self._queue: queue.Queue[Frame | None] = queue.Queue(length)
         self._error: BaseException | None = None
         self._finished = True
         self._thread = threading.Thread(target=self._work, name="rtmag writer", daemon=True)
         self._thread.start()
 
     def write(self, frame: Frame) -> None:
-        """Take a frame, or leave it out; raises what the file raised since the last call."""
-        self._raise()
+        """Queue a frame or drop it; raises the error of the sink since the last call."""
+        self._raise_error()
         while True:
             try:
                 self._queue.put(frame, self._whole, 0.05)
@@ -75,23 +75,23 @@ class Writer:
             return
 
     def close(self, *, finished: bool = True) -> None:
-        """Write what waits and end the sink; raises what the sink raised."""
+        """Write the queued frames and close the sink; raises the error of the sink."""
         self._finished = self._finished and finished
-        # A file of which nothing is left out keeps its end, too, when Ctrl-C comes meanwhile.
-        with deferred() if self._whole and self._patience is None else nullcontext():
-            self._wait()
-        self._raise()
+        # A file without dropped frames must be complete, even if Ctrl-C comes while it is closed.
+        with deferred() if self._whole and self._close_timeout is None else nullcontext():
+            self._join()
+        self._raise_error()
 
-    def _wait(self) -> None:
-        began = time.monotonic()
-        while self._thread.is_alive():  # in short waits, because Windows delivers Ctrl-C between
-            if self._patience is not None and time.monotonic() - began > self._patience:
+    def _join(self) -> None:
+        start, limit = time.monotonic(), self._close_timeout
+        while self._thread.is_alive():  # in short waits: Windows delivers Ctrl-C between them
+            if limit is not None and time.monotonic() - start > limit:
                 return
             with suppress(queue.Full):
                 self._queue.put_nowait(None)
             self._thread.join(0.05)
 
-    def _raise(self) -> None:
+    def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -106,32 +106,32 @@ class Writer:
             finally:
                 self._sink.close(finished=self._finished)
             if self._finished:
-                self._ended(self.dropped)
+                self._on_end(self.dropped)
         except BaseException as error:
             self._error = error
 
     def _write_all(self) -> None:
-        looked = time.monotonic()
+        checked_at = time.monotonic()
         while (frame := self._queue.get()) is not None:
-            if time.monotonic() - looked > _LOOK_EVERY:
-                looked = time.monotonic()
-                self._look()
+            if time.monotonic() - checked_at > _CHECK_INTERVAL:
+                checked_at = time.monotonic()
+                self._run_check()
             self._sink.write(frame)
 
-    def _look(self) -> None:
+    def _run_check(self) -> None:
         try:
             self._check()
         except SinkError:
-            self._sink.close()  # whole, while that is still possible
-            self._ended(self.dropped)
+            self._sink.close()  # finish the file while that is still possible
+            self._on_end(self.dropped)
             raise
 
 
 def check_space(path: Path) -> None:
-    """Leave others room on the disk where a recording lies.
+    """Check that the disk of a recording has space left for other programs.
 
     Raises:
-        SinkUnavailable: less than `LEAST_FREE` is free there.
+        SinkUnavailable: less than `LEAST_FREE` bytes are free.
     """
     if shutil.disk_usage(path.absolute().parent).free < LEAST_FREE:
         raise SinkUnavailable(

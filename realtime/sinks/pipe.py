@@ -12,7 +12,7 @@ from rtmag.realtime.errors import OptionError, SinkClosed, SinkError
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.media.encoder import Codec, FileType, VideoEncoder
-from rtmag.realtime.sinks.sink import fitted
+from rtmag.realtime.sinks.sink import BaseSink, letterboxed
 
 STDOUT = "-"
 """The name of an output that is no file."""
@@ -20,7 +20,7 @@ STDOUT = "-"
 _Y4M = FileType("yuv4mpegpipe", (Codec("wrapped_avframe", {}, odd="yuv444p"),), constant_rate=True)
 
 
-class PipeSink:
+class PipeSink(BaseSink):
     """Writes Y4M to stdout: pictures at an even rate, without their time stamps.
 
     Args:
@@ -49,7 +49,7 @@ class PipeSink:
         self._size = self._size or frame.size
         try:
             container = self._container or self._open(self._size)
-            container.mux(self._encoder.encode(fitted(frame.image, self._size), frame.time))
+            container.mux(self._encoder.encode(letterboxed(frame.image, self._size), frame.time))
         except BrokenPipeError as error:
             self._closed = True
             raise SinkClosed("nobody reads the pipe") from error

@@ -1,11 +1,7 @@
-"""Video files as sinks: complete under the final name, or else playable under a temporary one.
+"""The protocol of all sinks, a sink that discards frames, and letterboxing."""
 
-While it is written, 'clip.mp4' is 'clip.part.mp4'. A finished recording is renamed; what was
-cancelled or cut off keeps the temporary name. Nothing that exists is touched before its replacement
-is complete.
-"""
-
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -14,41 +10,73 @@ from rtmag.realtime.opencv import cv2
 
 
 class Sink(Protocol):
-    """Takes frames one by one."""
+    """Shows or stores frames, one by one."""
+
+    @property
+    def name(self) -> str:
+        """Name for the user, such as that of a file; empty if there is none."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Number of frames that were left out because the sink was too slow."""
+        ...
 
     def write(self, frame: Frame) -> None:
         """Show or store one frame; raises SinkError when that fails."""
         ...
 
     def close(self, *, finished: bool = True) -> None:
-        """Finish. `finished=False` keeps a partial output under its temporary name.
+        """Finish the output. Safe to call twice.
 
-        Safe to call twice.
+        Args:
+            finished: False keeps an incomplete file under its temporary name.
         """
         ...
 
 
-class NullSink:
-    """Takes every frame and keeps none."""
+class BaseSink:
+    """Defaults of a Sink: no name, no frame left out; a context manager that closes on exit.
+
+    If an error ends the `with` block, the output counts as unfinished.
+    """
+
+    name: str = ""
+    dropped: int = 0
+
+    def close(self, *, finished: bool = True) -> None:
+        """Finish the output. Safe to call twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(finished=kind is None)
+
+
+class NullSink(BaseSink):
+    """Discards every frame."""
 
     def write(self, frame: Frame) -> None:
         """Do nothing."""
 
-    def close(self, *, finished: bool = True) -> None:
-        """Do nothing."""
 
-
-def fitted(image: Image, size: tuple[int, int]) -> Image:
-    """The image at a size, its shape kept, with black bars where it does not fill it."""
+def letterboxed(image: Image, size: tuple[int, int]) -> Image:
+    """Return the image at the given (width, height) with its aspect ratio kept by black bars."""
     height, width = image.shape[:2]
     if (width, height) == size:
         return image
     scale = min(size[0] / width, size[1] / height)
     inner = max(round(width * scale), 1), max(round(height * scale), 1)
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     canvas = np.zeros((size[1], size[0], 3), np.uint8)
     canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
-        image, inner, interpolation=way
+        image, inner, interpolation=interpolation
     )
     return canvas

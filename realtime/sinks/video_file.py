@@ -1,8 +1,8 @@
-"""Video files as sinks: complete under the final name, or else playable under a temporary one.
+"""Video files as sinks, written under a temporary name until they are complete.
 
-While it is written, 'clip.mp4' is 'clip.part.mp4'. A finished recording is renamed; what was
-cancelled or cut off keeps the temporary name. Nothing that exists is touched before its replacement
-is complete.
+While 'clip.mp4' is written, the file is 'clip.part.mp4' and can already be played. A finished
+recording is renamed; a recording that failed or was cancelled keeps the temporary name. An existing
+file is not touched before its replacement is complete.
 """
 
 import errno
@@ -24,78 +24,82 @@ from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.media.encoder import FILE_TYPES, VideoEncoder
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.paths import check_free
-from rtmag.realtime.sinks.sink import fitted
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sinks.sink import BaseSink, letterboxed
+from rtmag.realtime.sources.source import Closeable
 from rtmag.realtime.sources.video_file import VideoSource
-
-
-class PartFile(Closing):
-    """A file for FFmpeg to write; a context manager.
-
-    What is written reaches the system at once, as it must where the process may be killed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
-        self._refusal: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        """Write all of it; or else nothing, and raise the same error from then on."""
-        if self._refusal is not None:
-            raise self._refusal
-        begin, left = self._file.tell(), memoryview(data)
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            self._refusal = error
-            if begin + len(data) - len(left) == os.fstat(self._file.fileno()).st_size:
-                self._file.truncate(begin)
-            raise
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place in the file."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """The place in the file."""
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Safe to call twice."""
-        self._file.close()
-
 
 _TIME_BASE = Fraction(1, 90_000)
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than is allowed",
-    errno.EACCES: "no permission to write there",
-    errno.EPERM: "no permission to write there",
+    errno.EFBIG: "the file would exceed the size limit",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
     errno.EROFS: "the disk is read-only",
     errno.ENAMETOOLONG: "the name is too long",
 }
 
 
-class VideoSink:
-    """Writes frames into a video file.
+class PartialFile(Closeable):
+    """A file that FFmpeg writes into; a context manager.
+
+    It is unbuffered, so nothing is lost when the process is killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write all of the data or nothing; after an error every call raises the same error."""
+        if self._error is not None:
+            raise self._error
+        begin, left = self._file.tell(), memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._error = error
+            if begin + len(data) - len(left) == os.fstat(self._file.fileno()).st_size:
+                self._file.truncate(begin)
+            raise
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a position in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position in the file."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file. Safe to call twice."""
+        self._file.close()
+
+
+class VideoSink(BaseSink):
+    """Writes frames into a video file; a context manager.
+
+    with VideoSink("out.mp4", fps=30) as sink:
+        for frame in stream(0, alpha=20):
+            sink.write(frame)
 
     Args:
-        path: of the file; its suffix chooses the kind: .mp4, .mov, .m4v, .mkv, .webm or .avi.
-        like: the file the frames come from. Timestamps, colours, pixel aspect and sound are kept
-            as they are there. Without it the recording starts at 0 and is BT.709.
-        fps: nominal rate, of recordings without `like`.
-        size: (width, height); that of the first frame by default. Other frames are fitted into it.
-        audio: keep the sound of `like`.
-        overwrite: replace an existing file, at the end.
-        comment: a note kept inside the file.
+        path: the file; its suffix sets the file type: .mp4, .mov, .m4v, .mkv, .webm or .avi.
+        like: the file that the frames come from. Its timestamps, colours, pixel aspect ratio and
+            audio are kept. Without it the recording starts at 0 s and is BT.709.
+        fps: nominal frames per second, for recordings without `like`.
+        size: (width, height) in pixels; by default the size of the first frame. Frames of another
+            size are letterboxed.
+        audio: True to keep the audio of `like`.
+        overwrite: True to replace an existing file when the new one is complete.
+        comment: text stored in the file.
 
     Raises:
         SinkUnavailable: the file exists or cannot be created.
-        OptionError: the output is the input, or its kind is unknown.
+        OptionError: the output is the input, its file type is unknown, or `fps` is not positive.
     """
 
     def __init__(
@@ -110,35 +114,36 @@ class VideoSink:
         comment: str | None = None,
     ) -> None:
         self.path = Path(path)
+        self.name = self.path.name
         self.size = size
         self.path_written: Path | None = None
-        """Where the video is, once closed; None when there were no frames."""
+        """Path of the video once it is closed; None if no frame was written."""
         self._like, self._comment, self._overwrite = like, comment, overwrite
         self._audio = audio and like is not None and like.has_audio
         self._fps = (like.fps if like else None) or fps
         check_free(self.path, overwrite=overwrite, source=like.path if like else None)
-        self._kind = FILE_TYPES[self.path.suffix.lower()]
+        self._type = FILE_TYPES[self.path.suffix.lower()]
         if not (self._fps > 0 and np.isfinite(self._fps)):
             raise OptionError(f"fps must be a positive number, got {fps = }")
         self._container: OutputContainer | None = None
-        self._sound: AudioTracks | None = None
+        self._tracks: AudioTracks | None = None
         self._closed = self._failed = False
-        self.part = self._reserve_part()
-        """Where the video is until then."""
+        self.partial_path = self._reserve_partial_path()
+        """Path of the video until it is closed."""
 
-    def _reserve_part(self) -> Path:
-        """Create the temporary file, which also shows that it can be written."""
-        part = self.path.with_stem(f"{self.path.stem}.part")
+    def _reserve_partial_path(self) -> Path:
+        """Create the temporary file; this also checks that the folder can be written to."""
+        partial = self.path.with_stem(f"{self.path.stem}.part")
         numbers = count(2)
-        while os.path.lexists(part):  # what a crash left, or even the input
-            part = self.path.with_stem(f"{self.path.stem}.part{next(numbers)}")
-        with self._translated(SinkUnavailable):
-            part.open("xb").close()
-        return part
+        while os.path.lexists(partial):  # left by a crash, or even the input
+            partial = self.path.with_stem(f"{self.path.stem}.part{next(numbers)}")
+        with self._translate_errors(SinkUnavailable):
+            partial.open("xb").close()
+        return partial
 
     @contextmanager
-    def _translated(self, kind: type[SinkError] = SinkError) -> Iterator[None]:
-        """Turn errors of the system and of FFmpeg into ours."""
+    def _translate_errors(self, error_type: type[SinkError] = SinkError) -> Iterator[None]:
+        """Turn errors of the operating system and of FFmpeg into SinkError."""
         try:
             yield
         except RtmagError:
@@ -146,18 +151,22 @@ class VideoSink:
         except (av.FFmpegError, OSError) as error:
             reason = _REASONS.get(error.errno or 0, "the encoder failed")
             if self._container is not None:
-                reason += f"; what was written is {str(self.part)!r}"
+                reason += f"; the part written so far is {str(self.partial_path)!r}"
             elif error.errno not in _REASONS:
                 reason = f"the encoder refused the size {self.size}"
-                reason += " or the sound; try --no-audio" if self._audio else ""
-            raise kind(f"cannot write {str(self.path)!r}: {reason}") from error
+                reason += " or the audio; try --no-audio" if self._audio else ""
+            raise error_type(f"cannot write {str(self.path)!r}: {reason}") from error
 
     def write(self, frame: Frame) -> None:
-        """Add one frame; raises SinkError when the disk is full or the like."""
+        """Add one frame.
+
+        Raises:
+            SinkError: the disk is full, the sink is closed, or the encoder failed.
+        """
         if self._closed or self._failed:
             raise SinkError(f"cannot write {str(self.path)!r}: it is closed")
         try:
-            with self._translated():
+            with self._translate_errors():
                 container = self._container or self._open(frame)
                 self._add(container, frame)
         except RtmagError:
@@ -166,9 +175,9 @@ class VideoSink:
 
     def _open(self, frame: Frame) -> OutputContainer:
         self.size = self.size or frame.size
-        # Times before 0 cannot be stored, and files that count frames begin at once.
+        # Negative times cannot be stored, and files with a constant rate start at 0.
         live = self._like is None
-        self._shift = -frame.time if live or self._kind.constant_rate or frame.time < 0 else 0.0
+        self._shift = -frame.time if live or self._type.constant_rate or frame.time < 0 else 0.0
         self._end = frame.time + self._shift
         try:
             self._container = self._start(copy=True)
@@ -179,58 +188,62 @@ class VideoSink:
         return self._container
 
     def _start(self, *, copy: bool) -> OutputContainer:
-        """Set up all streams and write the header; `copy` lets sound be taken over unchanged."""
+        """Set up all streams and write the header; `copy` keeps the audio packets unchanged."""
         like, size = self._like, self.size or (0, 0)
-        options = dict(self._kind.options)
+        options = dict(self._type.options)
         with ExitStack() as undo:
-            self._file = undo.enter_context(PartFile(self.part))
+            self._file = undo.enter_context(PartialFile(self.partial_path))
             container = av.open(
-                self._file, "w", format=self._kind.format, container_options=options
+                self._file, "w", format=self._type.format, container_options=options
             )
             undo.callback(container.close)
             container.metadata.update({"comment": self._comment} if self._comment else {})
             self._encoder = VideoEncoder(
                 container,
-                self._kind,
+                self._type,
                 size,
                 fps=self._fps,
                 time_base=like.time_base if like else _TIME_BASE,
                 colour=like.colour if like else Colour(),
                 sample_aspect=like.sample_aspect if like else None,
-                prompt=like is None,
+                low_delay=like is None,
             )
             if like and self._audio:
-                sound = AudioTracks(
-                    like.path, container, self._kind.audio, copy=copy, shift=self._shift
+                tracks = AudioTracks(
+                    like.path, container, self._type.audio, copy=copy, shift=self._shift
                 )
-                self._sound = undo.enter_context(sound)
+                self._tracks = undo.enter_context(tracks)
             container.start_encoding()
             undo.pop_all()
         return container
 
     def _add(self, container: OutputContainer, frame: Frame) -> None:
         time = frame.time + self._shift
-        if self._sound is not None:
-            self._sound.advance(time)
-        image = fitted(frame.image, self.size or frame.size)
+        if self._tracks is not None:
+            self._tracks.advance(time)
+        image = letterboxed(frame.image, self.size or frame.size)
         container.mux(self._encoder.encode(image, time))
         self._end = time
 
     def close(self, *, finished: bool = True) -> None:
-        """End the file; `path_written` then says where it is."""
+        """Finish the file and set `path_written`. Safe to call twice.
+
+        Args:
+            finished: False keeps the temporary name, for a recording that was cancelled.
+        """
         if self._closed:
             return
         self._closed = True
         if self._container is None:
-            self.part.unlink(missing_ok=True)
+            self.partial_path.unlink(missing_ok=True)
             return
-        self.path_written = self.part
+        self.path_written = self.partial_path
         finished = finished and not self._failed
         try:
-            with deferred(), self._translated():
+            with deferred(), self._translate_errors():
                 self._finish(self._container, None if finished else self._end)
         except SinkError:
-            # After a failure that was already reported a second report would hide it.
+            # After a failure that was already reported, a second report would hide it.
             if not self._failed:
                 raise
             return
@@ -241,19 +254,20 @@ class VideoSink:
         try:
             if not self._failed:
                 container.mux(self._encoder.flush())
-                if self._sound is not None:
-                    self._sound.advance(until)
+                if self._tracks is not None:
+                    self._tracks.advance(until)
         finally:
-            if self._sound is not None:
-                self._sound.close()
+            if self._tracks is not None:
+                self._tracks.close()
             with self._file:
                 container.close()
 
     def _rename(self) -> None:
         if os.path.lexists(self.path) and not self._overwrite:
             raise SinkError(
-                f"cannot write {str(self.path)!r}: it exists now; the video is {str(self.part)!r}"
+                f"cannot write {str(self.path)!r}: the file exists now; "
+                f"the video is {str(self.partial_path)!r}"
             )
-        with self._translated():
-            self.part.replace(self.path)
+        with self._translate_errors():
+            self.partial_path.replace(self.path)
         self.path_written = self.path

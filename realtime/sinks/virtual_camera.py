@@ -5,7 +5,7 @@ from typing import Any
 
 from rtmag.realtime.errors import MissingExtra, SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.sinks.sink import fitted
+from rtmag.realtime.sinks.sink import BaseSink, letterboxed
 
 FIRST = "first"
 """The device that is taken where none is named."""
@@ -18,7 +18,7 @@ _REMEDIES = {
 }
 
 
-class VirtualCameraSink:
+class VirtualCameraSink(BaseSink):
     """Sends frames to a virtual camera.
 
     Args:
@@ -46,7 +46,7 @@ class VirtualCameraSink:
         except (RuntimeError, ValueError, OSError) as error:
             named = f"virtual camera {device!r}" if device else "a virtual camera"
             raise SinkUnavailable(f"cannot open {named}: {remedy(sys.platform)}") from error
-        self.device = str(self._camera.device)
+        self.device = self.name = str(self._camera.device)
         """What it is called by others."""
 
     def write(self, frame: Frame) -> None:
@@ -54,7 +54,7 @@ class VirtualCameraSink:
         if self._camera is None:
             raise SinkError("cannot send a frame: the virtual camera is closed")
         try:
-            self._camera.send(fitted(frame.image, self._size))
+            self._camera.send(letterboxed(frame.image, self._size))
         except (RuntimeError, OSError) as error:
             raise SinkError(f"cannot send a frame to {self.device}") from error
 

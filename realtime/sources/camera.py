@@ -14,9 +14,9 @@ import numpy as np
 
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.media.timestamps import Rate
+from rtmag.realtime.media.timestamps import RateMeter
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import BaseSource
 
 NO_CAMERA = (
     "no camera found; try: rtmag demo; Linux: add your user to group video; "
@@ -38,7 +38,7 @@ _STALE = 0.2
 _PAUSE = 0.05
 """Seconds between tries: a reading may fail, above all the first ones."""
 
-_PATIENCE = 2.0
+_LOCK_SECONDS = 2.0
 """Seconds to wait for a reading to end before the camera is left behind."""
 
 _MANUAL = {"linux": 1.0, "win32": 0.25}
@@ -65,7 +65,7 @@ def list_cameras() -> list[CameraInfo]:
     return [CameraInfo(index, "") for index in range(_PROBED) if _opens(index)]
 
 
-class CameraSource(Closing):
+class CameraSource(BaseSource):
     """A camera. The newest frame counts: read it through LatestFrames.
 
     Args:
@@ -83,7 +83,7 @@ class CameraSource(Closing):
     """
 
     live = True
-    frames: int | None = None
+    refused: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -95,10 +95,9 @@ class CameraSource(Closing):
         lock_exposure: bool = False,
     ) -> None:
         self.index = index
-        self._rate = Rate()
+        self._rate = RateMeter()
         self._capture = _open(index, size, fps, _fourcc(pixel_format or "MJPG"))
         self.refused = _lock(self._capture) if lock_exposure else ()
-        """What the camera goes on doing by itself though it was asked not to."""
         self._lock = threading.Lock()
         self._closed = False
         first = self._grab(_FIRST_TRIES)
@@ -153,7 +152,7 @@ class CameraSource(Closing):
         """Free the camera."""
         self._closed = True
         # A driver that hangs in another thread cannot be freed without a crash.
-        if self._lock.acquire(timeout=_PATIENCE):
+        if self._lock.acquire(timeout=_LOCK_SECONDS):
             self._capture.release()
             self._lock.release()
 
@@ -201,7 +200,7 @@ def name_of(index: int) -> str:
     return info.name if info else ""
 
 
-def present_index(name: str, index: int) -> int:
+def current_index(name: str, index: int) -> int:
     """Where the camera of that name is now; `index` where names do not tell."""
     if not name or name_of(index) == name:
         return index

@@ -12,12 +12,12 @@ from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.media.image_size import MAX_PIXELS, picture_size, too_large
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import BaseSource
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-class ImageFolderSource(Closing):
+class ImageFolderSource(BaseSource):
     """Pictures in the order of their names, where 'b10' comes after 'b9'.
 
     Files that cannot be read, or are too large, are stepped over, counted in `damaged`, and keep
@@ -33,6 +33,7 @@ class ImageFolderSource(Closing):
     """
 
     live = False
+    damaged = 0
 
     def __init__(
         self,
@@ -52,7 +53,6 @@ class ImageFolderSource(Closing):
         self._files = sorted((file for file in files if is_picture(file)), key=_natural)
         self.fps: float | None = fps
         self.frames: int | None = len(self._files)
-        self.damaged = 0
         self._dt = 1 / fps
         self._max_pixels = max_pixels
         self._refusal: str | None = None

@@ -1,8 +1,8 @@
-"""The newest frame only: how a live source is read without its delay ever growing.
+"""Newest frame of a live source, handed from a reader thread to the consumer.
 
-A reader thread keeps taking frames, so that the device's own queue stays empty; the consumer finds
-the newest one and never an older. What was overwritten unseen counts as dropped. Files are iterated
-directly instead: nothing may be lost there.
+The reader thread takes every frame, so the queue of the device stays empty and the delay cannot
+grow. The consumer gets the newest frame; frames that were replaced before it took them are counted
+as dropped. Files are iterated directly instead, because none of their frames may be dropped.
 """
 
 import threading
@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.sources.source import Closing, FrameSource, Polled
+from rtmag.realtime.sources.source import Closeable, FrameSource
+
+_JOIN_SECONDS = 2.0
+"""Time for the reader thread to end; a driver that hangs is left behind in its daemon thread."""
 
 T = TypeVar("T")
 
 
 class LatestSlot(Generic[T]):
-    """Room for one item between two threads: a newer item replaces one not yet taken."""
+    """Slot for one item between two threads; a newer item replaces one that was not taken."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -27,18 +30,18 @@ class LatestSlot(Generic[T]):
 
     @property
     def dropped(self) -> int:
-        """How many items were replaced before anyone took them."""
+        """Number of items that were replaced before they were taken."""
         with self._changed:
             return self._dropped
 
     @property
     def ended(self) -> bool:
-        """True once no item is left and none will come; a failure not yet raised counts as one."""
+        """True if the slot is closed and empty, and no error is left to raise."""
         with self._changed:
             return self._ended and self._item is None and self._error is None
 
     def put(self, item: T) -> bool:
-        """Offer an item; False when the slot has been closed and the producer may stop."""
+        """Offer an item; returns False if the slot is closed, so the producer may stop."""
         with self._changed:
             if self._ended:
                 return False
@@ -48,9 +51,9 @@ class LatestSlot(Generic[T]):
             return True
 
     def get(self, timeout: float) -> T | None:
-        """The newest item, or None when none came within `timeout` seconds or the slot has ended.
+        """Return the newest item; None if none came within `timeout` seconds or the slot ended.
 
-        Raises the producer's error, once, after the last item before it was taken.
+        Raises the producer's error once, after the last item was taken.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._ended, timeout)
@@ -60,19 +63,23 @@ class LatestSlot(Generic[T]):
                 try:
                     raise error
                 finally:
-                    del error  # its traceback holds this frame, and the source that failed
+                    del error  # its traceback holds this frame, and so the source that failed
             return item
 
     def close(self, error: BaseException | None = None) -> None:
-        """Let no more items in; `error` is what the consumer is told. The first call counts."""
+        """Accept no more items; only the first call has an effect.
+
+        Args:
+            error: raised by get() after the last item.
+        """
         with self._changed:
             if not self._ended:
                 self._ended, self._error = True, error
                 self._changed.notify_all()
 
 
-class LatestFrames(Closing):
-    """The newest frames of a live source, read by a thread of its own; a context manager."""
+class LatestFrames(Closeable):
+    """Newest frames of a live source, read by a thread of its own; a context manager."""
 
     def __init__(self, source: FrameSource) -> None:
         self._source = source
@@ -85,34 +92,34 @@ class LatestFrames(Closing):
 
     @property
     def dropped(self) -> int:
-        """Frames that came and were replaced by newer ones before they were taken."""
+        """Number of frames that were replaced by newer ones before they were taken."""
         return self._slot.dropped
 
     @property
     def ended(self) -> bool:
-        """True once the source has ended and every frame was taken."""
+        """True if the source has ended and its last frame was taken."""
         return self._slot.ended
 
     def get(self, timeout: float) -> Frame | None:
-        """The newest frame, or None when none came in time; raises what the source raised."""
+        """Return the newest frame, or None if none came in time; raises the source's error."""
         return self._slot.get(timeout)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the newest frame each time, until the source ends."""
+        """Yield the newest frame repeatedly until the source ends."""
         while not self.ended:
-            # A bounded wait, because Windows delivers Ctrl-C only between waits.
+            # The wait is bounded, because Windows delivers Ctrl-C only between waits.
             frame = self._slot.get(0.25)
             if frame is not None:
                 yield frame
 
     def close(self) -> None:
-        """Stop reading. A driver that never returns is left behind in its daemon thread."""
+        """Stop reading."""
         self._slot.close()
-        self._thread.join(2.0)
+        self._thread.join(_JOIN_SECONDS)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still runs, and the device may be in use."""
+        """True if the thread still runs, so that the device may be in use."""
         return self._thread.is_alive()
 
     def _frames(self) -> Iterator[Frame]:
@@ -130,5 +137,5 @@ class LatestFrames(Closing):
 
 
 def newest(source: FrameSource) -> LatestFrames | FrameSource:
-    """What yields the newest frames of a live source: itself, where it can."""
-    return source if isinstance(source, Polled) else LatestFrames(source)
+    """Return an iterator of the newest frames: the source itself if it is polled."""
+    return source if source.polled is not None else LatestFrames(source)

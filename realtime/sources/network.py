@@ -27,7 +27,7 @@ from rtmag.realtime.log import redact
 from rtmag.realtime.media.colour import Converter
 from rtmag.realtime.media.container import moving_picture, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
-from rtmag.realtime.media.timestamps import ArrivalClock, Rate
+from rtmag.realtime.media.timestamps import RateMeter, StreamClock
 from rtmag.realtime.sources.network_errors import (
     CODEC,
     DATA,
@@ -39,10 +39,10 @@ from rtmag.realtime.sources.network_errors import (
     Failure,
     classify,
 )
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import BaseSource
 
 
-class Decoder:
+class LowDelayDecoder:
     """Decodes the packets of one stream, in the order in which they came."""
 
     def __init__(self, stream: VideoStream) -> None:
@@ -103,7 +103,7 @@ def scheme_of(text: str) -> str | None:
     return found[1].lower() if found else None
 
 
-class NetworkSource(Closing):
+class NetworkSource(BaseSource):
     """One connection to a live stream. The newest frame counts.
 
     Damaged packets and pictures are counted in `damaged`; what cannot be decoded is stepped over.
@@ -124,7 +124,7 @@ class NetworkSource(Closing):
     """
 
     live = True
-    frames: int | None = None
+    damaged = 0
 
     def __init__(
         self,
@@ -135,14 +135,13 @@ class NetworkSource(Closing):
         ca: Path | None = None,
     ) -> None:
         self.name = redact(address)
-        self.damaged = 0
         self._address, self._max_pixels, self._ca = address, max_pixels, ca
         self._stop = threading.Event()
-        self._rate = Rate()
+        self._rate = RateMeter()
         self._container = self._opened(timeout)
         try:
             self._stream = self._video()
-            self._decoder = Decoder(self._stream)
+            self._decoder = LowDelayDecoder(self._stream)
             self._paced = self._finite or "hls" in self._container.format.name
             self._pictures = self._decoded()
             self._first = self._first_picture(timeout)
@@ -227,7 +226,7 @@ class NetworkSource(Closing):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames as they come; raises SourceLost when the connection breaks."""
-        clock = ArrivalClock(stamped=self._container.format.name not in _UNSTAMPED)
+        clock = StreamClock(stamped=self._container.format.name not in _UNSTAMPED)
         converter = Converter()
         kind, changes, index = _kind(self._first), 0, 0
         try:

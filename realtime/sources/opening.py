@@ -1,4 +1,4 @@
-"""Where frames come from: one protocol, one way to open. Sources may tell a `status` too."""
+"""open_source(): find out which kind of source a name means, and open it."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.log import redact
-from rtmag.realtime.sources.source import FrameSource, Wanted
+from rtmag.realtime.sources.source import FrameSource, SourceOptions
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a name may stand for many files."""
+    """True if a name may be a glob pattern."""
     return any(mark in text for mark in "*?[")
 
 
@@ -20,33 +20,33 @@ def open_source(
     *,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
-    wanted: Wanted | None = None,
+    options: SourceOptions | None = None,
 ) -> FrameSource:
     """Open a camera, stream, video file, folder or glob of pictures, the screen, a pipe, the scene.
 
-    Cameras and network streams come back by themselves when they are lost
+    Cameras and network streams reconnect by themselves when they are lost
     (rtmag.realtime.sources.reconnecting).
 
     Args:
-        spec: a camera's number or a part of its name; an address; a path; a glob; '-' for standard
-            input; 'screen' or 'screen:x,y,w,h'; or 'test' for the scene. Names that look like
-            something else are paths after './'.
-        size: (width, height) to ask of a camera or the scene; files keep theirs.
-        fps: rate to ask of a camera or the scene, and the rate of pictures in a folder.
-        wanted: these and more, in place of both.
+        spec: a camera's number or a part of its name; the address of a stream; a path; a glob
+            pattern; '-' for standard input; 'screen' or 'screen:x,y,w,h'; or 'test' for the
+            built-in scene. Write './' before a path that would match another kind.
+        size: requested (width, height) in pixels of a camera or the scene; ignored for files.
+        fps: requested frames per second of a camera or the scene, or rate of pictures in a folder.
+        options: all options; replaces `size` and `fps`.
 
     Raises:
-        SourceUnavailable: nothing of that name can be opened.
+        SourceUnavailable: no source of this name can be opened.
     """
     text = os.fspath(spec) if not isinstance(spec, int) else str(spec)
-    wanted = wanted or Wanted(size=size, fps=fps)
-    size, fps = wanted.size, wanted.fps
+    options = options or SourceOptions(size=size, fps=fps)
+    size, fps = options.size, options.fps
     if re.fullmatch(r"\d{1,3}", text):
-        return _camera(int(text), wanted)
+        return _camera(int(text), options)
     if re.match(r"[A-Za-z][\w+.-]*://", text):
-        return _address(text, wanted)
+        return _stream(text, options)
     if text == "-":
-        return _pipe(wanted)
+        return _pipe(options)
     if text == "screen" or text.startswith("screen:"):
         from rtmag.realtime.sources.screen import ScreenSource
 
@@ -56,88 +56,88 @@ def open_source(
 
         return SceneSource(size=size or (640, 480), fps=fps or 30.0)
     if os.path.lexists(text):
-        return _file(Path(text), wanted)
+        return _file(Path(text), options)
     if is_pattern(text):
-        return _pictures(text, wanted)
-    return _camera_named(text, wanted)
+        return _pictures(text, options)
+    return _camera_by_name(text, options)
 
 
-def _file(path: Path, wanted: Wanted) -> FrameSource:
+def _file(path: Path, options: SourceOptions) -> FrameSource:
     if path.is_dir():
         from rtmag.realtime.sources.image_folder import ImageFolderSource
 
-        return ImageFolderSource(path, fps=wanted.fps or 30.0, max_pixels=wanted.max_pixels)
+        return ImageFolderSource(path, fps=options.fps or 30.0, max_pixels=options.max_pixels)
     from rtmag.realtime.sources.video_file import VideoSource
 
-    return VideoSource(path, max_pixels=wanted.max_pixels)
+    return VideoSource(path, max_pixels=options.max_pixels)
 
 
-def _pictures(pattern: str, wanted: Wanted) -> FrameSource:
+def _pictures(pattern: str, options: SourceOptions) -> FrameSource:
     from rtmag.realtime.sources.image_folder import ImageFolderSource, is_picture
 
     files = [path for path in map(Path, glob(pattern, recursive=True)) if is_picture(path)]  # noqa: PTH207
     if not files:
-        raise SourceUnavailable(f"cannot open {pattern!r}: no pictures match")
-    return ImageFolderSource(files, fps=wanted.fps or 30.0, max_pixels=wanted.max_pixels)
+        raise SourceUnavailable(f"cannot open {pattern!r}: no picture matches this pattern")
+    return ImageFolderSource(files, fps=options.fps or 30.0, max_pixels=options.max_pixels)
 
 
-def _address(text: str, wanted: Wanted) -> FrameSource:
+def _stream(address: str, options: SourceOptions) -> FrameSource:
     from rtmag.realtime.sources.network import NetworkSource
-    from rtmag.realtime.sources.reconnecting import Supervisor
-    from rtmag.realtime.sources.retry import Patience, until_there
+    from rtmag.realtime.sources.reconnecting import ReconnectingSource
+    from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
 
-    patience = Patience(lost=wanted.timeout)
+    policy = RetryPolicy(reconnect_after=options.timeout)
 
-    def supervised() -> Supervisor:
-        return Supervisor(
-            lambda: NetworkSource(
-                text, timeout=wanted.timeout, max_pixels=wanted.max_pixels, ca=wanted.ca
-            ),
-            patience=patience,
+    def connect() -> NetworkSource:
+        return NetworkSource(
+            address, timeout=options.timeout, max_pixels=options.max_pixels, ca=options.ca
         )
 
-    return supervised() if wanted.wait is None else until_there(supervised, wanted.wait, patience)
+    def opener() -> ReconnectingSource:
+        return ReconnectingSource(connect, policy=policy)
+
+    return opener() if options.wait is None else wait_until_available(opener, options.wait, policy)
 
 
-def _pipe(wanted: Wanted) -> FrameSource:
+def _pipe(options: SourceOptions) -> FrameSource:
     from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
 
-    if wanted.size is None:
-        return Y4mPipe(max_pixels=wanted.max_pixels)
-    layout = wanted.pixel_format or "bgr24"
-    return RawPipe(wanted.size, wanted.fps, layout, max_pixels=wanted.max_pixels)
+    if options.size is None:
+        return Y4mPipe(max_pixels=options.max_pixels)
+    pixel_format = options.pixel_format or "bgr24"
+    return RawPipe(options.size, options.fps, pixel_format, max_pixels=options.max_pixels)
 
 
-def _camera(index: int, wanted: Wanted) -> FrameSource:
-    from rtmag.realtime.sources.camera import CameraSource, name_of, present_index
-    from rtmag.realtime.sources.reconnecting import Supervisor
-    from rtmag.realtime.sources.retry import Patience
+def _camera(index: int, options: SourceOptions) -> FrameSource:
+    from rtmag.realtime.sources.camera import CameraSource, current_index, name_of
+    from rtmag.realtime.sources.reconnecting import ReconnectingSource
+    from rtmag.realtime.sources.retry import RetryPolicy
 
     name = name_of(index)
 
     def opener() -> FrameSource:
-        # A camera that is plugged in again may get another number.
-        at = present_index(name, index)
+        # A camera that is unplugged and plugged in again may get another index.
         return CameraSource(
-            at,
-            size=wanted.size,
-            fps=wanted.fps,
-            pixel_format=wanted.pixel_format,
-            lock_exposure=wanted.lock_exposure,
+            current_index(name, index),
+            size=options.size,
+            fps=options.fps,
+            pixel_format=options.pixel_format,
+            lock_exposure=options.lock_exposure,
         )
 
-    return Supervisor(opener, camera=True, patience=Patience(lost=wanted.timeout))
+    policy = RetryPolicy(reconnect_after=options.timeout)
+    return ReconnectingSource(opener, camera=True, policy=policy)
 
 
-def _camera_named(text: str, wanted: Wanted) -> FrameSource:
+def _camera_by_name(text: str, options: SourceOptions) -> FrameSource:
     from rtmag.realtime.sources.camera import list_cameras
 
-    # A path that does not exist is not a camera's name, and cameras need not be looked for.
+    # Listing cameras is slow, so it is skipped for text that is clearly a path.
     path_like = os.sep in text or re.fullmatch(r"\.[A-Za-z]\w{1,4}", Path(text).suffix)
     cameras = [] if path_like else list_cameras()
     for info in cameras:
         if text and text.lower() in info.name.lower():
-            return _camera(info.index, wanted)
+            return _camera(info.index, options)
     names = ", ".join(str(info) for info in cameras) or "none"
     raise SourceUnavailable(
         f"cannot open {redact(text)!r}: no such file, folder or camera (cameras: {names})"

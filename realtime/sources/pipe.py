@@ -18,7 +18,7 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import Converter
 from rtmag.realtime.media.container import moving_picture, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import BaseSource
 
 _NO_Y4M = (
     "cannot read y4m from standard input; such as: ffmpeg -i IN -f yuv4mpegpipe - | "
@@ -26,7 +26,7 @@ _NO_Y4M = (
 )
 
 
-class Y4mPipe(Closing):
+class Y4mPipe(BaseSource):
     """A YUV4MPEG2 stream.
 
     Args:
@@ -38,7 +38,6 @@ class Y4mPipe(Closing):
     """
 
     live = False
-    frames: int | None = None
     name = "standard input"
 
     def __init__(self, stream: BinaryIO | None = None, max_pixels: int = MAX_PIXELS) -> None:
@@ -75,7 +74,7 @@ class Y4mPipe(Closing):
         self._closed = True
 
 
-class RawPipe(Closing):
+class RawPipe(BaseSource):
     """Raw pictures of one size, one after the other; a last one that is incomplete is left out.
 
     Args:
@@ -90,7 +89,6 @@ class RawPipe(Closing):
     """
 
     live = False
-    frames: int | None = None
     name = "standard input"
 
     def __init__(

@@ -1,12 +1,12 @@
-"""Keeps a live source alive: watches it, and opens it again when it is lost, for ever.
+"""A live source that watches its connection and opens it again when it is lost.
 
-Each connection is opened and read by a thread of its own, which frees it too; here only its newest
-frame is taken. Nothing here waits but `get`, and that no longer than it is told, so whoever shows
-the frames can show the state as well. A connection whose thread does not end, for a driver hangs,
-is waited for: a second one would find the device in use.
+Each connection is opened, read and freed by a thread of its own; the main object takes only the
+newest frame from it. The only method that waits is `get`, and never longer than its timeout, so a
+view can show the state during an outage. If the thread of a lost camera does not end because its
+driver hangs, the camera is not opened again before it does: it would still be in use.
 
-Nothing is put in place of pictures that do not come. The first frame of a new connection carries a
-new epoch, by which the magnifier starts afresh.
+No frames are invented during an outage. The first frame of a new connection has a new epoch, which
+makes the magnifier start again.
 """
 
 import math
@@ -20,94 +20,110 @@ from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.log import logger, redact
 from rtmag.realtime.sources.latest import LatestFrames
-from rtmag.realtime.sources.retry import Backoff, Patience
-from rtmag.realtime.sources.source import Closing, FrameSource, State, Status
+from rtmag.realtime.sources.retry import Backoff, RetryPolicy
+from rtmag.realtime.sources.source import (
+    BaseSource,
+    FrameSource,
+    OnStatus,
+    PolledSource,
+    SourceState,
+    Status,
+)
 
-_PATIENCE = 1.0
-"""Seconds to wait at the end for a thread; one that hangs is left behind."""
+_JOIN_SECONDS = 1.0
+"""Time for the reader thread to end; one that hangs is left behind."""
+
+_TICK = 0.25
+"""Timeout of one poll while the frames are iterated."""
+
+_SUSPENDED = 1.0
+"""Seconds between two polls above which the process counts as suspended.
+
+The source cannot be blamed for having been silent in that time.
+"""
+
+_AFTER_RESUME = 10.0
+"""Seconds after a suspension during which the connection may turn out to be lost."""
+
+_OPENING = 3
+"""Opening a connection may take this many times as long as waiting for a picture."""
 
 
 class Connection(LatestFrames):
-    """A source that is opened, read and freed by a thread of its own."""
+    """One connection, opened, read and freed by a thread of its own."""
 
     def __init__(self, opener: Callable[[], FrameSource]) -> None:
         self.source: FrameSource | None = None
-        """Once it is open."""
+        """The source; None until it is open."""
         self._opener = opener
         self._start()
+
+    @property
+    def damaged(self) -> int:
+        """Number of damaged packets and pictures of this connection."""
+        return 0 if self.source is None else self.source.damaged
 
     def _frames(self) -> Iterator[Frame]:
         with self._opener() as source:
             self.source = source
             yield from source
 
-    def leave(self) -> None:
-        """Ask the thread to end, without waiting."""
+    def request_close(self) -> None:
+        """Ask the thread to end, without waiting for it."""
         self._slot.close()
 
     def close(self) -> None:
         """Ask the thread to end, and wait a moment for it."""
-        self.leave()
+        self.request_close()
         if self.source is not None:
             self.source.close()
-        self._thread.join(_PATIENCE)
+        self._thread.join(_JOIN_SECONDS)
 
 
-class Numbering:
-    """Numbers and times the frames of several connections as those of one source."""
+class Renumberer:
+    """Numbers the frames of several connections as the frames of one source."""
 
     def __init__(self) -> None:
         self._next = self._shift = self._epoch = 0
         self._time = -math.inf
-        self._inner: int | None = None
+        self._source_epoch: int | None = None
 
-    def interrupted(self) -> None:
-        """What comes next is of another connection."""
-        self._inner = None
+    def start_connection(self) -> None:
+        """Take the next frame as the first of another connection."""
+        self._source_epoch = None
 
-    def continued(self, frame: Frame) -> Frame:
-        """The frame, numbered from 0 without a gap between connections, in increasing time."""
-        if self._inner is None:
+    def renumber(self, frame: Frame) -> Frame:
+        """Return the frame with an index from 0 that has no gap between connections.
+
+        Its time is later than the one before. Its epoch rises with each connection.
+        """
+        if self._source_epoch is None:
             self._shift = self._next - frame.index
-        if frame.epoch != self._inner:
-            self._inner, self._epoch = frame.epoch, self._epoch + 1
+        if frame.epoch != self._source_epoch:
+            self._source_epoch, self._epoch = frame.epoch, self._epoch + 1
         self._next = frame.index + self._shift + 1
         self._time = max(frame.time, math.nextafter(self._time, math.inf))
         return replace(frame, index=self._next - 1, time=self._time, epoch=self._epoch)
 
 
-OnStatus = Callable[[Status], None]
-"""Told of every new state in place of the log, from the thread that takes the frames."""
+class ReconnectingSource(BaseSource):
+    """A live source that reconnects when it is lost.
 
-_TICK = 0.25
-
-_ABSENT = 1.0
-"""Seconds between looks at the source beyond which it cannot be blamed for having been silent."""
-
-_WAKING = 10.0
-"""Seconds after a sleep within which a source may turn out to be lost by it."""
-
-_OPENING = 3
-"""Opening may take so many times as long as a picture."""
-
-
-class Supervisor(Closing):
-    """A live source that comes back. An iterator of the newest frames; `get` as of LatestFrames.
+    It is an iterator of the newest frames; `get` returns the newest frame within a timeout.
 
     Args:
-        opener: opens the source; called anew for each connection, in another thread.
-        camera: exact repeats of a picture are no pictures: noise forbids them, drivers make them
-            when a camera is gone. A picture that is still the same after the camera was opened
-            again is believed.
-        on_status: told of every new state.
-        patience: how long to wait for what.
+        opener: opens the source; called in another thread for each connection.
+        camera: True to ignore exact repeats of a picture. The noise of a camera makes two equal
+            pictures impossible, but some drivers repeat the last one after the camera is gone. A
+            picture that still repeats after the camera was opened again is accepted.
+        on_status: called with each new status; None: the status is logged.
+        policy: timeouts and delays.
 
     Raises:
-        SourceUnavailable: the first connection fails. Later ones are tried for ever.
+        SourceUnavailable: the first connection fails. Later ones are tried without a limit.
     """
 
     live = True
-    frames: int | None = None
 
     def __init__(
         self,
@@ -115,28 +131,29 @@ class Supervisor(Closing):
         *,
         camera: bool = False,
         on_status: OnStatus | None = None,
-        patience: Patience | None = None,
+        policy: RetryPolicy | None = None,
     ) -> None:
         self.on_status = on_status
+        self.name = "source"
         self._opener, self._camera = opener, camera
-        self._patience = patience or Patience()
-        self._closed = self._still = False
-        self._damaged = 0
-        self._backoff = Backoff(self._patience)
-        self._retry, self._woke, self._slept = 0.0, -math.inf, 0.0
-        self._leaving: Connection | None = None
-        self._numbering = Numbering()
-        self._picture: Image | None = None
-        self._seen = self._polled = self._began = time.monotonic()
-        self._status = Status("CONNECTING", self._seen)
+        self._policy = policy or RetryPolicy()
+        self._closed = self._repeats_accepted = False
+        self._damaged_before = 0
+        self._backoff = Backoff(self._policy)
+        self._retry_at, self._resumed_at, self._suspended_for = 0.0, -math.inf, 0.0
+        self._abandoned: Connection | None = None
+        self._renumberer = Renumberer()
+        self._last_image: Image | None = None
+        self._last_frame_at = self._polled_at = self._began_at = time.monotonic()
+        self._status = Status("CONNECTING", self._last_frame_at)
         self._connection: Connection | None = Connection(opener)
-        self._ready: Frame | None = self._first()
+        self._first_frame: Frame | None = self._wait_for_first_frame()
         source = self._connection.source
         assert source is not None
         self.name, self.size = source.name, source.size
 
-    def _first(self) -> Frame:
-        """The first frame, waited for in steps that Ctrl-C can break."""
+    def _wait_for_first_frame(self) -> Frame:
+        """Wait for the first frame, in steps so that Ctrl-C can interrupt."""
         connection = self._connection
         assert connection is not None
         try:
@@ -146,59 +163,72 @@ class Supervisor(Closing):
                     return frame
             raise SourceUnavailable("the source has no picture")
         except BaseException as error:
-            connection.leave()
+            connection.request_close()
             self._enter("FAILED", str(error), time.monotonic())
             raise
 
     @property
+    def damaged(self) -> int:
+        """Number of damaged packets and pictures of all connections."""
+        return self._damaged_before + (self._connection.damaged if self._connection else 0)
+
+    @property
     def status(self) -> Status:
-        """How the source is doing."""
-        connection = self._connection
-        damaged = getattr(connection.source, "damaged", 0) if connection else 0
-        return replace(self._status, errors=self._damaged + damaged)
+        """Current state of the source."""
+        return replace(self._status, errors=self.damaged)
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """What a camera goes on doing by itself though it was asked not to."""
-        return getattr(self._connection and self._connection.source, "refused", ())
+        """Names of the automatic functions that the camera did not let us turn off."""
+        source = self._source
+        return () if source is None else source.refused
+
+    @property
+    def polled(self) -> PolledSource:
+        """This source itself."""
+        return self
 
     @property
     def fps(self) -> float | None:
-        """Frames per second as measured; None while unknown."""
-        source = self._connection.source if self._connection else None
-        return source.fps if source is not None else None
+        """Measured frames per second; None while unknown."""
+        source = self._source
+        return None if source is None else source.fps
+
+    @property
+    def _source(self) -> FrameSource | None:
+        return self._connection.source if self._connection else None
 
     @property
     def ended(self) -> bool:
-        """True once the source has ended of itself, or was closed."""
+        """True if the source has ended or was closed."""
         return self._closed or self._status.state in ("ENDED", "FAILED")
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the newest frame each time, until the end or close()."""
+        """Yield the newest frame repeatedly, until the end or close()."""
         while not self.ended:
             frame = self.get(_TICK)
             if frame is not None:
                 yield frame
 
     def get(self, timeout: float) -> Frame | None:
-        """The newest frame, or None when none came within `timeout` seconds."""
+        """Return the newest frame, or None if none came within `timeout` seconds."""
         if self.ended:
             return None
-        began = time.monotonic()
-        self._awake(began, began - self._polled)
-        frame = self._taken(timeout)
-        now = self._polled = time.monotonic()
-        self._awake(now, now - began - timeout)
-        if frame is not None and not self._repeats(frame):
-            self._run(now)
-            return self._numbering.continued(frame)
+        start = time.monotonic()
+        self._check_suspension(start, start - self._polled_at)
+        frame = self._take(timeout)
+        now = self._polled_at = time.monotonic()
+        self._check_suspension(now, now - start - timeout)
+        if frame is not None and not self._is_repeat(frame):
+            self._note_frame(now)
+            return self._renumberer.renumber(frame)
         if self._connection is not None:
-            self._watch(now)
-        elif now >= self._retry and not self.ended:
+            self._check_silence(now)
+        elif now >= self._retry_at and not self.ended:
             self._connect(now)
         if frame is not None and self._status.state != "RUNNING":
-            # A dead camera's repeats come as often as its pictures did; nobody need look so often.
-            time.sleep(max(0.0, began + timeout - now))
+            # A dead camera repeats its picture at the full rate; do not poll it that often.
+            time.sleep(max(0.0, start + timeout - now))
         return None
 
     def close(self) -> None:
@@ -207,96 +237,96 @@ class Supervisor(Closing):
         if self._connection is not None:
             self._connection.close()
 
-    def _awake(self, now: float, absent: float) -> None:
-        """Who was stopped or asleep knows nothing of the source's life meanwhile."""
-        if absent > _ABSENT:
-            self._seen = self._woke = self._retry = now
-            self._slept = absent
+    def _check_suspension(self, now: float, gap: float) -> None:
+        """Restart all timers if the process was stopped or asleep."""
+        if gap > _SUSPENDED:
+            self._last_frame_at = self._resumed_at = self._retry_at = now
+            self._suspended_for = gap
 
-    def _taken(self, timeout: float) -> Frame | None:
+    def _take(self, timeout: float) -> Frame | None:
         if self._connection is None:
             time.sleep(timeout)
             return None
-        # The first frame has waited until somebody asked; a newer one has come meanwhile, mostly.
-        ready, self._ready = self._ready, None
+        # The first frame waited for the first call; mostly a newer one has come since.
+        first, self._first_frame = self._first_frame, None
         try:
-            frame = self._connection.get(0 if ready else timeout) or ready
-        except Exception as error:  # whatever a driver or a library does, the source may come back
-            self._lose(str(error) or type(error).__name__)
+            frame = self._connection.get(0 if first else timeout) or first
+        except Exception as error:  # any error of a driver or library: the source may come back
+            self._disconnect(str(error) or type(error).__name__)
             return None
         if frame is None and self._connection.ended and not self._closed:
             self._enter("ENDED", "", time.monotonic())
         return frame
 
-    def _repeats(self, frame: Frame) -> bool:
-        before = self._picture
-        same = before is not None and np.array_equal(frame.image, before)
-        self._picture = frame.image if self._camera else None
+    def _is_repeat(self, frame: Frame) -> bool:
+        last = self._last_image
+        same = last is not None and np.array_equal(frame.image, last)
+        self._last_image = frame.image if self._camera else None
         if same and self._status.state == "RECONNECTING":
-            self._still = True
-        return same and not self._still
+            self._repeats_accepted = True
+        return same and not self._repeats_accepted
 
-    def _run(self, now: float) -> None:
-        """A picture came."""
-        self._seen = now
+    def _note_frame(self, now: float) -> None:
+        """Update the state after a frame."""
+        self._last_frame_at = now
         if self._status.state == "RECONNECTING":
             self._status = replace(self._status, reconnects=self._status.reconnects + 1)
         if self._status.state != "RUNNING":
-            self._began = now
+            self._began_at = now
             self._enter("RUNNING", "", now)
-        elif now - self._began > self._patience.healthy:
+        elif now - self._began_at > self._policy.reset_after:
             self._backoff.reset()
 
-    def _watch(self, now: float) -> None:
-        """No picture came."""
-        assert self._connection is not None
-        quiet = now - max(self._seen, self._began)
-        if quiet > self._longest(now):
-            self._lose(f"no new picture for {quiet:.0f} s")
-        elif self._status.state == "RUNNING" and quiet > self._patience.stalled:
+    def _check_silence(self, now: float) -> None:
+        """Update the state after a poll without a frame."""
+        silence = now - max(self._last_frame_at, self._began_at)
+        if silence > self._longest_silence(now):
+            self._disconnect(f"no new picture for {silence:.0f} s")
+        elif self._status.state == "RUNNING" and silence > self._policy.stall_after:
             self._status = replace(self._status, stalls=self._status.stalls + 1)
-            self._enter("STALLED", "no new picture", self._seen)
+            self._enter("STALLED", "no new picture", self._last_frame_at)
 
-    def _longest(self, now: float) -> float:
-        """Seconds that the connection may be without a picture."""
-        assert self._connection is not None
-        lost, fps = self._patience.lost, self.fps
-        if self._connection.source is None:
-            return _OPENING * lost
-        if fps and self._slept > lost and now - self._woke < _WAKING:
-            return min(lost, max(self._patience.woken, 3 / fps))
-        return lost
+    def _longest_silence(self, now: float) -> float:
+        """Return the seconds without a picture after which the connection is lost."""
+        limit, fps = self._policy.reconnect_after, self.fps
+        if self._source is None:
+            return _OPENING * limit
+        if fps and self._suspended_for > limit and now - self._resumed_at < _AFTER_RESUME:
+            return min(limit, max(self._policy.reconnect_after_sleep, 3 / fps))
+        return limit
 
-    def _lose(self, words: str) -> None:
-        """Give the connection up, and set the time of the next try."""
+    def _disconnect(self, reason: str) -> None:
+        """Give up the connection and set the time of the next attempt."""
         now = time.monotonic()
-        # Servers drop those who sleep: that is no failed try, after which one would have to wait,
-        # nor a device in use: what still waits for the old connection may do so beside the new.
-        woken, self._woke = now - self._woke < self._patience.stalled, -math.inf
+        # Servers drop clients that were suspended. That is not a failed attempt, so no delay is
+        # due, and no device is in use: the old connection may end while the new one is opened.
+        resumed = now - self._resumed_at < self._policy.stall_after
+        self._resumed_at = -math.inf
         if self._connection is not None:
-            self._connection.leave()
-            self._damaged += getattr(self._connection.source, "damaged", 0)
-            self._leaving = None if woken and not self._camera else self._connection
+            self._connection.request_close()
+            self._damaged_before += self._connection.damaged
+            self._abandoned = None if resumed and not self._camera else self._connection
             self._connection = None
-        self._retry = now if woken else now + self._backoff.delay(now - self._seen)
-        self._enter("RECONNECTING", words, self._seen)
+        outage = now - self._last_frame_at
+        self._retry_at = now if resumed else now + self._backoff.delay(outage)
+        self._enter("RECONNECTING", reason, self._last_frame_at)
 
     def _connect(self, now: float) -> None:
-        if self._leaving is not None and self._leaving.alive:
+        if self._abandoned is not None and self._abandoned.alive:
             return
-        self._leaving = None
-        self._began = now
-        self._numbering.interrupted()
+        self._abandoned = None
+        self._began_at = now
+        self._renumberer.start_connection()
         self._connection = Connection(self._opener)
 
-    def _enter(self, state: State, words: str, since: float) -> None:
-        words = redact(words)
+    def _enter(self, state: SourceState, message: str, since: float) -> None:
+        message = redact(message)
         before = self._status
-        self._status = replace(before, state=state, since=since, words=words or before.words)
-        if (before.state, before.words) == (state, self._status.words):
-            return  # another try that failed as the last one did
+        self._status = replace(before, state=state, since=since, message=message or before.message)
+        if (before.state, before.message) == (state, self._status.message):
+            return  # another attempt failed for the same reason
         if self.on_status is not None:
             self.on_status(self._status)
-        elif state != "FAILED":  # which is raised
+        elif state != "FAILED":  # FAILED is raised as an error
             log = logger().info if state in ("RUNNING", "ENDED") else logger().warning
-            log("%s: %s%s", getattr(self, "name", "source"), state, f" ({words})" if words else "")
+            log("%s: %s%s", self.name, state, f" ({message})" if message else "")

@@ -1,4 +1,4 @@
-"""How long a source that does not answer is waited for, and when it is tried again."""
+"""Retry policy, back-off and waiting for a source to become available."""
 
 import random
 import time
@@ -10,73 +10,84 @@ from rtmag.realtime.errors import SourceAbsent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a supervisor waits for what, in seconds."""
+class RetryPolicy:
+    """Timeouts and delays of a ReconnectingSource, in seconds."""
 
-    stalled: float = 1.75
-    """Without a picture until that is told: within two seconds, looks every quarter included."""
-    lost: float = 5.0
-    """Without a picture until the source is opened again."""
-    woken: float = 0.75
-    """The same for one that we slept through: what TCP could not deliver meanwhile, it tries
-    again only after as long a time once more."""
+    stall_after: float = 1.75
+    """Time without a picture until the state is STALLED.
+
+    The source is polled every 0.25 s, so the user sees it within 2 s.
+    """
+    reconnect_after: float = 5.0
+    """Time without a picture until the source is opened again."""
+    reconnect_after_sleep: float = 0.75
+    """The same, shortly after the process was suspended.
+
+    TCP retries what it could not deliver during the suspension only after another period of the
+    same length, so opening a new connection is faster than waiting for the old one.
+    """
     delays: tuple[float, ...] = (0.5, 1.0, 2.0)
-    """Before the tries of the first 30 s of an outage; the last one repeats."""
-    long: float = 30.0
-    later: tuple[float, ...] = (4.0, 8.0, 10.0)
-    """Before those after that; the last one repeats."""
+    """Delays before the attempts in the first `long_outage` seconds; the last one repeats."""
+    long_outage: float = 30.0
+    """Length of an outage from which `long_outage_delays` apply."""
+    long_outage_delays: tuple[float, ...] = (4.0, 8.0, 10.0)
+    """Delays before the attempts in a long outage; the last one repeats."""
     jitter: float = 0.2
-    """Share of a delay by which it varies, so that many viewers do not come at once."""
-    healthy: float = 10.0
-    """With pictures, after which delays begin anew."""
+    """Random share of each delay, so that many clients do not reconnect at the same time."""
+    reset_after: float = 10.0
+    """Time with pictures after which the delays start again from the first."""
 
 
 class Backoff:
-    """When to try again: soon at first, rarely once an outage has become long."""
+    """Delays between attempts to reconnect, short at first and longer in a long outage."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        self._tries, self._late = 0, False
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._attempts, self._long = 0, False
 
     def delay(self, outage: float) -> float:
-        """Seconds until the next try, in an outage of `outage` seconds; counts as a try."""
-        late = outage >= self._patience.long
-        if late != self._late:
-            self._tries, self._late = 0, late
-        steps = self._patience.later if late else self._patience.delays
-        usual = steps[min(self._tries, len(steps) - 1)]
-        self._tries += 1
-        jitter = self._patience.jitter
+        """Return the seconds until the next attempt and count the attempt.
+
+        Args:
+            outage: length of the outage so far, in seconds.
+        """
+        long = outage >= self._policy.long_outage
+        if long != self._long:
+            self._attempts, self._long = 0, long
+        delays = self._policy.long_outage_delays if long else self._policy.delays
+        usual = delays[min(self._attempts, len(delays) - 1)]
+        self._attempts += 1
+        jitter = self._policy.jitter
         return usual * random.uniform(1 - jitter, 1 + jitter)  # noqa: S311
 
     def reset(self) -> None:
-        """All is well again."""
-        self._tries = 0
+        """Start again from the first delay."""
+        self._attempts = 0
 
 
 T = TypeVar("T")
 
 
-def until_there(
+def wait_until_available(
     opener: Callable[[], T],
-    told: Callable[[str], None],
-    patience: Patience,
-    rest: Callable[[float], None] = time.sleep,
+    on_wait: Callable[[str], None],
+    policy: RetryPolicy,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """What the opener opens, tried after the delays of `patience`, for ever.
+    """Call `opener` until it succeeds, without a time limit, and return its result.
 
     Args:
-        opener: tried again when it raises SourceAbsent; whatever else it raises is passed on.
-        told: each reason to wait, once as long as it stays the same.
-        patience: its delays are those of an outage that begins now.
-        rest: lets so many seconds pass; may raise Left.
+        opener: called again after it raised SourceAbsent; all other errors are passed on.
+        on_wait: called with the reason for waiting, once for each new reason.
+        policy: its delays separate the attempts.
+        sleep: waits for a number of seconds; may raise an error to stop waiting.
     """
-    backoff, began, reason = Backoff(patience), time.monotonic(), ""
+    backoff, start, reason = Backoff(policy), time.monotonic(), ""
     while True:
         try:
             return opener()
         except SourceAbsent as error:
             if str(error) != reason:
                 reason = str(error)
-                told(f"waiting: {reason}")
-        rest(backoff.delay(time.monotonic() - began))
+                on_wait(f"waiting: {reason}")
+        sleep(backoff.delay(time.monotonic() - start))

@@ -10,13 +10,13 @@ import numpy as np
 from rtmag.realtime.errors import MissingExtra, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import BaseSource
 
 PATTERN = re.compile(r"screen(:(\d+),(\d+),(\d+),(\d+))?")
 """`screen` is the first monitor; `screen:x,y,w,h` a part of it, in pixels."""
 
 
-class ScreenSource(Closing):
+class ScreenSource(BaseSource):
     """What the screen shows, `fps` times a second.
 
     Args:
@@ -29,7 +29,6 @@ class ScreenSource(Closing):
     """
 
     live = True
-    frames: int | None = None
 
     def __init__(self, spec: str = "screen", *, fps: float = 30.0) -> None:
         try:

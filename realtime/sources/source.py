@@ -1,93 +1,117 @@
-"""Where frames come from: one protocol, one way to open. Sources may tell a `status` too."""
+"""The protocol of all sources, their options and their status."""
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self
 
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
-State = Literal["CONNECTING", "RUNNING", "STALLED", "RECONNECTING", "ENDED", "FAILED"]
+SourceState = Literal["CONNECTING", "RUNNING", "STALLED", "RECONNECTING", "ENDED", "FAILED"]
 
-_TOLD = {"CONNECTING": "connecting", "STALLED": "no picture", "RECONNECTING": "reconnecting"}
-"""What a person reads of the states that may pass."""
+_TEMPORARY = {
+    "CONNECTING": "connecting",
+    "STALLED": "no picture",
+    "RECONNECTING": "reconnecting",
+}
+"""States that may end by themselves, as shown to the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a source, since when, and what it went through."""
+    """State of a source, with the time of its start and the counts of its faults."""
 
-    state: State = "RUNNING"
+    state: SourceState = "RUNNING"
     since: float = 0.0
-    """Monotonic time at which the state began; of an outage, its last picture."""
-    words: str = ""
-    """What went wrong last, without credentials; empty when nothing did."""
+    """Monotonic time in seconds at which the state began; for an outage, time of the last frame."""
+    message: str = ""
+    """Last error, without credentials; empty if there was none."""
     reconnects: int = 0
-    """How many times it was opened again."""
+    """Number of times the source was opened again."""
     stalls: int = 0
-    """How many times no picture came for a while."""
+    """Number of times no picture came for a while."""
     errors: int = 0
-    """Damaged packets and pictures."""
+    """Number of damaged packets and pictures."""
 
-    def told(self, now: float | None = None) -> str | None:
-        """A line to write over the picture, such as 'reconnecting (12 s)'; None when all is well.
+    def alert(self, now: float | None = None) -> str | None:
+        """Return a line to draw over the picture, or None if the source works.
 
-        >>> Status("RECONNECTING", since=100.0).told(112.3)
+        Args:
+            now: monotonic time in seconds; the current time by default.
+
+        >>> Status("RECONNECTING", since=100.0).alert(112.3)
         'reconnecting (12 s)'
         """
-        if self.state not in _TOLD:
+        if self.state not in _TEMPORARY:
             return None
         now = time.monotonic() if now is None else now
-        return f"{_TOLD[self.state]} ({max(now - self.since, 0):.0f} s)"
+        return f"{_TEMPORARY[self.state]} ({max(now - self.since, 0):.0f} s)"
 
 
-def status_of(source: object) -> Status:
-    """The status of any source; one that tells none is running."""
-    status = getattr(source, "status", None)
-    return status if isinstance(status, Status) else Status()
+OnStatus = Callable[[Status], None]
+"""Callback for each new status, called from the thread that reads the frames."""
 
 
-class Closing:
-    """A context manager that calls close() at the end."""
+class PolledSource(Protocol):
+    """A source that returns its newest frame on request."""
 
-    def close(self) -> None:
-        """Free what is held. Safe to call twice."""
-        raise NotImplementedError
+    @property
+    def ended(self) -> bool:
+        """True if no more frames will come."""
+        ...
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def get(self, timeout: float) -> Frame | None:
+        """Return the newest frame, or None if none came within `timeout` seconds."""
+        ...
 
 
 class FrameSource(Protocol):
-    """An iterator of frames that owns a device or a file; a context manager."""
+    """An iterator of frames that owns a device or a file; a context manager.
+
+    `BaseSource` has defaults for the members that few sources need.
+    """
 
     name: str
-    """What a person would call it: 'camera 0 (HD Webcam)', 'clip.mp4'. Never holds credentials."""
+    """Name for the user: 'camera 0 (HD Webcam)', 'clip.mp4'. Never contains credentials."""
     live: bool
-    """True when frames keep coming whether or not they are taken; then the newest counts."""
+    """True if frames keep coming whether or not they are read; only the newest one is of use."""
     size: tuple[int, int]
-    """(width, height) of the first frame; each frame says its own."""
+    """(width, height) of the first frame in pixels; later frames may have another size."""
     frames: int | None
-    """How many frames there will be, None when unknown. An estimate, for progress only."""
+    """Estimated number of frames, for progress bars; None if unknown."""
+    on_status: OnStatus | None
+    """Called with each new status; None: the status is logged."""
 
     @property
     def fps(self) -> float | None:
-        """Frames per second as measured from timestamps where that is possible, else None."""
+        """Frames per second, measured from timestamps where possible; None if unknown."""
+        ...
+
+    @property
+    def damaged(self) -> int:
+        """Number of damaged packets and pictures that were skipped."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """Current state of the source."""
+        ...
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Names of the requested settings that the device did not accept."""
+        ...
+
+    @property
+    def polled(self) -> PolledSource | None:
+        """This source, if it returns its newest frame on request; None: it must be iterated."""
         ...
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the end; raises SourceLost when the source fails midway."""
+        """Yield frames until the end; raises SourceLost when the source fails on the way."""
         ...
 
     def close(self) -> None:
@@ -104,37 +128,69 @@ class FrameSource(Protocol):
     ) -> None: ...
 
 
+class Closeable:
+    """A context manager that calls close() on exit."""
+
+    def close(self) -> None:
+        """Free all resources. Safe to call twice."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class BaseSource(Closeable):
+    """Defaults of a FrameSource: length unknown, no damage, always running, read by iteration."""
+
+    frames: int | None = None
+    on_status: OnStatus | None = None
+
+    @property
+    def damaged(self) -> int:
+        """Number of damaged packets and pictures that were skipped."""
+        return 0
+
+    @property
+    def status(self) -> Status:
+        """Current state of the source."""
+        return Status(errors=self.damaged)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Names of the requested settings that the device did not accept."""
+        return ()
+
+    @property
+    def polled(self) -> PolledSource | None:
+        """This source, if it returns its newest frame on request; None: it must be iterated."""
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is asked of a source, where it is of a kind that can be asked."""
+class SourceOptions:
+    """Options for opening a source. Each applies to the kinds of source that it names."""
 
     size: tuple[int, int] | None = None
-    """(width, height) of a camera, the scene, or raw pictures from a pipe."""
+    """(width, height) in pixels, for cameras, the test scene and raw pictures from a pipe."""
     fps: float | None = None
-    """Of a camera, the scene, the screen, a pipe, or pictures in a folder."""
+    """Frames per second, for cameras, the test scene, the screen, pipes and image folders."""
     pixel_format: str | None = None
-    """Of a camera, such as MJPG or YUYV; of a pipe: bgr24 or rgb24."""
+    """For cameras, four letters such as MJPG or YUYV; for pipes, bgr24 or rgb24."""
     lock_exposure: bool = False
-    """Whether a camera's exposure and white balance stay as they are."""
+    """True to turn off the automatic exposure and white balance of a camera."""
     timeout: float = 5.0
     """Seconds without a picture after which a camera or a stream is opened again."""
     ca: Path | None = None
-    """Certificates by which the server of an encrypted stream must be known."""
+    """PEM file of the certificates that verify the server of an encrypted stream."""
     max_pixels: int = MAX_PIXELS
-    """Of a file, folder or glob: larger pictures are refused before they are decoded."""
+    """Larger pictures are refused before they are decoded."""
     wait: Callable[[str], None] | None = None
-    """A stream that is not there yet is waited for, and this told why; None: it is refused."""
-
-
-@runtime_checkable
-class Polled(Protocol):
-    """A source that gives its newest frame when asked, and so needs no LatestFrames."""
-
-    @property
-    def ended(self) -> bool:
-        """True once no frame will come."""
-        ...
-
-    def get(self, timeout: float) -> Frame | None:
-        """The newest frame, or None when none came in time."""
-        ...
+    """Called with the reason while a stream is not available yet; None: do not wait, but raise."""

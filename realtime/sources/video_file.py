@@ -21,8 +21,8 @@ from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.media.colour import Colour, Converter, is_yuv
 from rtmag.realtime.media.container import is_cut_off, open_container, read_packets, video_stream
 from rtmag.realtime.media.image_size import MAX_PIXELS
-from rtmag.realtime.media.timestamps import Clock, decoding_index, span, timestamps, usual_step
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.media.timestamps import FileClock, decoding_index, span, timestamps, usual_step
+from rtmag.realtime.sources.source import BaseSource
 
 _RATE_FRAMES = 2000
 """So many frames tell the rate, where the index has the rest."""
@@ -31,7 +31,7 @@ _TAIL = 4
 """So many damaged packets at the end mean that the rest of the file is lost."""
 
 
-class VideoSource(Closing):
+class VideoSource(BaseSource):
     """A video file. Each iteration starts at the first frame.
 
     Damaged packets are counted in `damaged` and stepped over. When the file ends in damage,
@@ -46,12 +46,12 @@ class VideoSource(Closing):
     """
 
     live = False
+    damaged = 0
+    """Packets of the current or last iteration that gave no picture."""
 
     def __init__(self, path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> None:
         self.path = Path(path)
         self.name = self.path.name
-        self.damaged = 0
-        """Packets of the current or last iteration that gave no picture."""
         self._max_pixels = max_pixels
         self._closed = False
         self._reader: Generator[Frame, None, None] | None = None
@@ -112,7 +112,7 @@ class VideoSource(Closing):
     def _read(self) -> Generator[Frame, None, None]:
         if self._closed:
             return
-        clock = Clock(1 / self.fps if self.fps else 1 / 30)
+        clock = FileClock(1 / self.fps if self.fps else 1 / 30)
         converter = Converter()
         matrix, rotation = self._matrix, self.rotation
         index = self.damaged = 0

@@ -14,6 +14,7 @@ import numpy as np
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.view.overlay import write
 
 _WAITING = (640, 480)
@@ -27,7 +28,7 @@ _NO_WINDOWS = (
 )
 
 
-class WindowSink:
+class WindowSink(BaseSink):
     """A window on the screen that shows the newest frame. Use it from the main thread only.
 
     Raises:

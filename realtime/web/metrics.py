@@ -6,7 +6,7 @@ from typing import Any, get_args
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from rtmag.realtime.sources.source import State
+from rtmag.realtime.sources.source import SourceState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -44,7 +44,7 @@ class Metrics:
                 yield GaugeMetricFamily(f"rtmag_{name}", words, value=value)
         if (now := figures.get("state")) is not None:
             state = GaugeMetricFamily("rtmag_state", "1 for the source's state.", labels=["state"])
-            for each in get_args(State):
+            for each in get_args(SourceState):
                 state.add_metric([each], each == now)
             yield state
 

@@ -19,6 +19,7 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Region
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.presets import PRESETS
+from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.sources.latest import LatestSlot
 from rtmag.realtime.view.overlay import lay_out
 from rtmag.realtime.web.hub import MOTION, PICTURE
@@ -43,7 +44,7 @@ class _Shot:
     region: Region | None
 
 
-class WebView:
+class WebView(BaseSink):
     """A view in the browsers of whoever opens its address.
 
     Args:

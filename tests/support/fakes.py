@@ -18,7 +18,8 @@ from rtmag.realtime.filters import Filter, Static
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.models import motion_form, read_model
 from rtmag.realtime.sections import Sections, State
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sinks.sink import BaseSink
+from rtmag.realtime.sources.source import BaseSource
 
 ENVIRONMENT = {
     **os.environ,
@@ -40,7 +41,7 @@ def blank(value: int = 0, size: tuple[int, int] = (64, 48)) -> Image:
     return np.full((size[1], size[0], 3), value, np.uint8)
 
 
-class FakeSource(Closing):
+class FakeSource(BaseSource):
     """Frames of rising grey level; live ones come `every` seconds until `frames` or close()."""
 
     name = "fake"
@@ -132,7 +133,7 @@ class Burdened(FakeEngine):
         return image, np.zeros((1, 2, 1, 1), np.float32)
 
 
-class FakeSink:
+class FakeSink(BaseSink):
     """Remembers what it got; fails at frame `fails_at`."""
 
     def __init__(self, fails_at: int | None = None, error: Exception | None = None) -> None:

@@ -20,7 +20,7 @@ from rtmag.realtime.engines.engine import IdentityEngine
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sections import Sections, State
-from rtmag.realtime.sinks.background import Writer
+from rtmag.realtime.sinks.background import BackgroundSink
 from rtmag.realtime.sinks.video_file import VideoSink
 from tests.support.fakes import ENVIRONMENT
 from tests.support.pages import watched
@@ -133,8 +133,8 @@ def test_what_is_shown_is_recorded(browser: Browser, tmp_path: Path) -> None:
     """On the server, whose file the page names."""
     path = tmp_path / "hum.mp4"
 
-    def record() -> Writer:
-        return Writer(VideoSink(path, fps=20.0), name=path.name)
+    def record() -> BackgroundSink:
+        return BackgroundSink(VideoSink(path, fps=20.0))
 
     with watched(tmp_path, record=record) as served:
         browser.get(served.url)

@@ -146,11 +146,11 @@ import sys, time
 import numpy as np
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.sinks.video_file import VideoSink
-from rtmag.realtime.sinks.background import Writer
+from rtmag.realtime.sinks.background import BackgroundSink
 
 rng = np.random.default_rng(0)
 pictures = [rng.integers(0, 256, (96, 128, 3), np.uint8) for _ in range(7)]
-recording, began = Writer(VideoSink(sys.argv[1])), time.monotonic()
+recording, began = BackgroundSink(VideoSink(sys.argv[1])), time.monotonic()
 for index in range(100_000):
     time.sleep(max(began + index / 30 - time.monotonic(), 0))
     recording.write(Frame(pictures[index % 7], time.monotonic(), index))

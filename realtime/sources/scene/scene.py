@@ -21,7 +21,7 @@ from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.scene import workshop
 from rtmag.realtime.sources.scene.canvas import PixelBox, Surface, View
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import BaseSource
 
 Picture = NDArray[np.float32]
 """(H, W, 3) float32 BGR, 0 to 255."""
@@ -68,7 +68,7 @@ class _Part:
         return np.asarray(self.curve[0] + u * (self.curve[1] + u * self.curve[2]), np.float32)
 
 
-class SceneSource(Closing):
+class SceneSource(BaseSource):
     """The moving scene as a source of frames.
 
     Args:

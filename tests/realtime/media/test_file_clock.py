@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rtmag.realtime.media.timestamps import Clock, span, usual_step
+from rtmag.realtime.media.timestamps import FileClock, span, usual_step
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from rtmag.realtime.media.timestamps import Clock, span, usual_step
     ids=["good", "missing", "repeated", "back", "ahead"],
 )
 def test_clock(given: list[float | None], expected: list[float]) -> None:
-    clock = Clock(0.1)
+    clock = FileClock(0.1)
     assert [clock.read(time) for time in given] == pytest.approx(expected)
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from rtmag.realtime.media.timestamps import ArrivalClock, Rate
+from rtmag.realtime.media.timestamps import RateMeter, StreamClock
 
 
-def read(clock: ArrivalClock, stamps: np.ndarray, arrivals: np.ndarray) -> np.ndarray:
+def read(clock: StreamClock, stamps: np.ndarray, arrivals: np.ndarray) -> np.ndarray:
     return np.array([clock.read(s, a) for s, a in zip(stamps, arrivals, strict=True)])
 
 
@@ -18,7 +18,7 @@ def trembling(count: int, seed: int = 0) -> np.ndarray:
 
 def test_jitter_of_the_network_does_not_reach_the_filter() -> None:
     arrivals = trembling(600)
-    times = read(ArrivalClock(), np.arange(600) / 30, arrivals)
+    times = read(StreamClock(), np.arange(600) / 30, arrivals)
     assert np.diff(arrivals)[30:].std() > 0.01
     assert np.diff(times)[60:].std() < 0.001
     assert (times <= arrivals).all()
@@ -29,7 +29,7 @@ def test_a_sine_is_measured_truer_than_with_arrivals() -> None:
     """The reason for all this: a 5 Hz motion, seen at the times that the filter is given."""
     true = np.arange(600) / 30
     arrivals = trembling(600)
-    times = read(ArrivalClock(), true, arrivals)
+    times = read(StreamClock(), true, arrivals)
     signal = np.sin(2 * np.pi * 5 * true)
 
     def residue(at: np.ndarray) -> float:
@@ -43,7 +43,7 @@ def test_a_sine_is_measured_truer_than_with_arrivals() -> None:
 @pytest.mark.parametrize("drift", [1.0003, 0.9997])
 def test_clocks_may_run_apart(drift: float) -> None:
     arrivals = 1000 + np.arange(9000) / 30 * drift
-    times = read(ArrivalClock(), np.arange(9000) / 30, arrivals)
+    times = read(StreamClock(), np.arange(9000) / 30, arrivals)
     assert np.abs(arrivals - times).max() < 0.05
 
 
@@ -51,7 +51,7 @@ def test_clocks_may_run_apart(drift: float) -> None:
 def test_a_leap_begins_a_new_epoch_without_a_step_in_time(jump: float) -> None:
     stamps = np.arange(200) / 30 + 5000
     stamps[100:] += jump
-    clock = ArrivalClock()
+    clock = StreamClock()
     times = read(clock, stamps, 1000 + np.arange(200) / 30)
     assert clock.epoch == 1
     assert np.diff(times) == pytest.approx(1 / 30, abs=1e-3)
@@ -68,7 +68,7 @@ def test_stamps_that_make_no_sense_are_given_up(stamps: str) -> None:
         "too slow": count * 2,
     }[stamps]
     arrivals = 1000 + count
-    times = read(ArrivalClock(), lies, arrivals)  # type: ignore[arg-type]
+    times = read(StreamClock(), lies, arrivals)  # type: ignore[arg-type]
     assert (np.diff(times) > 0).all()
     assert np.abs(times - arrivals)[200:].max() < 0.1
 
@@ -78,7 +78,7 @@ def test_a_damaged_stamp_is_forgotten_at_once(lie: float) -> None:
     """One that lay ahead used to make all that followed look late for minutes."""
     stamps, arrivals = np.arange(300) / 30, trembling(300)
     stamps[150] += lie
-    times = read(ArrivalClock(), stamps, arrivals)
+    times = read(StreamClock(), stamps, arrivals)
     late = arrivals - times
     assert late.min() > -1e-9
     assert np.median(late[155:185]) < np.median(late[60:150]) + 0.01
@@ -90,7 +90,7 @@ def test_many_damaged_stamps_do_not_add_up() -> None:
     stamps, arrivals = np.arange(3000) / 30, trembling(3000)
     wrong = rng.random(3000) < 0.05
     stamps[wrong] += rng.uniform(-0.5, 0.5, wrong.sum())
-    late = arrivals - read(ArrivalClock(), stamps, arrivals)
+    late = arrivals - read(StreamClock(), stamps, arrivals)
     assert np.median(late) < 0.05
     assert np.percentile(late, 90) < 0.1
 
@@ -99,17 +99,17 @@ def test_a_burst_after_a_hold_up_is_believed() -> None:
     """As at the start, when a server sends what it has kept: seconds, within a moment."""
     stamps = np.arange(200) / 30
     arrivals = 1000 + np.maximum(stamps, 2.0)
-    late = arrivals - read(ArrivalClock(), stamps, arrivals)
+    late = arrivals - read(StreamClock(), stamps, arrivals)
     assert late[63:].max() < 0.02
 
 
 def test_equal_arrivals_still_increase() -> None:
-    times = read(ArrivalClock(stamped=False), np.zeros(9), np.full(9, 1000.0))
+    times = read(StreamClock(stamped=False), np.zeros(9), np.full(9, 1000.0))
     assert (np.diff(times) > 0).all()
 
 
 def test_a_stream_that_comes_early_waits_for_its_time() -> None:
-    clock = ArrivalClock()
+    clock = StreamClock()
     clock.read(10.0, 1000.0)
     assert clock.ahead(10.5, 1000.1) == pytest.approx(0.4)
     assert clock.ahead(10.5, 1000.6) == 0
@@ -118,7 +118,7 @@ def test_a_stream_that_comes_early_waits_for_its_time() -> None:
 
 
 def test_a_rate_is_told_when_enough_came() -> None:
-    rate = Rate()
+    rate = RateMeter()
     for index in range(10):
         rate.add(index / 25)
     assert rate.fps is None

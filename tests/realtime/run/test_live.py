@@ -15,8 +15,8 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.run import live, provenance
 from rtmag.realtime.run.live import Live
 from rtmag.realtime.sections import Sections, State
-from rtmag.realtime.sources.reconnecting import Supervisor
-from rtmag.realtime.sources.source import Wanted
+from rtmag.realtime.sources.reconnecting import ReconnectingSource
+from rtmag.realtime.sources.source import SourceOptions
 from tests.support.fakes import Burdened, FakeEngine, FakeSource, FakeView, identity_model
 
 
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def make(model: str, controls: Controls | None = None, **options: Any) -> tuple[Live, list[str]]:
     notes: list[str] = []
-    usual: dict[str, Any] = {"view": "none", "wanted": Wanted(size=(64, 48)), "limit": 8}
+    usual: dict[str, Any] = {"view": "none", "wanted": SourceOptions(size=(64, 48)), "limit": 8}
     controls = controls or Controls()
     made = Live(
         controls=controls, note=notes.append, engine=EngineSpec(model=model), **usual | options
@@ -127,7 +127,9 @@ def test_a_lost_source_is_told_once(
 ) -> None:
     lost = FakeSource(5, live=True, every=0.02, error=SourceLost("unplugged"))
     sources = iter([lost, FakeSource(10, live=True, every=0.02)])
-    monkeypatch.setattr(live, "open_source", lambda *_, **__: Supervisor(lambda: next(sources)))
+    monkeypatch.setattr(
+        live, "open_source", lambda *_, **__: ReconnectingSource(lambda: next(sources))
+    )
     made, _ = make(model, limit=None)
     made.note = log.note
     log.configure(verbose=True, as_json=as_json)

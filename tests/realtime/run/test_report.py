@@ -2,23 +2,13 @@
 
 import json
 import time
-from dataclasses import dataclass
 
 import pytest
 
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.run.report import Tally
+from rtmag.realtime.sources.source import Status
 from tests.support.fakes import blank
-
-
-@dataclass(frozen=True)
-class Away:
-    """As realtime/sources/source.py has it."""
-
-    state: str = "RECONNECTING"
-    reconnects: int = 2
-    stalls: int = 3
-    errors: int = 4
 
 
 def counted(indices: tuple[int, ...], *, live: bool = True, late: float = 0.1) -> Tally:
@@ -51,7 +41,7 @@ def test_files_have_no_delay() -> None:
 
 
 def test_the_source_says_how_it_does() -> None:
-    told = Tally(live=True).snapshot(Away())
+    told = Tally(live=True).snapshot(Status("RECONNECTING", reconnects=2, stalls=3, errors=4))
     assert (told["state"], told["reconnects"], told["stalls"], told["errors"]) == (
         "RECONNECTING", 2, 3, 4,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from rtmag.realtime.cli.main import execute
 from rtmag.realtime.errors import SourceAbsent, SourceUnavailable
 from rtmag.realtime.run import live
 from rtmag.realtime.run.startup import Left, attended
-from rtmag.realtime.sources.retry import Patience, until_there
+from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
 from tests.support.fakes import ENVIRONMENT, FakeView
 from tests.support.servers import free_port, http, mpegts, paced, serving
 
@@ -33,7 +33,7 @@ def test_every_reason_is_told_once_until_it_is_there() -> None:
         return answer
 
     told: list[str] = []
-    assert until_there(opener, told.append, Patience(delays=(0.01,))) == "here"
+    assert wait_until_available(opener, told.append, RetryPolicy(delays=(0.01,))) == "here"
     assert told == ["waiting: a", "waiting: b"]
 
 
@@ -42,7 +42,7 @@ def test_what_time_does_not_mend_is_not_waited_for() -> None:
         raise SourceUnavailable("wrong password")
 
     with pytest.raises(SourceUnavailable, match="wrong password"):
-        until_there(opener, print, Patience())
+        wait_until_available(opener, print, RetryPolicy())
 
 
 def test_a_camera_that_is_switched_on_later_is_waited_for() -> None:

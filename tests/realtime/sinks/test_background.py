@@ -12,8 +12,8 @@ import pytest
 
 from rtmag.realtime.errors import SinkError, SourceLost
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.sinks import background as writer
-from rtmag.realtime.sinks.background import Writer, check_space
+from rtmag.realtime.sinks import background
+from rtmag.realtime.sinks.background import BackgroundSink, check_space
 from rtmag.realtime.sinks.sink import NullSink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.video_file import VideoSource
@@ -27,7 +27,7 @@ def test_every_frame_is_written_when_the_encoder_keeps_up(
     tmp_path: Path, frames: MakeFrames
 ) -> None:
     told: list[int] = []
-    recording = Writer(VideoSink(tmp_path / "out.mp4"), ended=told.append)
+    recording = BackgroundSink(VideoSink(tmp_path / "out.mp4"), on_end=told.append)
     for frame in frames(40):
         recording.write(frame)
         time.sleep(0.01)
@@ -48,14 +48,14 @@ def test_a_slow_encoder_costs_frames_of_the_recording_and_no_time(
         add(sink, frame)
 
     monkeypatch.setattr(VideoSink, "write", wait)
-    recording = Writer(VideoSink(tmp_path / "out.mp4"))
+    recording = BackgroundSink(VideoSink(tmp_path / "out.mp4"))
     began = time.monotonic()
     for frame in frames(60):
         recording.write(frame)
     assert time.monotonic() - began < 2
     free.set()
     recording.close()
-    assert recording.dropped >= 60 - writer._WAITING - 1
+    assert recording.dropped >= 60 - background._QUEUE_LENGTH - 1
     assert VideoSource(tmp_path / "out.mp4").frames == 60 - recording.dropped
 
 
@@ -69,16 +69,16 @@ def test_of_a_file_nothing_is_left_out_and_its_end_waits_for_no_interrupt(
         add(sink, frame)
 
     monkeypatch.setattr(VideoSink, "write", slow)
-    recording = Writer(VideoSink(tmp_path / "out.mp4"), whole=True)
+    recording = BackgroundSink(VideoSink(tmp_path / "out.mp4"), whole=True)
     for frame in frames(40):
         recording.write(frame)
-    wait = recording._wait
+    wait = recording._join
 
     def interrupted() -> None:
         signal.raise_signal(signal.SIGINT)
         wait()
 
-    monkeypatch.setattr(recording, "_wait", interrupted)
+    monkeypatch.setattr(recording, "_join", interrupted)
     with pytest.raises(KeyboardInterrupt):
         recording.close()
     assert recording.dropped == 0
@@ -91,14 +91,16 @@ def test_what_fails_in_the_thread_is_told_once_and_closed(
     def full(*_: object) -> None:
         raise OSError(28, "no space")
 
-    recording = Writer(VideoSink(tmp_path / "out.mp4"))
+    recording = BackgroundSink(VideoSink(tmp_path / "out.mp4"))
     first, *others = frames(5)
     recording.write(first)
     time.sleep(0.2)
     monkeypatch.setattr("rtmag.realtime.media.encoder.VideoEncoder.encode", full)
     recording.write(others[0])
     recording._thread.join(10)
-    with pytest.raises(SinkError, match=r"the disk is full; what was written is .*part\.mp4"):
+    with pytest.raises(
+        SinkError, match=r"the disk is full; the part written so far is .*part\.mp4"
+    ):
         recording.write(others[1])
     recording.close(finished=False)
     monkeypatch.undo()
@@ -109,14 +111,14 @@ def test_a_disk_that_runs_full_ends_the_recording_in_time(
     tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F11: below 500 MB the file is finished while there is room to."""
-    monkeypatch.setattr(writer, "_LOOK_EVERY", 0.0)
-    monkeypatch.setattr(writer, "LEAST_FREE", 0)
+    monkeypatch.setattr(background, "_CHECK_INTERVAL", 0.0)
+    monkeypatch.setattr(background, "LEAST_FREE", 0)
     path, told = tmp_path / "out.mp4", list[int]()
-    recording = Writer(VideoSink(path), check=lambda: check_space(path), ended=told.append)
+    recording = BackgroundSink(VideoSink(path), check=lambda: check_space(path), on_end=told.append)
     first, *others = frames(3)
     recording.write(first)
     time.sleep(0.2)
-    monkeypatch.setattr(writer, "LEAST_FREE", 1 << 60)
+    monkeypatch.setattr(background, "LEAST_FREE", 1 << 60)
     recording.write(others[0])
     recording._thread.join(10)
     with pytest.raises(SinkError, match=r"cannot record to '.*out\.mp4' any more: less than .* MB"):
@@ -132,7 +134,7 @@ def test_a_sink_that_is_never_done_is_left_behind(frames: MakeFrames) -> None:
         def write(self, frame: Frame) -> None:
             stuck.wait(60)
 
-    writer = Writer(Stuck(), patience=0.2)
+    writer = BackgroundSink(Stuck(), close_timeout=0.2)
     for frame in frames(3):
         writer.write(frame)
     began = time.monotonic()
@@ -147,10 +149,10 @@ from tests.support.fakes import FakeMagnifier, FakeSource, FakeView
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.run.loop import run
 from rtmag.realtime.sinks.video_file import VideoSink
-from rtmag.realtime.sinks.background import Writer
+from rtmag.realtime.sinks.background import BackgroundSink
 
 view, source = FakeView(), FakeSource(150, live=True, every=0.02)
-recorder = lambda: Writer(VideoSink(sys.argv[1]))
+recorder = lambda: BackgroundSink(VideoSink(sys.argv[1]))
 report = run(source, FakeMagnifier(), Controls(recording=True), view=view, record=recorder)
 print(report.frames + report.dropped, len(view.frames) >= report.frames, *report.errors, sep="|")
 """

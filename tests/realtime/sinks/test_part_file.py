@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rtmag.realtime.sinks.video_file import PartFile
+from rtmag.realtime.sinks.video_file import PartialFile
 from tests.support.fakes import run_python
 
 _SWEEP = """
@@ -54,10 +54,10 @@ def test_a_piece_that_does_not_fit_is_left_out_and_so_is_all_after_it(tmp_path: 
     code = f"""if True:
         import resource, signal
         from pathlib import Path
-        from rtmag.realtime.sinks.video_file import PartFile
+        from rtmag.realtime.sinks.video_file import PartialFile
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-        with PartFile(Path({str(tmp_path / "file")!r})) as file:
+        with PartialFile(Path({str(tmp_path / "file")!r})) as file:
             file.write(b"12345678")
             for piece in (b"abcd", b"e"):
                 try:
@@ -72,7 +72,7 @@ def test_a_piece_that_does_not_fit_is_left_out_and_so_is_all_after_it(tmp_path: 
 
 
 def test_places_within_can_be_written_again(tmp_path: Path) -> None:
-    with PartFile(tmp_path / "file") as file:
+    with PartialFile(tmp_path / "file") as file:
         assert file.write(b"abcdef") == 6
         assert file.seek(1) == 1
         file.write(b"XY")

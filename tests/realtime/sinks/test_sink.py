@@ -13,7 +13,7 @@ import pytest
 from rtmag.realtime.errors import SinkUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.sinks.background import Writer
+from rtmag.realtime.sinks.background import BackgroundSink
 from rtmag.realtime.sinks.sink import NullSink, Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.view import window as sinks
@@ -54,7 +54,7 @@ class TestContract:
             "null": NullSink,
             "video": lambda: VideoSink(tmp_path / "out.mp4"),
             "window": WindowSink,
-            "writer": lambda: Writer(NullSink()),
+            "writer": lambda: BackgroundSink(NullSink()),
         }
         return make[request.param]()
 

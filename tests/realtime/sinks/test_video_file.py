@@ -354,7 +354,7 @@ class TestNames:
         sink = VideoSink(path)
         sink.write(frames(1)[0])
         path.write_text("precious")
-        with pytest.raises(SinkError, match="it exists now; the video is"):
+        with pytest.raises(SinkError, match="the file exists now; the video is"):
             sink.close()
         assert path.read_text() == "precious"
         assert sink.path_written == tmp_path / "out.part.mp4"
@@ -579,7 +579,7 @@ def test_full_disk(tmp_path: Path, kind: str) -> None:
     assert process.returncode == 0
     first, error = said.splitlines()
     written, part = first.split()
-    assert "would be larger than is allowed; what was written is" in error
+    assert "would exceed the size limit; the part written so far is" in error
     assert part == str(tmp_path / f"out.part.{kind}")
     assert len(_readable(Path(part))) > int(written) - 60
 

@@ -73,7 +73,7 @@ def test_frames_are_sent_as_they_are(fake: type[FakeCamera], frames: MakeFrames)
     sink = VirtualCameraSink((64, 48), 30.0)
     for frame in frames(3):
         sink.write(frame)
-    sink.write(Frame(blank(7, (32, 48)), 1.0, 3))  # another size is fitted
+    sink.write(Frame(blank(7, (32, 48)), 1.0, 3))  # another size is letterboxed
     sink.close()
     sink.close()
     (camera,) = fake.made

@@ -10,7 +10,7 @@ import pytest
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources import camera
-from rtmag.realtime.sources.camera import CameraInfo, CameraSource, list_cameras, present_index
+from rtmag.realtime.sources.camera import CameraInfo, CameraSource, current_index, list_cameras
 
 
 class FakeCapture:
@@ -233,7 +233,7 @@ def test_another_pixel_format(capture: type[FakeCapture]) -> None:
 def test_a_camera_with_another_number_is_found_by_its_name(
     capture: type[FakeCapture], tmp_path: Path
 ) -> None:
-    assert present_index("Microscope", 2) == 2
+    assert current_index("Microscope", 2) == 2
     (tmp_path / "video2").rename(tmp_path / "video5")
-    assert present_index("Microscope", 2) == 5
-    assert present_index("", 2) == 2
+    assert current_index("Microscope", 2) == 5
+    assert current_index("", 2) == 2

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rtmag.realtime.sources.source import Closing
+from rtmag.realtime.sources.source import Closeable
 
 
-class Door(Closing):
+class Door(Closeable):
     """Something that is open until it is closed."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from rtmag.realtime.media.container import moving_picture, read_packets
-from rtmag.realtime.sources.network import Decoder
+from rtmag.realtime.sources.network import LowDelayDecoder
 from tests.support.servers import mpegts, scene
 
 SIZE = (160, 120)
@@ -20,7 +20,7 @@ def decoded(data: bytes, *, mended: bool = True) -> tuple[list[int], list[int]]:
     with av.open(io.BytesIO(data), "r", format="mpegts") as container:
         stream = moving_picture(container)
         assert stream is not None
-        decoder, sent = Decoder(stream), [0]
+        decoder, sent = LowDelayDecoder(stream), [0]
         stamps, held = [], []
         for packet in read_packets(container, stream):
             if packet is None or packet.pts is None:

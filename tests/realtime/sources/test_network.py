@@ -20,8 +20,8 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.network import NetworkSource
 from rtmag.realtime.sources.opening import open_source
-from rtmag.realtime.sources.reconnecting import Supervisor
-from rtmag.realtime.sources.source import Wanted
+from rtmag.realtime.sources.reconnecting import ReconnectingSource
+from rtmag.realtime.sources.source import SourceOptions
 from rtmag.realtime.sources.video_file import VideoSource
 from tests.support.servers import (
     JPEG_CAMERA,
@@ -112,7 +112,7 @@ def test_hls_is_shown_at_its_own_pace() -> None:
         serving(answer) as (port, _),
         open_source(f"http://127.0.0.1:{port}/live.m3u8") as source,
     ):
-        assert isinstance(source, Supervisor)
+        assert isinstance(source, ReconnectingSource)
         start = time.monotonic()
         frames = list(source)
         assert 1.0 < time.monotonic() - start < 6
@@ -318,7 +318,7 @@ def test_large_pictures_are_refused_before_they_are_decoded() -> None:
         serving(paced(mpegts(60, (320, 240)), 2)) as (port, _),
         pytest.raises(SourceUnavailable, match="320x240 is too large"),
     ):
-        open_source(f"tcp://127.0.0.1:{port}", wanted=Wanted(max_pixels=160 * 120))
+        open_source(f"tcp://127.0.0.1:{port}", options=SourceOptions(max_pixels=160 * 120))
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_a_real_rtsp_camera(camera: str) -> None:
     if camera == "mjpeg":
         server.show((320, 240), launch=JPEG_CAMERA)
     with server, open_source(server.url) as source:
-        assert isinstance(source, Supervisor)
+        assert isinstance(source, ReconnectingSource)
         frames = [frame for frame, _ in zip(source, range(60), strict=False)]
         assert source.fps == pytest.approx(30, rel=0.05)
         server.kill()
@@ -414,7 +414,7 @@ def test_a_real_rtsp_camera_over_a_bad_line(share: float) -> None:
     with RtspServer((320, 240)) as server, ChaosProxy(server.port) as proxy:
         address = server.url.replace(str(server.port), str(proxy.port))
         with open_source(address) as source:
-            assert isinstance(source, Supervisor)
+            assert isinstance(source, ReconnectingSource)
             next(iter(source))
             proxy.corrupt = share
             begun, frames = time.monotonic(), []

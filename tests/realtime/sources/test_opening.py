@@ -14,7 +14,7 @@ from rtmag.realtime.sources import camera
 from rtmag.realtime.sources.camera import CameraSource
 from rtmag.realtime.sources.image_folder import ImageFolderSource
 from rtmag.realtime.sources.opening import open_source
-from rtmag.realtime.sources.reconnecting import Supervisor
+from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from rtmag.realtime.sources.scene.scene import SceneSource
 from rtmag.realtime.sources.source import FrameSource
 from rtmag.realtime.sources.video_file import VideoSource
@@ -52,7 +52,7 @@ class TestSpecs:
     @pytest.mark.parametrize("spec", [0, "0", "webcam", "HD WEB"])
     def test_camera(self, cameras: None, spec: str | int) -> None:
         with open_source(spec) as source:
-            assert isinstance(source, Supervisor)
+            assert isinstance(source, ReconnectingSource)
             assert source.name == "camera 0 (HD Webcam)"
 
     def test_camera_by_another_name(self, cameras: None) -> None:

@@ -19,13 +19,13 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.loop import run
 from rtmag.realtime.sources.opening import open_source
-from rtmag.realtime.sources.reconnecting import Supervisor
-from rtmag.realtime.sources.retry import Patience
-from rtmag.realtime.sources.source import Closing, Status
+from rtmag.realtime.sources.reconnecting import ReconnectingSource
+from rtmag.realtime.sources.retry import RetryPolicy
+from rtmag.realtime.sources.source import BaseSource, Status
 from tests.support.fakes import ENVIRONMENT, FakeMagnifier, FakeSink, FakeView, run_python
 from tests.support.servers import ChaosProxy, free_port, mpegts, paced, serving
 
-QUICK = Patience(stalled=0.2, lost=0.5, delays=(0.05, 0.1), healthy=0.5)
+QUICK = RetryPolicy(stall_after=0.2, reconnect_after=0.5, delays=(0.05, 0.1), reset_after=0.5)
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Camera:
         (self.back.set if plugged else self.back.clear)()
 
 
-class CameraConnection(Closing):
+class CameraConnection(BaseSource):
     live, name, size = True, "camera 0", (64, 48)
     frames: int | None = None
     fps: float | None = 60.0
@@ -92,7 +92,7 @@ def readers() -> int:
     return sum(t.name == "rtmag reader" and t not in EARLIER for t in threading.enumerate())
 
 
-def take(source: Supervisor, seconds: float) -> list[Frame]:
+def take(source: ReconnectingSource, seconds: float) -> list[Frame]:
     end = time.monotonic() + seconds
     frames = []
     while time.monotonic() < end:
@@ -102,7 +102,9 @@ def take(source: Supervisor, seconds: float) -> list[Frame]:
     return frames
 
 
-def wait_for(condition: Callable[[], bool], source: Supervisor, seconds: float = 10) -> float:
+def wait_for(
+    condition: Callable[[], bool], source: ReconnectingSource, seconds: float = 10
+) -> float:
     """Seconds until it holds, while frames are taken."""
     start = time.monotonic()
     while not condition():
@@ -115,13 +117,13 @@ def wait_for(condition: Callable[[], bool], source: Supervisor, seconds: float =
 def test_an_unplugged_camera_comes_back(fault: str) -> None:
     """F01: told within 2 s, and nothing stale is fed."""
     camera, told = Camera(fault=fault), list[Status]()
-    with Supervisor(camera.open, camera=True, on_status=told.append) as source:
+    with ReconnectingSource(camera.open, camera=True, on_status=told.append) as source:
         before = take(source, 0.5)
         camera.plug(False)
         lost = time.monotonic()
         wait_for(lambda: source.status.state != "RUNNING", source, 5)
         assert time.monotonic() - lost < 2
-        assert (source.status.told() or "").endswith("s)")
+        assert (source.status.alert() or "").endswith("s)")
         assert [f for f in take(source, 1.0) if f.time > lost + 0.1] == []
         camera.plug(True)
         wait_for(lambda: source.status.state == "RUNNING", source)
@@ -145,7 +147,7 @@ from tests.support.fakes import FakeMagnifier, FakeView
 from tests.realtime.sources.test_reconnecting import Camera
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.run.loop import run
-from rtmag.realtime.sources.reconnecting import Supervisor
+from rtmag.realtime.sources.reconnecting import ReconnectingSource
 camera, view = Camera(fault=sys.argv[1]), FakeView()
 began, busy = time.monotonic(), 0.0
 def poll():
@@ -157,7 +159,7 @@ def poll():
         busy = time.process_time()
     return ord("q") if passed > 6 else None
 view.poll = poll
-with Supervisor(camera.open, camera=True) as source:
+with ReconnectingSource(camera.open, camera=True) as source:
     run(source, FakeMagnifier(), Controls(), view=view)
     camera.plug(True)
 print(source.status.state, (time.process_time() - busy) / 3)
@@ -182,7 +184,7 @@ def test_a_picture_that_is_still_after_opening_anew_is_believed() -> None:
         camera.opened = 1  # the same seed: the same picture
         return connection
 
-    with Supervisor(open_alike, camera=True, patience=QUICK) as source:
+    with ReconnectingSource(open_alike, camera=True, policy=QUICK) as source:
         wait_for(lambda: source.status.reconnects == 1, source)
         assert len(take(source, 1.0)) > 10
         assert source.status.reconnects == 1
@@ -190,7 +192,7 @@ def test_a_picture_that_is_still_after_opening_anew_is_believed() -> None:
 
 def test_repeats_of_streams_are_pictures() -> None:
     camera = Camera(still=True)
-    with Supervisor(camera.open, patience=QUICK) as source:
+    with ReconnectingSource(camera.open, policy=QUICK) as source:
         assert len(take(source, 1.0)) > 10
         assert source.status.state == "RUNNING"
 
@@ -199,7 +201,7 @@ def test_the_first_connection_must_succeed() -> None:
     camera = Camera(plugged=False)
     told: list[Status] = []
     with pytest.raises(SourceUnavailable, match="cannot open camera 0"):
-        Supervisor(camera.open, on_status=told.append)
+        ReconnectingSource(camera.open, on_status=told.append)
     assert [status.state for status in told] == ["FAILED"]
     deadline = time.monotonic() + 2
     while readers() and time.monotonic() < deadline:
@@ -218,7 +220,7 @@ def test_whatever_is_raised_the_source_comes_back() -> None:
                     raise fault
                 yield frame
 
-    with Supervisor(lambda: Faulty(camera), patience=QUICK) as source:
+    with ReconnectingSource(lambda: Faulty(camera), policy=QUICK) as source:
         wait_for(lambda: source.status.reconnects == 2, source)
         assert len(take(source, 0.5)) > 5
 
@@ -227,7 +229,7 @@ def test_the_loop_shows_the_state_and_feeds_nothing() -> None:
     """F01: 'reconnecting' is written over the last picture; sinks get real frames only."""
     camera, sink, view = Camera(), FakeSink(), FakeView()
     view.poll = lambda: None  # type: ignore[method-assign]
-    with Supervisor(camera.open, camera=True, patience=QUICK) as source:
+    with ReconnectingSource(camera.open, camera=True, policy=QUICK) as source:
         timer = threading.Timer(0.5, camera.plug, [False])
         again = threading.Timer(1.5, camera.plug, [True])
         timer.start()
@@ -267,7 +269,7 @@ def test_the_magnifier_starts_afresh_and_fades_in() -> None:
 def test_a_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """F16: wall-clock time is never asked."""
     camera = Camera()
-    with Supervisor(camera.open, camera=True, patience=QUICK) as source:
+    with ReconnectingSource(camera.open, camera=True, policy=QUICK) as source:
         take(source, 0.2)
         for jump in (3600.0, -7200.0):
             real = time.time
@@ -288,7 +290,7 @@ def outage(seconds: float, within: float, later: bool = False) -> None:
         ChaosProxy(port) as proxy,
         open_source(f"tcp://127.0.0.1:{proxy.port}") as source,
     ):
-        assert isinstance(source, Supervisor)
+        assert isinstance(source, ReconnectingSource)
         assert len(take(source, 1.5)) > 10
         proxy.cut()
         cut = time.monotonic()
@@ -317,7 +319,7 @@ def test_a_network_that_swallows_everything_is_noticed() -> None:
         ChaosProxy(port) as proxy,
         open_source(f"tcp://127.0.0.1:{proxy.port}") as source,
     ):
-        assert isinstance(source, Supervisor)
+        assert isinstance(source, ReconnectingSource)
         assert len(take(source, 1.5)) > 10
         proxy.hole = True
         stalled = wait_for(lambda: source.status.state == "STALLED", source, 4)
@@ -386,8 +388,8 @@ def test_a_process_that_was_stopped_goes_on(seconds: int) -> None:
 
 def test_who_was_dropped_while_asleep_does_not_wait() -> None:
     """F08: servers let go of those who take nothing; opened again at once, and once only."""
-    camera, patience = Camera(fault="raises"), Patience(delays=(60.0,))
-    with Supervisor(camera.open, patience=patience) as source:
+    camera, policy = Camera(fault="raises"), RetryPolicy(delays=(60.0,))
+    with ReconnectingSource(camera.open, policy=policy) as source:
         take(source, 0.3)
         camera.plug(False)
         time.sleep(1.5)  # nobody asks for a picture
@@ -403,8 +405,8 @@ def test_who_was_dropped_while_asleep_does_not_wait() -> None:
 def test_who_slept_long_waits_for_silence_no_longer(slept: float, again: int) -> None:
     """F08: what the network could not deliver meanwhile, it tries again too late."""
     camera = Camera(fault="blocks")
-    patience = Patience(lost=1.0, woken=0.2, delays=(0.1,))
-    with Supervisor(camera.open, patience=patience) as source:
+    policy = RetryPolicy(reconnect_after=1.0, reconnect_after_sleep=0.2, delays=(0.1,))
+    with ReconnectingSource(camera.open, policy=policy) as source:
         take(source, 0.3)
         time.sleep(slept)
         assert take(source, 0.2)
@@ -421,7 +423,7 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
     process = psutil.Process()
     address = f"tcp://127.0.0.1:{free_port()}"
     port = int(address.rpartition(":")[2])
-    patience = Patience(delays=(0.05,), later=(0.05,))
+    policy = RetryPolicy(delays=(0.05,), long_outage_delays=(0.05,))
     from rtmag.realtime.sources.network import NetworkSource
 
     with (
@@ -429,7 +431,7 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
         ChaosProxy(port) as proxy,
     ):
         address = f"tcp://127.0.0.1:{proxy.port}"
-        with Supervisor(lambda: NetworkSource(address), patience=patience) as source:
+        with ReconnectingSource(lambda: NetworkSource(address), policy=policy) as source:
             usual = latency(source)
 
             def cut_each(times: int) -> None:
@@ -452,7 +454,7 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
     assert after[2] - before[2] <= 10e6
 
 
-def latency(source: Supervisor, seconds: float = 4.0) -> float:
+def latency(source: ReconnectingSource, seconds: float = 4.0) -> float:
     """The median over a while."""
     latencies = []
     end = time.monotonic() + seconds

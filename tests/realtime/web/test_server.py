@@ -35,7 +35,7 @@ from rtmag.realtime.errors import OptionError, SinkUnavailable  # noqa: E402
 from rtmag.realtime.opencv import cv2  # noqa: E402
 from rtmag.realtime.presets import PRESETS  # noqa: E402
 from rtmag.realtime.run.live import Live  # noqa: E402
-from rtmag.realtime.sources.source import Wanted  # noqa: E402
+from rtmag.realtime.sources.source import SourceOptions  # noqa: E402
 from rtmag.realtime.web.hub import PICTURE, WebSocketViewer  # noqa: E402
 from rtmag.realtime.web.view import WebView  # noqa: E402
 from tests.support.pages import Watched, hear, pictures, tell, watched  # noqa: E402
@@ -659,7 +659,7 @@ def test_the_command_serves_the_scene() -> None:
         view="web",
         port=0,
         limit=5,
-        wanted=Wanted(size=(64, 48)),
+        wanted=SourceOptions(size=(64, 48)),
     )
     assert live.run("test").frames == 5
     (invitation,) = invitations
