@@ -1,14 +1,14 @@
-"""Tables of what the quality benchmark found (benchmarks/quality.py)."""
+"""Tables made from the results of the quality benchmark (benchmarks/quality.py)."""
 
 from statistics import mean
 from typing import Any
 
 UNFINISHED = {"oh2018": "oh2018, training not converged"}
-"""Told of by this name in one table, left out of the others."""
+"""Methods with this label in the quality table; the other tables leave them out."""
 
 
 def gain_table(document: dict[str, Any]) -> str:
-    """Realised over asked magnification: a row per model and motion, a column per alpha."""
+    """Measured gain over alpha: a row per model and motion, a column per alpha."""
     models = [name for name in document["models"] if name not in UNFINISHED]
     rows = [row for row in document["gain"] if row["method"] in models]
     alphas = sorted({row["alpha"] for row in rows})
@@ -25,10 +25,10 @@ def gain_table(document: dict[str, Any]) -> str:
 
 
 def scales_table(document: dict[str, Any]) -> str:
-    """The same of the motion scales, summed up."""
+    """Range of the same gains for each motion scale."""
     gains = _by_method(_finished(document["gain"]))
     names = [name for name in gains if name.partition(" ")[0] in document["models"]]
-    lines = ["| model, motion scale | averages of pictures | single pictures |", "|---|---|---|"]
+    lines = ["| model, motion scale | averages over pictures | single pictures |", "|---|---|---|"]
     for name in names:
         means = [row["gain"] for row in gains[name]]
         singles = [row["worst"] for row in gains[name]] + means
@@ -40,7 +40,7 @@ def scales_table(document: dict[str, Any]) -> str:
 
 
 def band_table(document: dict[str, Any]) -> str:
-    """Gain along each band at alpha 20, designed and shown; of one thing alone, and of two."""
+    """Designed and measured gains along each band at alpha 20, for one object and for two."""
     alone, beside = (_finished(document[part]) for part in ("band", "beside"))
     bands = dict.fromkeys((row["fl"], row["fh"], row["order"]) for row in alone)
     return "\n\n".join(_along(band, _of(alone, band), _of(beside, band)) for band in bands)
@@ -53,7 +53,7 @@ def _along(
     rates = list(dict.fromkeys(row["hz"] for row in alone))
     inner, outer = dict.fromkeys(row["hz"] for row in beside)
     named = [f"{hz:.3g} Hz" for hz in rates]
-    named += [f"{inner:.3g} Hz, another at {outer:g} Hz", f"{outer:g} Hz, the other"]
+    named += [f"{inner:.3g} Hz, next to {outer:g} Hz", f"{outer:g} Hz, next to {inner:.3g} Hz"]
     lines = [f"| gain, `--fl {fl:g} --fh {fh:g} --order {order}` | " + " | ".join(named) + " |"]
     lines.append("|---" * (len(named) + 1) + "|")
     gains = _by_method([*alone, *beside])
@@ -75,10 +75,10 @@ def _by_method(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def quality_table(document: dict[str, Any]) -> str:
-    """SSIM and MAE of every method, averaged over each set, and what stands still in it."""
+    """SSIM and MAE of every method, averaged over each set, and errors of still pixels."""
     pairs, sequences = document["pairs"], document["sequences"]
     sets = list(dict.fromkeys(row["set"] for row in pairs))
-    names = [*sets, "clips", "leak", "flicker", "beside motion", "alpha 1"]
+    names = [*sets, "clips", "leak", "flicker", "flicker near motion", "alpha 1"]
     lines = ["| SSIM / MAE of 255 | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for steadiness in document["steadiness"]:
         method = steadiness["method"]
@@ -97,7 +97,7 @@ def quality_table(document: dict[str, Any]) -> str:
 
 
 def scene_table(document: dict[str, Any]) -> str:
-    """What becomes of the scene of `rtmag demo`."""
+    """Gains and errors in the scene of `rtmag demo`."""
     rows = _finished(document["scene"])
     things = list(rows[0]["gain"])
     lines = [

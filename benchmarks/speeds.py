@@ -1,9 +1,9 @@
-"""The tables that are made of results of `python -m benchmarks.fps`."""
+"""Tables made from the results of `python -m benchmarks.fps`."""
 
 from typing import Any
 
 AT_ONCE = "-streams"
-"""How names end of graphs that take several streams in one run."""
+"""Suffix of the names of graphs that take several streams in one run."""
 ENGINES = {
     "cpu": "ONNX Runtime",
     "openvino": "OpenVINO",
@@ -15,10 +15,10 @@ ENGINES = {
 
 
 def fps_table(document: dict[str, Any]) -> str:
-    """Milliseconds per step of one stream and model, how near to the floor, how much faster."""
+    """Time per step of one stream by model, with its lower bound and speed-up."""
     lines = [
-        "| model | engine | motion scale | size | median step | 95 % below | 99 % below "
-        f"| frames per second | floor | its share | speed over `{document['baseline']}` |"
+        "| model | engine | motion scale | size | median step | 95th percentile | 99th "
+        f"| fps | bound | bound / step | speed-up over `{document['baseline']}` |"
     ]
     lines.append("|---" * 11 + "|")
     rows = [row for row in document["rows"] if row.get("streams", 1) == 1]
@@ -36,39 +36,42 @@ def fps_table(document: dict[str, Any]) -> str:
     baseline = document["baseline"]
     lines.append(
         f"\n{machine['cores']} cores of {machine['cpu']}, ONNX Runtime "
-        f"{versions['onnxruntime']}; the floor is made of "
-        f"{rates['gemm'] / 1e9:.0f} billion multiply-accumulates a second in a large matrix "
-        f"product and {rates['copy'] / 1e9:.0f} GB/s in a large copy. Speed is over `{baseline}` "
-        "on the same engine; that of the classical methods, over it where it is fastest."
+        f"{versions['onnxruntime']}. The bound is the roofline of this machine: "
+        f"{rates['gemm'] / 1e9:.0f} billion multiply-accumulates per second (large matrix "
+        f"product) and {rates['copy'] / 1e9:.0f} GB/s (large copy). The speed-up compares with "
+        f"`{baseline}` on the same engine; for classical methods, on its fastest engine."
     )
     return "\n".join(lines)
 
 
 def batch_table(document: dict[str, Any]) -> str:
-    """What a stream costs beside others: each in a step of its own, or all in one."""
+    """Cost of a stream among several: one step for each, or one run for all."""
     rows = [row for row in document["rows"] if row["model"] != document["baseline"]]
-    # Of graphs that take several at once, the rest is there to be compared with in the result.
+    # The result also holds graphs for several streams that were stepped one after another.
     rows = [r for r in rows if r["macs_per_px"] and r["together"] == r["model"].endswith(AT_ONCE)]
     counts = sorted({row["streams"] for row in rows})
     cells: dict[tuple[Any, ...], dict[int, str]] = {}
     for row in rows:
-        model, taken = row["model"].removesuffix(AT_ONCE), ("in turn", "at once")[row["together"]]
+        model, taken = (
+            row["model"].removesuffix(AT_ONCE),
+            ("one after another", "one run")[row["together"]],
+        )
         size = f"{row['width']}x{row['height']}"
         key = size, model, _engine(row), -row["motion_scale"], taken
-        told = f"{row['stream_ms']:.1f} ms, {row['streams_fps']:.1f}"
-        cells.setdefault(key, {})[row["streams"]] = told
-    lines = ["| model | engine | motion scale | size | streams are taken | "]
+        cell = f"{row['stream_ms']:.1f} ms, {row['streams_fps']:.1f}"
+        cells.setdefault(key, {})[row["streams"]] = cell
+    lines = ["| model | engine | motion scale | size | streams run | "]
     lines[0] += " | ".join(f"{n} stream{'s' * (n > 1)}" for n in counts) + " |"
     lines.append("|---" * (5 + len(counts)) + "|")
-    for key in sorted(cells, key=lambda key: (*key[:-1], key[-1] == "at once")):
+    for key in sorted(cells, key=lambda key: (*key[:-1], key[-1] == "one run")):
         size, model, engine, scale, taken = key
-        told = " | ".join(cells[key].get(n, "") for n in counts)
-        lines.append(f"| `{model}` | {engine} | {-scale:g} | {size} | {taken} | {told} |")
+        cell = " | ".join(cells[key].get(n, "") for n in counts)
+        lines.append(f"| `{model}` | {engine} | {-scale:g} | {size} | {taken} | {cell} |")
     machine = document["machine"]
     lines.append(f"\n{machine['cores']} cores of {machine['cpu']}.")
     return "\n".join(lines)
 
 
 def _engine(row: dict[str, Any]) -> str:
-    """What ran it, and in which precision where the result tells."""
+    """Engine, and its precision if the result has it."""
     return ", ".join(filter(None, (ENGINES[row["provider"]], row.get("precision"))))

@@ -1,8 +1,8 @@
-"""Writes the tables of README and model card from results: `python -m benchmarks.tables`.
+"""Write the tables of README, pages and model cards: `python -m benchmarks.tables`.
 
-A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, and comes from the file in
-benchmarks/results that TABLES names; in a model's card, `facts` comes from the model itself. A test
-holds the documents to both.
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`. It is made from the file in
+benchmarks/results that TABLES names. In a model card, `facts` is made from the model's own
+metadata. A test checks that all documents are up to date.
 """
 
 import json
@@ -13,7 +13,14 @@ from typing import Any
 
 import typer
 
-from benchmarks.scoreboard import band_table, gain_table, quality_table, scales_table, scene_table
+from benchmarks.scoreboard import (
+    UNFINISHED,
+    band_table,
+    gain_table,
+    quality_table,
+    scales_table,
+    scene_table,
+)
 from benchmarks.speeds import ENGINES, batch_table, fps_table
 from benchmarks.stages import STAGES
 from rtmag.realtime.engines.loading import load_engine
@@ -23,10 +30,43 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 
+OVERVIEW = {
+    "input unchanged": ("no magnification", None),
+    "Riesz pyramid": ("Riesz pyramid (2014), OpenCV", 1.0),
+    "fast": ("rtmag `fast`", 1.0),
+    "fast 1/2": ("rtmag `fast`, motion scale 1/2", 0.5),
+    "standard": ("rtmag `standard`", 1.0),
+    "oh2018": ("Oh et al. (2018), ONNX Runtime", 1.0),
+}
+"""Rows of the overview by method of the quality benchmark: label, and motion scale to time."""
+
+
+def overview_table(document: dict[str, Any]) -> str:
+    """Speed, similarity and gain of the methods in one table, for the README."""
+    quality = json.loads((RESULTS / "quality.json").read_text())
+    steps = {
+        (row["model"], row["motion_scale"], row["width"]): f"{row['p50_ms']:.0f} ms"
+        for row in document["rows"]
+        if row["provider"] in ("cpu", "numpy")
+    }
+    middle = {row["method"]: row for row in quality["band"] if row["designed"] > 19.9}
+    lines = ["| method | step at 640x480 | 1280x720 | SSIM, pairs / clips | gain at alpha 20 |"]
+    lines.append("|---" * 5 + "|")
+    for method, (label, scale) in OVERVIEW.items():
+        model = method.partition(" 1/")[0]
+        times = " | ".join(steps.get((model, scale, width), "") for width in (640, 1280))
+        ssim = "not comparable" if method in UNFINISHED else _ssim(quality, method)
+        gain = f"{middle[method]['gain']:.1f}" if method in middle else ""
+        lines.append(f"| {label} | {times} | {ssim} | {gain} |")
+    machine = document["machine"]
+    lines.append(f"\nMedian times on {machine['cores']} cores of {machine['cpu']}.")
+    return "\n".join(lines)
+
+
 def live_table(document: dict[str, Any]) -> str:
-    """What becomes of a camera's pictures on their way to the screen, and how good they are."""
+    """Latency and quality of the whole live loop, by size and rate of the camera."""
     lines = [
-        "| camera | ended with | SSIM | recorded | latency, median | 95 % below | 99 % below "
+        "| camera | model at the end | SSIM | recording | median latency | 95th percentile | 99th "
         "| late or dropped | CPU per frame |"
     ]
     lines.append("|---" * 9 + "|")
@@ -40,14 +80,14 @@ def live_table(document: dict[str, Any]) -> str:
         )
     machine = document["machine"]
     lines.append(
-        f"\n{machine['cores']} cores of {machine['cpu']}. SSIM: of the quality benchmark, mean of "
-        f"its sets / clips; the input unchanged has {_ssim(quality, 'input unchanged')}."
+        f"\n{machine['cores']} cores of {machine['cpu']}. SSIM: mean of the sets / of the clips of "
+        f"the quality benchmark; the unchanged input has {_ssim(quality, 'input unchanged')}."
     )
     return "\n".join(lines)
 
 
 def _ssim(quality: dict[str, Any], described: str) -> str:
-    """What an engine has in the quality benchmark: mean of the sets' means / of the clips."""
+    """SSIM of an engine in the quality benchmark: mean of the sets' means / of the clips."""
     method = described.replace(", motion at", "")
     sets: dict[str, list[float]] = {}
     for row in quality["pairs"]:
@@ -58,10 +98,10 @@ def _ssim(quality: dict[str, Any], described: str) -> str:
 
 
 def parity_table(document: dict[str, Any]) -> str:
-    """How near engines come to the network in float32."""
+    """Differences between engines and the network in float32."""
     lines = [
-        "| model | engine | clip | alpha | SSIM to PyTorch in float32 | its least | PSNR | "
-        "mean difference | largest |"
+        "| model | engine | clip | alpha | SSIM to PyTorch in float32 | lowest SSIM | PSNR "
+        "| mean difference | largest |"
     ]
     lines.append("|---" * 9 + "|")
     for row in document["rows"]:
@@ -74,9 +114,9 @@ def parity_table(document: dict[str, Any]) -> str:
 
 
 def stages_table(document: dict[str, Any]) -> str:
-    """How long each stage takes: median and 95th percentile, of the runs that record."""
+    """Time of each stage: median and 95th percentile of the runs with a recording."""
     rows = [row for row in document["rows"] if row["sink"] != "none"]
-    lines = ["| stage, median / 95 % below | " + " | ".join(map(_camera, rows)) + " |"]
+    lines = ["| stage, median / 95th percentile | " + " | ".join(map(_camera, rows)) + " |"]
     lines.append("|---" * (len(rows) + 1) + "|")
     for stage in STAGES:
         took = [row["stages"].get(stage) for row in rows]
@@ -89,21 +129,33 @@ def _camera(row: dict[str, Any]) -> str:
     return f"{row['width']}x{row['height']} at {row['fps']:g} fps"
 
 
+FAULTS = {
+    "server killed and started": "server killed and restarted",
+    "cut": "connection cut, new ones refused",
+    "everything swallowed": "packets dropped silently",
+    "killed, started with another size": "server restarted with another picture size",
+    "cut, long": "connection cut, new ones refused",
+}
+"""Fault of each case of benchmarks/streams.py, as the table names it."""
+
+
 def streams_table(document: dict[str, Any]) -> str:
-    """How long lost streams take to come back."""
-    lines = ["| what happens | lasting | noticed after | picture again after |", "|---" * 4 + "|"]
+    """Recovery times of lost streams."""
+    lines = ["| fault | duration | detected after | picture back after |", "|---" * 4 + "|"]
     for row in document["rows"]:
         if "recovered" in row:
             lasting = f"{row['outage']:.0f} s" if "outage" in row else ""
             noticed = f"{row['detected']:.1f} s" if "detected" in row else ""
-            lines.append(f"| {row['case']} | {lasting} | {noticed} | {row['recovered']:.1f} s |")
+            lines.append(
+                f"| {FAULTS[row['case']]} | {lasting} | {noticed} | {row['recovered']:.1f} s |"
+            )
     return "\n".join(lines)
 
 
 def operators_table(document: dict[str, Any]) -> str:
-    """Where the time of a step goes."""
+    """Time of a step by kind of operator."""
     kinds = list(document["rows"][0]["ms"])
-    lines = ["| step of | " + " | ".join(kinds) + " | convolution, of the product's rate |"]
+    lines = ["| step of | " + " | ".join(kinds) + " | convolution rate / matrix product rate |"]
     lines.append("|---" * (len(kinds) + 2) + "|")
     for row in document["rows"]:
         total = sum(row["ms"].values())
@@ -114,10 +166,10 @@ def operators_table(document: dict[str, Any]) -> str:
 
 
 def memory_table(document: dict[str, Any]) -> str:
-    """The most memory that clips and live runs of several lengths take."""
+    """Peak memory of clips and live runs of several lengths."""
     rows = document["rows"]
     lengths = sorted({row["frames"] for row in rows})
-    lines = ["| most memory at {}x{} | ".format(*document["size"])]
+    lines = ["| peak memory at {}x{} | ".format(*document["size"])]
     lines[0] += " | ".join(f"{count} frames" for count in lengths) + " |"
     lines.append("|---" * (len(lengths) + 1) + "|")
     peaks = {(r["command"], r["model"], r["frames"]): f"{r['peak_mb']:.0f} MB" for r in rows}
@@ -128,8 +180,8 @@ def memory_table(document: dict[str, Any]) -> str:
 
 
 def start_table(document: dict[str, Any]) -> str:
-    """How long until something is there."""
-    lines = ["| until | best of several | median | time of the CPU |", "|---" * 4 + "|"]
+    """Start times."""
+    lines = ["| time until | best | median | CPU time |", "|---" * 4 + "|"]
     for row in document["rows"]:
         cells = " | ".join(f"{row[key]:.2f} s" for key in ("best_s", "median_s", "cpu_s"))
         lines.append(f"| {row['what']} | {cells} |")
@@ -137,6 +189,7 @@ def start_table(document: dict[str, Any]) -> str:
 
 
 TABLES = {
+    "overview": ("fps", overview_table),
     "fps": ("fps", fps_table),
     "batch": ("batch", batch_table),
     "live": ("live", live_table),
@@ -152,20 +205,21 @@ TABLES = {
     "quality": ("quality", quality_table),
     "scene": ("quality", scene_table),
 }
-"""Each with the results it is made of."""
-DOCUMENTS = {ROOT / "README.md": None} | {
+"""Results file and function of each table. The markers in a document say which table it shows."""
+PAGES = ("README.md", "realtime/README.md", "benchmarks/README.md")
+DOCUMENTS: dict[Path, str | None] = {ROOT / page: None for page in PAGES} | {
     ROOT / "realtime" / "models" / f"{name}.md": name for name in model_names()
 }
-"""Each with the model whose card it is."""
+"""Documents with generated tables; a model card with the name of its model."""
 
 
 def facts(model: str) -> str:
-    """How a shipped model came about, as it says itself."""
+    """Origin of a shipped model, from its metadata."""
     metadata = load_engine(model, engine="onnx").metadata
     run = json.loads(metadata["rtmag.training"])
     rows = {
         "file": f"`{model}.onnx`, and `{model}.motion.onnx` for CPUs; opset 20, any size",
-        "weights' sha256": f"`{metadata['rtmag.sha256']}`",
+        "SHA-256 of the weights": f"`{metadata['rtmag.sha256']}`",
         "training": f"{run['step']} steps of {run['batch']} samples of {run['crop']} px, "
         f"{run['seconds'] / 60:.0f} minutes, Adam with a cosine from {run['lr']:g}",
         "machine": f"{run['device']}, {run['precision']}, torch {run['torch']}",
@@ -180,11 +234,13 @@ def facts(model: str) -> str:
             f"{point['share']:.0%} of the way from step {point['from_step']} to the end"
         )
     if surplus := run.get("surplus"):
-        rows["taken off"] = (
-            f"{surplus:.0%} of motions of few pixels, measured to be shown too large"
+        rows["gain correction, small motion"] = (
+            f"-{surplus:.0%} for motions of few pixels, which were shown too large"
         )
     if shortfall := run.get("shortfall"):
-        rows["added"] = f"{shortfall / 2:.1%} to motions of 50 px, measured to be shown too small"
+        rows["gain correction, large motion"] = (
+            f"+{shortfall / 2:.1%} for motions of 50 px, which were shown too small"
+        )
     lines = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
     lines += ["", "| from step | commit | command |", "|---|---|---|"]
     lines += [
@@ -195,11 +251,10 @@ def facts(model: str) -> str:
 
 
 def filled(text: str, model: str | None = None) -> str:
-    """A document with every table made anew; `model` is whose card it is."""
+    """Return a document with new tables; `model` is the name of the model if it is a model card."""
     for name, (source, table) in TABLES.items():
-        path = RESULTS / f"{source}.json"
-        if path.exists():
-            text = _put(text, name, table(json.loads(path.read_text())))
+        if f"<!-- {name} -->" in text:
+            text = _put(text, name, table(json.loads((RESULTS / f"{source}.json").read_text())))
     return _put(text, "facts", facts(model)) if model else text
 
 
@@ -209,7 +264,7 @@ def _put(text: str, name: str, body: str) -> str:
 
 
 def main() -> None:
-    """Write the tables of README and model cards anew, from the committed results."""
+    """Write the tables of README, pages and model cards from the committed results."""
     for document, model in DOCUMENTS.items():
         document.write_text(filled(document.read_text(), model))
 

@@ -1,4 +1,4 @@
-"""What the README promises is held by tests that exist, and by reports that say so."""
+"""Promises of tests/README.md: their tests exist, and their reports pass."""
 
 import ast
 import json
@@ -14,8 +14,8 @@ ROW = re.compile(r"^\| (?P<promise>[^|]+) \| (?P<held>[^|]+) \|$", re.MULTILINE)
 
 def promises() -> dict[str, list[str]]:
     """Each promise with the names of what holds it."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("<!-- promises -->")[2].partition("<!-- /promises -->")[0]
+    page = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- promises -->")[2].partition("<!-- /promises -->")[0]
     rows = [match for match in ROW.finditer(table) if set(match["promise"]) != {"-"}]
     return {row["promise"]: re.findall(r"`([^`]+)`", row["held"]) for row in rows[1:]}
 
