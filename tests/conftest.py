@@ -60,26 +60,26 @@ def frames() -> Callable[..., list[Frame]]:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real one; what needs it skips where there is none."""
-    from tests.support.tabs import launched
+    from tests.support.tabs import open_browser
 
-    with launched(tmp_path_factory.mktemp("browser")) as driver:
+    with open_browser(tmp_path_factory.mktemp("browser")) as driver:
         yield driver
 
 
 @pytest.fixture
 def served() -> Iterator[Any]:
     """The built-in scene, magnified and served."""
-    from tests.support.pages import watched
+    from tests.support.pages import serve
 
-    with watched(None) as running:
+    with serve(None) as running:
         yield running
 
 
 @pytest.fixture
 def page(browser: Any, served: Any) -> Any:
     """The page of what is served, when it shows pictures."""
-    from tests.support.tabs import drawn, until
+    from tests.support.tabs import pictures_drawn, wait_until
 
     browser.get(served.url)
-    until(lambda: drawn(browser) > 1)
+    wait_until(lambda: pictures_drawn(browser) > 1)
     return browser

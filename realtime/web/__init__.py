@@ -1,5 +1,4 @@
-"""The view in a browser: one page, live, for the machine itself or, with a token, for others.
+"""The view in a browser: one web page, for this machine or, with a token, for other machines.
 
-Nothing here is imported before somebody asks for the view, so that the libraries behind it are
-needed by nobody else (extra `web`).
+Only `--view web` imports this package, so its libraries stay an extra (`web`).
 """

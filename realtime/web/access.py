@@ -1,10 +1,12 @@
-"""Who may speak to the server: every route and every WebSocket passes here first.
+"""Access control of the web server. Every HTTP request and every WebSocket passes it first.
 
-A page of another site must not steer the magnifier of whoever visits it, nor see the picture:
+A page of another site must neither control the magnifier nor see its picture. Three rules:
 
-    Host      names this machine, whatever a name server of theirs makes of their own name
-    Origin    where one is sent, is this page's own; scripts that send none need the token
-    token     is demanded of all beyond loopback: once in the address, then as a cookie
+    Host      must name this machine (blocks DNS rebinding)
+    Origin    must be this server where it is sent; a request without it that changes something
+              needs the token (blocks cross-site requests)
+    token     is required unless the server listens on loopback; it comes in the address at first,
+              and in a cookie from then on
 """
 
 import hmac
@@ -28,19 +30,24 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
-    "Connection": "close",  # a connection that idles is one that somebody else may want
+    "Connection": "close",  # kept-alive connections would take up the limited number of them
 }
+"""Headers of every HTTP response."""
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 
 _TOKEN = re.compile(r"[\w.~-]{16,}", re.ASCII)
-"""Long enough not to be guessed, and the same in an address and in a cookie."""
+"""Too long to guess, and free of characters that need quoting in an address or a cookie."""
 
 _YEAR = 365 * 24 * 3600  # seconds
 
 
 def checked_token(token: str) -> str:
-    """The same token; raises OptionError where it could be guessed or does not fit an address."""
+    """Return the token unchanged.
+
+    Raises:
+        OptionError: the token is too short, or has a character that needs quoting in an address.
+    """
     if not _TOKEN.fullmatch(token):
         raise OptionError(
             "a token needs 16 or more characters, all of them letters, digits or one of - . _ ~; "
@@ -50,15 +57,19 @@ def checked_token(token: str) -> str:
 
 
 class AccessControl:
-    """An ASGI application that lets through what is allowed to the one behind it.
+    """ASGI application that passes permitted requests on to another one and refuses the rest.
+
+    Refusals are JSON, `{"error": reason}`: 400 for a foreign Host, 403 for a foreign or missing
+    Origin, 401 for a missing or wrong token.
 
     Args:
-        app: what is guarded.
-        address: the IP address that the server listens on.
-        name: what the person called it, where that is a name.
-        port: tells apart the cookies of several servers on one machine.
+        app: the protected application.
+        address: IP address that the server listens on.
+        name: the `--host` option, which may be a host name.
+        port: part of the cookie's name, as cookies are shared between the ports of a machine.
         token: the secret.
-        lasting: whether the token will be the same tomorrow; then browsers keep it.
+        lasting: True if the token stays the same after a restart; the cookie is then kept for a
+            year, else until the browser closes.
     """
 
     def __init__(
@@ -67,53 +78,57 @@ class AccessControl:
         self._app = app
         self._token = token
         self._cookie = f"rtmag-{port}"
-        self._kept = f"; Max-Age={_YEAR}" if lasting else ""
+        self._cookie_age = f"; Max-Age={_YEAR}" if lasting else ""
         self.local = ipaddress.ip_address(address).is_loopback
-        """Whether only this machine can reach the server; then the page needs no token."""
+        """True if only this machine can reach the server; the page then needs no token."""
         self._names = {"localhost"}
         if not self.local:
-            own = socket.gethostname().lower()
-            self._names |= {name.lower(), own, f"{own}.local"}
+            hostname = socket.gethostname().lower()
+            self._names |= {name.lower(), hostname, f"{hostname}.local"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a refusal, or pass on with this module's headers on the way back."""
+        """Refuse a request, or pass it on and add `HEADERS` and the cookie to the response."""
         headers = Headers(scope=scope)
-        shown, kept = self._tokens(scope, headers)
-        trusted = self._is_token(shown) or self._is_token(kept)
+        presented, stored = self._tokens(scope, headers)
+        trusted = self._is_token(presented) or self._is_token(stored)
         refusal = self._refusal(scope, headers, trusted=trusted)
         if refusal is not None:
-            status, words = refusal
-            await JSONResponse({"error": words}, status, headers=HEADERS)(scope, receive, send)
+            status, reason = refusal
+            await JSONResponse({"error": reason}, status, headers=HEADERS)(scope, receive, send)
             return
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = MutableHeaders(scope=message)
-                given.update(HEADERS)
-                if self._is_token(shown):
+                response = MutableHeaders(scope=message)
+                response.update(HEADERS)
+                if self._is_token(presented):
                     cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
-                    cookie += self._kept
-                    given.append("Set-Cookie", cookie)
+                    response.append("Set-Cookie", cookie + self._cookie_age)
             await send(message)
 
-        await self._app(scope, receive, send_guarded)
+        await self._app(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope, headers: Headers, *, trusted: bool) -> tuple[int, str] | None:
+        """Status and reason if the request is refused, else None."""
         host = headers.get("host", "")
-        if not self._is_ours(host):
-            return 400, "this server goes by another name"
+        if not self._names_this_machine(host):
+            return 400, "unknown host name: open the address that rtmag printed"
         origin = headers.get("origin")
-        steers = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        writes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-            return 403, "not from another site"
-        if steers and origin is None and not trusted:
-            return 403, "without an origin this needs the token"
+            return 403, "requests of other sites are refused"
+        if writes and origin is None and not trusted:
+            return 403, "a request without an Origin header needs the token"
         if not self.local and not trusted:
-            return 401, "open the address that rtmag printed: it ends in a token"
+            return 401, "the token is missing or wrong: open the address that rtmag printed"
         return None
 
-    def _is_ours(self, host: str) -> bool:
-        """Whether a Host header names this machine: numbers cannot be rebound, names can."""
+    def _names_this_machine(self, host: str) -> bool:
+        """True if a Host header names this machine.
+
+        DNS rebinding needs a host name, so any IP address is accepted if the server listens beyond
+        loopback.
+        """
         match = _HOST.fullmatch(host)
         if match is None:
             return False
@@ -125,7 +140,7 @@ class AccessControl:
         return address.is_loopback or not self.local
 
     def _tokens(self, scope: Scope, headers: Headers) -> tuple[str, str]:
-        """The token in the address or the Authorization header, and the one in the cookie."""
+        """The token of the address or the Authorization header, and the token of the cookie."""
         query = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         try:

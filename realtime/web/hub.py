@@ -1,8 +1,8 @@
-"""The newest of everything, for whoever watches.
+"""Distribution of the latest data to all browsers.
 
-There is room for one picture, one status and one of each other topic: a viewer that is slow skips
-what was replaced meanwhile, so no queue grows however many stall. All of it lives on the server's
-event loop; `publish` and the counts may be used from other threads.
+Each topic (picture, status, settings, ...) holds only its latest value. A slow viewer skips values
+that were replaced before it could take them, so no queue grows. The hub runs on the server's event
+loop; only `publish` and the counts may be used from other threads.
 """
 
 import asyncio
@@ -13,88 +13,94 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from rtmag.realtime.web.messages import Refused, Request, parse
+from rtmag.realtime.web.messages import InvalidRequest, Request, parse
 
 PICTURE, MOTION = "picture", "motion"
+"""Topics that a viewer can subscribe to; it receives all other topics anyway."""
 
 ABORT = "rtmag.abort"
 """Key of the ASGI scope's extensions: a function that aborts the connection."""
 
-PATIENCE = 10.0
-"""Seconds in which a viewer must take what was sent."""
+SEND_TIMEOUT = 10.0
+"""Seconds in which a viewer must take a message; after that it is disconnected."""
 
 
 class Hub:
-    """Topics and viewers.
+    """The topics and the viewers.
 
     Args:
         loop: the server's event loop.
-        ask: takes the valid requests of viewers, on the event loop; may raise Refused.
+        on_request: takes the valid requests of viewers, on the event loop; may raise
+            InvalidRequest.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ask: Callable[[Request], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_request: Callable[[Request], None]
+    ) -> None:
         self._loop = loop
-        self._ask = ask
-        self._numbers = itertools.count(1)
+        self.on_request = on_request
+        self._versions = itertools.count(1)
         self.topics: dict[str, tuple[int, str | bytes]] = {}
-        """The newest of each, with a number that tells it from earlier ones."""
+        """Version and latest value of each topic; text is JSON, bytes are a JPEG image."""
         self.viewers: set[WebSocketViewer] = set()
-        self.watching = 0
-        """How many want pictures."""
-        self.measuring = 0
-        """How many want the motion."""
-        self.joined = 0
-        """How often somebody began to want something: the newest picture may have to be made."""
+        self.picture_viewers = 0
+        """Number of viewers that want pictures."""
+        self.motion_viewers = 0
+        """Number of viewers that want the measured motion."""
+        self.subscriptions = 0
+        """Number of times that a viewer subscribed to a topic; each may need the latest picture."""
 
     def publish(self, topic: str, data: str | bytes) -> None:
-        """Replace a topic; from any thread, and without effect once the server has ended."""
+        """Replace the value of a topic, from any thread; no effect once the server has ended."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._replace, topic, data)
 
     def _replace(self, topic: str, data: str | bytes) -> None:
-        self.topics[topic] = (next(self._numbers), data)
+        self.topics[topic] = (next(self._versions), data)
         for viewer in self.viewers:
             viewer.changed.set()
 
     def count(self) -> None:
-        """Somebody came, left or wants something else."""
-        before = self.watching, self.measuring
-        self.watching = sum(viewer.watch for viewer in self.viewers)
-        self.measuring = sum(viewer.panel for viewer in self.viewers)
-        if self.watching == 0:
-            self.topics.pop(PICTURE, None)  # whoever comes next must not see it as new
-        if self.measuring == 0:
+        """Count the viewers again, after one came, left or changed its subscriptions."""
+        pictures, motions = self.picture_viewers, self.motion_viewers
+        self.picture_viewers = sum(viewer.wants_picture for viewer in self.viewers)
+        self.motion_viewers = sum(viewer.wants_motion for viewer in self.viewers)
+        if self.picture_viewers == 0:
+            self.topics.pop(PICTURE, None)  # the next viewer must not get an outdated picture
+        if self.motion_viewers == 0:
             self.topics.pop(MOTION, None)
-        self.joined += self.watching > before[0] or self.measuring > before[1]
-
-    def ask(self, request: Request) -> None:
-        """Hand a request to the magnifier's thread."""
-        self._ask(request)
+        self.subscriptions += self.picture_viewers > pictures or self.motion_viewers > motions
 
 
 class WebSocketViewer:
-    """One browser."""
+    """One browser, connected through a WebSocket.
+
+    Args:
+        socket: not accepted yet.
+        hub: provides the topics and takes the requests.
+    """
 
     def __init__(self, socket: WebSocket, hub: Hub) -> None:
         self._socket = socket
         self._hub = hub
-        self._sent: dict[str, int] = {}
-        self._refusals: deque[str] = deque(maxlen=4)
+        self._sent: dict[str, int] = {}  # last version sent of each topic
+        self._errors: deque[str] = deque(maxlen=4)
         self._comparing = False
         self.changed = asyncio.Event()
-        self.watch = True
-        self.panel = False
+        """Set when there is something to send."""
+        self.wants_picture = True
+        self.wants_motion = False
 
     async def serve(self) -> None:
-        """Talk until the browser leaves, or takes nothing for too long."""
-        self._hub.viewers.add(self)  # before it waits for anything: the viewers are counted
+        """Send and receive until the browser leaves or a send times out."""
+        self._hub.viewers.add(self)  # before the first await, so that the limit of viewers holds
         try:
             await self._socket.accept()
             self._hub.count()
             self.changed.set()
             sender = asyncio.create_task(self._send())
             try:
-                await self._listen()
+                await self._receive()
             finally:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
@@ -103,47 +109,48 @@ class WebSocketViewer:
         finally:
             self._hub.viewers.discard(self)
             self._hub.count()
-            if self._comparing:  # nobody holds the key any longer
-                self._hub.ask(Request({"original": False}))
+            if self._comparing:  # its key release will never come
+                self._hub.on_request(Request({"original": False}))
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         while self._socket.client_state is WebSocketState.CONNECTED:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             try:
-                self._take(parse(message.get("text") or ""))
-            except Refused as refusal:
-                self._refusals.append(str(refusal))
+                self._handle(parse(message.get("text") or ""))
+            except InvalidRequest as error:
+                self._errors.append(str(error))
                 self.changed.set()
 
-    def _take(self, request: Request) -> None:
+    def _handle(self, request: Request) -> None:
         if request.watch is not None:
-            self.watch = request.watch
+            self.wants_picture = request.watch
         if request.panel is not None:
-            self.panel = request.panel
+            self.wants_motion = request.panel
         self._hub.count()
         self._comparing = request.changes.get("original", self._comparing)
-        self._hub.ask(request)
+        self._hub.on_request(request)
 
     async def _send(self) -> None:
         try:
             while True:
                 await self.changed.wait()
                 self.changed.clear()
-                await asyncio.wait_for(self._send_news(), PATIENCE)
+                await asyncio.wait_for(self._send_changes(), SEND_TIMEOUT)
         except (TimeoutError, WebSocketDisconnect, OSError, RuntimeError):
-            # What it never took would keep the connection open for ever.
+            # A normal close would wait for the unsent data without limit.
             self._socket.scope["extensions"][ABORT]()
 
-    async def _send_news(self) -> None:
-        while self._refusals:
-            await self._socket.send_json({"error": self._refusals.popleft()})
+    async def _send_changes(self) -> None:
+        while self._errors:
+            await self._socket.send_json({"error": self._errors.popleft()})
         for topic in list(self._hub.topics):
-            number, data = self._hub.topics.get(topic, (0, ""))  # it may go while others are sent
-            wanted = {PICTURE: self.watch, MOTION: self.panel}.get(topic, True)
-            if number > self._sent.get(topic, 0) and wanted:
-                self._sent[topic] = number
+            # The topic may be removed during an await.
+            version, data = self._hub.topics.get(topic, (0, ""))
+            subscribed = {PICTURE: self.wants_picture, MOTION: self.wants_motion}.get(topic, True)
+            if version > self._sent.get(topic, 0) and subscribed:
+                self._sent[topic] = version
                 if isinstance(data, bytes):
                     await self._socket.send_bytes(data)
                 else:

@@ -1,4 +1,4 @@
-"""The run's figures for Prometheus."""
+"""Metrics of a run for Prometheus, in the text format that `/metrics` serves."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
@@ -9,45 +9,54 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from rtmag.realtime.sources.source import SourceState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Media type of the Prometheus text format."""
 
 _COUNTERS = {
     "frames": "Frames magnified.",
-    "dropped": "Frames never looked at because newer ones had come.",
-    "reconnects": "Times the source was opened anew.",
-    "stalls": "Times the source fell silent.",
-    "errors": "Failures that did not end the run.",
+    "dropped": "Frames skipped because newer ones had arrived.",
+    "reconnects": "Reconnections to the source.",
+    "stalls": "Times the source stopped delivering frames.",
+    "errors": "Damaged packets and pictures of the source.",
 }
 
 _GAUGES = {
-    "fps": "Frames magnified per second, over the last moments.",
-    "latency_ms": "Milliseconds from grab to picture, median over the last moments.",
-    "latency_p95_ms": "The same, but for one frame in twenty.",
+    "fps": "Frames magnified per second, over the last 30 frames.",
+    "latency_ms": "Median time from grab to picture over the last 30 frames, in milliseconds.",
+    "latency_p95_ms": "95th percentile of that time, in milliseconds.",
     "viewers": "Browsers connected.",
 }
 
 
 class Metrics:
-    """Reads the figures when asked, so that the loop need not know of Prometheus."""
+    """Prometheus collector over the statistics of a run.
 
-    def __init__(self, figures: Callable[[], Mapping[str, Any]]) -> None:
-        self._figures = figures
+    It pulls the statistics when a scrape comes, so the frame loop does no extra work.
+
+    Args:
+        statistics: returns the statistics of the run by name, as `Tally.snapshot` does, and the
+            number of `viewers`; called on each scrape.
+    """
+
+    def __init__(self, statistics: Callable[[], Mapping[str, Any]]) -> None:
+        self._statistics = statistics
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """The figures of this moment; those not known yet are left out."""
-        figures = self._figures()
-        for name, words in _COUNTERS.items():
-            yield CounterMetricFamily(f"rtmag_{name}", words, value=figures.get(name, 0))
-        for name, words in _GAUGES.items():
-            if (value := figures.get(name)) is not None:
-                yield GaugeMetricFamily(f"rtmag_{name}", words, value=value)
-        if (now := figures.get("state")) is not None:
-            state = GaugeMetricFamily("rtmag_state", "1 for the source's state.", labels=["state"])
-            for each in get_args(SourceState):
-                state.add_metric([each], each == now)
-            yield state
+        """Return the current metrics; gauges whose value is None are left out."""
+        statistics = self._statistics()
+        for name, text in _COUNTERS.items():
+            yield CounterMetricFamily(f"rtmag_{name}", text, value=statistics.get(name, 0))
+        for name, text in _GAUGES.items():
+            if (value := statistics.get(name)) is not None:
+                yield GaugeMetricFamily(f"rtmag_{name}", text, value=value)
+        if (current := statistics.get("state")) is not None:
+            text = "State of the source: 1 for the current state, 0 for the others."
+            family = GaugeMetricFamily("rtmag_state", text, labels=["state"])
+            for state in get_args(SourceState):
+                family.add_metric([state], state == current)
+            yield family
 
     def text(self) -> bytes:
-        """All of them in Prometheus' format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

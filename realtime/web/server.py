@@ -1,4 +1,4 @@
-"""The server: a few routes behind the guard, in a thread with an event loop of its own."""
+"""The web server: the page, a WebSocket, health and metrics, behind access control."""
 
 import asyncio
 import ipaddress
@@ -38,54 +38,55 @@ _TYPES = {
 
 INDEX = "index.html"
 
+PORT = 8089
+"""The first port to try if none is given."""
+
+_PORTS_TRIED = 20
+
+_MAX_IDLE = 64  # open connections without a complete request header
+
+_REQUEST_TIMEOUT = 5.0  # seconds until the request header must be complete
+
+_MAX_MESSAGE = 1 << 16  # bytes, of a WebSocket message
+
+_STOP_TIMEOUT = 1.5  # seconds for the server thread to end
+
+_HANG_SECONDS = 10.0  # without a turn of the frame loop, after which the run is unhealthy
+
 
 @dataclass(frozen=True, slots=True)
 class Asset:
     """One file of the page."""
 
     content: bytes
-    type: str
+    media_type: str
 
 
 def read_page() -> dict[str, Asset]:
-    """Every file of the page, by its name."""
-    found = {}
+    """Read all files of the page, by file name; they are served from memory."""
+    assets = {}
     for file in (files("rtmag.realtime.web") / "static").iterdir():
-        kind = _TYPES.get(file.name[file.name.rfind(".") :])
-        if kind is not None:
-            found[file.name] = Asset(file.read_bytes(), kind)
-    return found
-
-
-PORT = 8089
-
-_TRIED = 20  # ports, where none was asked for
-
-_MAX_IDLE = 64  # open connections without a complete request header
-
-_REQUEST_TIMEOUT = 5.0  # seconds until the request header must be complete
-
-_LARGEST_MESSAGE = 1 << 16
-
-_GOODBYE = 1.5  # seconds to end in
-
-_HEALTHY = 10.0  # seconds without a look from the loop after which it hangs
+        media_type = _TYPES.get(file.name[file.name.rfind(".") :])
+        if media_type is not None:
+            assets[file.name] = Asset(file.read_bytes(), media_type)
+    return assets
 
 
 class Server:
-    """Serves the page until it is closed.
+    """HTTP and WebSocket server in a thread of its own; it runs until `close`.
 
     Args:
         host: name or address to listen on.
-        port: None is 8089 or one of the next that is free.
-        max_viewers: how many may watch at once.
-        ask: takes what viewers ask for; called on the server's thread.
-        token: the secret of the address; None is one by chance.
-        figures: the run's figures, for programs; `idle` is the seconds since the loop's last turn.
+        port: None: 8089, or the next free port; 0: any free port.
+        max_viewers: limit of viewers at the same time.
+        on_request: takes the requests of viewers, on the server's thread.
+        statistics: returns statistics of the run by name, for `/healthz` and `/metrics`; `idle` is
+            the time in seconds since the last turn of the frame loop.
+        token: secret for access from other machines; None: a random one.
 
     Raises:
-        OptionError: no such host, or the token can be guessed.
-        SinkUnavailable: the port is in use, or may not be used.
+        OptionError: the host is unknown, or the token can be guessed.
+        SinkUnavailable: the port is in use or not permitted.
     """
 
     def __init__(
@@ -94,16 +95,16 @@ class Server:
         host: str,
         port: int | None,
         max_viewers: int,
-        ask: Callable[[Request], None],
-        figures: Callable[[], Mapping[str, Any]],
+        on_request: Callable[[Request], None],
+        statistics: Callable[[], Mapping[str, Any]],
         token: str | None = None,
     ) -> None:
-        self._max_viewers, self._figures = max_viewers, figures
+        self._max_viewers, self._statistics = max_viewers, statistics
         self.token = secrets.token_urlsafe(16) if token is None else checked_token(token)
         self._listener = _listen(host, port)
         self.address, self.port = self._listener.getsockname()[:2]
         self.page = read_page()
-        self.metrics = Metrics(lambda: {**figures(), "viewers": len(self.hub.viewers)})
+        self.metrics = Metrics(lambda: {**statistics(), "viewers": len(self.hub.viewers)})
         self.app = Starlette(
             routes=[
                 Route("/healthz", self._health),
@@ -112,7 +113,7 @@ class Server:
                 Route("/{name}", self._file),
                 WebSocketRoute("/ws", self._watch),
             ],
-            exception_handlers={HTTPException: _explain, Exception: _explain},
+            exception_handlers={HTTPException: _error, Exception: _error},
         )
         access = AccessControl(
             self.app,
@@ -123,14 +124,14 @@ class Server:
             lasting=token is not None,
         )
         self.url = _url(self.address, self.port) + ("" if access.local else f"?token={self.token}")
-        """What to open; beyond loopback it holds the token."""
+        """Address of the page; it contains the token unless the server listens on loopback."""
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 access,
                 http=_HttpConnection,
                 ws=_WebSocketConnection,
-                ws_max_size=_LARGEST_MESSAGE,
-                ws_per_message_deflate=False,  # pictures are compressed already
+                ws_max_size=_MAX_MESSAGE,
+                ws_per_message_deflate=False,  # JPEG is compressed already
                 lifespan="off",
                 log_config=None,
                 log_level="error",
@@ -141,25 +142,25 @@ class Server:
             )
         )
         loop = asyncio.new_event_loop()
-        self.hub = Hub(loop, ask)
+        self.hub = Hub(loop, on_request)
         self._runner = asyncio.Runner(loop_factory=lambda: loop)
         self._thread = threading.Thread(target=self._serve, name="rtmag web", daemon=True)
         self._thread.start()
 
     @property
     def full(self) -> bool:
-        """Whether nobody else may watch at present."""
+        """True if the limit of viewers is reached."""
         return len(self.hub.viewers) >= self._max_viewers
 
     @property
     def running(self) -> bool:
-        """Whether pages are still served."""
+        """True while the server thread lives."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Let everyone go and free the port. Safe to call twice."""
+        """Disconnect all viewers and free the port. Safe to call twice."""
         self._uvicorn.should_exit = self._uvicorn.force_exit = True
-        self._thread.join(_GOODBYE)
+        self._thread.join(_STOP_TIMEOUT)
 
     def _serve(self) -> None:
         with self._runner as runner, self._listener:
@@ -169,30 +170,35 @@ class Server:
         asset = self.page.get(request.path_params.get("name", INDEX))
         if asset is None:
             raise HTTPException(404)
-        return Response(asset.content, media_type=asset.type)
+        return Response(asset.content, media_type=asset.media_type)
 
     async def _health(self, request: HttpRequest) -> Response:
-        figures = self._figures()
-        turns = figures["idle"] < _HEALTHY
-        words = {"status": "ok" if turns else "hangs", "state": figures.get("state")}
-        return JSONResponse({**words, "full": self.full}, 200 if turns else 503)
+        statistics = self._statistics()
+        healthy = statistics["idle"] < _HANG_SECONDS
+        content = {
+            "status": "ok" if healthy else "hangs",
+            "state": statistics.get("state"),
+            "full": self.full,
+        }
+        return JSONResponse(content, 200 if healthy else 503)
 
     async def _metrics(self, request: HttpRequest) -> Response:
         return Response(self.metrics.text(), media_type=CONTENT_TYPE)
 
     async def _watch(self, websocket: WebSocket) -> None:
         if self.full:
-            full = JSONResponse({"error": f"{self._max_viewers} viewers are watching already"}, 503)
-            await full(websocket.scope, websocket.receive, websocket.send)
+            reason = f"the limit of {self._max_viewers} viewers is reached"
+            refusal = JSONResponse({"error": reason}, 503)
+            await refusal(websocket.scope, websocket.receive, websocket.send)
             return
         await WebSocketViewer(websocket, self.hub).serve()
 
 
-async def _explain(request: HttpRequest, error: Exception) -> Response:
-    """An error in our own words, as JSON."""
+async def _error(request: HttpRequest, error: Exception) -> Response:
+    """Return an error as JSON."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    words = {404: "there is nothing here", 405: "this can only be read"}
-    return JSONResponse({"error": words.get(status, "the server failed")}, status)
+    reasons = {404: "not found", 405: "method not allowed"}
+    return JSONResponse({"error": reasons.get(status, "internal server error")}, status)
 
 
 class _HttpConnection(H11Protocol):
@@ -235,15 +241,15 @@ class _WebSocketConnection(WebSocketsSansIOProtocol):
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
-    """A socket on the port, or on the first free one where none was asked for."""
+    """Return a socket that listens on the port or, if that is None, on the first free port."""
     try:
         family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise OptionError(f"cannot listen on {host!r}: no such host") from error
-    ports = range(PORT, PORT + _TRIED) if port is None else (port,)
+    ports = range(PORT, PORT + _PORTS_TRIED) if port is None else (port,)
     for number in ports:
         listener = socket.socket(family, socket.SOCK_STREAM)
-        if os.name == "posix":  # elsewhere it would share the port with another program
+        if os.name == "posix":  # on Windows this option would share the port with other programs
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((address[0], number))
@@ -255,21 +261,24 @@ def _listen(host: str, port: int | None) -> socket.socket:
             listener.setblocking(False)
             return listener
     tried = f"port {port}" if port is not None else f"ports {ports[0]} to {ports[-1]}"
-    reason = (failure.strerror or "the system refused it").lower()
+    reason = (failure.strerror or "refused by the system").lower()
     raise SinkUnavailable(
-        f"cannot listen on {host}, {tried}: {reason}; give another --port"
+        f"cannot listen on {host}, {tried}: {reason}; choose another --port"
     ) from failure
 
 
 def _url(address: str, port: int) -> str:
-    """Where others find the server that listens on an address."""
+    """Return the address under which other machines reach a server that listens on `address`."""
     if ipaddress.ip_address(address).is_unspecified:
         address = _own_address()
     return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
 
 
 def _own_address() -> str:
-    """This machine's address in its network; asks the routing table, sends nothing."""
+    """Return this machine's IPv4 address in its network.
+
+    Connecting a UDP socket sends nothing; it makes the system choose a source address.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

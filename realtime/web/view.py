@@ -1,7 +1,8 @@
-"""The web view as a sink: takes frames from the loop, gives it what viewers ask for.
+"""The view in a browser.
 
-The loop's thread only drops its frames into a slot and picks up requests. Pictures are laid out and
-encoded in a thread of their own, once for all viewers, and only while somebody watches.
+Three threads share the work. The frame loop puts frames into a slot and applies the viewers'
+requests. The encoder thread takes the latest frames, lays them out and encodes a JPEG, once for all
+viewers and only while a viewer wants pictures. The server thread sends and receives.
 """
 
 import json
@@ -23,19 +24,19 @@ from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.sources.latest import LatestSlot
 from rtmag.realtime.view.overlay import lay_out
 from rtmag.realtime.web.hub import MOTION, PICTURE
-from rtmag.realtime.web.messages import Refused, Request
+from rtmag.realtime.web.messages import InvalidRequest, Request
 from rtmag.realtime.web.server import Server
 
-_QUALITY = 85  # of 100: noise of a JPEG must not look like motion
+_JPEG_QUALITY = 85  # of 100; lower values add noise that looks like motion
 
-_STATUS_EVERY = 0.25
+_STATUS_INTERVAL = 0.25  # seconds
 
-_MOTION_EVERY = 0.1
+_MOTION_INTERVAL = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class _Shot:
-    """A pair of frames and how to show them."""
+class _Task:
+    """A pair of frames for the encoder thread, with the settings to show them."""
 
     original: Frame
     magnified: Frame
@@ -45,19 +46,19 @@ class _Shot:
 
 
 class WebView(BaseSink):
-    """A view in the browsers of whoever opens its address.
+    """A view that serves a web page.
 
     Args:
-        controls: changed by viewers, on the thread that polls.
-        name: of the source, for the page.
-        host: name or address to listen on.
-        port: None is 8089 or one of the next that is free.
-        max_viewers: how many may watch at once; more are refused with 503.
-        token: the secret of the address, the same over many runs; None is one by chance.
+        controls: changed by the viewers, inside `poll`.
+        name: name of the source, shown on the page.
+        host: host name or IP address to listen on.
+        port: None: 8089 or the next free port; 0: any free port.
+        max_viewers: limit of viewers at the same time; further ones get HTTP status 503.
+        token: secret that other machines need, the same in every run; None: a random one.
 
     Raises:
-        OptionError: no such host, or the token can be guessed.
-        SinkUnavailable: the port is in use.
+        OptionError: the host is unknown, or the token can be guessed.
+        SinkUnavailable: the port is in use or not permitted.
     """
 
     def __init__(
@@ -74,129 +75,130 @@ class WebView(BaseSink):
         self._lock = threading.Lock()
         self._changes: dict[str, Any] = {}
         self._keys: deque[str] = deque(maxlen=16)
-        self._figures: dict[str, Any] = {}
-        self._told: dict[str, Any] = {}
-        self._told_at = 0.0
-        self._polled = time.monotonic()
-        self._shown: tuple[object, ...] = ()
+        self._status: dict[str, Any] = {}
+        self._sent_settings: dict[str, Any] = {}
+        self._status_sent = 0.0  # monotonic time in seconds, as are the next two
+        self._last_turn = time.monotonic()
+        self._motion_sent = 0.0
+        self._last_task: tuple[object, ...] = ()
         self._meter = MotionMeter()
-        self._measured_at = 0.0
         self._closed = False
-        self._slot: LatestSlot[_Shot] = LatestSlot()
+        self._slot: LatestSlot[_Task] = LatestSlot()
         self.server = Server(
             host=host,
             port=port,
             max_viewers=max_viewers,
             token=token,
-            ask=self._ask,
-            figures=self._seen,
+            on_request=self._request,
+            statistics=self._health,
         )
         self.url = self.server.url
         about = {
             "source": name,
             "version": rtmag_version(),
-            "presets": {each: asdict(preset) for each, preset in PRESETS.items()},
+            "presets": {key: asdict(preset) for key, preset in PRESETS.items()},
         }
         self.server.hub.publish("about", json.dumps({"about": about}))
-        self._thread = threading.Thread(target=self._work, name="rtmag encoder", daemon=True)
+        self._thread = threading.Thread(target=self._encode_loop, name="rtmag encoder", daemon=True)
         self._thread.start()
 
-    # ---- the loop's side ----------------------------------------------------------------------
+    # ---- called by the frame loop -------------------------------------------------------------
 
     @property
     def closed(self) -> bool:
-        """True once nobody can watch any more."""
+        """True once the view was closed or the server has ended."""
         return self._closed or not self.server.running
 
     def show(self, original: Frame, magnified: Frame, facts: Mapping[str, Any]) -> None:
-        """Offer a pair of frames, or the same one again, to whoever watches."""
-        self._tell({**facts, "size": magnified.size})
+        """Publish the state of the run and, if a viewer needs it, encode the pair of frames."""
+        self._publish({**facts, "size": magnified.size})
         controls, hub = self._controls, self.server.hub
-        look = (controls.shown, controls.wipe)
-        shown = (magnified.index, magnified.time, hub.joined, *look)
-        if shown != self._shown and (hub.watching or hub.measuring):
-            self._shown = shown
-            self._slot.put(_Shot(original, magnified, *look, controls.region))
+        task = (magnified.index, magnified.time, hub.subscriptions, controls.shown, controls.wipe)
+        if task != self._last_task and (hub.picture_viewers or hub.motion_viewers):
+            self._last_task = task
+            self._slot.put(
+                _Task(original, magnified, controls.shown, controls.wipe, controls.region)
+            )
 
     def tell(self, facts: Mapping[str, Any]) -> None:
-        """Tell the state of the run, without a picture."""
-        self._tell(dict(facts))
+        """Publish the state of the run while there is no picture."""
+        self._publish(dict(facts))
 
     def write(self, frame: Frame) -> None:
-        """Show a picture that has no original."""
+        """Show a frame that has no original."""
         self.show(frame, frame, {})
 
     def poll(self) -> int | None:
-        """Apply what viewers set since the last call; the key that one of them pressed, if any."""
+        """Apply the changes made by viewers; return the code of a key that one pressed, if any."""
         with self._lock:
             changes, self._changes = self._changes, {}
             key = self._keys.popleft() if self._keys else None
         if changes:
             self._controls.change(changes)
-        self._tell(self._figures)
+        self._publish(self._status)
         return None if key is None else ord(key)
 
     def toggle_fullscreen(self) -> None:
-        """Do nothing: browsers fill their own screens."""
+        """Do nothing: the page switches to full screen by itself."""
 
     def close(self, *, finished: bool = True) -> None:
-        """Let everyone go."""
+        """Disconnect all viewers and free the port. Safe to call twice."""
         self._closed = True
         self._slot.close()
         self.server.close()
         self._thread.join(1.0)
 
-    def _tell(self, figures: dict[str, Any]) -> None:
-        """Send settings at once where they changed, the status a few times a second."""
-        self._polled = now = time.monotonic()
-        self._figures = figures
+    def _publish(self, status: dict[str, Any]) -> None:
+        """Publish the settings if they changed, and the status four times per second."""
+        self._last_turn = now = time.monotonic()
+        self._status = status
         settings = self._controls.settings()
-        if settings != self._told:
-            self._told = settings
+        if settings != self._sent_settings:
+            self._sent_settings = settings
             self.server.hub.publish("settings", json.dumps({"settings": settings}))
-        if now - self._told_at >= _STATUS_EVERY and figures:
-            self._told_at = now
-            figures = {**figures, "viewers": len(self.server.hub.viewers)}
-            self.server.hub.publish("status", json.dumps({"status": figures}))
+        if now - self._status_sent >= _STATUS_INTERVAL and status:
+            self._status_sent = now
+            status = {**status, "viewers": len(self.server.hub.viewers)}
+            self.server.hub.publish("status", json.dumps({"status": status}))
 
-    # ---- the server's side --------------------------------------------------------------------
+    # ---- called on the server thread ----------------------------------------------------------
 
-    def _ask(self, request: Request) -> None:
-        """Keep a request for the loop's thread; refuse a band that the frame rate cannot show."""
+    def _request(self, request: Request) -> None:
+        """Store a request until `poll`; refuse a band that reaches half the frame rate."""
         fh, fps = request.changes.get("band", (0.0, 0.0))[1], self._controls.fps
         if fps is not None and not fh < fps / 2:
-            raise Refused(
-                f"motion up to {fh:.3g} Hz needs more than {2 * fh:.3g} frames a second; "
-                f"{fps:.1f} come"
+            raise InvalidRequest(
+                f"a band up to {fh:.3g} Hz needs more than {2 * fh:.3g} frames per second; "
+                f"the source has {fps:.1f}"
             )
         with self._lock:
             self._changes.update(request.changes)
             if request.key is not None:
                 self._keys.append(request.key)
 
-    def _seen(self) -> dict[str, Any]:
-        return {**self._figures, "idle": time.monotonic() - self._polled}
+    def _health(self) -> dict[str, Any]:
+        return {**self._status, "idle": time.monotonic() - self._last_turn}
 
-    # ---- the encoder's side -------------------------------------------------------------------
+    # ---- the encoder thread -------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def _encode_loop(self) -> None:
         while not self._slot.ended:
-            shot = self._slot.get(0.5)
-            if shot is not None:
-                if self.server.hub.watching:
-                    self.server.hub.publish(PICTURE, _encode(shot))
-                if self.server.hub.measuring:
-                    self._measure(shot)
+            task = self._slot.get(0.5)
+            if task is not None:
+                if self.server.hub.picture_viewers:
+                    self.server.hub.publish(PICTURE, _encode(task))
+                if self.server.hub.motion_viewers:
+                    self._measure(task)
 
-    def _measure(self, shot: _Shot) -> None:
-        self._meter.add(shot.original, shot.region)
-        if time.monotonic() - self._measured_at >= _MOTION_EVERY:
-            self._measured_at = time.monotonic()
+    def _measure(self, task: _Task) -> None:
+        self._meter.add(task.original, task.region)
+        if time.monotonic() - self._motion_sent >= _MOTION_INTERVAL:
+            self._motion_sent = time.monotonic()
             motion = json.dumps({"motion": self._meter.data()})
             self.server.hub.publish(MOTION, motion)
 
 
-def _encode(shot: _Shot) -> bytes:
-    image = lay_out(shot.original.image, shot.magnified.image, shot.layout, shot.wipe)
-    _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+def _encode(task: _Task) -> bytes:
+    image = lay_out(task.original.image, task.magnified.image, task.layout, task.wipe)
+    _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
     return bytes(data)

@@ -1,4 +1,4 @@
-"""A run that is watched through the web, on real sockets, for the tests of the server and page."""
+"""A live run that is served to browsers on real sockets, for tests of the web server and page."""
 
 import json
 import threading
@@ -23,10 +23,18 @@ from rtmag.realtime.web.view import WebView
 from tests.support.fakes import identity_model
 
 
-class Watched:
-    """The built-in scene, magnified in a thread and served until it is stopped.
+class ServedRun:
+    """The built-in scene, magnified in a thread and served until `stop`.
 
-    An `engine` takes the place of the model, and is guarded; `record` opens recordings.
+    Args:
+        model: ONNX file; None: the packaged model `fast`.
+        size: width and height in pixels.
+        fps: frames per second.
+        name: name of the source on the page.
+        frames: number of frames; None: without end.
+        engine: used instead of a model, with the guard against failures.
+        record: opens a recording.
+        options: further arguments of `WebView`.
     """
 
     def __init__(
@@ -43,20 +51,20 @@ class Watched:
     ) -> None:
         self.controls = Controls()
         self.source = SceneSource(size, fps, frames=frames, live=True)
-        self.sink = WebView(self.controls, name, **{"port": 0} | options)
+        self.view = WebView(self.controls, name, **{"port": 0} | options)
         loaded = engine or load_engine(model or "fast", motion_scale=1.0 if model else 0.25)
         self.controls.motion_scale = loaded.motion_scale if loaded.composes else None
         self.magnifier = Magnifier(loaded)
         self._record = record
-        # Not always, for the guard of a test that hangs would end the tests.
-        self._guard = Guard(self.magnifier, lambda: loaded, lambda words: None) if engine else None
+        # Only with an engine: a guard ends the process, and so all tests, if a test hangs.
+        self._guard = Guard(self.magnifier, lambda: loaded, lambda text: None) if engine else None
         self.report: Report | None = None
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     @property
     def port(self) -> int:
-        return int(self.sink.server.port)
+        return int(self.view.server.port)
 
     @property
     def url(self) -> str:
@@ -69,14 +77,14 @@ class Watched:
                 self.magnifier,
                 self.controls,
                 guard=self._guard,
-                view=self.sink,
+                view=self.view,
                 record=self._record,
             )
 
     def connect(self, **options: Any) -> ClientConnection:
-        """A viewer, as a browser would be one."""
-        given: dict[str, Any] = {"origin": self.url, "compression": None, "close_timeout": 1}
-        viewer: ClientConnection = connect(f"ws://127.0.0.1:{self.port}/ws", **given | options)
+        """Connect a WebSocket as the page does."""
+        defaults: dict[str, Any] = {"origin": self.url, "compression": None, "close_timeout": 1}
+        viewer: ClientConnection = connect(f"ws://127.0.0.1:{self.port}/ws", **defaults | options)
         return viewer
 
     def stop(self) -> None:
@@ -85,22 +93,23 @@ class Watched:
 
 
 @contextmanager
-def watched(folder: Path | None, **options: Any) -> Iterator[Watched]:
-    """A served run; with a folder, of a model there that changes nothing."""
+def serve(folder: Path | None, **options: Any) -> Iterator[ServedRun]:
+    """Serve a run; with a folder, a model that changes nothing is made there and used."""
     model = identity_model(folder / "identity.onnx") if folder else None
-    served = Watched(model, **options)
+    served = ServedRun(model, **options)
     try:
         yield served
     finally:
         served.stop()
 
 
-def tell(viewer: ClientConnection, **message: object) -> None:
+def send(viewer: ClientConnection, **message: object) -> None:
+    """Send a request as JSON."""
     viewer.send(json.dumps(message))
 
 
-def hear(viewer: ClientConnection, topic: str, timeout: float = 10.0) -> Any:
-    """The next message of a topic; pictures are passed over."""
+def receive(viewer: ClientConnection, topic: str, timeout: float = 10.0) -> Any:
+    """Return the next message of a topic; other messages and pictures are skipped."""
     end = time.monotonic() + timeout
     while True:
         data = viewer.recv(max(end - time.monotonic(), 0.01))
@@ -108,8 +117,8 @@ def hear(viewer: ClientConnection, topic: str, timeout: float = 10.0) -> Any:
             return message[topic]
 
 
-def pictures(viewer: ClientConnection, seconds: float) -> int:
-    """How many pictures come meanwhile."""
+def count_pictures(viewer: ClientConnection, seconds: float) -> int:
+    """Number of pictures that arrive within the given time."""
     end, count = time.monotonic() + seconds, 0
     while (left := end - time.monotonic()) > 0:
         try:

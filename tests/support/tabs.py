@@ -1,4 +1,4 @@
-"""A real browser for tests, and what is done with the page in it."""
+"""A real browser for tests, and helpers that operate the page in it."""
 
 import shutil
 import time
@@ -24,8 +24,8 @@ Browser = Any
 
 
 @contextmanager
-def launched(folder: Path) -> Iterator[Browser]:
-    """Chromium with a folder for what it keeps; skips where there is none."""
+def open_browser(folder: Path) -> Iterator[Browser]:
+    """Start Chromium with a profile folder; skip the test if it is not installed."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("no chromium and chromedriver")
     options = webdriver.ChromeOptions()
@@ -40,30 +40,32 @@ def launched(folder: Path) -> Iterator[Browser]:
         driver.quit()
 
 
-def complaints(page: Browser) -> list[str]:
-    """What the console says, but for servers of earlier tests that the page before looked for."""
-    found = [entry["message"] for entry in page.get_log("browser")]
-    return [words for words in found if "ERR_CONNECTION_REFUSED" not in words]
+def console_errors(page: Browser) -> list[str]:
+    """Messages of the console, without those of a page that looks for an earlier test's server."""
+    messages = [entry["message"] for entry in page.get_log("browser")]
+    return [message for message in messages if "ERR_CONNECTION_REFUSED" not in message]
 
 
-def until(true: Callable[[], object], seconds: float = 15.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> None:
+    """Wait until a condition is true; fail after the given time."""
     end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
+    while not condition():
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.05)
 
 
 def find(page: Browser, css: str) -> Any:
+    """Return the first element that a CSS selector matches."""
     return page.find_element(By.CSS_SELECTOR, css)
 
 
-def drawn(page: Browser) -> int:
-    """How many pictures the page has drawn."""
+def pictures_drawn(page: Browser) -> int:
+    """Number of pictures that the page has drawn."""
     return int(find(page, "#picture").get_attribute("data-drawn") or 0)
 
 
 def drag(page: Browser, css: str, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """From one place of an element to another, as shares of its size."""
+    """Drag the mouse within an element; positions are fractions of its width and height."""
     element = find(page, css)
     size = element.size
     (x, y), (right, down) = (
@@ -74,7 +76,7 @@ def drag(page: Browser, css: str, start: tuple[float, float], end: tuple[float, 
     chain.move_by_offset(right - x, down - y).release().perform()
 
 
-def put(page: Browser, css: str, value: object) -> None:
-    """Move a slider, as a hand would."""
+def move_slider(page: Browser, css: str, value: object) -> None:
+    """Set a slider's value and dispatch the event that a user's move would cause."""
     script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
     page.execute_script(script, find(page, css), value)

@@ -1,4 +1,4 @@
-"""The page in a real browser: what is moved there moves the running magnifier."""
+"""The page in a real browser: its controls change the running magnifier."""
 
 import re
 import time
@@ -17,114 +17,124 @@ from selenium.webdriver.common.keys import Keys
 from rtmag.realtime.cli.controls import make_controls
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.presets import PresetName
-from tests.support.pages import Watched, watched
-from tests.support.tabs import Browser, complaints, drag, drawn, find, put, until
+from tests.support.pages import ServedRun, serve
+from tests.support.tabs import (
+    Browser,
+    console_errors,
+    drag,
+    find,
+    move_slider,
+    pictures_drawn,
+    wait_until,
+)
 
 LAYOUTS = {
     "side": "original",
     "split": "original",
-    "difference": "magnified less original; grey is no change",
+    "difference": "magnified minus original; grey: no difference",
     "original": "original",
     "magnified": "",
 }
-"""What is written over the left of the picture in each."""
+"""Label over the left of the picture in each layout."""
 
 
-def test_controls_move_the_running_magnifier(page: Browser, served: Watched) -> None:
-    put(page, "#alpha-slide", 500)
-    until(lambda: abs(served.magnifier.alpha - 31.6) < 0.1)
+def test_controls_change_the_running_magnifier(page: Browser, served: ServedRun) -> None:
+    move_slider(page, "#alpha-slide", 500)
+    wait_until(lambda: abs(served.magnifier.alpha - 31.6) < 0.1)
     alpha = find(page, "#alpha")
     alpha.clear()
     alpha.send_keys("7.5", Keys.ENTER)
-    until(lambda: served.magnifier.alpha == 7.5)
+    wait_until(lambda: served.magnifier.alpha == 7.5)
     find(page, "#mode [value=temporal]").click()
-    until(lambda: served.controls.mode == "temporal" and find(page, "#fl").is_displayed())
+    wait_until(lambda: served.controls.mode == "temporal" and find(page, "#fl").is_displayed())
     find(page, "#unit [value='60']").click()
-    for css, words in (("#fl", "48"), ("#fh", "120")):
+    for css, text in (("#fl", "48"), ("#fh", "120")):
         find(page, css).clear()
-        find(page, css).send_keys(words, Keys.ENTER)
-    until(lambda: served.magnifier.filter == served.controls.filter() and served.controls.fh == 2)
+        find(page, css).send_keys(text, Keys.ENTER)
+    wait_until(
+        lambda: served.magnifier.filter == served.controls.filter() and served.controls.fh == 2
+    )
     assert served.controls.fl == pytest.approx(0.8)
-    for layout, named in LAYOUTS.items():
+    for layout, label in LAYOUTS.items():
         find(page, f"#layout [value={layout}]").click()
 
-        def shown(wanted: tuple[str, str] = (layout, named)) -> bool:
-            return (served.controls.layout, find(page, ".tag.left").text) == wanted
+        def shown(expected: tuple[str, str] = (layout, label)) -> bool:
+            return (served.controls.layout, find(page, ".tag.left").text) == expected
 
-        until(shown)
+        wait_until(shown)
     find(page, "#motion_scale [value='0.5']").click()
-    until(lambda: served.magnifier.motion_scale == 0.5)
+    wait_until(lambda: served.magnifier.motion_scale == 0.5)
     find(page, "#mode [value=static]").click()
-    until(lambda: find(page, "#drift").is_displayed())
+    wait_until(lambda: find(page, "#drift").is_displayed())
     find(page, "#drift").send_keys("0.25", Keys.ENTER)
-    until(lambda: served.controls.drift == 0.25)
-    assert not complaints(page)
+    wait_until(lambda: served.controls.drift == 0.25)
+    assert not console_errors(page)
 
 
-def test_keys_do_what_they_do_in_the_window(page: Browser, served: Watched) -> None:
+def test_keys_have_the_same_effect_as_in_the_window(page: Browser, served: ServedRun) -> None:
     def press(keys: str) -> None:
         ActionChains(page).send_keys(keys).perform()
 
     press("+")
-    until(lambda: served.controls.alpha == 25)
+    wait_until(lambda: served.controls.alpha == 25)
     press("-")
-    until(lambda: served.controls.alpha == 20)
+    wait_until(lambda: served.controls.alpha == 20)
     press("m")
-    until(lambda: served.controls.mode == "dynamic")
+    wait_until(lambda: served.controls.mode == "dynamic")
     press("]")
-    until(lambda: served.controls.mode == "temporal")
+    wait_until(lambda: served.controls.mode == "temporal")
     press("s")
-    until(lambda: served.controls.layout == "side")
+    wait_until(lambda: served.controls.layout == "side")
     press(" ")
-    until(lambda: served.controls.paused)
-    until(lambda: find(page, "#state").text == "paused")
+    wait_until(lambda: served.controls.paused)
+    wait_until(lambda: find(page, "#state").text == "paused")
     press(" ")
-    until(lambda: not served.controls.paused)
+    wait_until(lambda: not served.controls.paused)
     ActionChains(page).key_down("c").perform()
-    until(lambda: served.controls.original)
+    wait_until(lambda: served.controls.original)
     ActionChains(page).key_up("c").perform()
-    until(lambda: not served.controls.original)
+    wait_until(lambda: not served.controls.original)
     press("i")
     assert not find(page, "#facts").is_displayed()
     press("i")
     press("h")
-    assert find(page, "#keys").is_displayed()
+    assert find(page, "#shortcuts").is_displayed()
     press("h")
-    assert not find(page, "#keys").is_displayed()
+    assert not find(page, "#shortcuts").is_displayed()
     press("r")
-    until(lambda: "nothing to record to" in find(page, "#notice").text)
-    assert not complaints(page)
+    wait_until(lambda: "nothing to record to" in find(page, "#notice").text)
+    assert not console_errors(page)
 
 
-def test_a_region_is_dragged_on_the_picture(page: Browser, served: Watched) -> None:
+def test_dragging_on_the_picture_selects_a_region(page: Browser, served: ServedRun) -> None:
     canvas = find(page, "#picture").size
     scale = min(canvas["width"] / 320, canvas["height"] / 240)
     left = (canvas["width"] - 320 * scale) / 2
     x0, x1 = ((left + v * scale) / canvas["width"] for v in (80, 240))
     drag(page, "#picture", (x0, 0.25), (x1, 0.75))
-    until(lambda: served.magnifier.region is not None)
+    wait_until(lambda: served.magnifier.region is not None)
     assert served.magnifier.region == pytest.approx((80, 60, 160, 120), abs=2)
-    until(lambda: find(page, "#region").is_displayed())
-    drag(page, "#picture", (0.5, 0.5), (0.5, 0.5))  # a click chooses nothing
+    wait_until(lambda: find(page, "#region").is_displayed())
+    drag(page, "#picture", (0.5, 0.5), (0.5, 0.5))  # a click selects nothing
     time.sleep(0.3)
     assert served.magnifier.region is not None
-    find(page, "#whole").click()
-    until(lambda: served.magnifier.region is None)
+    find(page, "#reset-region").click()
+    wait_until(lambda: served.magnifier.region is None)
     find(page, "#layout [value=split]").click()
-    until(lambda: find(page, "#wipe").is_displayed())
+    wait_until(lambda: find(page, "#wipe").is_displayed())
     ActionChains(page).drag_and_drop_by_offset(find(page, "#wipe"), -100, 0).perform()
-    until(lambda: served.controls.wipe < 0.45)
-    assert not complaints(page)
+    wait_until(lambda: served.controls.wipe < 0.45)
+    assert not console_errors(page)
 
 
-def test_a_region_is_chosen_by_keyboard(page: Browser, served: Watched) -> None:
-    """On the picture, once it has the focus; nothing is magnified anew before it is taken."""
-    picture, where = find(page, "#picture"), find(page, "#where")
+def test_a_region_is_selected_by_keyboard(page: Browser, served: ServedRun) -> None:
+    """The picture has the focus; the magnifier keeps its region until the new one is confirmed."""
+    picture, region_text = find(page, "#picture"), find(page, "#region-text")
 
-    def told() -> tuple[tuple[int, ...], bool]:
-        """The region, and whether it waits to be taken."""
-        numbers = [int(number) for number in re.findall(r"\d+", where.text)]
-        return (*numbers[2:], *numbers[:2]), where.text.endswith("…")
+    def shown() -> tuple[tuple[int, ...], bool]:
+        """The region, and True if it is not confirmed yet."""
+        numbers = [int(number) for number in re.findall(r"\d+", region_text.text)]
+        return (*numbers[2:], *numbers[:2]), region_text.text.endswith("…")
 
     def press(*keys: str) -> None:
         ActionChains(page).send_keys(*keys).perform()
@@ -134,91 +144,91 @@ def test_a_region_is_chosen_by_keyboard(page: Browser, served: Watched) -> None:
 
     press(Keys.TAB)
     assert page.switch_to.active_element == picture
-    assert picture.accessible_name == "The live picture"
+    assert picture.accessible_name == "Live picture"
     assert picture.value_of_css_property("outline-style") == "solid"
     press(Keys.ENTER)
-    until(lambda: told() == ((80, 60, 160, 120), True))
+    wait_until(lambda: shown() == ((80, 60, 160, 120), True))
     press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_UP)
     resize(Keys.ARROW_RIGHT)
     resize(Keys.ARROW_UP)
-    until(lambda: told() == ((96, 52, 168, 112), True))
+    wait_until(lambda: shown() == ((96, 52, 168, 112), True))
     assert find(page, "#region").is_displayed()
     assert served.magnifier.region is None
     press(Keys.ENTER)
-    until(lambda: served.magnifier.region == (96, 52, 168, 112))
-    until(lambda: told() == ((96, 52, 168, 112), False))
-    for _ in range(30):  # as far as the picture goes
+    wait_until(lambda: served.magnifier.region == (96, 52, 168, 112))
+    wait_until(lambda: shown() == ((96, 52, 168, 112), False))
+    for _ in range(30):  # more than the picture has room for
         press(Keys.ARROW_DOWN)
         resize(Keys.ARROW_LEFT)
-    until(lambda: told() == ((96, 128, 16, 112), True))
+    wait_until(lambda: shown() == ((96, 128, 16, 112), True))
     press(Keys.ESCAPE)
-    until(lambda: told() == ((96, 52, 168, 112), False))
+    wait_until(lambda: shown() == ((96, 52, 168, 112), False))
     assert served.magnifier.region == (96, 52, 168, 112)
     press(Keys.ESCAPE)
-    until(lambda: served.magnifier.region is None)
+    wait_until(lambda: served.magnifier.region is None)
     press("h")
-    until(lambda: "begin a region" in find(page, "#keys").text)
-    press("h", Keys.ARROW_RIGHT, Keys.TAB)  # who leaves the picture has not taken it
-    until(lambda: where.text.startswith("whole picture"))
-    assert not complaints(page)
+    wait_until(lambda: "start, confirm a region" in find(page, "#shortcuts").text)
+    press("h", Keys.ARROW_RIGHT, Keys.TAB)  # a draft ends when the picture loses the focus
+    wait_until(lambda: region_text.text.startswith("Whole picture"))
+    assert not console_errors(page)
 
 
-def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: Watched) -> None:
+def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: ServedRun) -> None:
     tank = served.source.vibrations[0]
     served.controls.region = tank.region
-    find(page, "#panel").click()
-    until(lambda: find(page, "#peak").text.startswith(("1.9", "2.0")), 30)
+    find(page, "#motion-toggle").click()
+    wait_until(lambda: find(page, "#peak").text.startswith(("1.9", "2.0")), 30)
     assert "/min" in find(page, "#peak").text
     width = find(page, "#spectrum").size["width"]
-    # The axis begins 48 px from the left, ends 6 px from the right, and at half the frame rate.
+    # The axis runs from 48 px (0 Hz) to 6 px from the right (half the frame rate).
     at = (48 + (width - 54) * tank.hz / 10) / width
     drag(page, "#spectrum", (at, 0.5), (at, 0.5))
-    until(lambda: served.controls.mode == "temporal")
+    wait_until(lambda: served.controls.mode == "temporal")
     assert served.controls.fl < tank.hz < served.controls.fh < 1.4 * tank.hz
     drag(page, "#spectrum", (0.3, 0.5), (0.6, 0.5))
-    until(lambda: served.controls.fh > 2 * served.controls.fl)
-    assert not complaints(page)
+    wait_until(lambda: served.controls.fh > 2 * served.controls.fl)
+    assert not console_errors(page)
 
 
-def test_a_preset_is_chosen_or_refused_in_words(browser: Browser, tmp_path: Path) -> None:
-    with watched(tmp_path, fps=14.0) as served:
+def test_a_preset_is_applied_or_refused_with_a_reason(browser: Browser, tmp_path: Path) -> None:
+    with serve(tmp_path, fps=14.0) as served:
         browser.get(served.url)
-        until(lambda: browser.find_elements(By.CSS_SELECTOR, "#preset [value=pulse]"))
+        wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#preset [value=pulse]"))
         assert not browser.find_elements(By.CSS_SELECTOR, "#preset [aria-pressed=true]")
         names: tuple[PresetName, ...] = ("breath", "building", "pulse")
         for name in names:
             find(browser, f"#preset [value={name}]").click()
-            wanted = make_controls(preset=name)
-            until(partial(is_set, served, wanted))
-            assert served.magnifier.alpha == wanted.alpha
-            until(partial(shows, browser, name))
-        assert find(browser, "#fh").get_attribute("value") == "120"  # beats a minute
+            expected = make_controls(preset=name)
+            wait_until(partial(is_set, served, expected))
+            assert served.magnifier.alpha == expected.alpha
+            wait_until(partial(shows, browser, name))
+        assert find(browser, "#fh").get_attribute("value") == "120"  # beats per minute
         find(browser, "#preset [value=machine]").click()
-        until(lambda: "needs more than 28 frames a second" in find(browser, "#notice").text)
-        assert chosen(browser) == ["pulse"]
-        put(browser, "#alpha-slide", 500)
-        until(lambda: served.controls.alpha > 31)
-        assert chosen(browser) == ["pulse"]  # alpha is as you like it
+        wait_until(lambda: "needs more than 28 frames per second" in find(browser, "#notice").text)
+        assert active_presets(browser) == ["pulse"]
+        move_slider(browser, "#alpha-slide", 500)
+        wait_until(lambda: served.controls.alpha > 31)
+        assert active_presets(browser) == ["pulse"]  # alpha may differ from the preset
         find(browser, "#mode [value=static]").click()
-        until(lambda: not chosen(browser))
-    assert not complaints(browser)
+        wait_until(lambda: not active_presets(browser))
+    assert not console_errors(browser)
 
 
-def is_set(served: Watched, wanted: Controls) -> bool:
-    return served.magnifier.filter == wanted.filter()
+def is_set(served: ServedRun, expected: Controls) -> bool:
+    return served.magnifier.filter == expected.filter()
 
 
 def shows(page: Browser, preset: str) -> bool:
-    return chosen(page) == [preset]
+    return active_presets(page) == [preset]
 
 
-def chosen(page: Browser) -> list[str]:
-    """Which presets the page shows as set."""
-    found = page.find_elements(By.CSS_SELECTOR, "#preset [aria-pressed=true]")
-    return [each.get_attribute("value") for each in found]
+def active_presets(page: Browser) -> list[str]:
+    """Presets that the page marks as active."""
+    buttons = page.find_elements(By.CSS_SELECTOR, "#preset [aria-pressed=true]")
+    return [each.get_attribute("value") for each in buttons]
 
 
-def test_all_of_it_works_without_a_mouse(page: Browser, served: Watched) -> None:
+def test_the_page_works_without_a_mouse(page: Browser, served: ServedRun) -> None:
     names = "[...document.querySelectorAll('button, input, select, [tabindex]')].filter(e => "
     names += "e.checkVisibility()).map(e => e.computedName ?? (e.ariaLabel || e.title || "
     names += "e.textContent.trim() || e.labels?.[0]?.textContent))"
@@ -228,7 +238,7 @@ def test_all_of_it_works_without_a_mouse(page: Browser, served: Watched) -> None
         ActionChains(page).send_keys(Keys.TAB).perform()
         element = page.switch_to.active_element
         seen.append(element.get_attribute("id") or element.get_attribute("value"))
-        if seen[-1] == "panel":
+        if seen[-1] == "motion-toggle":
             break
         assert element.value_of_css_property("outline-style") == "solid", seen[-1]
     order = [
@@ -240,31 +250,31 @@ def test_all_of_it_works_without_a_mouse(page: Browser, served: Watched) -> None
         "alpha",
         "static",
         "magnified",
-        "panel",
+        "motion-toggle",
     ]
     assert [each for each in seen if each in order] == order
     page.execute_script("document.getElementById('compare').focus()")
     ActionChains(page).key_down(Keys.SPACE).perform()
-    until(lambda: served.controls.original)
+    wait_until(lambda: served.controls.original)
     ActionChains(page).key_up(Keys.SPACE).perform()
-    until(lambda: not served.controls.original)
+    wait_until(lambda: not served.controls.original)
     page.execute_script("document.getElementById('alpha-slide').focus()")
     ActionChains(page).send_keys(Keys.END).perform()
-    until(lambda: served.controls.alpha == pytest.approx(1000))
+    wait_until(lambda: served.controls.alpha == pytest.approx(1000))
     slide = find(page, "#alpha-slide")
-    until(lambda: slide.get_attribute("aria-valuetext") == "1000 times")
-    assert not complaints(page)
+    wait_until(lambda: slide.get_attribute("aria-valuetext") == "1000 times")
+    assert not console_errors(page)
 
 
-def test_two_tabs_agree(page: Browser, served: Watched) -> None:
+def test_two_tabs_show_the_same_settings(page: Browser, served: ServedRun) -> None:
     """W09, with two pages."""
     first = page.current_window_handle
     page.switch_to.new_window("tab")
     page.get(served.url)
-    until(lambda: drawn(page) > 1)
-    put(page, "#alpha-slide", 750)
+    wait_until(lambda: pictures_drawn(page) > 1)
+    move_slider(page, "#alpha-slide", 750)
     page.switch_to.window(first)
-    until(lambda: find(page, "#alpha").get_attribute("value") == "178")
+    wait_until(lambda: find(page, "#alpha").get_attribute("value") == "178")
     for handle in page.window_handles:
         if handle != first:
             page.switch_to.window(handle)
@@ -274,16 +284,16 @@ def test_two_tabs_agree(page: Browser, served: Watched) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_a_tab_that_was_hidden_goes_on_within_a_second(page: Browser, served: Watched) -> None:
-    """W11: hidden for five minutes, then back."""
+def test_a_tab_that_was_hidden_goes_on_within_a_second(page: Browser, served: ServedRun) -> None:
+    """W11: hidden for five minutes, then shown again."""
     first = page.current_window_handle
     page.switch_to.new_window("tab")
-    until(lambda: served.sink.server.hub.watching == 0)
+    wait_until(lambda: served.view.server.hub.picture_viewers == 0)
     time.sleep(300)
-    assert len(served.sink.server.hub.viewers) == 1
+    assert len(served.view.server.hub.viewers) == 1
     start = time.monotonic()
     page.close()
     page.switch_to.window(first)
-    before = drawn(page)
-    until(lambda: drawn(page) > before)
+    before = pictures_drawn(page)
+    wait_until(lambda: pictures_drawn(page) > before)
     assert time.monotonic() - start < 1.0

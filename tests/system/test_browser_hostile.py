@@ -1,4 +1,4 @@
-"""The page in a real browser: strangers, other sites and hostile names get nothing."""
+"""The page in a real browser, against other sites, hostile names and DNS rebinding."""
 
 import json
 import threading
@@ -14,32 +14,32 @@ pytest.importorskip("uvicorn")
 
 from selenium.webdriver.common.by import By
 
-from tests.support.pages import Watched, watched
-from tests.support.tabs import Browser, drawn, find, until
+from tests.support.pages import ServedRun, serve
+from tests.support.tabs import Browser, find, pictures_drawn, wait_until
 
 
-def test_a_name_is_text_wherever_it_comes_from(browser: Browser, tmp_path: Path) -> None:
+def test_a_source_name_is_shown_as_text(browser: Browser, tmp_path: Path) -> None:
     """W12, in the page."""
     name = "<img src=x onerror=document.title='owned'>"
-    with watched(tmp_path, name=name) as served:
+    with serve(tmp_path, name=name) as served:
         browser.get(served.url)
-        until(lambda: find(browser, "#source").text == name)
+        wait_until(lambda: find(browser, "#source").text == name)
         assert not browser.find_elements(By.CSS_SELECTOR, "#source img")
         assert "owned" not in browser.title.replace(name, "")
-        violated = "fetch('http://192.0.2.1/').then(() => 'open', () => 'shut')"
-        assert browser.execute_script(f"return {violated}") == "shut"
+        script = "fetch('http://192.0.2.1/').then(() => 'open', () => 'shut')"
+        assert browser.execute_script(f"return {script}") == "shut"
         assert any("Content Security Policy" in e["message"] for e in browser.get_log("browser"))
 
 
 def test_beyond_this_machine_the_token_opens_the_page(browser: Browser, tmp_path: Path) -> None:
-    with watched(tmp_path, host="0.0.0.0") as served:
+    with serve(tmp_path, host="0.0.0.0") as served:
         browser.get(served.url)
         assert "token" in find(browser, "body").text
-        browser.get(f"{served.url}/?token={served.sink.server.token}")
-        until(lambda: drawn(browser) > 1)
+        browser.get(f"{served.url}/?token={served.view.server.token}")
+        wait_until(lambda: pictures_drawn(browser) > 1)
         assert "token" not in browser.current_url
-        browser.get(served.url)  # by now the cookie does
-        until(lambda: drawn(browser) > 1)
+        browser.get(served.url)  # the cookie is enough now
+        wait_until(lambda: pictures_drawn(browser) > 1)
     browser.get_log("browser")
 
 
@@ -84,7 +84,7 @@ const frame = new Promise((done) => {
 
 @contextmanager
 def hostile(target: str) -> Iterator[str]:
-    """A page of somebody else's, that tries what a page can."""
+    """Serve a page of another site that tries all ways to reach the target."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -105,12 +105,12 @@ def hostile(target: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path, host: str) -> None:
-    """W03, in a browser that has been on our page and holds its cookie."""
-    with watched(tmp_path, host=host) as served, hostile(f"{served.url}/") as address:
-        browser.get(f"{served.url}/?token={served.sink.server.token}")
-        until(lambda: drawn(browser) > 1)
+    """W03, in a browser that has the cookie of our page."""
+    with serve(tmp_path, host=host) as served, hostile(f"{served.url}/") as address:
+        browser.get(f"{served.url}/?token={served.view.server.token}")
+        wait_until(lambda: pictures_drawn(browser) > 1)
         browser.get(address)
-        until(lambda: find(browser, "body").text.startswith("{"))
+        wait_until(lambda: find(browser, "body").text.startswith("{"))
         found = json.loads(find(browser, "body").text)
         assert set(found.values()) <= {"refused", "empty"}, found
         browser.switch_to.frame(find(browser, "iframe"))
@@ -120,23 +120,23 @@ def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path, h
     browser.get_log("browser")
 
 
-def test_a_name_that_is_rebound_to_this_machine_gets_nothing(
-    browser: Browser, served: Watched
+def test_a_host_name_rebound_to_this_machine_is_refused(
+    browser: Browser, served: ServedRun
 ) -> None:
-    """W02, with a name server that says the name of theirs is this machine."""
+    """W02, with a foreign host name that resolves to this machine."""
     browser.get(f"http://rebound.example:{served.port}/")
-    assert "another name" in find(browser, "body").text
+    assert "unknown host name" in find(browser, "body").text
     browser.get_log("browser")
 
 
-def test_who_is_refused_is_told_why(browser: Browser, tmp_path: Path) -> None:
-    with watched(tmp_path, max_viewers=1) as served, served.connect():
+def test_the_page_shows_why_it_is_refused(browser: Browser, tmp_path: Path) -> None:
+    with serve(tmp_path, max_viewers=1) as served, served.connect():
         browser.get(served.url)
-        until(lambda: "As many are watching as may" in find(browser, "#why").text)
-    with watched(tmp_path, host="0.0.0.0") as served:
+        wait_until(lambda: "The limit of viewers is reached" in find(browser, "#cover-text").text)
+    with serve(tmp_path, host="0.0.0.0") as served:
         port = served.port
-        browser.get(f"{served.url}/?token={served.sink.server.token}")
-        until(lambda: drawn(browser) > 1)
-    with watched(tmp_path, host="0.0.0.0", port=port):  # which has another token
-        until(lambda: "ends in a token" in find(browser, "#why").text)
+        browser.get(f"{served.url}/?token={served.view.server.token}")
+        wait_until(lambda: pictures_drawn(browser) > 1)
+    with serve(tmp_path, host="0.0.0.0", port=port):  # this run has another token
+        wait_until(lambda: "the token is missing or wrong" in find(browser, "#cover-text").text)
     browser.get_log("browser")

@@ -1,4 +1,4 @@
-"""The page in a real browser: what becomes of stream, model and recording is seen there."""
+"""The page in a real browser: the state of the stream, the model and the recording."""
 
 import base64
 import re
@@ -23,28 +23,28 @@ from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sinks.background import BackgroundSink
 from rtmag.realtime.sinks.video_file import VideoSink
 from tests.support.fakes import ENVIRONMENT
-from tests.support.pages import watched
+from tests.support.pages import serve
 from tests.support.servers import ChaosProxy, free_port, mpegts, paced, serving
-from tests.support.tabs import Browser, complaints, drawn, find, until
+from tests.support.tabs import Browser, console_errors, find, pictures_drawn, wait_until
 
 
-def test_a_lost_server_is_told_and_found_again(browser: Browser, tmp_path: Path) -> None:
-    with watched(tmp_path) as served:
+def test_the_page_shows_a_lost_server_and_reconnects(browser: Browser, tmp_path: Path) -> None:
+    with serve(tmp_path) as served:
         port = served.port
         browser.get(served.url)
-        until(lambda: drawn(browser) > 1)
-    until(lambda: "No connection" in find(browser, "#why").text)
-    assert find(browser, "#state").text == "no connection"
-    with watched(tmp_path, port=port):
-        before = drawn(browser)
-        until(lambda: drawn(browser) > before + 1)
-        assert not find(browser, "#veil").is_displayed()
-        until(lambda: find(browser, "#state").text == "live")
-    assert not complaints(browser)
+        wait_until(lambda: pictures_drawn(browser) > 1)
+    wait_until(lambda: "No connection" in find(browser, "#cover-text").text)
+    assert find(browser, "#state").text == "disconnected"
+    with serve(tmp_path, port=port):
+        before = pictures_drawn(browser)
+        wait_until(lambda: pictures_drawn(browser) > before + 1)
+        assert not find(browser, "#cover").is_displayed()
+        wait_until(lambda: find(browser, "#state").text == "live")
+    assert not console_errors(browser)
 
 
 class Failing(IdentityEngine):
-    """Raises while it is broken."""
+    """An engine that raises an error while `broken` is set."""
 
     broken = False
 
@@ -56,30 +56,30 @@ class Failing(IdentityEngine):
         return super().step(image, alpha, sections, state)
 
 
-def test_a_model_that_fails_is_told_on_the_page(browser: Browser) -> None:
-    """F10: what passes unmagnified is shown, but nobody takes it for magnified."""
+def test_the_page_shows_that_the_model_fails(browser: Browser) -> None:
+    """F10: unmagnified frames are shown with a warning."""
     engine = Failing()
-    with watched(None, engine=engine) as served:
+    with serve(None, engine=engine) as served:
         browser.get(served.url)
-        until(lambda: drawn(browser) > 1)
+        wait_until(lambda: pictures_drawn(browser) > 1)
         notice = find(browser, "#notice")
         assert not notice.is_displayed()
         engine.broken = True
-        until(lambda: notice.text == "not magnified: CUDA error 700")
+        wait_until(lambda: notice.text == "not magnified: CUDA error 700")
         assert "bad" in notice.get_attribute("class").split()
-        before = drawn(browser)
-        until(lambda: drawn(browser) > before + 1)
+        before = pictures_drawn(browser)
+        wait_until(lambda: pictures_drawn(browser) > before + 1)
         assert notice.is_displayed()
         engine.broken = False
-        until(lambda: not notice.is_displayed())
-    assert not complaints(browser)
+        wait_until(lambda: not notice.is_displayed())
+    assert not console_errors(browser)
 
 
 @contextmanager
-def streaming(address: str, *more: str) -> Iterator[str]:
-    """The whole program with a stream; yields the address of its page."""
-    how = ["--view", "web", "--port", "0", "--model", "none", *more]
-    run = [sys.executable, "-m", "rtmag.realtime.cli.main", "stream", address, *how]
+def streaming(address: str, *options: str) -> Iterator[str]:
+    """Run the program with a stream; yield the address of its page."""
+    arguments = ["--view", "web", "--port", "0", "--model", "none", *options]
+    run = [sys.executable, "-m", "rtmag.realtime.cli.main", "stream", address, *arguments]
     with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -89,23 +89,23 @@ def streaming(address: str, *more: str) -> Iterator[str]:
             process.communicate(timeout=20)
 
 
-def test_the_page_says_what_is_waited_for(browser: Browser) -> None:
-    """The whole program, begun before its camera: page and address are there from the start."""
+def test_the_page_shows_that_the_source_is_awaited(browser: Browser) -> None:
+    """The program is started before its camera; the page is served at once."""
     port = free_port()
     with streaming(f"tcp://127.0.0.1:{port}", "--wait") as page:
         browser.get(page)
         waiting = rf"waiting for tcp://127\.0\.0\.1:{port} \([1-9]\d* s\)"
-        until(lambda: re.fullmatch(waiting, find(browser, "#why").text))
+        wait_until(lambda: re.fullmatch(waiting, find(browser, "#cover-text").text))
         assert re.fullmatch(waiting, find(browser, "#state").text)
         with serving(paced(mpegts(300, (160, 120)), 10, forever=True), port):
-            until(lambda: drawn(browser) > 1)
-            until(lambda: not find(browser, "#veil").is_displayed())
-            until(lambda: find(browser, "#state").text == "live")
+            wait_until(lambda: pictures_drawn(browser) > 1)
+            wait_until(lambda: not find(browser, "#cover").is_displayed())
+            wait_until(lambda: find(browser, "#state").text == "live")
     browser.get_log("browser")
 
 
-def test_a_stream_that_is_cut_is_told_and_comes_back(browser: Browser) -> None:
-    """F02, seen on the page: the last picture stays, and new ones come soon after the network."""
+def test_the_page_shows_an_interrupted_stream_and_its_return(browser: Browser) -> None:
+    """F02: the last picture stays; new ones come within 3.5 s of the network's return."""
     camera = serving(paced(mpegts(300, (160, 120)), 10, forever=True))
     with (
         camera as (port, _),
@@ -114,68 +114,68 @@ def test_a_stream_that_is_cut_is_told_and_comes_back(browser: Browser) -> None:
     ):
         browser.get(page)
         state = find(browser, "#state")
-        until(lambda: drawn(browser) > 5 and state.text == "live")
+        wait_until(lambda: pictures_drawn(browser) > 5 and state.text == "live")
         proxy.cut()
-        until(lambda: re.fullmatch(r"reconnecting \([1-9]\d* s\)", state.text), 7)
-        before = drawn(browser)
+        wait_until(lambda: re.fullmatch(r"reconnecting \([1-9]\d* s\)", state.text), 7)
+        before = pictures_drawn(browser)
         time.sleep(1.5)
-        assert drawn(browser) == before
-        assert not find(browser, "#veil").is_displayed()
+        assert pictures_drawn(browser) == before
+        assert not find(browser, "#cover").is_displayed()
         assert state.text.startswith("reconnecting")
         proxy.heal()
-        until(lambda: drawn(browser) > before, 3.5)
-        until(lambda: state.text == "live", 1)
-        until(lambda: drawn(browser) > before + 30)
-    assert not complaints(browser)
+        wait_until(lambda: pictures_drawn(browser) > before, 3.5)
+        wait_until(lambda: state.text == "live", 1)
+        wait_until(lambda: pictures_drawn(browser) > before + 30)
+    assert not console_errors(browser)
 
 
-def test_what_is_shown_is_recorded(browser: Browser, tmp_path: Path) -> None:
-    """On the server, whose file the page names."""
+def test_a_recording_is_started_and_stopped_on_the_page(browser: Browser, tmp_path: Path) -> None:
+    """The file is written by the server; the page shows its name."""
     path = tmp_path / "hum.mp4"
 
     def record() -> BackgroundSink:
         return BackgroundSink(VideoSink(path, fps=20.0))
 
-    with watched(tmp_path, record=record) as served:
+    with serve(tmp_path, record=record) as served:
         browser.get(served.url)
-        until(lambda: drawn(browser) > 1)
+        wait_until(lambda: pictures_drawn(browser) > 1)
         button = find(browser, "#record")
         assert not find(browser, "#rec").is_displayed()
         button.click()
-        until(lambda: button.text == "Stop" and find(browser, "#rec").is_displayed())
-        before = drawn(browser)
-        until(lambda: drawn(browser) > before + 20)
+        wait_until(lambda: button.text == "Stop" and find(browser, "#rec").is_displayed())
+        before = pictures_drawn(browser)
+        wait_until(lambda: pictures_drawn(browser) > before + 20)
         assert not path.exists()
         button.click()
-        until(lambda: find(browser, "#notice").text == "recording saved as hum.mp4")
-        until(lambda: button.text == "Record" and not find(browser, "#rec").is_displayed())
+        wait_until(lambda: find(browser, "#notice").text == "recording saved as hum.mp4")
+        wait_until(lambda: button.text == "Record" and not find(browser, "#rec").is_displayed())
         with av.open(str(path)) as container:
             pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     assert len(pictures) > 20
     assert {picture.shape for picture in pictures} == {(240, 320, 3)}
-    assert not complaints(browser)
+    assert not console_errors(browser)
 
 
-def test_a_snapshot_is_the_picture_that_is_shown(browser: Browser, tmp_path: Path) -> None:
+def test_a_snapshot_is_the_picture_on_display(browser: Browser, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
     allowed = {"behavior": "allow", "downloadPath": str(folder)}
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
-    with watched(tmp_path) as served:
+    with serve(tmp_path) as served:
         browser.get(served.url)
-        until(lambda: drawn(browser) > 1)
+        wait_until(lambda: pictures_drawn(browser) > 1)
         find(browser, "#pause").click()
-        until(lambda: find(browser, "#state").text == "paused")
-        time.sleep(0.3)  # what was on its way is drawn
-        find(browser, "#snap").click()
-        until(lambda: list(folder.glob("rtmag-*.png")))
+        wait_until(lambda: find(browser, "#state").text == "paused")
+        time.sleep(0.3)  # pictures that were already sent are drawn
+        find(browser, "#snapshot").click()
+        wait_until(lambda: list(folder.glob("rtmag-*.png")))
         (path,) = folder.glob("*.png")
         script = "return document.getElementById('picture').toDataURL('image/png')"
         shown = base64.b64decode(browser.execute_script(script).partition(",")[2])
-    saved, wanted = (
+    saved, expected = (
         np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
         for data in (path.read_bytes(), shown)
     )
     assert saved.shape == (240, 320, 3)
     assert saved.std() > 20
-    assert (saved == wanted).all()
-    assert not complaints(browser)
+    assert (saved == expected).all()
+    assert not console_errors(browser)

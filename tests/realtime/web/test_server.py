@@ -1,4 +1,4 @@
-"""The web view on a real socket: who may speak to it, and what many and bad viewers do to it."""
+"""The web view on real sockets: access control, requests, overload, many and hostile viewers."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,49 +39,50 @@ from rtmag.realtime.run.live import Live  # noqa: E402
 from rtmag.realtime.sources.source import SourceOptions  # noqa: E402
 from rtmag.realtime.web.hub import PICTURE, WebSocketViewer  # noqa: E402
 from rtmag.realtime.web.view import WebView  # noqa: E402
-from tests.support.pages import Watched, hear, pictures, tell, watched  # noqa: E402
+from tests.support.pages import ServedRun, count_pictures, receive, send, serve  # noqa: E402
 
 ME = psutil.Process()
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("web"), name="<img src=x onerror=alert(1)>") as running:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRun]:
+    with serve(tmp_path_factory.mktemp("web"), name="<img src=x onerror=alert(1)>") as running:
         yield running
 
 
-def answer(port: int, head: str, method: str = "GET", path: str = "/") -> int:
-    """Status of a request whose header is written by hand."""
+def status_of(port: int, head: str, method: str = "GET", path: str = "/") -> int:
+    """HTTP status of a request with the given header lines."""
     with socket.create_connection(("127.0.0.1", port), 5) as line:
         line.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
         return int(line.recv(100).split()[1])
 
 
 def handshake(port: int, **options: object) -> int:
-    """Status of a WebSocket's beginning."""
+    """HTTP status of a WebSocket handshake with the given header fields."""
     lines = {"Host": f"127.0.0.1:{port}", "Upgrade": "websocket", "Connection": "Upgrade"}
     lines |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     head = "".join(f"{name}: {value}\r\n" for name, value in (lines | options).items())
-    return answer(port, head, path="/ws")
+    return status_of(port, head, path="/ws")
 
 
-def wait_for(true: object, seconds: float = 10.0) -> bool:
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+    """True as soon as the condition is true; False if it is not within the given time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if true():  # type: ignore[operator]
+        if condition():
             return True
         time.sleep(0.02)
     return False
 
 
-def test_it_listens_on_this_machine_alone(served: Watched) -> None:
-    """W01."""
-    mine = {
+def test_it_listens_on_this_machine_alone(served: ServedRun) -> None:
+    """W01: without `--host`, only loopback."""
+    addresses = {
         c.laddr.ip for c in ME.net_connections("tcp")
         if c.status == psutil.CONN_LISTEN and c.laddr.port == served.port
     }  # fmt: skip
-    assert mine == {"127.0.0.1"}
-    assert served.sink.url == f"http://127.0.0.1:{served.port}/"
+    assert addresses == {"127.0.0.1"}
+    assert served.view.url == f"http://127.0.0.1:{served.port}/"
 
 
 @pytest.mark.parametrize(
@@ -95,17 +97,19 @@ def test_it_listens_on_this_machine_alone(served: Watched) -> None:
         ("Host: localhost.evil.example:{port}\r\n", 400),
     ],
 )
-def test_it_answers_to_its_own_names_only(served: Watched, host: str, status: int) -> None:
-    """W02."""
-    assert answer(served.port, host.format(port=served.port)) == status
+def test_only_host_names_of_this_machine_are_accepted(
+    served: ServedRun, host: str, status: int
+) -> None:
+    """W02: DNS rebinding is blocked."""
+    assert status_of(served.port, host.format(port=served.port)) == status
 
 
 def test_other_sites_may_neither_watch_nor_post(
-    served: Watched, caplog: pytest.LogCaptureFixture
+    served: ServedRun, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """W03."""
+    """W03: foreign origins are refused, even with the token."""
     port, right = served.port, f"http://127.0.0.1:{served.port}"
-    bearer = {"Authorization": f"Bearer {served.sink.server.token}"}
+    bearer = {"Authorization": f"Bearer {served.view.server.token}"}
     for origin in (
         "http://evil.example",
         "null",
@@ -120,15 +124,15 @@ def test_other_sites_may_neither_watch_nor_post(
     assert handshake(port, **bearer) == 101
     assert handshake(port, Origin=right) == 101
     assert httpx.post(f"{served.url}/", headers={"Origin": right}).status_code == 405
-    assert not caplog.records  # which would be on the terminal of whoever is attacked
+    assert not caplog.records  # an attacker must not be able to fill the terminal
 
 
 def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None:
-    """W04."""
-    with watched(tmp_path, host="0.0.0.0") as served:
-        token, port = served.sink.server.token, served.port
-        assert f":{port}/?token={token}" in served.sink.url
-        for route in served.sink.server.app.routes:
+    """W04: HTTP and WebSocket."""
+    with serve(tmp_path, host="0.0.0.0") as served:
+        token, port = served.view.server.token, served.port
+        assert f":{port}/?token={token}" in served.view.url
+        for route in served.view.server.app.routes:
             path = route.path.replace("{name}", "app.js")  # type: ignore[attr-defined]
             if isinstance(route, Route):
                 assert httpx.get(served.url + path).status_code == 401, path
@@ -146,21 +150,21 @@ def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None
         assert "access-control-allow-origin" not in page.headers
 
 
-def test_a_token_that_is_given_outlives_the_program(tmp_path: Path) -> None:
-    """A phone that knew it yesterday comes in today, without the address that was printed."""
+def test_a_configured_token_stays_valid_after_a_restart(tmp_path: Path) -> None:
+    """A browser with the cookie of an earlier run needs no token in the address."""
     token, port = "a-secret-of-27-letters-here", 0
     cookies = httpx.Cookies()
     for _ in range(2):
-        with watched(tmp_path, host="0.0.0.0", port=port, token=token) as served:
+        with serve(tmp_path, host="0.0.0.0", port=port, token=token) as served:
             port = served.port
             with httpx.Client(cookies=cookies) as phone:
                 shown = phone.get(served.url, params={} if cookies else {"token": token})
                 assert shown.status_code == 200
                 cookies = phone.cookies
             assert httpx.get(served.url).status_code == 401
-    (kept,) = cookies.jar
-    assert kept.expires is not None
-    assert kept.expires > time.time() + 300 * 24 * 3600
+    (cookie,) = cookies.jar
+    assert cookie.expires is not None
+    assert cookie.expires > time.time() + 300 * 24 * 3600
 
 
 @pytest.mark.parametrize(
@@ -171,13 +175,13 @@ def test_a_token_that_is_given_outlives_the_program(tmp_path: Path) -> None:
         "/..%5c..%5cpyproject.toml", "/__init__.py", "/.",
     ],
 )  # fmt: skip
-def test_no_path_leads_out_of_the_page(served: Watched, path: str) -> None:
-    """W05."""
-    assert answer(served.port, f"Host: localhost:{served.port}\r\n", path=path) == 404
+def test_no_path_reaches_files_outside_the_page(served: ServedRun, path: str) -> None:
+    """W05: no traversal."""
+    assert status_of(served.port, f"Host: localhost:{served.port}\r\n", path=path) == 404
 
 
-def request_to_watch(port: int) -> bytes:
-    """What a browser sends to open a WebSocket."""
+def websocket_request(port: int) -> bytes:
+    """The request with which a browser opens a WebSocket."""
     head = f"Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
     head += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     head += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -185,70 +189,71 @@ def request_to_watch(port: int) -> bytes:
 
 
 def stall(port: int) -> socket.socket:
-    """A viewer that reads no more than the handshake."""
+    """Connect a viewer that reads the handshake and nothing after it."""
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     line.connect(("127.0.0.1", port))
-    line.sendall(request_to_watch(port))
+    line.sendall(websocket_request(port))
     assert b" 101 " in line.recv(40)
     return line
 
 
 def stalled_for(viewers: set[WebSocketViewer]) -> Callable[[], float]:
-    """Tells how many seconds ago one of them last took a picture; ask it often.
+    """Return a function for the seconds since the server last sent a picture to one of them.
 
-    That is some seconds after it last read: as much fits into the system's buffers.
+    It must be called often. Sending goes on for some seconds after a viewer stops reading, until
+    the system's buffers are full.
     """
-    taken, since = [0], time.monotonic()
+    sent, since = [0], time.monotonic()
 
     def seconds() -> float:
-        nonlocal taken, since
+        nonlocal sent, since
         now = [each._sent.get(PICTURE, 0) for each in viewers]
-        if now != taken:
-            taken, since = now, time.monotonic()
+        if now != sent:
+            sent, since = now, time.monotonic()
         return time.monotonic() - since
 
     return seconds
 
 
 @pytest.mark.skipif(os.name != "posix", reason="counts file descriptors")
-def test_viewers_that_stall_cost_nobody_else_anything(tmp_path: Path) -> None:
-    """W06."""
-    run = watched(tmp_path, size=(640, 480), fps=10.0, max_viewers=64)
+def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
+    """W06: frame rate, memory and descriptors stay the same with 50 viewers that do not read."""
+    run = serve(tmp_path, size=(640, 480), fps=10.0, max_viewers=64)
     with run as served, served.connect() as viewer:
-        pictures(viewer, 1.0)
-        frames = served.sink._figures["frames"]
-        alone = pictures(viewer, 4.0)
-        made = served.sink._figures["frames"] - frames
+        count_pictures(viewer, 1.0)
+        frames = served.view._status["frames"]
+        alone = count_pictures(viewer, 4.0)
+        made = served.view._status["frames"] - frames
         rss, fds = ME.memory_info().rss, ME.num_fds()
-        hub, healthy = served.sink.server.hub, set(served.sink.server.hub.viewers)
+        hub, healthy = served.view.server.hub, set(served.view.server.hub.viewers)
         lines = [stall(served.port) for _ in range(50)]
         assert wait_for(lambda: len(hub.viewers) == 51)
         stalled = stalled_for(hub.viewers - healthy)
-        frames, beside = served.sink._figures["frames"], 0
+        frames, together = served.view._status["frames"], 0
         for _ in range(8):
-            beside += pictures(viewer, 0.5)
+            together += count_pictures(viewer, 0.5)
             stalled()
-        assert beside >= 0.9 * alone
-        assert served.sink._figures["frames"] - frames >= 0.95 * made - 1
+        assert together >= 0.9 * alone
+        assert served.view._status["frames"] - frames >= 0.95 * made - 1
         while stalled() < 8:
-            pictures(viewer, 0.2)
+            count_pictures(viewer, 0.2)
         assert len(hub.viewers) == 51
         assert ME.memory_info().rss - rss < 25e6
         while len(hub.viewers) > 1:
             assert stalled() < 13
-            pictures(viewer, 0.2)
+            count_pictures(viewer, 0.2)
         for line in lines:
             line.close()
         assert wait_for(lambda: ME.num_fds() <= fds)
-        assert pictures(viewer, 1.0) > 5
+        assert count_pictures(viewer, 1.0) > 5
 
 
 @pytest.mark.parametrize(
-    ("message", "words"),
+    ("message", "reason"),
     [
         ("{", "JSON"), ("[" * 50_000, "JSON"), ("7", "keys"), ('{"open": "/etc"}', "keys"),
-        ('{"set": {"source": "rtsp://x"}}', "can be set"), ('{"set": [1]}', "can be set"),
+        ('{"set": {"source": "rtsp://x"}}', "set needs"), ('{"set": [1]}', "set needs"),
         ('{"set": {"alpha": NaN}}', "finite"), ('{"set": {"alpha": Infinity}}', "finite"),
         ('{"set": {"alpha": 1e999}}', "finite"), (f'{{"set": {{"alpha": {10**400}}}}}', "finite"),
         ('{"set": {"alpha": "9"}}', "number"), ('{"set": {"alpha": true}}', "number"),
@@ -261,57 +266,63 @@ def test_viewers_that_stall_cost_nobody_else_anything(tmp_path: Path) -> None:
         ('{"press": "++"}', "keys"), ('{"watch": "yes"}', "true or false"),
     ],
 )  # fmt: skip
-def test_nonsense_is_refused_with_a_reason(served: Watched, message: str, words: str) -> None:
-    """W08."""
+def test_invalid_requests_are_refused_with_a_reason(
+    served: ServedRun, message: str, reason: str
+) -> None:
+    """W08: settings stay the same."""
     before = served.controls.settings()
     with served.connect() as viewer:
         viewer.send(message)
-        assert words in hear(viewer, "error")
+        assert reason in receive(viewer, "error")
     assert served.controls.settings() == before
 
 
-def test_numbers_out_of_range_are_clamped(served: Watched) -> None:
-    """W08."""
+def test_numbers_out_of_range_are_clamped(served: ServedRun) -> None:
+    """W08: the others are applied."""
     with served.connect() as viewer:
-        hear(viewer, "settings")
+        receive(viewer, "settings")
         assert wait_for(lambda: served.controls.fps is not None)
-        tell(viewer, set={"alpha": 1e9, "wipe": -3})
-        settings = hear(viewer, "settings")
+        send(viewer, set={"alpha": 1e9, "wipe": -3})
+        settings = receive(viewer, "settings")
         assert (settings["alpha"], settings["wipe"]) == (1000, 0)
-        tell(viewer, set={"alpha": -5, "region": [-5, 10, 1e9, 100]})
-        settings = hear(viewer, "settings")
+        send(viewer, set={"alpha": -5, "region": [-5, 10, 1e9, 100]})
+        settings = receive(viewer, "settings")
         assert (settings["alpha"], settings["region"]) == (0, [0, 10, 65536, 100])
-        assert pictures(viewer, 0.5) > 2
-        tell(viewer, set={"alpha": 20, "region": None, "mode": "static", "wipe": 0.5})
-        assert hear(viewer, "settings")["region"] is None
+        assert count_pictures(viewer, 0.5) > 2
+        send(viewer, set={"alpha": 20, "region": None, "mode": "static", "wipe": 0.5})
+        assert receive(viewer, "settings")["region"] is None
 
 
-def test_a_band_that_the_rate_cannot_show_is_refused_in_words(served: Watched) -> None:
+def test_a_band_above_half_the_frame_rate_is_refused_with_a_reason(served: ServedRun) -> None:
     assert wait_for(lambda: served.controls.fps is not None)
     before = served.controls.settings()
     with served.connect() as viewer:
-        for asked in ({"band": [1, 900]}, {"preset": "machine", "alpha": 7}):
-            tell(viewer, set=asked)
-            assert "frames a second" in hear(viewer, "error")
+        for settings in ({"band": [1, 900]}, {"preset": "machine", "alpha": 7}):
+            send(viewer, set=settings)
+            assert "frames per second" in receive(viewer, "error")
     assert served.controls.settings() == before
 
 
-def test_a_preset_sets_what_it_sets_on_the_command_line(tmp_path: Path) -> None:
-    with watched(tmp_path, fps=40.0) as served, served.connect() as viewer:
-        assert set(hear(viewer, "about")["presets"]) == set(PRESETS)
+def test_a_preset_sets_the_same_as_on_the_command_line(tmp_path: Path) -> None:
+    with serve(tmp_path, fps=40.0) as served, served.connect() as viewer:
+        assert set(receive(viewer, "about")["presets"]) == set(PRESETS)
         for name, preset in PRESETS.items():
-            tell(viewer, set={"preset": name})
-            wanted = make_controls(preset=name)
-            assert wait_for(lambda wanted=wanted: served.magnifier.filter == wanted.filter()), name
-            assert served.magnifier.alpha == wanted.alpha == preset.alpha
-        tell(viewer, set={"preset": "pulse", "alpha": 7})
+            send(viewer, set={"preset": name})
+            expected = make_controls(preset=name)
+            assert wait_for(partial(has_filter_of, served, expected)), name
+            assert served.magnifier.alpha == expected.alpha == preset.alpha
+        send(viewer, set={"preset": "pulse", "alpha": 7})
         assert wait_for(lambda: served.magnifier.alpha == 7)
         assert served.controls.order == 2
 
 
+def has_filter_of(served: ServedRun, expected: Controls) -> bool:
+    return served.magnifier.filter == expected.filter()
+
+
 @contextmanager
 def flooded(viewer: ClientConnection) -> Iterator[None]:
-    """A thousand messages a second meanwhile, half of them nonsense."""
+    """Send a thousand messages per second, one quarter of them invalid, while the block runs."""
     done, began, sent = threading.Event(), time.monotonic(), 0
 
     def flood() -> None:
@@ -330,17 +341,17 @@ def flooded(viewer: ClientConnection) -> Iterator[None]:
     assert sent > 900 * (time.monotonic() - began)
 
 
-def test_a_flood_of_messages_slows_nobody(
-    served: Watched, caplog: pytest.LogCaptureFixture
+def test_a_flood_of_messages_does_not_slow_other_viewers(
+    served: ServedRun, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """W08."""
-    with served.connect() as viewer, served.connect() as rude, caplog.at_level(logging.INFO):
-        pictures(viewer, 0.5)
+    """W08: valid, invalid and oversized messages."""
+    with served.connect() as viewer, served.connect() as flooder, caplog.at_level(logging.INFO):
+        count_pictures(viewer, 0.5)
         shares = []
         for _ in range(3):
-            alone = pictures(viewer, 2.0)
-            with flooded(rude):
-                shares.append(pictures(viewer, 2.0) / alone)
+            alone = count_pictures(viewer, 2.0)
+            with flooded(flooder):
+                shares.append(count_pictures(viewer, 2.0) / alone)
         assert sorted(shares)[1] >= 0.9
         with served.connect() as huge:
             with pytest.raises(ConnectionClosed):
@@ -358,109 +369,113 @@ def test_a_flood_of_messages_slows_nobody(
         assert not [record for record in ours if record.exc_info]
 
 
-def test_two_tabs_agree(served: Watched) -> None:
-    """W09."""
+def has_alpha(served: ServedRun, alpha: float) -> bool:
+    return served.magnifier.alpha == alpha
+
+
+def test_two_tabs_show_the_same_settings(served: ServedRun) -> None:
+    """W09: within 0.2 s."""
     with served.connect() as one, served.connect() as two:
         for viewer in (one, two):
-            hear(viewer, "settings")
+            receive(viewer, "settings")
         for alpha, sender in ((33, one), (44, two), (55, one)):
             start = time.monotonic()
-            tell(sender, set={"alpha": alpha})
-            assert hear(one, "settings")["alpha"] == hear(two, "settings")["alpha"] == alpha
+            send(sender, set={"alpha": alpha})
+            assert receive(one, "settings")["alpha"] == receive(two, "settings")["alpha"] == alpha
             assert time.monotonic() - start < 0.2
-            assert wait_for(lambda wanted=alpha: served.magnifier.alpha == wanted)
+            assert wait_for(partial(has_alpha, served, alpha))
 
 
-def test_names_are_text_and_the_page_runs_nothing_foreign(served: Watched) -> None:
-    """W12."""
+def test_names_are_text_and_the_page_runs_no_foreign_code(served: ServedRun) -> None:
+    """W12: names come from outside, such as stream titles."""
     page = httpx.get(served.url)
     assert page.headers["content-security-policy"].startswith("default-src 'self'; ")
     assert "unsafe" not in page.headers["content-security-policy"]
     assert page.headers["x-content-type-options"] == "nosniff"
     with served.connect() as viewer:
-        assert hear(viewer, "about")["source"] == "<img src=x onerror=alert(1)>"
-    for name, asset in served.sink.server.page.items():
+        assert receive(viewer, "about")["source"] == "<img src=x onerror=alert(1)>"
+    for name, asset in served.view.server.page.items():
         assert b"innerHTML" not in asset.content, name
         assert b"://" not in asset.content.replace(b"http://www.w3.org/2000/svg", b""), name
 
 
-def test_the_cap_holds(tmp_path: Path) -> None:
-    """W07, its first part."""
-    with watched(tmp_path, max_viewers=2) as served:
+def test_the_limit_of_viewers_holds(tmp_path: Path) -> None:
+    """W07, first part."""
+    with serve(tmp_path, max_viewers=2) as served:
         with served.connect() as one, served.connect():
-            hear(one, "settings")
+            receive(one, "settings")
             with pytest.raises(InvalidStatus) as refused, served.connect():
                 pass
             assert refused.value.response.status_code == 503
             assert "2 viewers" in json.loads(refused.value.response.body)["error"]
-        assert wait_for(lambda: not served.sink.server.hub.viewers)
+        assert wait_for(lambda: not served.view.server.hub.viewers)
         with served.connect() as again:
-            assert hear(again, "settings")
+            assert receive(again, "settings")
 
 
-def test_what_is_set_reaches_the_magnifier_and_the_picture(tmp_path: Path) -> None:
-    with watched(None) as served, served.connect() as viewer:
-        tell(viewer, set={"layout": "side", "region": [20, 30, 100, 80], "motion_scale": 0.5})
+def test_settings_reach_the_magnifier_and_the_picture(tmp_path: Path) -> None:
+    with serve(None) as served, served.connect() as viewer:
+        send(viewer, set={"layout": "side", "region": [20, 30, 100, 80], "motion_scale": 0.5})
         assert wait_for(lambda: served.magnifier.region == (20, 30, 100, 80))
         assert served.magnifier.motion_scale == served.magnifier.engine.motion_scale == 0.5
-        pictures(viewer, 0.5)
+        count_pictures(viewer, 0.5)
         while not isinstance(data := viewer.recv(5), bytes):
             pass
         assert np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), 1)).shape == (240, 640, 3)
-        tell(viewer, press="s")
+        send(viewer, press="s")
         assert wait_for(lambda: served.controls.layout == "split")
-        tell(viewer, set={"original": True})
+        send(viewer, set={"original": True})
         assert wait_for(lambda: served.controls.original)
         viewer.close()
         assert wait_for(lambda: not served.controls.original)
 
 
-def test_pictures_are_made_only_while_somebody_watches(
+def test_pictures_are_encoded_only_while_a_viewer_wants_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[int] = []
-    real = cv2.imencode
+    encoded: list[int] = []
+    imencode = cv2.imencode
 
     def counted(*args: Any) -> Any:
-        made.append(1)
-        return real(*args)
+        encoded.append(1)
+        return imencode(*args)
 
     monkeypatch.setattr(cv2, "imencode", counted)
-    with watched(tmp_path) as served:
+    with serve(tmp_path) as served:
         time.sleep(0.5)
-        assert not made
+        assert not encoded
         with served.connect() as one, served.connect() as two:
-            shown = pictures(one, 1.5)
+            shown = count_pictures(one, 1.5)
             assert shown > 10
-            assert len(made) <= shown + 4
+            assert len(encoded) <= shown + 4
             for viewer in (one, two):
-                tell(viewer, watch=False)
-            assert wait_for(lambda: served.sink.server.hub.watching == 0)
+                send(viewer, watch=False)
+            assert wait_for(lambda: served.view.server.hub.picture_viewers == 0)
             time.sleep(0.2)
-            before = len(made)
+            before = len(encoded)
             time.sleep(0.5)
-            assert len(made) == before
-            # Paused, there is no new picture; who comes back sees the last one all the same.
-            tell(one, set={"paused": True})
+            assert len(encoded) == before
+            # While paused there are no new pictures, but a returning viewer gets the last one.
+            send(one, set={"paused": True})
             assert wait_for(lambda: served.controls.paused)
             time.sleep(0.2)
-            pictures(one, 0.1)
-            tell(one, watch=True)
-            assert pictures(one, 1.0) == 1
-            tell(one, set={"paused": False})
+            count_pictures(one, 0.1)
+            send(one, watch=True)
+            assert count_pictures(one, 1.0) == 1
+            send(one, set={"paused": False})
 
 
-def test_the_motion_of_a_region_is_told_while_its_panel_is_open(tmp_path: Path) -> None:
-    with watched(tmp_path, size=(640, 480), fps=20.0) as served, served.connect() as viewer:
-        assert wait_for(lambda: "frames" in served.sink._figures, 60)
+def test_the_motion_of_a_region_is_sent_while_its_panel_is_open(tmp_path: Path) -> None:
+    with serve(tmp_path, size=(640, 480), fps=20.0) as served, served.connect() as viewer:
+        assert wait_for(lambda: "frames" in served.view._status, 60)
         motor = served.source.vibrations[1]
-        tell(viewer, set={"region": list(motor.region)})
+        send(viewer, set={"region": list(motor.region)})
         with pytest.raises(TimeoutError):
-            hear(viewer, "motion", 1.0)
-        tell(viewer, panel=True, watch=False)
+            receive(viewer, "motion", 1.0)
+        send(viewer, panel=True, watch=False)
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            motion = hear(viewer, "motion")
+            motion = receive(viewer, "motion")
             if motion["peak"] and motion["t"][0] < -5:
                 break
         assert motion["peak"][0] == pytest.approx(motor.hz, abs=0.1)
@@ -468,9 +483,9 @@ def test_the_motion_of_a_region_is_told_while_its_panel_is_open(tmp_path: Path) 
         assert len(motion["t"]) == len(motion["x"]) == len(motion["y"]) > 50
 
 
-def test_programs_get_health_and_metrics(served: Watched) -> None:
+def test_health_and_metrics_are_served(served: ServedRun) -> None:
     with served.connect() as viewer:
-        while hear(viewer, "status")["frames"] < 2:
+        while receive(viewer, "status")["frames"] < 2:
             pass
         text = httpx.get(f"{served.url}/metrics").text
         values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
@@ -483,11 +498,11 @@ def test_programs_get_health_and_metrics(served: Watched) -> None:
         assert values['rtmag_state{state="RECONNECTING"}'] == "0.0"
     health = httpx.get(f"{served.url}/healthz")
     assert (health.status_code, health.json()["status"]) == (200, "ok")
-    assert httpx.get(f"{served.url}/nothing").json() == {"error": "there is nothing here"}
+    assert httpx.get(f"{served.url}/nothing").json() == {"error": "not found"}
 
 
-def test_a_loop_that_hangs_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtmag.realtime.web.server._HEALTHY", 2.0)
+def test_a_hanging_frame_loop_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtmag.realtime.web.server._HANG_SECONDS", 2.0)
     sink = WebView(Controls(), "nothing", port=0)
     assert wait_for(lambda: httpx.get(f"{sink.url}healthz").status_code == 503)
     sink.poll()
@@ -497,11 +512,11 @@ def test_a_loop_that_hangs_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> No
     assert sink.closed
 
 
-def test_ports_in_use_and_names_unknown_are_one_line(tmp_path: Path) -> None:
+def test_a_used_port_and_an_unknown_host_are_errors_of_one_line(tmp_path: Path) -> None:
     one = WebView(Controls(), "one")
     two = WebView(Controls(), "two")
     assert two.server.port > one.server.port >= 8089
-    with pytest.raises(SinkUnavailable, match=rf"port {one.server.port}: .*give another --port"):
+    with pytest.raises(SinkUnavailable, match=rf"port {one.server.port}: .*choose another --port"):
         WebView(Controls(), "three", port=one.server.port)
     two.close()
     one.close()
@@ -509,7 +524,7 @@ def test_ports_in_use_and_names_unknown_are_one_line(tmp_path: Path) -> None:
         WebView(Controls(), "x", host="no.such.host.invalid")
 
 
-def test_without_its_libraries_the_pip_command_is_named() -> None:
+def test_without_the_web_libraries_the_error_names_the_pip_command() -> None:
     code = """if True:
         import sys
         sys.modules["starlette"] = None
@@ -517,16 +532,16 @@ def test_without_its_libraries_the_pip_command_is_named() -> None:
         from rtmag.realtime.cli.main import execute
         print(execute(["camera", "test", "--view", "web"]))
     """
-    said = "error: --view web needs starlette: pip install 'rtmag[web]'"
-    assert run_python(code).splitlines() == [said, "2"]
+    message = "error: --view web needs starlette: pip install 'rtmag[web]'"
+    assert run_python(code).splitlines() == [message, "2"]
 
 
-def test_the_server_ends_soon_whatever_its_viewers_do(tmp_path: Path) -> None:
+def test_the_server_stops_within_two_seconds_despite_stalled_viewers(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    with watched(tmp_path) as served:
+    with serve(tmp_path) as served:
         lines = [stall(served.port) for _ in range(3)]
         with served.connect() as viewer:
-            pictures(viewer, 1.0)
+            count_pictures(viewer, 1.0)
             start = time.monotonic()
             served.stop()
             assert time.monotonic() - start < 2.0
@@ -558,39 +573,39 @@ STORM = """if True:
         time.sleep(0.02)
     print(count, *(answer[9:].decode() for answer in answers if answer.startswith(b"HTTP/1.1 ")))
 """
-"""200 connections a second: half begin a request and never end it, half ask to watch.
+"""Open 200 connections per second: half send an incomplete request, half a WebSocket handshake.
 
-Prints how many there were, and the status that those who asked were answered.
+Print the number of connections and the HTTP statuses of the answers.
 """
 
 
 @pytest.mark.slow
 def test_a_storm_of_connections_is_weathered(tmp_path: Path) -> None:
-    """W07: every place is taken, and 200 connections a second ask for one or for nothing."""
+    """W07: the limit of viewers is reached, and 200 connections per second arrive for 30 s."""
     with (
-        watched(tmp_path, fps=10.0) as served,
+        serve(tmp_path, fps=10.0) as served,
         ExitStack() as watching,
         served.connect() as viewer,
     ):
         for _ in range(15):
-            tell(watching.enter_context(served.connect()), watch=False)
-        assert wait_for(lambda: served.sink.server.full)
-        pictures(viewer, 2.0)
+            send(watching.enter_context(served.connect()), watch=False)
+        assert wait_for(lambda: served.view.server.full)
+        count_pictures(viewer, 2.0)
         rss = ME.memory_info().rss
-        # In a process of its own, as strangers are: here it would hold up server and viewer.
+        # In a process of its own; in this one it would slow down the server and the viewer.
         run = [sys.executable, "-c", STORM, str(served.port)]
-        with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as strangers:
-            assert strangers.stdin is not None and strangers.stdout is not None
-            strangers.stdin.write(request_to_watch(served.port))
-            strangers.stdin.close()
+        with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as clients:
+            assert clients.stdin is not None and clients.stdout is not None
+            clients.stdin.write(websocket_request(served.port))
+            clients.stdin.close()
             longest, last = 0.0, time.monotonic()
-            while strangers.poll() is None:
+            while clients.poll() is None:
                 if isinstance(viewer.recv(5), bytes):
                     now = time.monotonic()
                     longest, last = max(longest, now - last), now
-            count, *answers = strangers.stdout.read().split()
+            count, *answers = clients.stdout.read().split()
         assert int(count) > 190 * 30
-        # Of too many that say nothing some are cut, and among them some that were about to ask.
+        # The server drops random idle connections, among them some that were about to send.
         assert len(answers) > int(count) / 4
         assert set(answers) == {b"503"}
         assert longest < 0.1 + 0.2  # the time between frames, and the stall allowed
@@ -600,7 +615,7 @@ def test_a_storm_of_connections_is_weathered(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_eight_viewers_cost_little_more_than_one(tmp_path: Path) -> None:
-    """W10: the clients run in another process, so that this one's time is the server's."""
+    """W10: the clients run in another process, so the CPU time of this one is the server's."""
     code = """if True:
         import sys, threading, time
         from websockets.sync.client import connect
@@ -614,39 +629,39 @@ def test_eight_viewers_cost_little_more_than_one(tmp_path: Path) -> None:
         for t in threads: t.start()
         for t in threads: t.join()
     """
-    with watched(None, size=(640, 480), fps=15.0) as served:
+    with serve(None, size=(640, 480), fps=15.0) as served:
 
         def cost(count: int) -> float:
-            before, start = sum(ME.cpu_times()[:2]), served.sink._figures["frames"]
+            before, start = sum(ME.cpu_times()[:2]), served.view._status["frames"]
             run_python(f"import sys; sys.argv = ['', '{served.port}', '{count}']\n" + code)
-            frames = served.sink._figures["frames"] - start
+            frames = served.view._status["frames"] - start
             return float((sum(ME.cpu_times()[:2]) - before) / frames)
 
-        assert wait_for(lambda: "frames" in served.sink._figures)
+        assert wait_for(lambda: "frames" in served.view._status)
         one, eight, again = cost(1), cost(8), cost(1)
         assert eight <= 1.3 * (one + again) / 2
 
 
 @pytest.mark.slow
 def test_reloading_leaves_nothing_behind(tmp_path: Path) -> None:
-    """W11, but for the tab, which is in system/test_browser.py."""
-    with watched(tmp_path) as served, httpx.Client(base_url=served.url) as browser:
+    """W11, without the hidden tab, which system/test_browser.py tests."""
+    with serve(tmp_path) as served, httpx.Client(base_url=served.url) as browser:
 
         def load() -> None:
-            for name in ("", *served.sink.server.page):
+            for name in ("", *served.view.server.page):
                 assert browser.get(f"/{name}").status_code == 200
             with served.connect() as viewer:
-                hear(viewer, "settings")
+                receive(viewer, "settings")
 
         for _ in range(10):
             load()
         time.sleep(1)
         fds = ME.num_fds()
-        tasks = len(served.sink.server._uvicorn.server_state.tasks)
+        tasks = len(served.view.server._uvicorn.server_state.tasks)
         for _ in range(200):
             load()
         assert wait_for(lambda: ME.num_fds() <= fds)
-        assert wait_for(lambda: len(served.sink.server._uvicorn.server_state.tasks) <= tasks)
+        assert wait_for(lambda: len(served.view.server._uvicorn.server_state.tasks) <= tasks)
 
 
 def test_the_command_serves_the_scene() -> None:
@@ -671,7 +686,7 @@ def test_the_command_serves_the_scene() -> None:
 @pytest.mark.parametrize("token", ["", "a-secret-of-27-letters-here"])
 @pytest.mark.parametrize("flags", [[], ["-v"], ["--log-json"]])
 def test_the_address_that_is_printed_opens_the_page(flags: list[str], token: str) -> None:
-    """Beyond this machine it holds the token, which nothing else that is printed may."""
+    """On all interfaces it contains the token, which must not appear in any other output."""
     code = "import sys; from rtmag.realtime.cli.main import execute; execute(sys.argv[1:])"
     shown = ["camera", "test", "--size", "64x48", "--model", "none", "--view", "web"]
     run = [sys.executable, "-c", code, *shown, "--host", "0.0.0.0", "--port", "0", *flags]
@@ -679,15 +694,15 @@ def test_the_address_that_is_printed_opens_the_page(flags: list[str], token: str
     with subprocess.Popen(run, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if found := re.search(r"open http://[^/]+:(\d+)/\?token=([\w-]+)", line):
+            if match := re.search(r"open http://[^/]+:(\d+)/\?token=([\w-]+)", line):
                 break
             assert not token or token not in line
-        assert found is not None
-        assert token in ("", found[2])
-        page = f"http://127.0.0.1:{found[1]}"
+        assert match is not None
+        assert token in ("", match[2])
+        page = f"http://127.0.0.1:{match[1]}"
         assert httpx.get(page).status_code == 401
-        assert httpx.get(page, params={"token": found[2]}).status_code == 200
-        known = httpx.get(f"{page}/metrics", headers={"Authorization": f"Bearer {found[2]}"})
-        assert known.status_code == 200
+        assert httpx.get(page, params={"token": match[2]}).status_code == 200
+        metrics = httpx.get(f"{page}/metrics", headers={"Authorization": f"Bearer {match[2]}"})
+        assert metrics.status_code == 200
         process.send_signal(signal.SIGTERM)
-        assert found[2] not in process.stderr.read()
+        assert match[2] not in process.stderr.read()
