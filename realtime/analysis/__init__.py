@@ -1,4 +1,5 @@
-"""Measurement of motion.
+"""Measurement of motion in pictures.
 
-Not in here: sources, engines, drawing on the screen.
+It knows neither engines nor windows. Only `gain` knows a source: the built-in scene, whose true
+motion it compares with.
 """

@@ -1,4 +1,4 @@
-"""Measures a magnified scene against the truth about it: gain, noise and x-t slices."""
+"""Gain and noise of a magnified clip of the built-in scene, whose true motion is known."""
 
 from dataclasses import dataclass
 
@@ -11,76 +11,80 @@ from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.scene.scene import SceneSource, Vibration
 
 WARM_UP_SECONDS = 1.5
-"""Seconds after which the filter's start has died away."""
+"""Start of a clip that is not measured, because the temporal filter starts from zero."""
 
-_SHORTEST = 1.0
+_MIN_SECONDS = 1.0  # length of the measured part, without which there is no gain
 
-_SPARSE = 7
-"""One still pixel in so many tells the noise well enough."""
+_NOISE_STRIDE = 7  # every seventh still pixel is enough to measure the noise
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much larger one thing's vibration became."""
+    """Amplitude of one magnified vibration."""
 
     vibration: Vibration
+    """The true vibration."""
     measured: float | None
-    """Pixels of the magnified vibration; None when the clip is too short to tell."""
+    """Amplitude of the magnified vibration in pixels; None if the clip is too short."""
 
     @property
     def ratio(self) -> float | None:
-        """Magnified over true amplitude."""
+        """Magnified over true amplitude; close to alpha inside the filter's band."""
         return None if self.measured is None else self.measured / self.vibration.amplitude
 
 
 class SceneMeasurement:
-    """Watches a run: paths of the vibrating things, noise of what stands still, x-t slices."""
+    """Measures a run on the built-in scene: gain, noise and x-t slices.
+
+    Args:
+        scene: the source of the run; provides the true motion and the noise-free picture.
+    """
 
     def __init__(self, scene: SceneSource) -> None:
         self._scene = scene
         rest = np.asarray(cv2.cvtColor(scene.clean(0), cv2.COLOR_BGR2GRAY), np.float32)
         self._trackers = [Tracker(rest, vibration.region) for vibration in scene.vibrations]
-        self._still = np.flatnonzero(scene.still)[::_SPARSE]
+        self._still = np.flatnonzero(scene.still)[::_NOISE_STRIDE]
         self._background = scene.clean(0).reshape(-1, 3)[self._still]
         self._paths: dict[str, list[float]] = {v.name: [] for v in scene.vibrations}
         self._lines: dict[str, list[tuple[Image, Image]]] = {v.name: [] for v in scene.vibrations}
         self._noise: list[tuple[float, float]] = []
 
     def add(self, original: Frame, magnified: Frame) -> None:
-        """Take one pair of frames."""
+        """Measure one pair of frames."""
         picture = gray(magnified.image)
         for vibration, tracker in zip(self._scene.vibrations, self._trackers, strict=True):
-            moved = tracker.displacement(picture)
-            self._paths[vibration.name].append(float(np.dot(moved, vibration.direction)))
+            displacement = tracker.displacement(picture)
+            self._paths[vibration.name].append(float(np.dot(displacement, vibration.direction)))
             lines = tuple(line_samples(f.image, vibration.line) for f in (original, magnified))
             self._lines[vibration.name].append((lines[0], lines[1]))
-        self._noise.append((self._unrest(original.image), self._unrest(magnified.image)))
+        self._noise.append((self._noise_of(original.image), self._noise_of(magnified.image)))
 
-    def _unrest(self, image: Image) -> float:
-        """Mean distance of still pixels from what they would be without noise."""
+    def _noise_of(self, image: Image) -> float:
+        """Mean absolute difference of still pixels from the noise-free picture, in grey levels."""
         return float(np.abs(image.reshape(-1, 3)[self._still] - self._background).mean())
 
     def gains(self) -> list[Gain]:
-        """The gain of each thing, as far as the clip is long enough."""
+        """Return the gain of each vibration, without the first `WARM_UP_SECONDS`."""
         fps = self._scene.fps or 1.0
         skip = round(WARM_UP_SECONDS * fps)
         gains = []
         for vibration in self._scene.vibrations:
             path = np.array(self._paths[vibration.name][skip:])
-            enough = len(path) >= _SHORTEST * fps
+            enough = len(path) >= _MIN_SECONDS * fps
             measured = amplitude(path, vibration.hz, fps) if enough else None
             gains.append(Gain(vibration, measured))
         return gains
 
     def noise(self) -> tuple[float, float]:
-        """Grey levels by which still pixels are off, before and after, on average."""
+        """Return the mean noise of still pixels before and after magnification, in grey levels."""
         if not self._noise:
             return 0.0, 0.0
         before, after = np.mean(self._noise, axis=0)
         return float(before), float(after)
 
     def slices(self) -> Image:
-        """x-t slices: a column per thing, before above after."""
+        """Return the x-t slices: a column per vibration, the original above the magnified one."""
         columns = []
         for vibration in self._scene.vibrations:
             before, after = zip(*self._lines[vibration.name], strict=True)

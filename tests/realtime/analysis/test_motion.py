@@ -1,4 +1,4 @@
-"""What the meter says of motion that is known."""
+"""MotionMeter on known motion."""
 
 import time
 from collections.abc import Iterator
@@ -18,36 +18,38 @@ def scene() -> Iterator[tuple[SceneSource, list[Frame]]]:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_path_and_peak_are_the_truth(scene: tuple[SceneSource, list[Frame]], number: int) -> None:
+def test_waveform_and_peak_match_the_true_motion(
+    scene: tuple[SceneSource, list[Frame]], number: int
+) -> None:
     source, frames = scene
-    thing = source.vibrations[number]
+    vibration = source.vibrations[number]
     meter = MotionMeter()
     for frame in frames:
-        meter.add(frame, thing.region)
+        meter.add(frame, vibration.region)
     path = meter.waveform()
-    truth = np.array([thing.shift(frame.time) for frame in frames])
-    along = path[:, 1:] @ thing.direction
-    assert np.std(along - truth) < 0.25 * thing.amplitude
+    truth = np.array([vibration.shift(frame.time) for frame in frames])
+    along = path[:, 1:] @ vibration.direction
+    assert np.std(along - truth) < 0.25 * vibration.amplitude
     peak = meter.peak(*meter.spectrum())
     assert peak is not None
-    assert peak[0] == pytest.approx(thing.hz, abs=0.03)
-    assert peak[1] == pytest.approx(thing.amplitude, rel=0.1)
+    assert peak[0] == pytest.approx(vibration.hz, abs=0.03)
+    assert peak[1] == pytest.approx(vibration.amplitude, rel=0.1)
 
 
 def test_missing_frames_do_not_move_the_peak(scene: tuple[SceneSource, list[Frame]]) -> None:
     source, frames = scene
-    thing = source.vibrations[1]
+    vibration = source.vibrations[1]
     meter = MotionMeter()
     rng = np.random.default_rng(0)
     for frame in frames:
         if rng.random() > 0.2:
-            meter.add(frame, thing.region)
+            meter.add(frame, vibration.region)
     peak = meter.peak(*meter.spectrum())
     assert peak is not None
-    assert peak[0] == pytest.approx(thing.hz, abs=0.05)
+    assert peak[0] == pytest.approx(vibration.hz, abs=0.05)
 
 
-def test_stillness_has_no_peak(scene: tuple[SceneSource, list[Frame]]) -> None:
+def test_a_still_region_has_no_peak(scene: tuple[SceneSource, list[Frame]]) -> None:
     source, frames = scene
     meter = MotionMeter()
     for frame in frames:
@@ -57,12 +59,14 @@ def test_stillness_has_no_peak(scene: tuple[SceneSource, list[Frame]]) -> None:
     assert np.abs(meter.waveform()[:, 1:]).max() < 0.1
 
 
-def test_another_region_and_a_gap_start_afresh(scene: tuple[SceneSource, list[Frame]]) -> None:
+def test_measurement_restarts_at_another_region_and_after_a_gap(
+    scene: tuple[SceneSource, list[Frame]],
+) -> None:
     _, frames = scene
     meter = MotionMeter()
     for frame in frames[:10]:
         meter.add(frame, None)
-    meter.add(frames[9], None)  # again, as in a pause
+    meter.add(frames[9], None)  # repeated, as in a pause
     assert len(meter.waveform()) == 10
     meter.add(frames[10], (0, 0, 64, 64))
     assert len(meter.waveform()) == 1
@@ -74,7 +78,7 @@ def test_another_region_and_a_gap_start_afresh(scene: tuple[SceneSource, list[Fr
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (17, 33)])
-def test_it_is_fast_at_any_size(size: tuple[int, int]) -> None:
+def test_a_frame_takes_under_three_milliseconds_at_any_size(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
     meter, times = MotionMeter(), []
@@ -85,13 +89,13 @@ def test_it_is_fast_at_any_size(size: tuple[int, int]) -> None:
     assert np.median(times) < 3e-3
 
 
-def test_drift_is_not_taken_for_a_peak() -> None:
+def test_drift_is_not_a_peak() -> None:
     meter, rng = MotionMeter(), np.random.default_rng(0)
     for t in np.arange(0, 10, 1 / 30):
         drift = 0.5 * np.sin(2 * np.pi * 0.11 * t)
-        shaken = 0.03 * np.sin(2 * np.pi * 5 * t)
+        vibration = 0.03 * np.sin(2 * np.pi * 5 * t)
         noise = rng.normal(0, 0.01, 2)
-        meter._samples.append((t, drift + noise[0], shaken + noise[1]))
+        meter._samples.append((t, drift + noise[0], vibration + noise[1]))
     hz, px = meter.spectrum()
     assert hz[px.argmax()] < 1
     peak = meter.peak(hz, px)

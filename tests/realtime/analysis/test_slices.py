@@ -1,4 +1,4 @@
-"""x-t slices show the line they were asked for."""
+"""x-t slices and the figure made of them."""
 
 import numpy as np
 
@@ -20,21 +20,21 @@ def test_samples_follow_the_line() -> None:
 
 def test_time_runs_to_the_right_and_the_line_down() -> None:
     moving = [np.roll(ramp(), shift, axis=1) for shift in range(5)]
-    drawn = xt_slice(moving, (20, 3, 29, 3))
-    assert drawn.shape == (10, 5, 3)
-    assert drawn[0, :, 0].tolist() == [26, 25, 24, 23, 22]
+    image = xt_slice(moving, (20, 3, 29, 3))
+    assert image.shape == (10, 5, 3)
+    assert image[0, :, 0].tolist() == [26, 25, 24, 23, 22]
 
 
-def test_a_point_or_a_line_outside_is_no_error() -> None:
+def test_points_and_lines_outside_the_picture_are_allowed() -> None:
     assert line_samples(ramp(), (3, 3, 3, 3)).shape == (2, 3)
     assert line_samples(ramp(), (-5, 0, 80, 0)).shape == (86, 3)
 
 
-def test_enlarging_keeps_samples_apart() -> None:
+def test_stretching_keeps_sharp_edges() -> None:
     assert stretch(ramp()[:2, :2], 8, 6)[:, :, 0].tolist()[0] == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
-def test_the_figure_holds_every_panel() -> None:
+def test_the_figure_contains_every_panel() -> None:
     panel = ("name", ramp())
     sheet = figure([[panel, panel], [panel]], width=100, height=50)
     assert sheet.shape == (2 * 58 + 8, 2 * 108 + 8, 3)
