@@ -61,7 +61,7 @@ class Hub:
             viewer.changed.set()
 
     def count(self) -> None:
-        """Count the viewers again, after one came, left or changed its subscriptions."""
+        """Count the viewers again after one joined, left or changed its subscriptions."""
         pictures, motions = self.picture_viewers, self.motion_viewers
         self.picture_viewers = sum(viewer.wants_picture for viewer in self.viewers)
         self.motion_viewers = sum(viewer.wants_motion for viewer in self.viewers)
@@ -109,7 +109,7 @@ class WebSocketViewer:
         finally:
             self._hub.viewers.discard(self)
             self._hub.count()
-            if self._comparing:  # its key release will never come
+            if self._comparing:  # the release of its key will never arrive
                 self._hub.on_request(Request({"original": False}))
 
     async def _receive(self) -> None:

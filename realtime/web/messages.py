@@ -92,10 +92,13 @@ def _number(name: str, value: object) -> float:
 
 
 def _clamped(low: float, high: float) -> Callable[[str, object], float]:
+    """Return a validator for numbers that clamps them to a range."""
     return lambda name, value: min(max(_number(name, value), low), high)
 
 
 def _one_of(*choices: object) -> Callable[[str, object], object]:
+    """Return a validator for values from a list."""
+
     def check(name: str, value: object) -> object:
         if isinstance(value, bool) or value not in choices:
             raise InvalidRequest(f"{name} must be one of {', '.join(map(str, choices))}")

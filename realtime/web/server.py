@@ -51,7 +51,7 @@ _MAX_MESSAGE = 1 << 16  # bytes, of a WebSocket message
 
 _STOP_TIMEOUT = 1.5  # seconds for the server thread to end
 
-_HANG_SECONDS = 10.0  # without a turn of the frame loop, after which the run is unhealthy
+_HANG_SECONDS = 10.0  # the run is unhealthy if the frame loop makes no turn for this long
 
 
 @dataclass(frozen=True, slots=True)

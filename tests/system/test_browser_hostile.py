@@ -44,7 +44,7 @@ def test_beyond_this_machine_the_token_opens_the_page(browser: Browser, tmp_path
 
 
 HOSTILE = """<!doctype html><title>hostile</title><script>
-const target = "TARGET", found = {};
+const target = "TARGET", results = {};
 const loads = (tag, key, path) => new Promise((done) => {
   const element = document.createElement(tag);
   element.onload = () => done("loaded");
@@ -58,9 +58,9 @@ const reads = async (path, options) => {
   } catch { return "refused"; }
 };
 const socket = new Promise((done) => {
-  const line = new WebSocket(target.replace("http", "ws") + "ws");
-  line.onopen = () => { line.send('{"set": {"alpha": 999}}'); done("opened"); };
-  line.onerror = () => done("refused");
+  const connection = new WebSocket(target.replace("http", "ws") + "ws");
+  connection.onopen = () => { connection.send('{"set": {"alpha": 999}}'); done("opened"); };
+  connection.onerror = () => done("refused");
 });
 const frame = new Promise((done) => {
   const element = document.createElement("iframe");
@@ -69,15 +69,15 @@ const frame = new Promise((done) => {
   document.documentElement.append(element);
 });
 (async () => {
-  found.socket = await socket;
-  found.read = await reads("metrics");
-  found.credentials = await reads("healthz", { credentials: "include" });
-  found.blind = await reads("", { mode: "no-cors", credentials: "include" });
-  found.post = await reads("", { method: "POST", mode: "no-cors", body: "{}" });
-  found.image = await loads("img", "src", "icon.svg");
-  found.script = await loads("script", "src", "app.js");
-  found.frame = await frame;
-  document.body.textContent = JSON.stringify(found);
+  results.socket = await socket;
+  results.read = await reads("metrics");
+  results.credentials = await reads("healthz", { credentials: "include" });
+  results.blind = await reads("", { mode: "no-cors", credentials: "include" });
+  results.post = await reads("", { method: "POST", mode: "no-cors", body: "{}" });
+  results.image = await loads("img", "src", "icon.svg");
+  results.script = await loads("script", "src", "app.js");
+  results.frame = await frame;
+  document.body.textContent = JSON.stringify(results);
 })();
 </script><body></body>"""
 
@@ -111,8 +111,8 @@ def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path, h
         wait_until(lambda: pictures_drawn(browser) > 1)
         browser.get(address)
         wait_until(lambda: find(browser, "body").text.startswith("{"))
-        found = json.loads(find(browser, "body").text)
-        assert set(found.values()) <= {"refused", "empty"}, found
+        results = json.loads(find(browser, "body").text)
+        assert set(results.values()) <= {"refused", "empty"}, results
         browser.switch_to.frame(find(browser, "iframe"))
         assert not browser.find_elements(By.CSS_SELECTOR, "#picture")
         browser.switch_to.default_content()

@@ -245,7 +245,7 @@ for (const input of document.querySelectorAll("input[type=number]")) {
 
 // ---- buttons and keys ------------------------------------------------------------------------
 
-let comparing = false; // kept here, as the server's answer may come after the next event
+let comparing = false; // kept here, because the server's answer may arrive after the next event
 const compare = (held) => {
   if (comparing !== held) connection.set({ original: held });
   comparing = held;

@@ -52,16 +52,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRun]:
 
 def status_of(port: int, head: str, method: str = "GET", path: str = "/") -> int:
     """HTTP status of a request with the given header lines."""
-    with socket.create_connection(("127.0.0.1", port), 5) as line:
-        line.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
-        return int(line.recv(100).split()[1])
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
+        return int(connection.recv(100).split()[1])
 
 
 def handshake(port: int, **options: object) -> int:
     """HTTP status of a WebSocket handshake with the given header fields."""
-    lines = {"Host": f"127.0.0.1:{port}", "Upgrade": "websocket", "Connection": "Upgrade"}
-    lines |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    head = "".join(f"{name}: {value}\r\n" for name, value in (lines | options).items())
+    fields = {"Host": f"127.0.0.1:{port}", "Upgrade": "websocket", "Connection": "Upgrade"}
+    fields |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    head = "".join(f"{name}: {value}\r\n" for name, value in (fields | options).items())
     return status_of(port, head, path="/ws")
 
 
@@ -157,10 +157,10 @@ def test_a_configured_token_stays_valid_after_a_restart(tmp_path: Path) -> None:
     for _ in range(2):
         with serve(tmp_path, host="0.0.0.0", port=port, token=token) as served:
             port = served.port
-            with httpx.Client(cookies=cookies) as phone:
-                shown = phone.get(served.url, params={} if cookies else {"token": token})
-                assert shown.status_code == 200
-                cookies = phone.cookies
+            with httpx.Client(cookies=cookies) as browser:
+                page = browser.get(served.url, params={} if cookies else {"token": token})
+                assert page.status_code == 200
+                cookies = browser.cookies
             assert httpx.get(served.url).status_code == 401
     (cookie,) = cookies.jar
     assert cookie.expires is not None
@@ -190,12 +190,12 @@ def websocket_request(port: int) -> bytes:
 
 def stall(port: int) -> socket.socket:
     """Connect a viewer that reads the handshake and nothing after it."""
-    line = socket.socket()
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    line.connect(("127.0.0.1", port))
-    line.sendall(websocket_request(port))
-    assert b" 101 " in line.recv(40)
-    return line
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(websocket_request(port))
+    assert b" 101 " in connection.recv(40)
+    return connection
 
 
 def stalled_for(viewers: set[WebSocketViewer]) -> Callable[[], float]:
@@ -224,10 +224,10 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
         count_pictures(viewer, 1.0)
         frames = served.view._status["frames"]
         alone = count_pictures(viewer, 4.0)
-        made = served.view._status["frames"] - frames
+        magnified = served.view._status["frames"] - frames
         rss, fds = ME.memory_info().rss, ME.num_fds()
         hub, healthy = served.view.server.hub, set(served.view.server.hub.viewers)
-        lines = [stall(served.port) for _ in range(50)]
+        connections = [stall(served.port) for _ in range(50)]
         assert wait_for(lambda: len(hub.viewers) == 51)
         stalled = stalled_for(hub.viewers - healthy)
         frames, together = served.view._status["frames"], 0
@@ -235,7 +235,7 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
             together += count_pictures(viewer, 0.5)
             stalled()
         assert together >= 0.9 * alone
-        assert served.view._status["frames"] - frames >= 0.95 * made - 1
+        assert served.view._status["frames"] - frames >= 0.95 * magnified - 1
         while stalled() < 8:
             count_pictures(viewer, 0.2)
         assert len(hub.viewers) == 51
@@ -243,8 +243,8 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
         while len(hub.viewers) > 1:
             assert stalled() < 13
             count_pictures(viewer, 0.2)
-        for line in lines:
-            line.close()
+        for connection in connections:
+            connection.close()
         assert wait_for(lambda: ME.num_fds() <= fds)
         assert count_pictures(viewer, 1.0) > 5
 
@@ -252,7 +252,8 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        ("{", "JSON"), ("[" * 50_000, "JSON"), ("7", "keys"), ('{"open": "/etc"}', "keys"),
+        ("{", "JSON"), ("[" * 50_000, "JSON"), ("7", "object"),
+        ('{"open": "/etc"}', "the keys set"),
         ('{"set": {"source": "rtsp://x"}}', "set needs"), ('{"set": [1]}', "set needs"),
         ('{"set": {"alpha": NaN}}', "finite"), ('{"set": {"alpha": Infinity}}', "finite"),
         ('{"set": {"alpha": 1e999}}', "finite"), (f'{{"set": {{"alpha": {10**400}}}}}', "finite"),
@@ -261,9 +262,9 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
         ('{"set": {"mode": "x"}}', "static"), ('{"set": {"mode": ["static"]}}', "static"),
         ('{"set": {"motion_scale": 0.3}}', "0.25"), ('{"set": {"motion_scale": true}}', "0.25"),
         ('{"set": {"band": [3, 1]}}', "lower"), ('{"set": {"band": [1]}}', "2 numbers"),
-        ('{"set": {"region": [0, 0, NaN, 9]}}', "finite"), ('{"press": "q"}', "keys"),
+        ('{"set": {"region": [0, 0, NaN, 9]}}', "finite"), ('{"press": "q"}', "press needs"),
         ('{"set": {"preset": "x"}}', "pulse"), ('{"set": {"preset": ["pulse"]}}', "pulse"),
-        ('{"press": "++"}', "keys"), ('{"watch": "yes"}', "true or false"),
+        ('{"press": "++"}', "press needs"), ('{"watch": "yes"}', "true or false"),
     ],
 )  # fmt: skip
 def test_invalid_requests_are_refused_with_a_reason(
@@ -278,7 +279,7 @@ def test_invalid_requests_are_refused_with_a_reason(
 
 
 def test_numbers_out_of_range_are_clamped(served: ServedRun) -> None:
-    """W08: the others are applied."""
+    """W08: clamped values are applied and sent back."""
     with served.connect() as viewer:
         receive(viewer, "settings")
         assert wait_for(lambda: served.controls.fps is not None)
@@ -539,7 +540,7 @@ def test_without_the_web_libraries_the_error_names_the_pip_command() -> None:
 def test_the_server_stops_within_two_seconds_despite_stalled_viewers(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     with serve(tmp_path) as served:
-        lines = [stall(served.port) for _ in range(3)]
+        connections = [stall(served.port) for _ in range(3)]
         with served.connect() as viewer:
             count_pictures(viewer, 1.0)
             start = time.monotonic()
@@ -547,27 +548,27 @@ def test_the_server_stops_within_two_seconds_despite_stalled_viewers(tmp_path: P
             assert time.monotonic() - start < 2.0
     assert served.report is not None
     assert served.report.ending == "quit"
-    for line in lines:
-        line.close()
+    for connection in connections:
+        connection.close()
     assert wait_for(lambda: set(threading.enumerate()) <= before)
 
 
 STORM = """if True:
     import socket, struct, sys, time
     port, request, seconds = int(sys.argv[1]), sys.stdin.buffer.read(), 30.0
-    lines, answers, count, start = [], [], 0, time.monotonic()
+    connections, answers, count, start = [], [], 0, time.monotonic()
     while (elapsed := time.monotonic() - start) < seconds:
         while count < 200 * elapsed:
-            line = socket.create_connection(("127.0.0.1", port), 5)
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            line.send(b"GET / HT" if count % 2 else request)
-            lines.append(line)
+            connection = socket.create_connection(("127.0.0.1", port), 5)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.send(b"GET / HT" if count % 2 else request)
+            connections.append(connection)
             count += 1
-        while len(lines) > 400:
-            with lines.pop(0) as line:
-                line.setblocking(False)
+        while len(connections) > 400:
+            with connections.pop(0) as connection:
+                connection.setblocking(False)
                 try:
-                    answers.append(line.recv(12))
+                    answers.append(connection.recv(12))
                 except OSError:
                     pass
         time.sleep(0.02)
