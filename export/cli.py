@@ -27,15 +27,23 @@ def export(
         typer.Option(help="onnx runs anywhere; pt2 by PyTorch; tensorrt on this machine's GPU."),
     ] = "onnx",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write [NAME.onnx, .pt2, .trt.pt2].")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="File to write.", show_default="NAME.onnx, .pt2 or .trt.pt2"
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What the model calls itself [the run's folder; -streams].")
+        str | None,
+        typer.Option(
+            help="Name of the model.", show_default="the run's folder, with -streams if there are"
+        ),
     ] = None,
     size: Annotated[str | None, typer.Option(help="Freeze width and height, as 640x480.")] = None,
     precision: Annotated[
         Literal["fp32", "fp16"] | None,
-        typer.Option(help="Of texture and decoder [fp32; tensorrt: fp16]."),
+        typer.Option(
+            help="Precision of texture and decoder.", show_default="fp32; fp16 for tensorrt"
+        ),
     ] = None,
     streams: Annotated[
         str | None,

@@ -35,13 +35,13 @@ Data = Annotated[Path | None, Option(help="The published data set, in place of s
 
 Limit = Annotated[int | None, Option(min=1, help="Use only so many samples of --data.")]
 
-Pool = Annotated[Path | None, Option(help="Folder of rendered scenes [OUT/pool].")]
+Pool = Annotated[Path | None, Option(help="Folder of rendered scenes.", show_default="OUT/pool")]
 
 Capacity = Annotated[int, Option(min=8, help="Scenes the pool holds.")]
 
 Reuse = Annotated[float, Option(min=1, help="Uses of a rendered scene; 1: every batch anew.")]
 
-Seed = Annotated[int, Option(min=0, help="Of weights, scenes and order.")]
+Seed = Annotated[int, Option(min=0, help="Seed of weights, scenes and order.")]
 
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1 ...")]
 
