@@ -25,7 +25,7 @@ import typer
 
 from benchmarks.stages import Stages, TimedEncoder, TimedMagnifier
 from rtmag.realtime.bench.timing import commit
-from rtmag.realtime.cli.console import note
+from rtmag.realtime.cli.console import notice
 from rtmag.realtime.cli.options import LiveScale, parse_size, scale_of
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.engine import Engine
@@ -119,7 +119,7 @@ def measure(
     controls = Controls(alpha=20, mode="temporal", fl=0.5, fh=3)
     began = time.process_time()
     pace = Pace.following(controls, engine, wanted, live=source.live)
-    with Guard(magnifier, wanted.load, note) as guard:
+    with Guard(magnifier, wanted.load, notice) as guard:
         run(source, magnifier, controls, sinks, guard=guard, pace=pace)
     if guard.failures:
         raise RuntimeError(f"the model failed for {guard.failures} frames")

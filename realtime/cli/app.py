@@ -1,7 +1,7 @@
 """The commands: `rtmag demo`, `camera`, `stream`, `cameras`, `file`, `train`, `export` and others.
 
-They only read options and hand over; heavy libraries are imported inside them, so that help is
-quick.
+They read the options and call the other packages. Heavy libraries are imported inside the
+functions, so that `--help` is fast.
 """
 
 import json
@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from rtmag.realtime.cli import bench as timing
-from rtmag.realtime.cli import console as log
-from rtmag.realtime.cli import live as watching
-from rtmag.realtime.cli import options, settings
-from rtmag.realtime.cli.console import note, tell
-from rtmag.realtime.cli.controls import make_controls
-from rtmag.realtime.cli.settings import Configured
+from rtmag.realtime.cli import console, live, options, settings
+from rtmag.realtime.cli.bench import bench
+from rtmag.realtime.cli.console import notice, print_result
+from rtmag.realtime.cli.settings import ConfigurableCommand
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.filters import format_band
-from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -30,246 +26,230 @@ if TYPE_CHECKING:
     from rtmag.realtime.run.report import Progress
 
 _WELCOME = """\
-rtmag shows motion too small to see.
-  rtmag demo          a built-in scene, magnified: needs no camera and no display
-  rtmag camera        your camera, live; press h in its window for the keys
-  rtmag stream URL    a network camera: rtsp, rtmp, http, tcp or udp
-  rtmag file VIDEO    a video file, with its sound, to a new file beside it
-  rtmag doctor        what works on this machine, and what to do about the rest
-  rtmag --help        all commands; rtmag COMMAND --help for their options"""
-
-app = typer.Typer(
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    help="Magnify motion too small to see, live.",
-)
-
-config = typer.Typer(no_args_is_help=True, help="Options from rtmag.toml and RTMAG_* variables.")
-
-app.add_typer(config, name="config")
+rtmag makes motion visible that is too small to see.
+  rtmag demo          magnify a built-in scene: needs no camera and no display
+  rtmag camera        magnify your camera live; press h in the window for the keys
+  rtmag stream URL    magnify a network camera live: rtsp, rtmp, http, tcp or udp
+  rtmag file VIDEO    magnify a video file, with its sound, to a new file next to it
+  rtmag doctor        check what works on this machine, and how to install the rest
+  rtmag --help        list all commands; rtmag COMMAND --help lists their options"""
 
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 _PASS_THROUGH = {**_ANY_ARGUMENTS, "help_option_names": []}
 
+app = typer.Typer(
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Magnify motion that is too small to see, live.",
+)
+
+config = typer.Typer(
+    no_args_is_help=True, help="Show the options set in rtmag.toml and in RTMAG_* variables."
+)
+
+app.add_typer(config, name="config")
+
 
 @app.callback(invoke_without_command=True)
 def welcome(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.")
+    ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Anywhere: show where an error came from.")
+        bool,
+        typer.Option("--debug", help="Print the traceback of an error. Allowed anywhere."),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Anywhere: tell more, on stderr.")
+        bool,
+        typer.Option("--verbose", "-v", help="Print the log on standard error. Allowed anywhere."),
     ] = False,
     log_json: Annotated[
-        bool, typer.Option("--log-json", help="Anywhere: notes, errors and log as lines of JSON.")
+        bool,
+        typer.Option(
+            "--log-json",
+            help="Print notices, errors and the log on standard error as lines of JSON. Allowed "
+            "anywhere.",
+        ),
     ] = False,
 ) -> None:
-    """Magnify motion too small to see, live."""
+    """Magnify motion that is too small to see, live."""
     if show_version:
-        tell(f"rtmag {rtmag_version()}")
+        print_result(f"rtmag {rtmag_version()}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        tell(_WELCOME)
+        print_result(_WELCOME)
 
 
 @app.command()
-def demo(
-    frames: options.DemoFrames = 240,
-    alpha: options.Alpha = 20.0,
-    out: options.DemoOut = None,
-    window: options.DemoWindow = False,
-    overwrite: options.Overwrite = False,
-    model: options.Model = None,
-    engine: options.EngineOption = "auto",
-    motion_scale: options.MotionScale = "1",
-    unsafe: options.Unsafe = False,
-    compiled: options.Compile = False,
-) -> None:
+@options.grouped
+def demo(demo: options.DemoOptions, model: options.ModelOptions) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
-    make_controls(alpha=alpha)
+    options.MotionOptions(alpha=demo.alpha).controls()  # refuses an alpha that is not finite
     from rtmag.realtime.run.demo import Demo
 
     outcome = Demo(
-        frames=frames,
-        alpha=alpha,
-        out=out,
-        window=window,
-        overwrite=overwrite,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
+        frames=demo.frames,
+        alpha=demo.alpha,
+        out=demo.out,
+        window=demo.window,
+        overwrite=demo.overwrite,
+        engine=model.spec(),
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
-        tell(line)
+        print_result(line)
     if outcome.report.ending == "interrupt":
         raise typer.Exit(130)
 
 
-app.command(cls=Configured)(watching.camera)
+app.command(cls=ConfigurableCommand)(live.camera)
 
-app.command(cls=Configured)(watching.stream)
+app.command(cls=ConfigurableCommand)(live.stream)
 
 
 @app.command()
 def cameras() -> None:
-    """List the cameras: index and name."""
+    """List the cameras, by index and name."""
     from rtmag.realtime.sources.camera import NO_CAMERA, list_cameras
 
     found = list_cameras()
     if not found:
         raise SourceUnavailable(NO_CAMERA)
     for each in found:
-        tell(each)
+        print_result(each)
 
 
-@app.command(cls=Configured)
+@app.command(cls=ConfigurableCommand)
+@options.grouped
 def file(
     context: typer.Context,
     paths: options.Paths,
-    output: options.Output = None,
-    alpha: options.AlphaOption = None,
-    preset: options.PresetOption = None,
-    mode: options.ModeOption = None,
-    band: options.Band = None,
-    fl: options.Fl = None,
-    fh: options.Fh = None,
-    order: options.Order = None,
-    drift: options.Drift = None,
-    capture_fps: options.CaptureFps = None,
-    layout: options.LayoutOption = "magnified",
-    audio: options.Audio = True,
-    overwrite: options.Overwrite = False,
-    skip_existing: options.SkipExisting = False,
-    model: options.Model = None,
-    engine: options.EngineOption = "auto",
-    motion_scale: options.MotionScale = "1",
-    unsafe: options.Unsafe = False,
-    compiled: options.Compile = False,
-    view: options.View = "none",
-    progress: options.ProgressOption = "auto",
+    motion: options.MotionOptions,
+    input: options.InputOptions,
+    output: options.OutputOptions,
+    model: options.ModelOptions,
     like: options.Like = None,
-    strict: options.Strict = False,
-    max_pixels: options.MaxPixels = MAX_PIXELS,
     model_sha256: options.Hidden = None,
 ) -> None:
-    """Magnify videos: every frame, with time stamps and sound. Never overwrites unasked."""
+    """Magnify video files: every frame, with time stamps and sound."""
     if like is not None:
-        return file(context, **_repeated(context, like))
-    controls = make_controls(
-        alpha=alpha,
-        preset=preset,
-        mode=mode,
-        band=band,
-        fl=fl,
-        fh=fh,
-        order=order,
-        drift=drift,
-        layout=layout,
-    )
+        file(context=context, **_repeated(context, like))
+    controls = motion.controls(output.layout)
     from rtmag.realtime.run.files import Batch, plan
 
+    piped = output.output == "-" and output.progress == "auto"
     code = Batch(
         controls=controls,
-        capture_fps=capture_fps,
-        audio=audio,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-        strict=strict,
-        max_pixels=max_pixels,
+        capture_fps=input.capture_fps,
+        audio=output.audio,
+        overwrite=output.overwrite,
+        skip_existing=output.skip_existing,
+        strict=input.strict,
+        max_pixels=input.max_pixels,
         model_sha256=model_sha256,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
-        view=view,
-        progress=_progress(progress if output != "-" or progress != "auto" else "none"),
-        note=note,
-        done=tell,
-    ).run(plan(paths, output, controls.alpha))
+        engine=model.spec(),
+        view=output.view,
+        progress=_progress("none" if piped else output.progress),
+        note=notice,
+        done=print_result,
+    ).run(plan(paths, output.output, controls.alpha))
     raise typer.Exit(code)
 
 
 def _repeated(context: typer.Context, like: "Path") -> dict[str, Any]:
-    """The options of a command, under those that an earlier output was made with."""
+    """The parameters of a command, with the settings of an earlier output.
+
+    Options of the command line have priority over these settings.
+    """
     from rtmag.realtime.run.provenance import read_note, repeated
 
-    settings = read_note(like)
-    given = {
+    earlier = read_note(like)
+    explicit = {
         name: value
         for name, value in context.params.items()
-        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     }
-    sha256 = None if "model" in given else settings.get("model_sha256")
-    rest = context.params | {"band": None, "preset": None}  # settings from files tell of other runs
-    return rest | repeated(settings, given) | {"like": None, "model_sha256": sha256}
+    sha256 = None if "model" in explicit else earlier.get("model_sha256")
+    rest = context.params | {"band": None, "preset": None}  # from files: meant for other runs
+    return rest | repeated(earlier, explicit) | {"like": None, "model_sha256": sha256}
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":
     from rtmag.realtime.cli.progress import Output, open_progress
 
-    if kind == "auto" and log.is_json():
+    if kind == "auto" and console.is_json():
         kind = "none"
     return open_progress(kind, Console(stderr=True), Output())
 
 
 @app.command(context_settings=_PASS_THROUGH)
 def train(context: typer.Context) -> None:
-    """Train a model; needs the extra "train"."""
+    r"""Train a model. Needs the extra: pip install 'rtmag\[train]'."""
     import_module("rtmag.train.cli").main(context.args)
 
 
 @app.command(context_settings=_PASS_THROUGH)
 def export(context: typer.Context) -> None:
-    """Export a trained model to ONNX; needs the extra "export"."""
+    r"""Export a trained model to ONNX. Needs the extra: pip install 'rtmag\[export]'."""
     import_module("rtmag.export.cli").main(context.args)
 
 
-app.command()(timing.bench)
+app.command()(bench)
 
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs and bug reports.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, for programs and bug reports.")
+    ] = False,
 ) -> None:
-    """Tell what works on this machine, and what to do about the rest."""
+    """Check what works on this machine, and print how to install or repair the rest."""
     from rtmag.realtime.cli.doctor import as_data, as_text, examine, healthy
 
     findings = examine()
-    tell(json.dumps(as_data(findings), indent=2) if as_json else as_text(findings))
+    print_result(json.dumps(as_data(findings), indent=2) if as_json else as_text(findings))
     if not healthy(findings):
         raise typer.Exit(1)
 
 
 @app.command()
 def presets() -> None:
-    """List what --preset may be: mode, band, alpha and order that go together, and why."""
+    """List the presets: mode, band, alpha and order of each, and its purpose."""
     for name, preset in PRESETS.items():
         band = format_band(*preset.band, preset.unit)
-        typer.echo(
+        print_result(
             f"{name:9} --mode {preset.mode} --band {band} --alpha {preset.alpha:g} "
             f"--order {preset.order}"
         )
-        typer.echo(f"          {preset.why}")
+        print_result(f"          {preset.why}")
 
 
 @config.command("show", context_settings=_ANY_ARGUMENTS)
 def config_show(
     context: typer.Context,
-    command: Annotated[str | None, typer.Argument(metavar="[COMMAND] [ITS OPTIONS]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    command: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[COMMAND] [ITS OPTIONS]",
+            help="camera, stream or file, and any of its options.",
+            show_default="all three commands",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Show each option's value and where it comes from."""
-    shown = settings.show([command] if command else [], context.args)
+    """Show the value of each option, and where it is set."""
+    shown = settings.show(context, [command] if command else [], context.args)
     if as_json:
         plain = {
             name: {key: {"value": each.value, "from": each.origin} for key, each in found.items()}
             for name, found in shown.items()
         }
-        typer.echo(json.dumps(plain, indent=2))
+        print_result(json.dumps(plain, indent=2))
         return
     for name, found in shown.items():
-        typer.echo(f"[{name}]")
+        print_result(f"[{name}]")
         for key, each in found.items():
-            typer.echo(f"{key:14} {'-' if each.value is None else each.value!s:14} {each.origin}")
-
-
-settings._apps.append(app)
+            value = "-" if each.value is None else str(each.value)
+            print_result(f"{key:14} {value:14} {each.origin}")

@@ -1,7 +1,7 @@
-"""What a run says beside its results: lines for a person, records for a program; all on stderr.
+"""Output to the terminal: results on standard output, notices and the log on standard error.
 
-As a library rtmag only writes to the logger `rtmag`. The command line shows notes as they are;
-`--verbose` adds what the logger is told, `--log-json` turns all of it into JSON, a line each.
+The library writes to the logger `rtmag` only. The command line prints notices as they are.
+`--verbose` adds the log records; `--log-json` prints notices and records as one JSON object a line.
 """
 
 import json
@@ -16,98 +16,103 @@ import typer
 
 from rtmag.realtime.log import logger, redact
 
-NOBODY_READS = 141
-"""The exit code of a program whose output pipe was closed."""
-
-
-def tell(words: object) -> None:
-    """Print a result; where nobody reads results any more, end quietly.
-
-    Raises:
-        typer.Exit: the pipe or terminal is closed.
-    """
-    try:
-        print(words, flush=True)
-    except OSError as error:
-        hush()
-        raise typer.Exit(NOBODY_READS) from error
-
-
-def hush() -> None:
-    """Let what was printed to nobody not be a fault when Python ends."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            _drain(stream)
-
-
-def _drain(stream: TextIO) -> None:
-    with suppress(OSError, ValueError):  # no descriptor: nothing to do
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-
+EXIT_BROKEN_PIPE = 141
+"""Exit code if the reader of standard output closed it: 128 + SIGPIPE."""
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING}
 
 
+def print_result(text: object) -> None:
+    """Print to standard output; if its reader closed it, end without a message.
+
+    Raises:
+        typer.Exit: standard output is closed.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        discard_unwritable_output()
+        raise typer.Exit(EXIT_BROKEN_PIPE) from error
+
+
+def discard_unwritable_output() -> None:
+    """Discard buffered output that cannot be written, so that Python does not report it at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _redirect_to_null(stream)
+
+
+def _redirect_to_null(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):  # no file descriptor: nothing to do
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
 def configure(*, verbose: bool, as_json: bool) -> None:
-    """Show the log from now on, or no longer; from DEBUG on if `verbose`, else from INFO."""
+    """Print the log from now on if one argument is True, else stop printing it.
+
+    The lowest level is DEBUG if `verbose` is True, else INFO.
+    """
     log = logger()
-    for handler in [each for each in log.handlers if isinstance(each, _Stderr)]:
+    for handler in [each for each in log.handlers if isinstance(each, _StderrHandler)]:
         log.removeHandler(handler)
     if verbose or as_json:
-        handler = _Stderr()
-        handler.setFormatter(_Json() if as_json else _Text())
+        handler = _StderrHandler()
+        handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter())
         log.addHandler(handler)
         log.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def is_json() -> bool:
-    """Whether a program reads stderr, which then wants nothing but records there."""
-    return any(isinstance(each.formatter, _Json) for each in logger().handlers)
+    """True if standard error must contain JSON records only."""
+    return any(isinstance(each.formatter, _JsonFormatter) for each in logger().handlers)
 
 
-def note(words: object) -> None:
-    """Tell a person; 'error: ' and 'warning: ' at the beginning are the level."""
-    text = str(words)
+def notice(text: object) -> None:
+    """Print to standard error, without credentials.
+
+    In JSON, a leading 'error: ' or 'warning: ' becomes the level of the record.
+    """
+    line = str(text)
     if is_json():
-        head, _, rest = text.partition(": ")
+        head, _, rest = line.partition(": ")
         level = _LEVELS.get(head, logging.INFO)
-        logger().log(level, "%s", rest if head in _LEVELS else text)
+        logger().log(level, "%s", rest if head in _LEVELS else line)
         return
-    with suppress(OSError):  # the terminal may be gone
-        print(redact(text), file=sys.stderr, flush=True)
+    with suppress(OSError):  # the terminal may be closed
+        print(redact(line), file=sys.stderr, flush=True)
 
 
-def invite(words: str) -> None:
-    """Tell a person how to come in: the one line whose token is not left out."""
+def print_link(text: str) -> None:
+    """Print the address of the web view to standard error, including its token."""
     if is_json():
-        record = logging.makeLogRecord({"msg": words, "levelno": logging.INFO, "levelname": "INFO"})
+        record = logging.makeLogRecord({"msg": text, "levelno": logging.INFO, "levelname": "INFO"})
         for handler in logger().handlers:
-            if isinstance(handler, _Stderr):
+            if isinstance(handler, _StderrHandler):
                 handler.emit(record)
         return
     with suppress(OSError):
-        print(words, file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
 
-class _Stderr(logging.Handler):
-    """To whatever sys.stderr is at the moment."""
+class _StderrHandler(logging.Handler):
+    """Prints to the current value of sys.stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
             print(self.format(record), file=sys.stderr, flush=True)
 
 
-class _Text(logging.Formatter):
+class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
         return f"{moment} {record.levelname.lower()}: {super().format(record)}"
 
 
-class _Json(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC)
         line = {

@@ -1,189 +1,96 @@
-"""The commands that watch something live: `rtmag camera` and `rtmag stream`."""
+"""The live commands: `rtmag camera` and `rtmag stream`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from rtmag.realtime.cli import options
-from rtmag.realtime.cli.console import invite, note, tell
-from rtmag.realtime.cli.controls import make_controls
+from rtmag.realtime.cli.console import notice, print_link, print_result
 from rtmag.realtime.errors import OptionError, RtmagError
-from rtmag.realtime.media.image_size import MAX_PIXELS
 
 if TYPE_CHECKING:
     from rtmag.realtime.run.live import Live
     from rtmag.realtime.run.report import Report
+    from rtmag.realtime.sources.source import SourceOptions
 
 
+@options.grouped
 def camera(
-    spec: options.Camera = "0",
-    alpha: options.AlphaOption = None,
-    preset: options.PresetOption = None,
-    mode: options.ModeOption = None,
-    band: options.Band = None,
-    fl: options.Fl = None,
-    fh: options.Fh = None,
-    order: options.Order = None,
-    drift: options.Drift = None,
-    size: options.Size = None,
-    fps: options.Fps = None,
-    pixel_format: options.PixelFormat = None,
-    lock_exposure: options.LockExposure = False,
-    record: options.Record = None,
-    view: options.LiveView = "window",
-    host: options.Host = "127.0.0.1",
-    port: options.Port = None,
-    token: options.Token = None,
-    max_viewers: options.MaxViewers = 16,
-    layout: options.LayoutOption = "magnified",
-    frames: options.Limit = None,
-    stats: options.StatsOption = None,
-    overwrite: options.Overwrite = False,
-    model: options.LiveModel = "auto",
-    engine: options.EngineOption = "auto",
-    motion_scale: options.LiveScale = "auto",
-    unsafe: options.Unsafe = False,
-    compiled: options.Compile = False,
-    out: options.LiveOut = None,
-    virtual_camera: options.VirtualCamera = None,
+    motion: options.MotionOptions,
+    camera: options.CameraOptions,
+    view: options.ViewOptions,
+    output: options.LiveOutputOptions,
+    model: options.LiveModelOptions,
+    spec: options.CameraSpec = "0",
 ) -> None:
-    """Magnify a camera live. Keys change everything, and so does the page of --view web."""
-    controls = make_controls(
-        alpha=alpha,
-        preset=preset,
-        mode=mode,
-        band=band,
-        fl=fl,
-        fh=fh,
-        order=order,
-        drift=drift,
-        layout=layout,
-    )
-    from rtmag.realtime.sources.source import SourceOptions
-
-    _watch(
-        spec,
-        stats,
-        controls=controls,
-        wanted=SourceOptions(
-            size=options.parse_live_size(size, motion_scale),
-            fps=fps,
-            pixel_format=pixel_format,
-            lock_exposure=lock_exposure,
-        ),
-        record=record,
-        overwrite=overwrite,
-        view=view,
-        out=out,
-        virtual_camera=virtual_camera,
-        host=host,
-        port=port,
-        token=token,
-        max_viewers=max_viewers,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
-        limit=frames,
-    )
+    """Magnify a camera live. Keys in the window, or the web page, change the settings."""
+    _run(spec, motion, camera.source_options(model.motion_scale), view, output, model)
 
 
+@options.grouped
 def stream(
+    motion: options.MotionOptions,
+    stream: options.StreamOptions,
+    view: options.ViewOptions,
+    output: options.LiveOutputOptions,
+    model: options.LiveModelOptions,
     address: options.Address,
-    alpha: options.AlphaOption = None,
-    preset: options.PresetOption = None,
-    mode: options.ModeOption = None,
-    band: options.Band = None,
-    fl: options.Fl = None,
-    fh: options.Fh = None,
-    order: options.Order = None,
-    drift: options.Drift = None,
-    timeout: options.Timeout = 5.0,
-    ca: options.Ca = None,
-    wait: options.Wait = False,
-    size: options.PipeSize = None,
-    fps: options.PipeFps = None,
-    pixel_format: options.PipeFormat = "bgr24",
-    max_pixels: options.MaxPixels = MAX_PIXELS,
-    record: options.Record = None,
-    view: options.LiveView = "window",
-    host: options.Host = "127.0.0.1",
-    port: options.Port = None,
-    token: options.Token = None,
-    max_viewers: options.MaxViewers = 16,
-    layout: options.LayoutOption = "magnified",
-    frames: options.Limit = None,
-    stats: options.StatsOption = None,
-    overwrite: options.Overwrite = False,
-    model: options.LiveModel = "auto",
-    engine: options.EngineOption = "auto",
-    motion_scale: options.LiveScale = "auto",
-    unsafe: options.Unsafe = False,
-    compiled: options.Compile = False,
-    out: options.LiveOut = None,
-    virtual_camera: options.VirtualCamera = None,
 ) -> None:
-    """Magnify a network stream live, standard input (-) or the screen; a lost one comes back."""
-    controls = make_controls(
-        alpha=alpha,
-        preset=preset,
-        mode=mode,
-        band=band,
-        fl=fl,
-        fh=fh,
-        order=order,
-        drift=drift,
-        layout=layout,
-    )
-    from rtmag.realtime.sources.source import SourceOptions
-
-    _watch(
-        address,
-        stats,
-        controls=controls,
-        wanted=SourceOptions(
-            size=options.parse_live_size(size, motion_scale),
-            fps=fps,
-            pixel_format=pixel_format,
-            timeout=timeout,
-            ca=ca,
-            max_pixels=max_pixels,
-            wait=note if wait else None,
-        ),
-        record=record,
-        overwrite=overwrite,
-        view=view,
-        out=out,
-        virtual_camera=virtual_camera,
-        host=host,
-        port=port,
-        token=token,
-        max_viewers=max_viewers,
-        engine=options.engine_spec(model, engine, motion_scale, unsafe, compiled),
-        limit=frames,
-    )
+    """Magnify a network stream, standard input or the screen live. Lost streams are reopened."""
+    _run(address, motion, stream.source_options(model.motion_scale, notice), view, output, model)
 
 
-def _watch(spec: str, stats: options.StatsKind | None, **how: Any) -> None:
-    """Magnify it live, and tell how it went."""
+def _run(
+    spec: str,
+    motion: options.MotionOptions,
+    source: "SourceOptions",
+    view: options.ViewOptions,
+    output: options.LiveOutputOptions,
+    model: options.LiveModelOptions,
+) -> None:
+    """Magnify a source live and print the report.
+
+    Raises:
+        typer.Exit: the run was interrupted (code 130) or had errors (code 1).
+    """
+    controls = motion.controls(view.layout)
     from rtmag.realtime.run.live import Live
 
-    live = Live(note=note, invite=invite, **how)
-    if stats is not None and live.out is not None:
-        raise OptionError("--stats json and --out - both want stdout: leave one out")
-    report = live.run(spec) if stats is None else _counted(live, spec)
-    if stats is None:
-        (tell if live.out is None else note)(report)
+    live = Live(
+        note=notice,
+        invite=print_link,
+        controls=controls,
+        wanted=source,
+        record=output.record,
+        overwrite=output.overwrite,
+        view=view.view,
+        out=output.out,
+        virtual_camera=output.virtual_camera,
+        host=view.host,
+        port=view.port,
+        token=view.token,
+        max_viewers=view.max_viewers,
+        engine=model.spec(),
+        limit=output.frames,
+    )
+    if output.stats is not None and live.out is not None:
+        raise OptionError("--stats json and --out - both use standard output: leave out one")
+    report = live.run(spec) if output.stats is None else _run_with_stats(live, spec)
+    if output.stats is None:
+        (print_result if live.out is None else notice)(report)
     for error in report.errors:
-        note(f"error: {error}")
+        notice(f"error: {error}")
     if report.ending == "interrupt":
         raise typer.Exit(130)
     if report.errors:
         raise typer.Exit(1)
 
 
-def _counted(live: "Live", spec: str) -> "Report":
-    """Run it, with its figures as JSON on stdout."""
+def _run_with_stats(live: "Live", spec: str) -> "Report":
+    """Run with statistics as JSON on standard output."""
     from rtmag.realtime.run.report import Stats
 
-    live.stats = stats = Stats(tell)
+    live.stats = stats = Stats(print_result)
     try:
         report = live.run(spec)
     except RtmagError:

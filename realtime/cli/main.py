@@ -1,7 +1,7 @@
-"""The command line's entry point: runs a command, turns an error into one line and an exit code.
+"""The entry point of the command line: runs a command, maps errors to a line and an exit code.
 
-0 done, 1 failed while working, 2 wrong usage or unreadable input, 130 Ctrl-C, 143 SIGTERM, 129
-SIGHUP, 141 nobody reads the output.
+Exit codes: 0 success, 1 failure during the run, 2 wrong usage or unreadable input, 129 SIGHUP,
+130 Ctrl-C, 141 standard output closed by its reader, 143 SIGTERM.
 """
 
 import logging
@@ -13,9 +13,9 @@ import traceback
 from contextlib import suppress
 from typing import NoReturn
 
-from rtmag.realtime.cli import console as log
+from rtmag.realtime.cli import console
 from rtmag.realtime.cli.app import app
-from rtmag.realtime.cli.console import NOBODY_READS, hush
+from rtmag.realtime.cli.console import EXIT_BROKEN_PIPE, discard_unwritable_output
 from rtmag.realtime.errors import (
     MissingExtra,
     ModelIncompatible,
@@ -28,7 +28,7 @@ from rtmag.realtime.errors import (
 )
 from rtmag.realtime.signals import listen
 
-_USAGE = (
+_USAGE_ERRORS = (
     MissingExtra,
     ModelIncompatible,
     OptionError,
@@ -36,75 +36,76 @@ _USAGE = (
     SinkUnavailable,
     SourceUnavailable,
 )
-"""Nothing was done yet when these are raised."""
+"""Errors that are raised before a run has an effect: exit code 2."""
 
 _VERBOSE = {"--verbose", "-v"}
 
-_ANYWHERE = {"--debug", "--log-json", *_VERBOSE}
+_GLOBAL_FLAGS = {"--debug", "--log-json", *_VERBOSE}
+"""Flags that are allowed before and after the command."""
 
-_LITTLE_MEMORY = (
+_OUT_OF_MEMORY = (
     "not enough memory for pictures of this size: lower --motion-scale, or --size of a camera"
 )
 
-_NO_MEMORY = re.compile(
+_MEMORY_ERROR = re.compile(
     r"Insufficient memory|Failed to allocate (memory|\d+ bytes)|Cannot allocate memory|bad_alloc"
 )
 
 
 def execute(args: list[str]) -> int:
-    """Run a command line and return its exit code; an error becomes one line on stderr."""
+    """Run a command line and return the exit code; an error is one line on standard error."""
     debug = "--debug" in args
-    log.configure(verbose=not _VERBOSE.isdisjoint(args), as_json="--log-json" in args)
+    console.configure(verbose=not _VERBOSE.isdisjoint(args), as_json="--log-json" in args)
     try:
-        app([arg for arg in args if arg not in _ANYWHERE], prog_name="rtmag")
+        app([arg for arg in args if arg not in _GLOBAL_FLAGS], prog_name="rtmag")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
         return 130
     except SinkClosed:
-        return NOBODY_READS
+        return EXIT_BROKEN_PIPE
     except RtmagError as error:
-        words = _LITTLE_MEMORY if _short_of_memory(error) else str(error)
-        return _fail(words, 2 if isinstance(error, _USAGE) else 1, debug)
+        message = _OUT_OF_MEMORY if _is_out_of_memory(error) else str(error)
+        return _fail(message, 2 if isinstance(error, _USAGE_ERRORS) else 1, debug)
     except Exception as error:
-        if _short_of_memory(error):
-            return _fail(_LITTLE_MEMORY, 1, debug)
-        words = f"{type(error).__name__}: {error} (a fault in rtmag; --debug shows where)"
-        return _fail(" ".join(words.split()), 1, debug)
+        if _is_out_of_memory(error):
+            return _fail(_OUT_OF_MEMORY, 1, debug)
+        message = f"{type(error).__name__}: {error} (a bug in rtmag; --debug prints the traceback)"
+        return _fail(" ".join(message.split()), 1, debug)
     return 0
 
 
-def _short_of_memory(error: BaseException | None) -> bool:
-    """Whether memory was wanting, which every library says in words of its own."""
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """True if memory was exhausted; each library reports that in its own way."""
     while error is not None:
-        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        if isinstance(error, MemoryError) or _MEMORY_ERROR.search(str(error)):
             return True
         error = error.__cause__
     return False
 
 
-def _fail(words: str, code: int, debug: bool) -> int:
+def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
-        log.note(traceback.format_exc())
-    log.note(f"error: {words}")
+        console.notice(traceback.format_exc())
+    console.notice(f"error: {message}")
     return code
 
 
 def main() -> NoReturn:
-    """The entry point: as `execute`; a request to terminate ends a run as Ctrl-C does."""
-    heard = listen()
+    """Run the command line of this process and exit; SIGTERM and SIGHUP act like Ctrl-C."""
+    signals = listen()
     code = execute(sys.argv[1:])
-    hush()
-    _leave(128 + heard[0] if heard and code else code)
+    discard_unwritable_output()
+    _exit(128 + signals[0] if signals and code else code)
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process, and not by way of Python's own end where threads are left behind.
+def _exit(code: int) -> NoReturn:
+    """End the process; skip the shutdown of the interpreter if daemon threads are running.
 
-    One may wait within FFmpeg for a server that says nothing. It would come back into an
-    interpreter that is being taken down, and crash the process now and then.
+    Such a thread may be blocked in FFmpeg, waiting for a server. If it returned into an interpreter
+    that shuts down, the process could crash.
     """
-    if not any(thread.daemon for thread in threading.enumerate()):  # others are waited for
+    if not any(thread.daemon for thread in threading.enumerate()):  # sys.exit joins the others
         sys.exit(code)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

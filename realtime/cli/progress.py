@@ -1,4 +1,4 @@
-"""How far the work has come: a bar on a terminal, plain lines elsewhere, JSON for programs."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere, JSON lines for programs."""
 
 import json
 import time
@@ -7,31 +7,39 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from rtmag.realtime.cli.console import NOBODY_READS, hush
+from rtmag.realtime.cli.console import EXIT_BROKEN_PIPE, discard_unwritable_output
 from rtmag.realtime.cli.options import ProgressKind
 from rtmag.realtime.run.report import Progress
 
-_LINE_EVERY = 5.0
+_LINE_INTERVAL = 5.0
+"""Seconds between lines of text."""
 
-_JSON_EVERY = 1.0
+_JSON_INTERVAL = 1.0
+"""Seconds between lines of JSON."""
 
 
 class Output(Console):
-    """A console for programs to read; when they no longer do, the work ends quietly."""
+    """Standard output for programs. If the reader closes it, the run ends without a message."""
 
     def on_broken_pipe(self) -> None:
-        """End with the code for that; rich's own is that of a failure."""
-        hush()
-        raise SystemExit(NOBODY_READS)
+        """Exit with the code of a broken pipe; Rich would exit with 1."""
+        discard_unwritable_output()
+        raise SystemExit(EXIT_BROKEN_PIPE)
 
 
 def open_progress(kind: ProgressKind, console: Console, output: Console) -> Progress:
-    """Progress on `console`; JSON lines go to `output`."""
+    """The progress display of this kind.
+
+    Args:
+        kind: `auto` is a bar on a terminal and lines of text elsewhere.
+        console: Receives the bar or the lines of text.
+        output: Receives the lines of JSON.
+    """
     if kind == "none":
         return _Quiet()
     if kind == "json":
-        return _Lines(output, _JSON_EVERY, as_json=True)
-    return _Bar(console) if console.is_terminal else _Lines(console, _LINE_EVERY, as_json=False)
+        return _Lines(output, _JSON_INTERVAL, as_json=True)
+    return _Bar(console) if console.is_terminal else _Lines(console, _LINE_INTERVAL, as_json=False)
 
 
 class _Quiet:
@@ -73,34 +81,34 @@ class _Bar:
 
 
 class _Lines:
-    def __init__(self, console: Console, every: float, *, as_json: bool) -> None:
-        self._console, self._every, self._as_json = console, every, as_json
+    def __init__(self, console: Console, interval: float, *, as_json: bool) -> None:
+        self._console, self._interval, self._as_json = console, interval, as_json
 
     def begin(self, name: str, frames: int | None) -> None:
         self._name, self._frames, self._count = name, frames, 0
-        self._start = self._told = time.monotonic()
+        self._start = self._printed = time.monotonic()
 
     def step(self) -> None:
         self._count += 1
-        if time.monotonic() - self._told >= self._every:
-            self._tell()
+        if time.monotonic() - self._printed >= self._interval:
+            self._print()
 
     def end(self) -> None:
         if self._as_json:
-            self._tell()
+            self._print()
 
-    def _tell(self) -> None:
-        self._told = time.monotonic()
-        fps = self._count / max(self._told - self._start, 1e-6)
+    def _print(self) -> None:
+        self._printed = time.monotonic()
+        fps = self._count / max(self._printed - self._start, 1e-6)
         left = None
         if self._frames is not None and fps > 0:
             left = max(self._frames - self._count, 0) / fps
         if self._as_json:
-            told: dict[str, object] = {
+            record: dict[str, object] = {
                 "file": self._name, "frame": self._count, "frames": self._frames,
                 "fps": round(fps, 2), "eta_s": None if left is None else round(left, 1),
             }  # fmt: skip
-            line = json.dumps(told)
+            line = json.dumps(record)
         else:
             line = f"{self._name}: {self._count}/{self._frames or '?'} frames, {fps:.1f} fps"
             line += f", {left:.0f} s left" if left is not None else ""

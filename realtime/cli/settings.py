@@ -1,20 +1,25 @@
-"""Options given elsewhere than on the command line: rtmag.toml and RTMAG_* variables.
+"""Options from rtmag.toml files and RTMAG_* variables.
 
-The stronger source wins: command line, environment, rtmag.toml in the current folder, rtmag.toml in
-the user's configuration folder. Keys are the options' names, for every command that has them; a
-table such as [camera] is for that command alone, and wins over the keys above it. The commands' own
-options are the schema (schema.py).
+Priority, from high to low: command line, environment, rtmag.toml in the current folder, rtmag.toml
+in the user's configuration folder. A key is the long name of an option and applies to each command
+that has this option. A table such as [camera] applies to one command and has priority over the keys
+above it.
+
+Values reach Typer as its `default_map`, after Typer has validated them: types, choices and ranges
+are those of the options.
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from typer import Context
+from typer import BadParameter, Context
 from typer.core import TyperCommand, TyperOption
 
+from rtmag.realtime.cli.controls import make_controls
 from rtmag.realtime.cli.options import AUTO
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.log import HIDDEN, is_secret, logger, redact
@@ -23,41 +28,46 @@ NAME = "rtmag.toml"
 
 PREFIX = "RTMAG_"
 
-_apps: list[Any] = []
-"""The application whose commands are configured; cli.app registers itself."""
-_BANDED = ("band", "fl", "fh")
+_BAND = ("band", "fl", "fh")
 
-_SETTLED_BY: dict[str, tuple[str, ...]] = {
-    "preset": ("alpha", "mode", "order", "drift", *_BANDED),
+_OVERRIDES: dict[str, tuple[str, ...]] = {
+    "preset": ("alpha", "mode", "order", "drift", *_BAND),
     "band": ("fl", "fh", "mode", "drift"),
     "fl": ("band", "mode", "drift"),
     "fh": ("band", "mode", "drift"),
-    "drift": ("preset", "mode", *_BANDED),
+    "drift": ("preset", "mode", *_BAND),
 }
-"""What an option settles: a weaker source's word on these is not heard. For those where it depends
-on the value, see `_settled`."""
+"""Options that are ignored from sources of lower priority once this option is set. `_overridden`
+adds the options for which that depends on the value."""
 
-_STEERED = ("alpha", "mode", "order", "fl", "fh")
+_IMPLIED = ("alpha", "mode", "order", "fl", "fh")
+"""Options whose values a preset or a band can determine."""
+
+_EXPECTED = {bool: "true or false", int: "an integer", float: "a number"}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The value of an option and where it comes from."""
+    """The value of an option and its origin."""
 
     value: Any
     origin: str
     """default, command line, the name of a variable or the path of a file."""
     rank: int = 0
-    """A higher one wins."""
+    """Priority of the origin: 0 default, 1 and 2 files, 3 environment, 4 command line."""
 
 
-class Configured(TyperCommand):
-    """A command whose options may be set elsewhere too."""
+class ConfigurableCommand(TyperCommand):
+    """A command whose options can also be set in files and variables."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """As usual, with what files and variables say for defaults."""
-        quiet = ctx.resilient_parsing or "--help" in args
-        found = {} if quiet else read(self)
+        """Parse the arguments, with the values from files and variables as defaults.
+
+        Raises:
+            OptionError: as `read`.
+        """
+        ignored = ctx.resilient_parsing or "--help" in args
+        found = {} if ignored else read(self, ctx)
         ctx.default_map = {name: setting.value for name, setting in found.items()}
         rest = super().parse_args(ctx, args)
         ctx.obj = effective(self, ctx, found)
@@ -68,7 +78,10 @@ class Configured(TyperCommand):
 
 
 def keys(command: TyperCommand) -> dict[str, TyperOption]:
-    """The options that may be set, by key: long names with underscores. Help keeps secret ones."""
+    """The options that can be set, by key: their long names, with underscores.
+
+    Hidden options are left out, except secret ones.
+    """
     options = [param for param in command.params if isinstance(param, TyperOption)]
     named = {_long(option): option for option in options}
     return {
@@ -82,110 +95,172 @@ def _long(option: TyperOption) -> str:
     return max(option.opts, key=len).lstrip("-").replace("-", "_")
 
 
-def read(command: TyperCommand) -> dict[str, Setting]:
-    """What files and variables say about a command's options, by parameter name.
+def read(command: TyperCommand, context: Context) -> dict[str, Setting]:
+    """The settings of a command from files and variables, by parameter name.
 
     Raises:
-        OptionError: a file cannot be read, a key is unknown, a value is of the wrong type.
+        OptionError: a file cannot be read, a key is unknown, or a value is invalid.
     """
-    mine, found = keys(command), {}
-    for key, value, origin, rank in _said(command):
-        if key in mine:
-            found[str(mine[key].name)] = Setting(value, origin, rank)
+    options = keys(command)
+    found = {}
+    for rank, path in enumerate(_files(), start=1):
+        for key, value in _from_file(path, command, context):
+            found[str(options[key].name)] = Setting(value, str(path), rank)
+    for key, option in options.items():
+        text = os.environ.get(PREFIX + key.upper())
+        if text:
+            origin = PREFIX + key.upper()
+            value = _validated(text, key, option, context, origin)
+            found[str(option.name)] = Setting(value, origin, 3)
     return found
 
 
-def _said(command: TyperCommand) -> Iterator[tuple[str, Any, str, int]]:
-    """Key, value, origin and rank of whatever is set, the stronger later."""
-    files = _files()
-    variables = any(name.upper().startswith(PREFIX) for name in os.environ)
-    if not (files or variables):
-        return  # and pydantic-settings is not imported
-    from rtmag.realtime.cli import settings_schema as schema
-
-    commands = {name: (each, keys(each)) for name, each in _commands().items()}
-    for rank, path in enumerate(files, start=1):
-        said = schema.in_file(path, command, commands)
-        own = said.get(str(command.name)) or {}
-        for key, value in [*said.items(), *own.items()]:
-            yield key, value, str(path), rank
-    for key, value in schema.in_variables(command, keys(command)).items():
-        yield key, value, PREFIX + key.upper(), 3
-
-
 def _files() -> list[Path]:
-    """Those that exist, the weaker one first."""
+    """The files that exist, in the order of rising priority."""
     import platformdirs
 
     folder = platformdirs.user_config_path("rtmag", appauthor=False)
     return [path for path in (folder / NAME, Path(NAME)) if path.is_file()]
 
 
-def _commands() -> dict[str, TyperCommand]:
-    """Every command that can be configured."""
-    from typer.main import get_command
+def _from_file(path: Path, command: TyperCommand, context: Context) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values of a file that apply to the command; validate all of the file."""
+    commands = _commands(context)
+    options = {name: keys(each) for name, each in commands.items()}
+    anywhere = {key for each in options.values() for key in each}
+    own = options[str(command.name)]
+    content = {key.replace("-", "_"): value for key, value in _parsed(path).items()}
+    tables = {name: content.pop(name) for name in commands if name in content}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            raise OptionError(f"{path}: no such table [{key}]; allowed: {_list(commands)}")
+        _check_known(key, anywhere, str(path))
+        if key in own:
+            yield key, _strict(value, key, own[key], context, str(path))
+    for name, table in tables.items():
+        origin = f"{path}, table [{name}]"
+        if not isinstance(table, dict):
+            raise OptionError(f"{path}: {name} = {table!r}: expected a table")
+        for key, value in ((key.replace("-", "_"), value) for key, value in table.items()):
+            _check_known(key, options[name], origin)
+            checked = _strict(value, key, options[name][key], context, origin)
+            if name == command.name:
+                yield key, checked
 
-    group: Any = get_command(_apps[-1])
-    return {k: each for k, each in group.commands.items() if isinstance(each, Configured)}
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except ValueError as error:  # neither TOML nor UTF-8
+        raise OptionError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def _check_known(key: str, allowed: Collection[str], origin: str) -> None:
+    if key not in allowed:
+        names = _list(name.replace("_", "-") for name in allowed)
+        raise OptionError(f"{origin}: unknown key {key!r}; allowed: {names}")
+
+
+def _strict(value: Any, key: str, option: TyperOption, context: Context, origin: str) -> Any:
+    """As `_validated`; also refuse a value that Typer would convert from another type of TOML."""
+    result = _validated(value, key, option, context, origin)
+    same = isinstance(result, Path) or type(result) is type(value)
+    if not same and (type(result), type(value)) != (float, int):
+        expected = _EXPECTED.get(type(result), "text")
+        raise OptionError(f"{origin}: {key} = {_shown(key, value)}: expected {expected}")
+    return value
+
+
+def _validated(value: Any, key: str, option: TyperOption, context: Context, origin: str) -> Any:
+    """The value as Typer converts it, for an option.
+
+    Raises:
+        OptionError: Typer, or the callback of the option, refuses it.
+    """
+    try:
+        return option.process_value(context, value)
+    except BadParameter as error:
+        reason = " ".join(error.message.split()).removeprefix("Value error, ").removesuffix(".")
+        raise OptionError(f"{origin}: {key} = {_shown(key, value)}: {reason}") from error
+    except OptionError as error:
+        raise OptionError(f"{origin}: {key}: {error}") from error
+
+
+def _shown(key: str, value: object) -> str:
+    return HIDDEN if is_secret(key) else repr(value)
+
+
+def _commands(context: Context) -> dict[str, TyperCommand]:
+    """Every command that can be configured, by name."""
+    group: Any = context.find_root().command
+    return {k: each for k, each in group.commands.items() if isinstance(each, ConfigurableCommand)}
 
 
 def effective(
     command: TyperCommand, context: Context, found: Mapping[str, Setting]
 ) -> dict[str, Setting]:
-    """Every option's value and origin, by key; a weaker word that a stronger one settles goes."""
+    """The value and the origin of every option, by key.
+
+    A setting that an option of higher priority overrides is replaced by its default.
+    """
+    options = keys(command)
     out = {}
-    for key, option in keys(command).items():
+    for key, option in options.items():
         name = str(option.name)
         source = context.get_parameter_source(name)
         value = context.params.get(name)
         if source is not None and source.name == "COMMANDLINE":
             out[key] = Setting(value, "command line", 4)
         elif name in found:
-            out[key] = Setting(value, found[name].origin, found[name].rank)
+            out[key] = replace(found[name], value=value)
         else:
             out[key] = Setting(value, "default")
     for key, setting in list(out.items()):
-        for other in _settled(key, setting.value, out) if setting.rank else ():
+        for other in _overridden(key, setting.value, out) if setting.rank else ():
             if other in out and 0 < out[other].rank < setting.rank:
-                value = keys(command)[other].default
+                value = options[other].default
                 out[other] = Setting(value, "default")
-                context.params[other] = value
+                context.params[str(options[other].name)] = value
     return out
 
 
-def _settled(key: str, value: Any, said: Mapping[str, Setting]) -> tuple[str, ...]:
+def _overridden(key: str, value: Any, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+    """The options that are ignored from sources of lower priority, as `key` has this value."""
     if key == "size":
         return ("motion_scale",) if value == AUTO else ()
     if key == "motion_scale":
-        follows = "size" in said and said["size"].value == AUTO
-        return ("size",) if follows and value != AUTO else ()
+        adapts = "size" in settings and settings["size"].value == AUTO
+        return ("size",) if adapts and value != AUTO else ()
     if key == "mode":
-        return {"temporal": ("drift",), "static": _BANDED}.get(value, ("drift", *_BANDED))
-    return _SETTLED_BY.get(key, ())
+        return {"temporal": ("drift",), "static": _BAND}.get(value, ("drift", *_BAND))
+    return _OVERRIDES.get(key, ())
 
 
-def show(names: list[str], args: list[str]) -> dict[str, dict[str, Setting]]:
-    """The effective settings of commands, as if run with these options.
+def show(context: Context, names: list[str], args: list[str]) -> dict[str, dict[str, Setting]]:
+    """The effective settings of commands, as if they were run with these arguments.
 
     Raises:
-        OptionError: no such command, or as `read`.
+        OptionError: a name is not that of a configurable command, or as `read`.
     """
-    known = _commands()
+    known = _commands(context)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise OptionError(f"no settings for {unknown[0]!r}; allowed: {_list(known)}")
-    return {name: _seen(known[name], args) for name in names or known}
+    return {name: _effective(known[name], context, args) for name in names or known}
 
 
-def _seen(command: TyperCommand, args: list[str]) -> dict[str, Setting]:
+def _effective(command: TyperCommand, context: Context, args: list[str]) -> dict[str, Setting]:
     command.params = [each for each in command.params if isinstance(each, TyperOption)]
-    settings: dict[str, Setting] = command.make_context(command.name, list(args)).obj
+    parent = context.find_root()
+    settings: dict[str, Setting] = command.make_context(command.name, [*args], parent=parent).obj
     shown = {key: _safe(key, setting) for key, setting in settings.items()}
     return {**shown, **_implied(settings)}
 
 
 def _safe(key: str, setting: Setting) -> Setting:
-    """Without credentials; None, numbers and switches as they are, the rest as text."""
+    """The setting without credentials; None, numbers and booleans unchanged, the rest as text."""
     value = setting.value
     if value is not None and not isinstance(value, bool | int | float):
         value = HIDDEN if is_secret(key) else redact(str(value))
@@ -193,21 +268,19 @@ def _safe(key: str, setting: Setting) -> Setting:
 
 
 def _implied(settings: Mapping[str, Setting]) -> dict[str, Setting]:
-    """What a preset, a band or nothing at all makes of options that nobody gave."""
-    from rtmag.realtime.cli.controls import make_controls
-
-    given = {key: setting.value for key, setting in settings.items()}
-    controls = make_controls(**{key: given[key] for key in (*_STEERED, "drift", "band", "preset")})
-    preset, banded = given["preset"], controls.mode == "temporal"
+    """The values that a preset, a band or the defaults determine for options that are not set."""
+    values = {key: setting.value for key, setting in settings.items()}
+    controls = make_controls(**{key: values[key] for key in (*_IMPLIED, "drift", "band", "preset")})
+    preset, banded = values["preset"], controls.mode == "temporal"
     origin = f"preset {preset}" if preset else "default"
-    values = controls.settings()
-    keys = _STEERED if banded else ("alpha", "mode")
-    implied = {key: Setting(values[key], origin) for key in keys if given[key] is None}
-    if given["band"] is not None:
+    result = controls.settings()
+    keys = _IMPLIED if banded else ("alpha", "mode")
+    implied = {key: Setting(result[key], origin) for key in keys if values[key] is None}
+    if values["band"] is not None:
         source = settings["band"].origin
-        implied |= {key: Setting(values[key], source) for key in ("fl", "fh")}
+        implied |= {key: Setting(result[key], source) for key in ("fl", "fh")}
     return implied
 
 
-def _list(names: object) -> str:
-    return ", ".join(sorted(names))  # type: ignore[call-overload]
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,18 +1,33 @@
-"""Commands that the application module holds itself: presets, config show, train and export."""
+"""The help of all commands; the commands presets, config show, train and export."""
 
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.text import Text
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from rtmag.realtime.cli import app as module
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.errors import MissingExtra, needing
 from rtmag.realtime.presets import PRESETS
 from tests.support.fakes import ENVIRONMENT
+
+PANELS = {
+    "demo": ["Demo", "Model"],
+    "camera": ["Motion", "Camera", "View", "Output", "Model"],
+    "stream": ["Motion", "Stream", "View", "Output", "Model"],
+    "file": ["Motion", "Input", "Output", "Model"],
+    "bench": ["Models and engines", "Measurement", "Result"],
+}
 
 WITHOUT_TORCH = """
 import sys
@@ -106,3 +121,56 @@ def test_config_show_has_a_heading_for_each_command(
         ["alpha", "20.0", "default"],
         ["alpha", "20.0", "default"],
     ]
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command of rtmag with its name; those of train and export if torch is installed."""
+    yield from below("rtmag", get_command(module.app))
+    if find_spec("torch"):
+        yield from below("rtmag train", get_command(import_module("rtmag.train.__main__").app))
+    yield from below("rtmag export", get_command(import_module("rtmag.export.cli").app))
+
+
+def below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for word, each in getattr(command, "commands", {}).items():
+        yield from below(f"{name} {word}", each)
+
+
+def help_texts() -> Iterator[tuple[str, str]]:
+    for name, command in commands():
+        yield name, command.help or ""
+        for param in command.params:
+            if not getattr(param, "hidden", False):
+                yield f"{name} {param.name}", param.help or ""
+                if isinstance(param.show_default, str):
+                    yield f"{name} {param.name} default", param.show_default + "."
+
+
+def test_rich_shows_every_help_text_completely() -> None:
+    """Rich takes unescaped brackets for markup and leaves them out."""
+    texts = dict(help_texts())
+    assert len(texts) > 140
+    for place, text in texts.items():
+        assert Text.from_markup(text).plain == text.replace("\\[", "["), place
+
+
+def test_every_help_text_is_a_phrase_with_a_full_stop() -> None:
+    for place, text in help_texts():
+        assert text.endswith("."), place
+        assert not text.startswith(("Of ", "As ", "What ", "How ", "Where ", "Whether ")), place
+
+
+def help_of(*args: str) -> str:
+    return CliRunner().invoke(module.app, [*args, "--help"], env={"TERMINAL_WIDTH": "100"}).output
+
+
+def test_the_extra_of_a_benchmark_is_shown_with_its_brackets() -> None:
+    assert "rtmag[export]" in " ".join(help_of("bench").split())
+    assert "rtmag[train]" in help_of()
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_options_are_shown_in_panels(name: str) -> None:
+    titles = re.findall(r"^╭─ ([A-Z][\w ]*?) ─", help_of(name), re.MULTILINE)
+    assert [title for title in titles if title not in ("Arguments", "Options")] == PANELS[name]

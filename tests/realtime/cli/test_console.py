@@ -65,7 +65,7 @@ def test_for_programs_every_line_is_a_record(capsys: pytest.CaptureFixture[str])
 def test_no_progress_stands_between_the_records(
     clip: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtmag.realtime.cli.progress._LINE_EVERY", 0.0)
+    monkeypatch.setattr("rtmag.realtime.cli.progress._LINE_INTERVAL", 0.0)
     clip("in.mp4", frames=4)
     args = ["file", "in.mp4", "none.mp4", "--model", "fast", "--motion-scale", "1/4", "-o", "out"]
     assert execute([*args, "--log-json"]) == 1
@@ -83,7 +83,7 @@ def test_with_both_the_records_of_the_log_are_json_too(capsys: pytest.CaptureFix
 def test_no_credentials(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """S05: in notes, messages and tracebacks."""
     log.configure(verbose=True, as_json=as_json)
-    log.note(f"error: {SECRET} refused")
+    log.notice(f"error: {SECRET} refused")
     logger().warning("lost %s", SECRET)
     try:
         raise ValueError(SECRET)
@@ -120,6 +120,6 @@ def test_a_closed_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stderr", Gone())
-    log.note("hello")
+    log.notice("hello")
     log.configure(verbose=True, as_json=True)
-    log.note("hello")
+    log.notice("hello")

@@ -188,7 +188,8 @@ def test_a_fault_of_our_own_is_one_line_too(
     monkeypatch.setattr("rtmag.realtime.sources.camera.list_cameras", break_down)
     code, said = fails(capsys, "cameras")
     assert code == 1
-    assert said == "error: ZeroDivisionError: two lines (a fault in rtmag; --debug shows where)"
+    hint = "(a bug in rtmag; --debug prints the traceback)"
+    assert said == f"error: ZeroDivisionError: two lines {hint}"
 
 
 @pytest.mark.parametrize(

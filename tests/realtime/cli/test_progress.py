@@ -35,7 +35,7 @@ def test_a_terminal_gets_a_bar() -> None:
 
 def test_a_log_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown("auto") == ("", "")
-    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
+    monkeypatch.setattr(progress, "_LINE_INTERVAL", 0.0)
     lines = shown("auto")[0].splitlines()
     assert len(lines) == 8
     assert lines[1].startswith("[a].mp4: 2/4 frames, ")

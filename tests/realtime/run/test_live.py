@@ -131,7 +131,7 @@ def test_a_lost_source_is_told_once(
         live, "open_source", lambda *_, **__: ReconnectingSource(lambda: next(sources))
     )
     made, _ = make(model, limit=None)
-    made.note = log.note
+    made.note = log.notice
     log.configure(verbose=True, as_json=as_json)
     try:
         report = made.run("0")
