@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.environment import machine
 from rtmag.realtime.errors import RtmagError, SourceLost
-from rtmag.realtime.sinks.paths import beside
+from rtmag.realtime.sinks.paths import output_path
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.video_file import VideoSource
 
@@ -139,7 +139,7 @@ def magnify(path: Path) -> str:
     """What `rtmag file` makes of a file: `whole`, `damaged`, `refused` or what it never should."""
     try:
         with VideoSource(path) as source:
-            sink = VideoSink(beside(path, 1), like=source, overwrite=True)
+            sink = VideoSink(output_path(path, 1), like=source, overwrite=True)
             try:
                 for frame in source:
                     sink.write(frame)

@@ -1,4 +1,4 @@
-"""OpenCV, imported once, with a failure a person can act on."""
+"""Import OpenCV, or raise an error that says what to install."""
 
 from rtmag.realtime.errors import MissingExtra
 

@@ -1,4 +1,4 @@
-"""Containers, codecs, colour and time stamps, for sources and sinks.
+"""Containers, codecs, colours and timestamps of videos, for sources and sinks.
 
-Not in here: cameras, sockets, words of the command line.
+Not in here: cameras, sockets, texts of the command line.
 """

@@ -1,4 +1,4 @@
-"""Sound: the audio of one file on its way into another, copied bit for bit where that can be."""
+"""Copy the audio of a file into another one: unchanged if possible, otherwise encoded again."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,21 +15,21 @@ from av.packet import Packet
 
 from rtmag.realtime.media.container import open_container, read_packets
 from rtmag.realtime.media.encoder import MOST_TICKS
-from rtmag.realtime.media.timestamps import leaps
+from rtmag.realtime.media.timestamps import is_discontinuity
 
-_LONGEST_GAP = 0.02
-"""Seconds by which coded sound may be off before it is set right."""
+_MAX_DEVIATION = 0.02
+"""Seconds by which encoded audio may deviate from its timestamps before it is corrected."""
 
 
 class AudioTracks:
-    """All sound of a file, merged into another one as its pictures come.
+    """All audio tracks of a file, written into another file along with its video.
 
     Args:
-        path: of the file the sound comes from.
-        output: the container it goes to, before its header is written.
-        codec: what to code with what cannot be copied.
-        copy: False codes everything anew.
-        shift: seconds by which everything is moved forward.
+        path: file with the audio.
+        output: container to write to, before its header is written.
+        codec: codec for tracks that cannot be copied.
+        copy: False to encode all tracks again.
+        shift: seconds added to all timestamps.
     """
 
     def __init__(
@@ -53,20 +53,20 @@ class AudioTracks:
                 yield packet  # type: ignore[misc]
 
     def advance(self, until: float | None) -> None:
-        """Write all sound before a moment of the output; all that is left for None."""
+        """Write all audio up to a time of the output in seconds; None: all that is left."""
         while self._next is not None:
             track = self._tracks[self._next.stream.index]
             start = track.start(self._next)
             if until is not None and start is not None and start > until:
                 return
             for packet in track.convert(self._next):
-                # What the container refuses came damaged; failures of the disk are other errors.
+                # The container refuses damaged packets with these; a full disk raises others.
                 with suppress(av.error.InvalidDataError, av.error.ArgumentError):
                     self._output.mux(packet)
             self._next = next(self._packets, None)
 
     def close(self) -> None:
-        """Free the file."""
+        """Close the file with the audio."""
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -77,15 +77,15 @@ class AudioTracks:
 
 
 class _Copy:
-    """A track whose packets pass unchanged."""
+    """A track whose packets are copied."""
 
     def __init__(self, source: AudioStream, output: OutputContainer, shift: float) -> None:
         self._stream = output.add_stream_from_template(source)
         self._shift = round(shift / (source.time_base or Fraction(1, 48_000)))
         self._last: int | None = None
-        # AAC of broadcasts has a header in each packet, which fragmented files must not have.
-        headed = source.codec_context.name == "aac" and not source.codec_context.extradata
-        strip = headed and output.format.name in ("mp4", "mov")
+        # AAC in broadcasts has a header in each packet (ADTS), which fragmented files do not allow.
+        adts = source.codec_context.name == "aac" and not source.codec_context.extradata
+        strip = adts and output.format.name in ("mp4", "mov")
         self._filter = BitStreamFilterContext("aac_adtstoasc", source) if strip else None
 
     def start(self, packet: "Packet[AudioStream]") -> float | None:
@@ -93,12 +93,12 @@ class _Copy:
             return None
         if self._last is not None:
             step = (packet.dts + self._shift - self._last) * packet.time_base
-            if leaps(float(step)) or step > MOST_TICKS * (self._stream.time_base or 1):
+            if is_discontinuity(float(step)) or step > MOST_TICKS * (self._stream.time_base or 1):
                 self._shift = self._last + (packet.duration or 1) - packet.dts
         return float((packet.dts + self._shift) * packet.time_base)
 
     def convert(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
-        # Empty packets end a stream; those that go back in time come from damage.
+        # Empty packets end a stream; packets that go back in time are damaged.
         if packet.dts is None:
             return []
         if self._last is not None and packet.dts + self._shift <= self._last:
@@ -115,8 +115,8 @@ class _Copy:
         return packets
 
 
-class _Recode:
-    """A track that is decoded and coded anew."""
+class _Transcode:
+    """A track that is decoded and encoded again."""
 
     def __init__(
         self, source: AudioStream, output: OutputContainer, codec: str, shift: float
@@ -134,7 +134,7 @@ class _Recode:
         if packet.dts is None:
             return None
         time = float(packet.dts * packet.time_base)
-        if self._last is not None and leaps(time + self._shift - self._last):
+        if self._last is not None and is_discontinuity(time + self._shift - self._last):
             self._shift = self._last + float((packet.duration or 0) * packet.time_base) - time
         self._last = time + self._shift
         return self._last
@@ -144,22 +144,22 @@ class _Recode:
             frames = packet.decode()
         except (av.FFmpegError, OSError, ValueError):
             return []
-        coded = []
+        encoded = []
         for frame in frames:
             if frame.pts is not None and frame.time_base:
                 self._anchor(float(frame.pts * frame.time_base) + self._shift)
             frame.pts = None
             for piece in self._resampler.resample(frame):
-                coded += self._encode(piece)
+                encoded += self._encode(piece)
         if packet.dts is None and not packet.size:
             for piece in self._resampler.resample(None):
-                coded += self._encode(piece)
-            coded += self._stream.encode(None)
-        return coded
+                encoded += self._encode(piece)
+            encoded += self._stream.encode(None)
+        return encoded
 
     def _anchor(self, time: float) -> None:
         ticks = round(time * self._rate)
-        if self._ticks is None or abs(ticks - self._ticks) > _LONGEST_GAP * self._rate:
+        if self._ticks is None or abs(ticks - self._ticks) > _MAX_DEVIATION * self._rate:
             before = self._ticks or 0
             self._ticks = min(max(ticks, before), before + MOST_TICKS)
 
@@ -171,10 +171,10 @@ class _Recode:
 
 def _track(
     source: AudioStream, output: OutputContainer, codec: str, *, copy: bool, shift: float
-) -> _Copy | _Recode:
+) -> _Copy | _Transcode:
     if copy:
         try:
             return _Copy(source, output, shift)
         except ValueError:
-            pass  # The container does not know this codec.
-    return _Recode(source, output, codec, shift)
+            pass  # the container does not support this codec
+    return _Transcode(source, output, codec, shift)

@@ -1,9 +1,9 @@
-"""Colours: the tags a video carries, and the way between its YUV and our BGR.
+"""Colour tags of videos, and conversion between YUV and BGR.
 
-Tags are the numbers of ITU-T H.273, as containers and codecs store them. Matrix and range decide
-the conversion; primaries and transfer are only carried along, because pictures are magnified in the
-encoding they came in. Conversions round accurately and interpolate chroma: the faster ones are off
-by up to 2.5 grey levels on average, measured on smooth pictures.
+Tags are the numbers of ITU-T H.273, as containers and codecs store them. The matrix and the range
+determine the conversion. Primaries and transfer are passed on unchanged, because pictures are
+magnified in their original encoding. Conversions round accurately and interpolate chroma; the
+faster ones have errors of up to 2.5 grey levels on average, measured on smooth pictures.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from rtmag.realtime.frame import Image
 
 UNSPECIFIED = 2
-"""The tag for 'not said', of matrix, primaries and transfer. Of the range it is 0."""
+"""The tag for "unspecified" of matrix, primaries and transfer; for the range it is 0."""
 
 _ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -24,7 +24,7 @@ _LIMITED, _FULL = 1, 2
 
 _RGB = 0
 
-# What the converter knows, by matrix tag. FFmpeg takes an unsaid matrix for BT.601, so we do too.
+# Matrices that can be converted, by tag. An unspecified matrix is read as BT.601, as FFmpeg does.
 _MATRICES = {
     1: Colorspace.ITU709,
     UNSPECIFIED: Colorspace.ITU601,
@@ -38,15 +38,15 @@ _MATRICES = {
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """The colour tags of a video; BT.709 in limited range unless said otherwise."""
+    """The colour tags of a video; BT.709 in limited range by default."""
 
     color_range: int = _LIMITED
-    """1 limited, 2 full, 0 not said."""
+    """1 limited, 2 full, 0 unspecified."""
     colorspace: int = 1
-    """The matrix between RGB and YUV."""
+    """Matrix between RGB and YUV."""
     color_primaries: int = 1
     color_trc: int = 1
-    """The transfer curve: 1 BT.709, 13 sRGB, 16 PQ, 18 HLG."""
+    """Transfer curve: 1 BT.709, 13 sRGB, 16 PQ, 18 HLG."""
 
     @property
     def hdr(self) -> bool:
@@ -54,30 +54,30 @@ class Colour:
         return self.color_trc in (16, 18)
 
     @property
-    def carried(self) -> "Colour":
-        """The tags of a YUV video of the same colours: these where that can be, else BT.709."""
+    def writable(self) -> "Colour":
+        """These tags if frames can be converted to them, otherwise BT.709."""
         return self if self.colorspace in _MATRICES else Colour()
 
 
 JPEG = Colour(color_range=_FULL, colorspace=5, color_primaries=UNSPECIFIED, color_trc=UNSPECIFIED)
-"""What JPEG pictures always are."""
+"""Tags of all JPEG pictures."""
 
 
 class Converter:
-    """Turns decoded frames into images and back. It remembers its tables: keep one per stream."""
+    """Converts decoded frames to images and back. It caches its tables: keep one per stream."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def to_bgr(self, frame: VideoFrame) -> Image:
-        """The picture of a decoded frame of any pixel format, 8 bits per channel."""
+        """Convert a decoded frame of any pixel format to (H, W, 3) uint8 BGR."""
         if frame.colorspace not in _MATRICES and frame.colorspace != _RGB:
             frame.colorspace = UNSPECIFIED
         bgr = self._reformatter.reformat(frame, format="bgr24", interpolation=_ACCURATE)
         return np.ascontiguousarray(bgr.to_ndarray(), np.uint8)
 
     def from_bgr(self, image: Image, pixel_format: str, colour: Colour) -> VideoFrame:
-        """A frame of the given YUV pixel format, ready for an encoder tagged with `colour`."""
+        """Convert an image to a YUV frame, for an encoder that is tagged with `colour`."""
         full = colour.color_range == _FULL
         return self._reformatter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(image), "bgr24"),
@@ -89,7 +89,7 @@ class Converter:
 
 
 def is_yuv(pixel_format: VideoFormat | None) -> bool:
-    """Whether a stream's pixels are YUV, and so its colour tags mean something."""
+    """True if the pixels are YUV, so that the colour tags apply."""
     return (
         pixel_format is not None and not pixel_format.is_rgb and len(pixel_format.components) >= 3
     )

@@ -1,8 +1,12 @@
-"""Containers: video files opened with care, and read past their damage.
+"""Open video files safely and read them past damage.
 
-Only real video formats are let in: a playlist under the name of a video could otherwise open any
-other file. The picture size is limited before anything is decoded, since few bytes may claim a huge
-one.
+* Only video formats are allowed. Otherwise a playlist with the name of a video could open any other
+  file.
+* The picture size is limited before anything is decoded, because a small file can claim a huge
+  picture.
+* Matroska and WebM files that were cut off are recognised. FFmpeg reads such a file to the last
+  complete packet without an error. Reference: RFC 8794, sections 4 to 6 (numbers of one to eight
+  bytes, elements of unknown size).
 """
 
 import os
@@ -20,92 +24,43 @@ from av.video.stream import VideoStream
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.media.image_size import too_large
 
-_HEADER, _SEGMENT = 0x1A45DFA3, 0x18538067
-
-_ELEMENTS = 8
-"""So many are looked at for the segment: before it there is the header, and seldom a filler."""
-
-
-def is_cut_off(path: Path) -> bool:
-    """Whether a file ends before the segment that holds its pictures does.
-
-    Recordings that were never finished do not know their size, and count as whole.
-    """
-    try:
-        with path.open("rb") as file:
-            end = _segment_end(file)
-            return end is not None and end > path.stat().st_size
-    except OSError:
-        return False
-
-
-def _segment_end(file: BinaryIO) -> int | None:
-    for place in range(_ELEMENTS):
-        name, size = _number(file, keep_length=True), _number(file)
-        if name is None or size is None or (place == 0) != (name == _HEADER):
-            return None
-        if name == _SEGMENT:
-            return file.tell() + size
-        file.seek(size, 1)
-    return None
-
-
-def _number(file: BinaryIO, *, keep_length: bool = False) -> int | None:
-    """The next number, whose leading zeros say its length; None: it is broken, or unknown.
-
-    In names the bit that ends those zeros is a part of the number.
-    """
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    length = 9 - first[0].bit_length()
-    rest = file.read(length - 1)
-    if len(rest) < length - 1:
-        return None
-    number = int.from_bytes(first + rest)
-    if keep_length:
-        return number
-    most = (1 << 7 * length) - 1
-    return None if number & most == most else number & most
-
-
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,mpeg,flv,asf,ogg,mxf,yuv4mpegpipe,nut"
 )
 
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
+_IMAGE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 
-_FAILURES_IN_A_ROW = 200
-"""After so many the rest of the file is given up."""
+_MAX_FAILURES = 200
+"""Consecutive failures after which the rest of the file is given up."""
 
 
 def open_container(path: Path) -> InputContainer:
     """Open a video file.
 
     Raises:
-        SourceUnavailable: it is missing, unreadable or no video; says which.
+        SourceUnavailable: the file is missing, unreadable or not a video; the message says which.
     """
     _check_file(path)
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
-        # An absolute name cannot be mistaken for a protocol.
+        # An absolute path cannot be mistaken for a protocol.
         return av.open(str(path.absolute()), container_options=options, metadata_errors="replace")
     except PermissionError as error:
-        raise _unavailable(path, "no permission to read it") from error
+        raise _unavailable(path, "permission denied") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unavailable(path, _why_unreadable(path)) from error
 
 
 def video_stream(container: InputContainer, path: Path, max_pixels: int) -> VideoStream:
-    """The moving picture of a container, guarded against sizes above `max_pixels`.
+    """Return the video stream of a container; pictures above `max_pixels` are refused.
 
     Raises:
-        SourceUnavailable: there is none, or its codec or size cannot be handled.
+        SourceUnavailable: there is no video, or its codec is not supported, or it is too large.
     """
-    stream = moving_picture(container)
+    stream = first_video_stream(container)
     if stream is None:
         raise _unavailable(
-            path, "it has sound only" if container.streams.audio else "it has no video"
+            path, "it has audio only" if container.streams.audio else "it has no video"
         )
     context = stream.codec_context
     if context is None:
@@ -117,8 +72,8 @@ def video_stream(container: InputContainer, path: Path, max_pixels: int) -> Vide
     return stream
 
 
-def moving_picture(container: InputContainer) -> VideoStream | None:
-    """The first video stream that is no cover picture."""
+def first_video_stream(container: InputContainer) -> VideoStream | None:
+    """Return the first video stream that is not a cover picture."""
     for stream in container.streams.video:
         if not stream.disposition & stream.disposition.attached_pic:
             return stream
@@ -128,13 +83,18 @@ def moving_picture(container: InputContainer) -> VideoStream | None:
 def read_packets(
     container: InputContainer, *streams: Stream, fatal: tuple[type[BaseException], ...] = ()
 ) -> Iterator["Packet[Stream] | None"]:
-    """Yield the packets of some streams, and None for each failure that was stepped over.
+    """Yield the packets of some streams, and None for each failure that was skipped.
 
-    Failures of the kinds `fatal` are raised. The last packets are empty: decoding them brings out
-    what the decoders still hold. They are missing when nothing but failures came at the end.
+    The last packets are empty; decoding them flushes the decoders. They are missing if the file
+    ends with failures only.
+
+    Args:
+        container: an open container.
+        streams: the streams to read.
+        fatal: types of errors that are raised instead of skipped.
     """
     failures = 0
-    while failures <= _FAILURES_IN_A_ROW:
+    while failures <= _MAX_FAILURES:
         try:
             # PyAV raises IndexError when a broken packet announces a stream that does not exist.
             for packet in container.demux(*streams):
@@ -162,18 +122,69 @@ def _check_file(path: Path) -> None:
     if status.st_size == 0:
         raise _unavailable(path, "it is empty")
     if not os.access(path, os.R_OK):
-        raise _unavailable(path, "no permission to read it")
+        raise _unavailable(path, "permission denied")
 
 
 def _why_unreadable(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(16)
-    if head.startswith(_PICTURES):
-        return "it is a picture, not a video; name its folder instead"
+    if head.startswith(_IMAGE_SIGNATURES):
+        return "it is a picture, not a video; pass its folder instead"
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free"):
-        return "it is incomplete; its index is missing, as after a recording that was cut off"
-    return "it is not a video, or of a kind that is not supported"
+        return "it is incomplete: its index is missing, as after an interrupted recording"
+    return "it is not a video, or its format is not supported"
 
 
 def _unavailable(path: Path, reason: str) -> SourceUnavailable:
     return SourceUnavailable(f"cannot open {str(path)!r}: {reason}")
+
+
+# ---- Matroska: files that end before their segment does ---------------------------------------
+
+_HEADER_ID, _SEGMENT_ID = 0x1A45DFA3, 0x18538067
+
+_MAX_ELEMENTS = 8
+"""Elements searched for the segment; before it there is a header, and rarely a filler."""
+
+
+def is_truncated(path: Path) -> bool:
+    """True if a Matroska file ends before the segment that holds its pictures.
+
+    Recordings that were never finished do not state their size, and count as complete.
+    """
+    try:
+        with path.open("rb") as file:
+            end = _segment_end(file)
+            return end is not None and end > path.stat().st_size
+    except OSError:
+        return False
+
+
+def _segment_end(file: BinaryIO) -> int | None:
+    for position in range(_MAX_ELEMENTS):
+        element, size = _read_number(file, keep_marker=True), _read_number(file)
+        if element is None or size is None or (position == 0) != (element == _HEADER_ID):
+            return None
+        if element == _SEGMENT_ID:
+            return file.tell() + size
+        file.seek(size, 1)
+    return None
+
+
+def _read_number(file: BinaryIO, *, keep_marker: bool = False) -> int | None:
+    """Read a number of variable length; None if it is invalid or means "unknown".
+
+    Leading zero bits give the length; the one bit that ends them is part of element IDs only.
+    """
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    rest = file.read(length - 1)
+    if len(rest) < length - 1:
+        return None
+    number = int.from_bytes(first + rest)
+    if keep_marker:
+        return number
+    unknown = (1 << 7 * length) - 1
+    return None if number & unknown == unknown else number & unknown

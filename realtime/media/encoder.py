@@ -1,7 +1,7 @@
-"""Encoders: which codec a kind of file gets, and pictures turned into its packets.
+"""Video encoding: file types, their codecs, and an encoder.
 
-Every picture becomes exactly one coded frame at exactly its own time; B-frames are off, so packets
-keep the order of their pictures and no timestamp has to be shifted.
+Each image becomes exactly one encoded frame with its own time. B-frames are off, so packets keep
+the order of the images and no timestamp has to be shifted.
 """
 
 from collections.abc import Mapping
@@ -20,46 +20,46 @@ from rtmag.realtime.media.colour import JPEG, Colour, Converter
 _FINEST = Fraction(1, 1_000_000)
 
 MOST_TICKS = 2_000_000_000
-"""From one packet to the next. MP4 has 31 bits for it; FFmpeg aborts the process beyond them."""
+"""Longest step between packets. MP4 has 31 bits for it; beyond them FFmpeg aborts the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One way to code pictures."""
+    """A codec with its options."""
 
     name: str
     options: Mapping[str, str]
     even: str = "yuv420p"
-    """Pixel format for pictures whose width and height are even."""
+    """Pixel format for images of even width and height."""
     odd: str = "yuv420p"
-    """Pixel format for all others."""
+    """Pixel format for all other images."""
     colour: Colour | None = None
-    """Set where the codec knows only one kind of colours."""
+    """Colour tags, for codecs that support only one kind; None: those of the video."""
     finest: Fraction = _FINEST
-    """The shortest time base it can be given."""
+    """Smallest time base that the codec accepts, in seconds."""
     low_delay: Mapping[str, str] = field(default_factory=dict)
-    """Options by which no picture is held back, for what may be killed at any time."""
+    """More options for live recordings: no frame stays in the encoder if the process is killed."""
 
     def pixel_format(self, size: tuple[int, int]) -> str:
-        """The pixel format for pictures of a size."""
+        """Return the pixel format for images of a (width, height)."""
         return self.odd if size[0] % 2 or size[1] % 2 else self.even
 
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """One kind of video file."""
+    """A type of video file."""
 
     format: str
     codecs: tuple[Codec, ...]
-    """In order of preference; the first that this build of FFmpeg has is used."""
+    """In order of preference; the first one that this build of FFmpeg contains is used."""
     audio: str = "aac"
-    """What sound is coded with where it cannot be copied."""
+    """Codec for audio that cannot be copied."""
     options: Mapping[str, str] = field(default_factory=dict)
     constant_rate: bool = False
-    """True when the file counts frames and has no timestamps."""
+    """True if the file has a constant frame rate and no timestamps."""
 
 
-# The offset makes up for x264 coding colours more coarsely, above all with full chroma.
+# The offset compensates for x264's coarser quantisation of chroma, mostly with full chroma.
 _H264 = Codec(
     "libx264",
     {"preset": "veryfast", "crf": "17", "bf": "0", "x264-params": "chroma-qp-offset=-4"},
@@ -67,7 +67,7 @@ _H264 = Codec(
     low_delay={"tune": "zerolatency"},
 )
 
-# 118 is FFmpeg's unit of quality; twice that is nearly transparent.
+# FFmpeg's unit of quality is 118; two units are nearly transparent.
 _MPEG4 = Codec("mpeg4", {"flags": "+qscale", "global_quality": "236"}, finest=Fraction(1, 60_000))
 
 _MJPEG = Codec(
@@ -90,9 +90,9 @@ _VP9 = Codec(
     },
 )
 
-# Fragments keep the file readable when the program is killed or the disk is full, and vanish into
-# an ordinary file at the end; delay_moov lets the file start later than 0. Each is handed to the
-# system at once, else the last ones would be lost with the process.
+# Fragments keep the file readable if the program is killed or the disk is full; at the end the file
+# becomes an ordinary MP4. delay_moov allows a start later than 0. Each fragment is flushed
+# immediately, otherwise the last ones would be lost with the process.
 _FRAGMENTS = {
     "movflags": "hybrid_fragmented+delay_moov",
     "frag_duration": "500000",
@@ -109,20 +109,30 @@ FILE_TYPES = {
     ".webm": FileType("webm", (_VP9,), audio="libopus", options=_CLUSTERS),
     ".avi": FileType("avi", (_MJPEG, _MPEG4), audio="pcm_s16le", constant_rate=True),
 }
-"""By suffix."""
+"""File types by suffix."""
 
 
 class VideoEncoder:
-    """Codes pictures of one size into one stream of a container.
+    """Encodes images of one size into a new video stream of a container.
+
+    Args:
+        container: open for writing, before its header is written.
+        file_type: sets the codec.
+        size: (width, height) of the images.
+        fps: nominal frames per second.
+        time_base: unit of the timestamps in seconds; coarser if the codec requires it.
+        colour: colour tags of the video.
+        sample_aspect: width over height of one pixel; None: square.
+        low_delay: True to keep no frame in the encoder.
 
     Raises:
-        SinkUnavailable: no codec for this kind of file is there.
+        SinkUnavailable: this build of FFmpeg has no codec for this file type.
     """
 
     def __init__(
         self,
         container: OutputContainer,
-        kind: FileType,
+        file_type: FileType,
         size: tuple[int, int],
         *,
         fps: float,
@@ -131,14 +141,18 @@ class VideoEncoder:
         sample_aspect: Fraction | None = None,
         low_delay: bool = False,
     ) -> None:
-        codec = next((codec for codec in kind.codecs if codec.name in av.codecs_available), None)
+        codec = next(
+            (codec for codec in file_type.codecs if codec.name in av.codecs_available), None
+        )
         if codec is None:
-            names = " nor ".join(codec.name for codec in kind.codecs)
-            raise SinkUnavailable(f"cannot write {kind.format}: this build has no {names}")
-        # Damaged files claim rates that no codec can be told.
+            names = " nor ".join(codec.name for codec in file_type.codecs)
+            raise SinkUnavailable(
+                f"cannot write {file_type.format}: this build of FFmpeg has no {names}"
+            )
+        # Damaged files claim rates that no codec accepts.
         rate = Fraction(min(max(fps, 0.001), 100_000.0)).limit_denominator(1001)
-        self.time_base = 1 / rate if kind.constant_rate else max(time_base, codec.finest)
-        self._colour = codec.colour or colour.carried
+        self.time_base = 1 / rate if file_type.constant_rate else max(time_base, codec.finest)
+        self._colour = codec.colour or colour.writable
         self._format = codec.pixel_format(size)
         self._converter = Converter()
         self._ticks: int | None = None
@@ -161,7 +175,7 @@ class VideoEncoder:
         context.color_trc = self._colour.color_trc
 
     def encode(self, image: Image, time: float) -> list["Packet[VideoStream]"]:
-        """Code one picture; what comes out may belong to earlier ones."""
+        """Encode an image with its time in seconds; the packets may belong to earlier images."""
         ticks = round(time / self.time_base)
         if self._ticks is not None:
             ticks = min(max(ticks, self._ticks + 1), self._ticks + MOST_TICKS)
@@ -172,11 +186,11 @@ class VideoEncoder:
         return self._timed(self._stream.encode(frame))
 
     def flush(self) -> list["Packet[VideoStream]"]:
-        """Everything the codec still holds."""
+        """Return all packets that are still in the encoder."""
         return self._timed(self._stream.encode(None))
 
     def _timed(self, packets: list["Packet[VideoStream]"]) -> list["Packet[VideoStream]"]:
-        # Containers take durations from the next packet; only the very last one's own is used.
+        # Containers take each duration from the next packet; only the last packet's own is used.
         for packet in packets:
             packet.duration = self._step
         return packets

@@ -1,41 +1,45 @@
-"""How large a picture is: asked before it is decoded, since few bytes may claim a huge one.
+"""Read the size of an image from its header, and refuse images that are too large.
 
-Only the kinds of realtime/sources/image_folder.py are known, whatever a file's name says.
+The size is checked before the image is decoded, because a small file can claim a huge image. The
+file type is found from the content, not from the name; the types are those of
+realtime/sources/image_folder.py.
 """
 
 import struct
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-if TYPE_CHECKING:
-    pass
+MAX_PIXELS = 6144 * 4096
+"""Default limit (6K). Larger images would need hundreds of megabytes each."""
 
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+"""Signatures of TIFF and BigTIFF, with their byte order."""
 
 _WIDTH, _HEIGHT = 256, 257
+"""Tags of TIFF."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-"""Types of TIFF in which a size may be given."""
+"""TIFF types in which a size may be stored."""
 
-_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG, which come after 0xff: a size follows."""
+_JPEG_SIZE = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""JPEG markers (after 0xff) that are followed by a size."""
 
-_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA), 0xFF}
-"""After others comes the length of what follows."""
+_JPEG_NO_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA), 0xFF}
+"""JPEG markers without a payload; all others are followed by the length of their payload."""
 
-_STEPS = 1 << 18
-"""So many markers, and bytes between them that are none, are looked at: a fifth of a second."""
+_MAX_STEPS = 1 << 18
+"""Markers and filler bytes that are read before giving up, which takes about 0.2 s."""
 
 
 def too_large(width: int, height: int, max_pixels: int) -> str | None:
-    """Why a picture is refused for its size; None: it is not."""
+    """Return the reason for refusing an image of this size, or None if it is allowed."""
     if width * height <= max_pixels:
         return None
     allowed = f"{max_pixels / 1e6:.3g} million pixels are allowed; --max-pixels allows more"
     return f"{width}x{height} is too large; {allowed}"
 
 
-def picture_size(file: BinaryIO) -> tuple[int, int] | None:
-    """(width, height) as a PNG, JPEG, BMP or TIFF states it; None: it is none, or broken."""
+def image_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Return (width, height) from the header of a PNG, JPEG, BMP or TIFF; None if it is invalid."""
     head = file.read(26)
     try:
         if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -43,7 +47,7 @@ def picture_size(file: BinaryIO) -> tuple[int, int] | None:
         if head.startswith(b"BM"):
             old = struct.unpack_from("<I", head, 14) == (12,)
             width, height = struct.unpack_from("<HH" if old else "<ii", head, 18)
-            return abs(width), abs(height)  # rows from the top have a negative height
+            return abs(width), abs(height)  # the height is negative if the top row comes first
         if head.startswith(b"\xff\xd8\xff"):
             return _jpeg(file)
         return _tiff(file, head) if head[:4] in _TIFF else None
@@ -53,34 +57,30 @@ def picture_size(file: BinaryIO) -> tuple[int, int] | None:
 
 def _jpeg(file: BinaryIO) -> tuple[int, int] | None:
     file.seek(2)
-    marked = False
-    for _ in range(_STEPS):
+    after_ff = False
+    for _ in range(_MAX_STEPS):
         byte = file.read(1)
         if not byte:
             return None
-        if marked and byte[0] in _SIZES:
+        if after_ff and byte[0] in _JPEG_SIZE:
             height, width = struct.unpack(">xxxHH", file.read(7))
             return width, height
-        if marked and byte[0] not in _WITHOUT_LENGTH:
+        if after_ff and byte[0] not in _JPEG_NO_LENGTH:
             file.seek(max(int.from_bytes(file.read(2)) - 2, 0), 1)
-        marked = byte == b"\xff"
+        after_ff = byte == b"\xff"
     return None
 
 
 def _tiff(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
-    order, large = _TIFF[head[:4]], b"+" in head[2:4]
-    (place,) = struct.unpack_from(order + ("Q" if large else "I"), head, 8 if large else 4)
-    file.seek(place)
-    (count,) = struct.unpack(order + ("Q" if large else "H"), file.read(8 if large else 2))
+    order, big = _TIFF[head[:4]], b"+" in head[2:4]
+    (offset,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
+    file.seek(offset)
+    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
     sizes = {_WIDTH: 0, _HEIGHT: 0}
     for _ in range(count):
-        entry = file.read(20 if large else 12)
-        tag, kind = struct.unpack_from(order + "HH", entry)
-        if tag in sizes and kind in _INTEGERS:
-            (value,) = struct.unpack_from(order + _INTEGERS[kind], entry, 12 if large else 8)
+        entry = file.read(20 if big else 12)
+        tag, type_code = struct.unpack_from(order + "HH", entry)
+        if tag in sizes and type_code in _INTEGERS:
+            (value,) = struct.unpack_from(order + _INTEGERS[type_code], entry, 12 if big else 8)
             sizes[tag] = max(sizes[tag], value)
     return sizes[_WIDTH], sizes[_HEIGHT]
-
-
-MAX_PIXELS = 6144 * 4096
-"""6K. Larger pictures need hundreds of megabytes each, which a few bytes may claim."""

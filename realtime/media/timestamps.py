@@ -1,18 +1,14 @@
-"""When the frames of a live stream were taken, on this machine's monotonic clock.
+"""Timestamps of frames: a clock for streams, a clock for files, and a frame rate meter.
 
-A stream's own timestamps are even but count from nowhere; moments of arrival are ours but tremble
-with the network, by tens of milliseconds, which a temporal filter takes for a trembling rate. So
-timestamps are kept and moved: by the least delay between timestamp and arrival that was seen, which
-is that of the frame that nothing held up. The least delay may rise by a thousandth of the time that
-passes, since no two clocks run alike. A time is never later than its arrival.
+Stream timestamps are regular but have an arbitrary origin. Arrival times use our monotonic clock
+but carry network jitter of tens of milliseconds, which a temporal filter would take for a varying
+frame rate. `StreamClock` therefore shifts the timestamps by the smallest delay between timestamp
+and arrival seen so far: the delay of a frame that nothing held up. This minimum may grow by 0.1 %
+of the elapsed time, because two clocks never run at the same speed. No time is later than the
+arrival of its frame.
 
-A damaged timestamp that lies ahead looks like a delay less than any before, and all that follow
-would count as late for minutes. So a delay that is less by more than a trembling is believed once
-several frames in a row agree, as those do that come in a burst when a hold-up ends.
-
-Timestamps that leap away from the arrivals are moved anew, and a new epoch begins. Those that keep
-contradicting the arrivals (a rate that is made up, repeated or missing stamps) are given up, and
-arrivals count for the rest of the connection.
+File timestamps are read without decoding. `FileClock` keeps them where they increase and repairs
+them elsewhere.
 """
 
 import math
@@ -32,118 +28,135 @@ from numpy.typing import NDArray
 from rtmag.realtime.media.container import read_packets
 
 DISCONTINUITY = 1.0
-"""Seconds by which a step of timestamps may differ from that of arrivals."""
+"""Seconds by which a step of the timestamps may differ from the step of the arrivals."""
 
-_LEAK = 1e-3
+_DRIFT = 1e-3
+"""Growth of the smallest delay per elapsed time, for clocks that run at different speeds."""
 
-_TREMBLING = 0.02
-"""Seconds by which one frame alone may lessen the delay."""
+_JITTER = 0.02
+"""Seconds by which a single frame may reduce the smallest delay."""
 
-_AGREEING = 3
-"""So many frames in a row lessen it by more."""
+_CONFIRMING = 3
+"""Number of consecutive frames that may reduce the smallest delay by more."""
 
-_LAG = 0.5
-"""Seconds behind the least delay from which a timestamp is doubted."""
+_DOUBTFUL_DELAY = 0.5
+"""Seconds above the smallest delay from which a timestamp counts as doubtful."""
 
-_DOUBTS = 30
-"""So many doubtful timestamps more than good ones, and none is believed any more."""
+_MAX_DOUBTS = 30
+"""Surplus of doubtful over good timestamps at which the timestamps are no longer used."""
 
-_RATE_FRAMES = 10
-"""So many frames must have come before a rate is told."""
+_RATE_FRAMES = 30
+"""Number of frame intervals in a measured frame rate."""
+
+_MIN_RATE_FRAMES = 10
+"""Number of frame intervals before a frame rate is reported."""
+
+
+class RateMeter:
+    """Frames per second, measured over the last 30 frames."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=_RATE_FRAMES + 1)
+        self.fps: float | None = None
+        """Frames per second; None while unknown."""
+
+    @property
+    def last(self) -> float | None:
+        """Time of the last frame in seconds."""
+        return self._times[-1] if self._times else None
+
+    def add(self, time: float) -> None:
+        """Count a frame at a time in seconds."""
+        self._times.append(time)
+        if len(self._times) > _MIN_RATE_FRAMES:
+            step = median(b - a for a, b in pairwise(self._times))
+            self.fps = 1 / step if step > 0 else None
 
 
 class StreamClock:
-    """Turns timestamps and arrivals into strictly increasing times.
+    """Converts timestamps and arrivals of a stream into strictly increasing times.
+
+    * A damaged timestamp in the future looks like a very small delay, after which all other frames
+      would count as late for minutes. So a delay that is smaller by more than the jitter is
+      accepted only when several consecutive frames agree, as in a burst after a hold-up.
+    * At a discontinuity between timestamps and arrivals the delay is measured again and a new epoch
+      begins.
+    * Timestamps that keep contradicting the arrivals (a wrong rate, repeated or missing timestamps)
+      are ignored for the rest of the connection, and arrivals are used.
 
     Args:
-        stamped: False where the stream has no timestamps of its own; arrivals count.
+        stamped: False if the stream has no timestamps of its own; arrivals are used.
     """
 
     def __init__(self, *, stamped: bool = True) -> None:
         self.epoch = 0
-        """Rises when timestamps leapt: what comes does not continue what was before."""
+        """Rises at each discontinuity: later frames do not continue the earlier ones."""
         self._trusted = stamped
         self._doubts = 0
-        self._delay: float | None = None
-        self._held: deque[float] = deque(maxlen=_AGREEING)
+        self._min_delay: float | None = None
+        self._delays: deque[float] = deque(maxlen=_CONFIRMING)
         self._stamp = self._arrival = 0.0
         self._last = -math.inf
 
     def read(self, stamp: float | None, arrival: float) -> float:
-        """The time of the next frame, given its timestamp and its arrival, in seconds."""
-        time = self._moved(stamp, arrival) if self._trusted else arrival
+        """Return the time of the next frame from its timestamp and its arrival, in seconds."""
+        time = self._shifted(stamp, arrival) if self._trusted else arrival
         self._last = time if time > self._last else math.nextafter(self._last, math.inf)
         return self._last
 
-    def _moved(self, stamp: float | None, arrival: float) -> float:
+    def _shifted(self, stamp: float | None, arrival: float) -> float:
         if stamp is None or not math.isfinite(stamp):
-            self._doubt(True)
+            self._count_doubt(True)
             return arrival
-        held = arrival - stamp
-        if self._delay is None:
-            self._delay = held
+        delay = arrival - stamp
+        if self._min_delay is None:
+            self._min_delay = delay
         else:
-            step, passed = stamp - self._stamp, arrival - self._arrival
-            if abs(step - passed) > DISCONTINUITY:
-                self._delay, self.epoch = held, self.epoch + 1
-                self._held.clear()
-            self._doubt(step <= 0 or held - self._delay > _LAG)
-            self._delay += _LEAK * max(passed, 0.0)
-        self._held.append(held)
-        alone = held > self._delay - _TREMBLING
-        self._delay = min(self._delay, held if alone else max(self._held))
+            step, elapsed = stamp - self._stamp, arrival - self._arrival
+            if abs(step - elapsed) > DISCONTINUITY:
+                self._min_delay, self.epoch = delay, self.epoch + 1
+                self._delays.clear()
+            self._count_doubt(step <= 0 or delay - self._min_delay > _DOUBTFUL_DELAY)
+            self._min_delay += _DRIFT * max(elapsed, 0.0)
+        self._delays.append(delay)
+        within_jitter = delay > self._min_delay - _JITTER
+        self._min_delay = min(self._min_delay, delay if within_jitter else max(self._delays))
         self._stamp, self._arrival = stamp, arrival
-        return min(stamp + self._delay, arrival)
+        return min(stamp + self._min_delay, arrival)
 
-    def _doubt(self, doubtful: bool) -> None:
+    def _count_doubt(self, doubtful: bool) -> None:
         self._doubts = max(self._doubts + (1 if doubtful else -1), 0)
-        self._trusted = self._doubts < _DOUBTS
+        self._trusted = self._doubts < _MAX_DOUBTS
 
-    def ahead(self, stamp: float | None, now: float) -> float:
+    def early_by(self, stamp: float | None, now: float) -> float:
         """Return the seconds until a frame is due, at most DISCONTINUITY.
 
-        Positive for a stream that comes faster than it plays.
+        The result is positive for a stream that is delivered faster than it plays.
         """
-        if stamp is None or self._delay is None:
+        if stamp is None or self._min_delay is None:
             return 0.0
         early = stamp - self._stamp - (now - self._arrival)
         return early if 0 < early <= DISCONTINUITY else 0.0
 
 
-class RateMeter:
-    """Frames per second as measured over the last 30 frames; what sources claim is not believed."""
+_MAX_BACKWARD = 1.0
+"""A larger step back, in seconds, is a discontinuity."""
 
-    def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=31)
-        self.fps: float | None = None
-
-    @property
-    def last(self) -> float | None:
-        """The time of the last frame."""
-        return self._times[-1] if self._times else None
-
-    def add(self, time: float) -> None:
-        """Take note of a frame."""
-        self._times.append(time)
-        if len(self._times) > _RATE_FRAMES:
-            step = median(b - a for a, b in pairwise(self._times))
-            self.fps = 1 / step if step > 0 else None
+_MAX_FORWARD = 12 * 3600.0
+"""A larger step forward, in seconds, is one too; MPEG-TS clocks wrap around after 26 hours."""
 
 
-_LEAP = 1.0
-"""Seconds: a step back by more than this starts a new count of time."""
-
-_WRAP = 12 * 3600.0
-"""Seconds: so does a step ahead by more; clocks of transport streams run over after 26 hours."""
-
-
-def leaps(step: float) -> bool:
-    """Whether a step of a file's time, in seconds, begins a new count of time."""
-    return not -_LEAP < step < _WRAP
+def is_discontinuity(step: float) -> bool:
+    """True if a step of a file's timestamps, in seconds, starts a new time line."""
+    return not -_MAX_BACKWARD < step < _MAX_FORWARD
 
 
 class FileClock:
-    """Makes timestamps increase where a file's do not; the true ones pass unchanged."""
+    """Makes a file's timestamps strictly increasing; correct ones are returned unchanged.
+
+    Args:
+        dt: usual seconds from frame to frame, used where timestamps are missing.
+    """
 
     def __init__(self, dt: float) -> None:
         self._dt = dt
@@ -151,32 +164,32 @@ class FileClock:
         self._shift = 0.0
 
     def read(self, time: float | None) -> float:
-        """The time of the next frame, given what the file says."""
+        """Return the time of the next frame from the file's timestamp, in seconds."""
         last = self._last
         if last is None:
             self._last = 0.0 if time is None else time
         elif time is None:
             self._last = last + self._dt
         else:
-            if leaps(time + self._shift - last):
+            if is_discontinuity(time + self._shift - last):
                 self._shift = last + self._dt - time
-            # A repeated timestamp goes halfway, so that the next true one still comes later.
+            # A repeated timestamp moves by half a step, so the next correct one is still later.
             self._last = time + self._shift if time + self._shift > last else last + self._dt / 2
         return self._last
 
 
-def decoding_index(container: InputContainer, stream: VideoStream) -> NDArray[np.int64] | None:
-    """When each frame of a file is due to be decoded, where the container has a list of all."""
+def decoding_times(container: InputContainer, stream: VideoStream) -> NDArray[np.int64] | None:
+    """Return the decoding time of each frame in ticks, or None if the container has no index."""
     if "mp4" not in container.format.name or not 0 < stream.frames == len(stream.index_entries):
         return None
     shown = (entry.timestamp for entry in stream.index_entries if not entry.is_discard)
     return np.fromiter(shown, np.int64)
 
 
-def timestamps(
+def read_timestamps(
     container: InputContainer, stream: VideoStream, limit: int | None
 ) -> NDArray[np.int64]:
-    """The timestamps of the frames, or of the first ones, in the order of the file."""
+    """Return the timestamps of the first `limit` frames (None: all) in ticks, in file order."""
     ticks: list[int] = []
     for packet in read_packets(container, stream):
         if packet is not None and packet.size > 0 and not packet.is_discard:
@@ -186,8 +199,11 @@ def timestamps(
     return np.array(ticks, np.int64)
 
 
-def usual_step(ticks: NDArray[np.int64]) -> float:
-    """The time between neighbours: the mean of those near the median, as times are rounded."""
+def typical_step(ticks: NDArray[np.int64]) -> float:
+    """Return the usual step between timestamps; 0 if there is none.
+
+    It is the mean of the steps near the median, because the timestamps are rounded.
+    """
     steps = _steps(ticks)
     steps = steps[steps > 0]
     if not len(steps):
@@ -196,10 +212,10 @@ def usual_step(ticks: NDArray[np.int64]) -> float:
     return float(steps[np.abs(steps - middle) <= max(1.0, middle / 4)].mean())
 
 
-def span(ticks: NDArray[np.int64], time_base: Fraction) -> float:
-    """Seconds from the first frame to the start of the last."""
+def duration(ticks: NDArray[np.int64], time_base: Fraction) -> float:
+    """Return the seconds from the first frame to the start of the last, without discontinuities."""
     steps = _steps(ticks) * float(time_base)
-    return float(steps[steps < _WRAP].sum())
+    return float(steps[steps < _MAX_FORWARD].sum())
 
 
 def _steps(ticks: NDArray[np.int64]) -> NDArray[np.float64]:

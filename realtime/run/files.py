@@ -17,7 +17,13 @@ from rtmag.realtime.run.loop import run
 from rtmag.realtime.run.provenance import describe, write_note
 from rtmag.realtime.run.report import Ending, Progress, Report
 from rtmag.realtime.sinks.background import BackgroundSink
-from rtmag.realtime.sinks.paths import SIGNATURE, beside, check_free, made_by_rtmag, make_folder
+from rtmag.realtime.sinks.paths import (
+    SIGNATURE,
+    check_free,
+    made_by_rtmag,
+    make_folder,
+    output_path,
+)
 from rtmag.realtime.sinks.pipe import STDOUT, PipeSink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.opening import is_pattern, open_source
@@ -82,7 +88,7 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
             )
         paths, output = [first], second
     if output is None:
-        return _distinct([Job(Path(path), beside(Path(path), alpha)) for path in paths])
+        return _distinct([Job(Path(path), output_path(Path(path), alpha)) for path in paths])
     target = Path(output)
     if output == STDOUT:
         if len(paths) != 1:
@@ -92,7 +98,7 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
         return [Job(Path(paths[0]), target)]
     if target.exists() and not target.is_dir():
         raise OptionError(f"-o {output!r} is a file: several inputs need a folder")
-    return _distinct([Job(Path(p), beside(Path(p), alpha, target), target) for p in paths])
+    return _distinct([Job(Path(p), output_path(Path(p), alpha, target), target) for p in paths])
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:

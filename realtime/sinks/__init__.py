@@ -1,4 +1,4 @@
-"""Where frames go: one device or kind of file per module.
+"""Sinks for frames: one device or file type per module.
 
 Not in here: overlay, keys, models.
 """

@@ -1,7 +1,7 @@
-"""What outputs are called. Nothing that exists is written over unless that was asked for.
+"""Names of output files, and checks that no existing file is overwritten by accident.
 
-Questions about paths are asked of os.path, which answers no where pathlib raises: names too long,
-folders that may not be read. Whoever opens the file then tells the reason.
+The checks use os.path, which returns False where pathlib raises an error: for names that are too
+long and folders that cannot be read. Opening the file then reports the reason.
 """
 
 import os
@@ -12,26 +12,31 @@ from rtmag.realtime.media.encoder import FILE_TYPES
 from rtmag.realtime.sources.opening import is_pattern
 
 SIGNATURE = "rtmag "
-"""How the comment in every output of `rtmag file` begins."""
+"""Start of the comment in every output of `rtmag file`."""
 
 
-def beside(source: Path, alpha: float, folder: Path | None = None) -> Path:
-    """The output's name for an input: clip.mov -> clip.mag20.mov, in its folder or another.
+def output_path(source: Path, alpha: float, folder: Path | None = None) -> Path:
+    """Return the name of the output for an input: clip.mov becomes clip.mag20.mov.
 
-    A kind of file that cannot be written becomes an mp4, and so does a folder of images.
+    File types that cannot be written, and folders of pictures, become .mp4.
+
+    Args:
+        source: video file, folder of pictures or glob pattern.
+        alpha: magnification factor, a part of the name.
+        folder: folder of the output; by default the folder of the source.
     """
     if is_pattern(source.name) and not os.path.lexists(source):
-        source = source.parent  # a pattern: pictures of this folder
+        source = source.parent  # a pattern that matches pictures in this folder
     if source.name in ("", ".."):
         source = source.resolve()
-    folder_of_pictures = os.path.isdir(source)
-    keep = source.suffix.lower() in FILE_TYPES and not folder_of_pictures
-    name = source.name if folder_of_pictures else source.stem
+    is_folder = os.path.isdir(source)
+    keep = source.suffix.lower() in FILE_TYPES and not is_folder
+    name = source.name if is_folder else source.stem
     return (folder or source.parent) / f"{name}.mag{alpha:g}{source.suffix if keep else '.mp4'}"
 
 
 def numbered(prefix: Path, suffixes: tuple[str, ...]) -> Path:
-    """The prefix, or prefix-2, prefix-3 ..., for which none of the suffixes exists yet."""
+    """Return the first of prefix, prefix-2, prefix-3 ... that exists with none of the suffixes."""
     candidate, number = prefix, 1
     while any(with_suffix(candidate, suffix).exists() for suffix in suffixes):
         number += 1
@@ -40,46 +45,51 @@ def numbered(prefix: Path, suffixes: tuple[str, ...]) -> Path:
 
 
 def with_suffix(prefix: Path, suffix: str) -> Path:
-    """The prefix with a suffix added; dots in its name stay."""
+    """Append a suffix to the prefix; dots in its name are kept."""
     return prefix.with_name(prefix.name + suffix)
 
 
-def check_kind(output: Path) -> None:
-    """Refuse a name whose ending says no kind of video that can be written.
+def check_suffix(output: Path) -> None:
+    """Check that the suffix is that of a video file type that can be written.
 
     Raises:
-        OptionError: another ending.
+        OptionError: the suffix is unknown.
     """
     if output.suffix.lower() not in FILE_TYPES:
-        kinds = ", ".join(FILE_TYPES)
-        raise OptionError(f"cannot write {str(output)!r}: the name must end in one of {kinds}")
+        suffixes = ", ".join(FILE_TYPES)
+        raise OptionError(f"cannot write {str(output)!r}: the name must end in one of {suffixes}")
 
 
 def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> None:
-    """Refuse an output that exists, is the input itself or has no folder to lie in.
+    """Check that an output file can be created without damage to an existing file.
+
+    Args:
+        output: path of the output file.
+        overwrite: True if an existing regular file may be replaced.
+        source: path of the input, which is never replaced.
 
     Raises:
-        OptionError: the output is the input, or its kind is unknown.
-        SinkUnavailable: it exists and `overwrite` is not given, or its folder does not exist.
+        OptionError: the output is the input, or its file type is unknown.
+        SinkUnavailable: it exists and `overwrite` is False, or its folder does not exist.
     """
-    named = f"cannot write {str(output)!r}"
-    there = os.path.exists(output)
-    if there and source is not None and os.path.exists(source) and output.samefile(source):
-        raise OptionError(f"{named}: it is the input")
+    failure = f"cannot write {str(output)!r}"
+    exists = os.path.exists(output)
+    if exists and source is not None and os.path.exists(source) and output.samefile(source):
+        raise OptionError(f"{failure}: it is the input")
     if os.path.isdir(output):
-        raise SinkUnavailable(f"{named}: it is a folder")
-    check_kind(output)
+        raise SinkUnavailable(f"{failure}: it is a folder")
+    check_suffix(output)
     if os.path.lexists(output):
         if not os.path.isfile(output):
-            raise SinkUnavailable(f"{named}: it is not a regular file")
+            raise SinkUnavailable(f"{failure}: it is not a regular file")
         if not overwrite:
-            raise SinkUnavailable(f"{named}: it exists; use --overwrite to replace it")
+            raise SinkUnavailable(f"{failure}: it exists; use --overwrite to replace it")
     if not os.path.isdir(output.parent):
-        raise SinkUnavailable(f"{named}: no such folder: {str(output.parent)!r}")
+        raise SinkUnavailable(f"{failure}: no such folder: {str(output.parent)!r}")
 
 
 def made_by_rtmag(path: Path) -> bool:
-    """Whether a file is an output of ours, which its comment tells."""
+    """True if a file is an output of `rtmag file`, according to its comment."""
     from rtmag.realtime.media.container import open_container
 
     try:
@@ -91,9 +101,13 @@ def made_by_rtmag(path: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing."""
+    """Create a folder and its parents if they are missing.
+
+    Raises:
+        SinkUnavailable: the operating system refuses; the message has its reason.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or "the system refused it").lower()
-        raise SinkUnavailable(f"cannot make the folder {str(folder)!r}: {reason}") from error
+        reason = (error.strerror or "refused by the operating system").lower()
+        raise SinkUnavailable(f"cannot create the folder {str(folder)!r}: {reason}") from error

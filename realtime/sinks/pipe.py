@@ -1,4 +1,4 @@
-"""Frames for another program: uncompressed Y4M on stdout, as players and FFmpeg read it."""
+"""Uncompressed Y4M video on stdout, which players and FFmpeg can read."""
 
 import os
 import sys
@@ -15,34 +15,38 @@ from rtmag.realtime.media.encoder import Codec, FileType, VideoEncoder
 from rtmag.realtime.sinks.sink import BaseSink, letterboxed
 
 STDOUT = "-"
-"""The name of an output that is no file."""
+"""Name of the output that stands for stdout."""
 
 _Y4M = FileType("yuv4mpegpipe", (Codec("wrapped_avframe", {}, odd="yuv444p"),), constant_rate=True)
 
 
 class PipeSink(BaseSink):
-    """Writes Y4M to stdout: pictures at an even rate, without their time stamps.
+    """Writes Y4M to stdout: frames at a constant rate, without timestamps.
 
     Args:
-        fps: said in the header.
-        size: (width, height); that of the first frame by default. Other frames are fitted into it.
+        fps: frames per second stated in the header.
+        size: (width, height) in pixels; by default the size of the first frame. Frames of another
+            size are letterboxed.
 
     Raises:
-        OptionError: stdout is a terminal, which pictures would only confuse.
+        OptionError: stdout is a terminal.
     """
 
     def __init__(self, *, fps: float, size: tuple[int, int] | None = None) -> None:
         if sys.stdout.isatty():
-            raise OptionError("-o - passes pictures on: pipe them to a program or > FILE.y4m")
+            raise OptionError(
+                "-o - writes video to stdout: pipe it to a program or > FILE.y4m"
+            )
         self._fps, self._size = fps, size
         self._container: av.container.OutputContainer | None = None
         self._closed = False
 
     def write(self, frame: Frame) -> None:
-        """Pass one frame on; waits while the reader is busy.
+        """Write one frame; waits while the reader is busy.
 
         Raises:
-            SinkClosed: the reader has closed its end.
+            SinkClosed: the reader has closed the pipe.
+            SinkError: the pipe is closed or writing failed.
         """
         if self._closed:
             raise SinkError("cannot write to the pipe: it is closed")
@@ -52,17 +56,17 @@ class PipeSink(BaseSink):
             container.mux(self._encoder.encode(letterboxed(frame.image, self._size), frame.time))
         except BrokenPipeError as error:
             self._closed = True
-            raise SinkClosed("nobody reads the pipe") from error
+            raise SinkClosed("the program that reads the pipe has closed it") from error
         except (av.FFmpegError, OSError) as error:
             self._closed = True
             raise SinkError("cannot write to the pipe") from error
 
     def _open(self, size: tuple[int, int]) -> av.container.OutputContainer:
         sys.stdout.flush()
-        # A descriptor of its own, unbuffered: FFmpeg's writes are whole frames already.
+        # A file descriptor of its own, unbuffered, because FFmpeg writes whole frames.
         self._out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
         options = {"flush_packets": "1"}
-        container = av.open(_Whole(self._out), "w", _Y4M.format, container_options=options)
+        container = av.open(_CompleteWrites(self._out), "w", _Y4M.format, container_options=options)
         self._encoder = VideoEncoder(
             container, _Y4M, size, fps=self._fps, time_base=Fraction(1, 90_000), colour=Colour()
         )
@@ -71,17 +75,19 @@ class PipeSink(BaseSink):
         return container
 
     def close(self, *, finished: bool = True) -> None:
-        """End the stream; what was written is whole."""
+        """End the stream; all frames that were written are complete."""
         container, self._container, self._closed = self._container, None, True
         if container is None:
             return
-        with suppress(av.FFmpegError, OSError):  # the reader has left, as write() said
+        with suppress(
+            av.FFmpegError, OSError
+        ):  # the reader has closed the pipe, which write() reported
             container.close()
         self._out.close()
 
 
-class _Whole:
-    """Writes all of what it is given, which an unbuffered pipe may not do at once."""
+class _CompleteWrites:
+    """Repeats writes until all data are written, because one write to a pipe may be partial."""
 
     def __init__(self, file: RawIOBase) -> None:
         self._file = file

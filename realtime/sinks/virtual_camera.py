@@ -1,4 +1,4 @@
-"""The magnified picture as a camera that other programs can open; needs the extra "camera"."""
+"""Virtual camera: other programs see the frames as a camera; requires the extra `camera`."""
 
 import sys
 from typing import Any
@@ -8,13 +8,13 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.sinks.sink import BaseSink, letterboxed
 
 FIRST = "first"
-"""The device that is taken where none is named."""
+"""Device name that stands for the first virtual camera."""
 
 _REMEDIES = {
-    "linux": "load its driver: sudo modprobe v4l2loopback devices=1 exclusive_caps=1 "
+    "linux": "load the driver: sudo modprobe v4l2loopback devices=1 exclusive_caps=1 "
     "card_label=rtmag (from the package v4l2loopback-dkms)",
     "darwin": "install OBS (obsproject.com), start its virtual camera once, close OBS",
-    "win32": "install OBS (obsproject.com), whose virtual camera comes with it",
+    "win32": "install OBS (obsproject.com), which contains a virtual camera",
 }
 
 
@@ -22,13 +22,13 @@ class VirtualCameraSink(BaseSink):
     """Sends frames to a virtual camera.
 
     Args:
-        size: (width, height); frames of another size are fitted into it.
-        fps: what the camera claims.
-        device: its name, such as /dev/video2; the first there is by default.
+        size: (width, height) in pixels; frames of another size are letterboxed.
+        fps: frames per second that the camera reports.
+        device: name such as /dev/video2; by default the first virtual camera.
 
     Raises:
         MissingExtra: pyvirtualcam is not installed.
-        SinkUnavailable: there is no such device; says how to make one.
+        SinkUnavailable: the device does not exist; the message says how to create one.
     """
 
     def __init__(self, size: tuple[int, int], fps: float, device: str | None = None) -> None:
@@ -40,17 +40,17 @@ class VirtualCameraSink(BaseSink):
             ) from error
         self._size = size
         self._camera: Any = None
-        kind = pyvirtualcam.PixelFormat.BGR
+        pixel_format = pyvirtualcam.PixelFormat.BGR
         try:
-            self._camera = pyvirtualcam.Camera(*size, fps, fmt=kind, device=device)
+            self._camera = pyvirtualcam.Camera(*size, fps, fmt=pixel_format, device=device)
         except (RuntimeError, ValueError, OSError) as error:
-            named = f"virtual camera {device!r}" if device else "a virtual camera"
-            raise SinkUnavailable(f"cannot open {named}: {remedy(sys.platform)}") from error
+            target = f"virtual camera {device!r}" if device else "a virtual camera"
+            raise SinkUnavailable(f"cannot open {target}: {remedy(sys.platform)}") from error
         self.device = self.name = str(self._camera.device)
-        """What it is called by others."""
+        """Device name, as other programs list it."""
 
     def write(self, frame: Frame) -> None:
-        """Show one frame to whoever has the camera open."""
+        """Send one frame to the programs that have the camera open."""
         if self._camera is None:
             raise SinkError("cannot send a frame: the virtual camera is closed")
         try:
@@ -59,12 +59,12 @@ class VirtualCameraSink(BaseSink):
             raise SinkError(f"cannot send a frame to {self.device}") from error
 
     def close(self, *, finished: bool = True) -> None:
-        """Free the device."""
+        """Release the device."""
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()
 
 
 def remedy(platform: str) -> str:
-    """How a virtual camera comes to be on an operating system."""
-    return _REMEDIES.get(platform, "this operating system has none that pyvirtualcam knows")
+    """Return how to create a virtual camera on an operating system."""
+    return _REMEDIES.get(platform, "pyvirtualcam does not support this operating system")

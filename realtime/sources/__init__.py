@@ -1,4 +1,4 @@
-"""Where frames come from: one device or kind of file per module.
+"""Sources of frames: one device or file type per module.
 
 Not in here: overlay, keys, models.
 """

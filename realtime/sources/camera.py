@@ -1,4 +1,4 @@
-"""Cameras as sources: opened for short delay, timed at the grab, lost when they are unplugged."""
+"""Cameras: list them, and read them with a short delay and the time of each grab."""
 
 import re
 import sys
@@ -19,67 +19,73 @@ from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.source import BaseSource
 
 NO_CAMERA = (
-    "no camera found; try: rtmag demo; Linux: add your user to group video; "
+    "no camera found; try: rtmag demo; Linux: add your user to the group video; "
     "macOS: allow the camera in Settings; Docker: --device /dev/video0"
 )
 
 _DEVICES = Path("/sys/class/video4linux")
+"""Folder in which Linux lists its cameras."""
 
 _PROBED = 5
-"""How many indices are tried where devices cannot be listed."""
+"""Number of indices that are tried on systems without a list of devices."""
 
 _TRIES = 5
+"""Attempts to read a picture before the camera counts as lost."""
 
 _FIRST_TRIES = 20
+"""The same for the first picture."""
 
 _STALE = 0.2
-"""Seconds after which the picture that opening took is not the present any more."""
+"""Age in seconds from which the picture that was read on opening is discarded."""
 
 _PAUSE = 0.05
-"""Seconds between tries: a reading may fail, above all the first ones."""
+"""Seconds between attempts; single reads may fail, mostly the first ones."""
 
 _LOCK_SECONDS = 2.0
-"""Seconds to wait for a reading to end before the camera is left behind."""
+"""Seconds that close() waits for a read to end; a camera that hangs is left behind."""
 
 _MANUAL = {"linux": 1.0, "win32": 0.25}
-"""Manual exposure, in the numbers of each system."""
+"""Value of CAP_PROP_AUTO_EXPOSURE that means manual exposure, per operating system."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraInfo:
-    """A camera that can be opened."""
+    """Index and name of a camera."""
 
     index: int
     name: str
-    """What the system calls it; empty where it does not say."""
+    """Name given by the operating system; empty if unknown."""
 
     def __str__(self) -> str:
         return f"camera {self.index}" + (f" ({self.name})" if self.name else "")
 
 
 def list_cameras() -> list[CameraInfo]:
-    """The cameras of this machine, by index; without a list of devices the first five are tried."""
+    """Return the cameras of this machine by index.
+
+    On systems without a list of devices, the first five indices are tried.
+    """
     if sys.platform == "linux":
-        found = [_described(device) for device in _DEVICES.glob("video*")]
-        return sorted((info for info in found if info), key=lambda info: info.index)
+        infos = [_device_info(device) for device in _DEVICES.glob("video*")]
+        return sorted((info for info in infos if info), key=lambda info: info.index)
     return [CameraInfo(index, "") for index in range(_PROBED) if _opens(index)]
 
 
 class CameraSource(BaseSource):
-    """A camera. The newest frame counts: read it through LatestFrames.
+    """A camera; only its newest frame is of use, so read it through LatestFrames.
 
     Args:
-        index: of the camera, as list_cameras() tells it.
-        size: (width, height) to ask for; cameras choose the nearest they have.
-        fps: rate to ask for.
-        pixel_format: four letters, such as YUYV for pictures without loss; MJPG, which fits through
-            USB, unless given.
-        lock_exposure: turn automatic exposure and white balance off, whose steps look like motion;
-            `refused` tells what the camera does not let us.
+        index: index of the camera, as in list_cameras().
+        size: requested (width, height) in pixels; the camera selects the nearest one it supports.
+        fps: requested frames per second.
+        pixel_format: four letters, such as YUYV for pictures without compression. The default MJPG
+            needs less USB bandwidth.
+        lock_exposure: True to turn off automatic exposure and white balance, whose steps look like
+            motion. `refused` names those that the camera does not let us turn off.
 
     Raises:
-        OptionError: a pixel format is not of four letters.
-        SourceUnavailable: there is no such camera, it is busy, or it gives no picture.
+        OptionError: the pixel format does not have four letters.
+        SourceUnavailable: the camera does not exist, is in use, or returns no picture.
     """
 
     live = True
@@ -103,33 +109,33 @@ class CameraSource(BaseSource):
         first = self._grab(_FIRST_TRIES)
         if first is None:
             self.close()
-            raise SourceUnavailable(f"cannot read from {_named(index)}: it gives no picture")
+            raise SourceUnavailable(f"cannot read {_display_name(index)}: it returns no picture")
         self._first: tuple[Image, float] | None = first
         self._index = 0
         self.size = (first[0].shape[1], first[0].shape[0])
-        self.name = _named(index)
+        self.name = _display_name(index)
 
     @property
     def fps(self) -> float | None:
-        """As measured over the last 30 frames; what cameras claim is not believed."""
+        """Frames per second measured over the last 30 frames; None while unknown."""
         return self._rate.fps
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames as they come; raises SourceLost when no more do."""
+        """Yield frames as they arrive; raises SourceLost when there are no more."""
         if self._first and time.monotonic() - self._first[1] > _STALE:
-            self._first = None  # models were loaded meanwhile; nobody wants to see that moment
+            self._first = None  # outdated, because models were loaded since then
         while not self._closed:
             grabbed, self._first = self._first or self._grab(), None
             if self._closed:
                 return
             if grabbed is None:
-                raise SourceLost(f"{self.name} is lost; is it unplugged?")
+                raise SourceLost(f"{self.name} is lost; check that it is plugged in")
             self._rate.add(grabbed[1])
             yield Frame(*grabbed, self._index)
             self._index += 1
 
     def _grab(self, tries: int = _TRIES) -> tuple[Image, float] | None:
-        """A picture and the moment it was taken, or None when several tries gave none."""
+        """Return a picture and the time of its grab, or None if all attempts failed."""
         for attempt in range(tries):
             if attempt:
                 time.sleep(_PAUSE)
@@ -137,21 +143,21 @@ class CameraSource(BaseSource):
                 if self._closed:
                     return None
                 if self._capture.grab():
-                    moment = time.monotonic()
-                    good, image = self._capture.retrieve()
-                    if good and image is not None and image.size:
-                        return _as_bgr(image), self._later(moment)
+                    grabbed_at = time.monotonic()
+                    ok, image = self._capture.retrieve()
+                    if ok and image is not None and image.size:
+                        return _as_bgr(image), self._after_last(grabbed_at)
         return None
 
-    def _later(self, moment: float) -> float:
-        """The moment, or just after the last one where the clock is too coarse to part them."""
+    def _after_last(self, time: float) -> float:
+        """Return the time, moved just after the last one if the clock is too coarse."""
         last = self._rate.last
-        return moment if last is None or moment > last else float(np.nextafter(last, np.inf))
+        return time if last is None or time > last else float(np.nextafter(last, np.inf))
 
     def close(self) -> None:
         """Free the camera."""
         self._closed = True
-        # A driver that hangs in another thread cannot be freed without a crash.
+        # Releasing a driver that hangs in another thread would crash.
         if self._lock.acquire(timeout=_LOCK_SECONDS):
             self._capture.release()
             self._lock.release()
@@ -162,8 +168,8 @@ def _open(index: int, size: tuple[int, int] | None, fps: float | None, fourcc: i
         capture = cv2.VideoCapture(index, _backend())
         if not capture.isOpened():
             capture.release()
-            raise SourceUnavailable(_why_closed(index))
-        # The order counts: raw pictures are too large for USB, and the buffer is the delay.
+            raise SourceUnavailable(_why_unavailable(index))
+        # Set the format first, because raw pictures are too large for USB. A buffer adds delay.
         capture.set(cv2.CAP_PROP_FOURCC, fourcc)
         if size is not None:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
@@ -176,32 +182,32 @@ def _open(index: int, size: tuple[int, int] | None, fps: float | None, fourcc: i
 
 def _fourcc(pixel_format: str) -> int:
     if not re.fullmatch(r"[\x21-\x7e]{4}", pixel_format):
-        raise OptionError(f"a pixel format has four letters, as MJPG or YUYV, got {pixel_format!r}")
+        raise OptionError(f"a pixel format has four letters, such as MJPG, got {pixel_format!r}")
     return int(cv2.VideoWriter.fourcc(*pixel_format.upper()))
 
 
 def _lock(capture: Any) -> tuple[str, ...]:
-    """Stop what a camera does by itself; returns what it does not let us stop."""
+    """Turn off automatic functions; returns the names of those that the camera keeps on."""
     manual = _MANUAL.get(sys.platform, 0.0)
-    asked = (
+    settings = (
         ("automatic exposure", cv2.CAP_PROP_AUTO_EXPOSURE, manual),
         ("automatic white balance", cv2.CAP_PROP_AUTO_WB, 0.0),
     )
     return tuple(
         name
-        for name, key, value in asked
+        for name, key, value in settings
         if not (capture.set(key, value) and capture.get(key) == value)
     )
 
 
 def name_of(index: int) -> str:
-    """What the system calls a camera; empty where it does not say."""
-    info = _described(_DEVICES / f"video{index}") if sys.platform == "linux" else None
+    """Return the name of a camera; empty if the operating system does not provide it."""
+    info = _device_info(_DEVICES / f"video{index}") if sys.platform == "linux" else None
     return info.name if info else ""
 
 
 def current_index(name: str, index: int) -> int:
-    """Where the camera of that name is now; `index` where names do not tell."""
+    """Return the index at which the camera of that name is now; `index` if it is not found."""
     if not name or name_of(index) == name:
         return index
     return next((info.index for info in list_cameras() if info.name == name), index)
@@ -221,25 +227,25 @@ def _opens(index: int) -> bool:
             capture.release()
 
 
-def _why_closed(index: int) -> str:
+def _why_unavailable(index: int) -> str:
     cameras = list_cameras()
     if not cameras:
         return NO_CAMERA
-    found = f"found: {', '.join(str(info.index) for info in cameras)}"
+    others = f"found: {', '.join(str(info.index) for info in cameras)}"
     if index in (info.index for info in cameras):
-        return f"cannot open camera {index}: it is in use, or permission is missing ({found})"
-    return f"cannot open camera {index} ({found})"
+        return f"cannot open camera {index}: it is in use, or permission is missing ({others})"
+    return f"cannot open camera {index} ({others})"
 
 
-def _named(index: int) -> str:
-    info = _described(_DEVICES / f"video{index}") if sys.platform == "linux" else None
+def _display_name(index: int) -> str:
+    info = _device_info(_DEVICES / f"video{index}") if sys.platform == "linux" else None
     return str(info or CameraInfo(index, ""))
 
 
-def _described(device: Path) -> CameraInfo | None:
-    """What Linux says of a device; None when it gives no pictures.
+def _device_info(device: Path) -> CameraInfo | None:
+    """Return the index and name of a Linux device; None if it is not the picture device.
 
-    A camera has several devices, one for its pictures (the first) and others for its data.
+    A camera has several devices: the first one for pictures, others for metadata.
     """
     try:
         if (device / "index").read_text().strip() != "0":
@@ -258,7 +264,7 @@ def _as_bgr(image: Any) -> Image:
 
 @contextmanager
 def _quiet() -> Generator[None, None, None]:
-    """Keep OpenCV from writing its own lines about a camera that does not open."""
+    """Suppress OpenCV's own messages about a camera that does not open."""
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)

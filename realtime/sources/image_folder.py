@@ -1,4 +1,4 @@
-"""Folders of pictures as sources: one file, one frame."""
+"""Folders of pictures as sources: each file is a frame."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import numpy as np
 
 from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.media.image_size import MAX_PIXELS, picture_size, too_large
+from rtmag.realtime.media.image_size import MAX_PIXELS, image_size, too_large
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.source import BaseSource
 
@@ -18,18 +18,19 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 class ImageFolderSource(BaseSource):
-    """Pictures in the order of their names, where 'b10' comes after 'b9'.
+    """Pictures in the natural order of their names: 'b10' comes after 'b9'.
 
-    Files that cannot be read, or are too large, are stepped over, counted in `damaged`, and keep
-    their place in time.
+    Files that are unreadable or too large are skipped and counted in `damaged`; the times of the
+    other frames do not change.
 
     Args:
-        paths: of a folder, or of the pictures themselves.
+        paths: a folder, or the picture files.
         fps: pictures per second.
         max_pixels: larger pictures are not decoded.
 
     Raises:
-        SourceUnavailable: there is no picture, or none can be read; says why.
+        OptionError: `fps` is not a positive number.
+        SourceUnavailable: there is no picture, or none can be read; the message says why.
     """
 
     live = False
@@ -50,7 +51,7 @@ class ImageFolderSource(BaseSource):
         else:
             files = [Path(path) for path in paths]
             self.name = str(files[0].parent) if files else "no pictures"
-        self._files = sorted((file for file in files if is_picture(file)), key=_natural)
+        self._files = sorted((file for file in files if is_picture(file)), key=_natural_key)
         self.fps: float | None = fps
         self.frames: int | None = len(self._files)
         self._dt = 1 / fps
@@ -58,12 +59,14 @@ class ImageFolderSource(BaseSource):
         self._refusal: str | None = None
         self._closed = False
         if not self._files:
-            kinds = ", ".join(SUFFIXES)
-            raise SourceUnavailable(f"cannot open {self.name!r}: no pictures there ({kinds})")
+            suffixes = ", ".join(SUFFIXES)
+            raise SourceUnavailable(
+                f"cannot open {self.name!r}: it contains no pictures ({suffixes})"
+            )
         first = next((image for image in map(self._read, self._files) if image is not None), None)
         if first is None:
-            why = self._refusal or f"cannot open {self.name!r}: no picture there can be read"
-            raise SourceUnavailable(why)
+            reason = self._refusal or f"cannot open {self.name!r}: none of its pictures can be read"
+            raise SourceUnavailable(reason)
         self.size = (first.shape[1], first.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
@@ -80,20 +83,20 @@ class ImageFolderSource(BaseSource):
 
     def _read(self, path: Path) -> Image | None:
         try:
-            if not path.is_file():  # a pipe would be waited for
+            if not path.is_file():  # a named pipe would block
                 return None
             with path.open("rb") as file:
-                if not self._is_fit(file, path):
+                if not self._has_allowed_size(file, path):
                     return None
                 file.seek(0)
-                # By way of memory, since OpenCV cannot open every name on Windows.
+                # Read into memory first, because OpenCV cannot open every name on Windows.
                 image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
         except (OSError, cv2.error):
             return None
         return None if image is None else np.asarray(image, np.uint8)
 
-    def _is_fit(self, file: BinaryIO, path: Path) -> bool:
-        size = picture_size(file)
+    def _has_allowed_size(self, file: BinaryIO, path: Path) -> bool:
+        size = image_size(file)
         refusal = None if size is None else too_large(*size, self._max_pixels)
         if refusal is not None and self._refusal is None:
             self._refusal = f"cannot open {str(path)!r}: {refusal}"
@@ -105,7 +108,7 @@ class ImageFolderSource(BaseSource):
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a name is that of a picture."""
+    """True if the suffix is that of a picture."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -113,9 +116,11 @@ def _files_of(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
-        raise SourceUnavailable(f"cannot open {str(folder)!r}: no readable folder") from error
+        raise SourceUnavailable(
+            f"cannot open {str(folder)!r}: it is not a readable folder"
+        ) from error
 
 
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
     parts = re.findall(r"(\d+)|(\D+)", path.name.lower())
     return [(int(number), "") if number else (-1, text) for number, text in parts], path.name

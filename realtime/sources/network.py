@@ -1,8 +1,13 @@
-"""Network streams as sources: rtsp, rtmp, http(s) with MJPEG, MPEG-TS or HLS, tcp, udp, srt.
+"""Network streams: RTSP, RTMP, HTTP(S) with MJPEG, MPEG-TS or HLS, TCP, UDP and SRT.
 
-One source is one connection: it raises SourceLost when that breaks, and what opens it again is the
-supervisor. Only protocols and formats of streams are let in, so that a playlist cannot open a file
-of this machine.
+A `NetworkSource` is one connection. It raises SourceLost when the connection breaks;
+`ReconnectingSource` opens it again. Only protocols and formats of streams are allowed, so that a
+playlist cannot open a file of this machine.
+
+H.264 decoders delay their output by the reorder depth of the stream. A corrupt header can raise the
+depth to 16 frames, and it never falls again, so one wrong bit would delay the view by half a second
+for the rest of the connection. `LowDelayDecoder` restores the first depth at a keyframe if all
+timestamps since the previous keyframe were in order, because then no frame is reordered.
 """
 
 import re
@@ -25,7 +30,7 @@ from rtmag.realtime.errors import OptionError, SourceAbsent, SourceLost, SourceU
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import redact
 from rtmag.realtime.media.colour import Converter
-from rtmag.realtime.media.container import moving_picture, read_packets
+from rtmag.realtime.media.container import first_video_stream, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
 from rtmag.realtime.media.timestamps import RateMeter, StreamClock
 from rtmag.realtime.sources.network_errors import (
@@ -43,26 +48,26 @@ from rtmag.realtime.sources.source import BaseSource
 
 
 class LowDelayDecoder:
-    """Decodes the packets of one stream, in the order in which they came."""
+    """Decoder for one live stream that keeps the delay at its minimum."""
 
     def __init__(self, stream: VideoStream) -> None:
         self._context = stream.codec_context
         self._depth = self._context.reorder_depth
-        self._ordered = False
-        self._stamp: int | None = None
+        self._in_order = False
+        self._last_stamp: int | None = None
 
     def decode(self, packet: "Packet[Stream]") -> list[VideoFrame]:
-        """The pictures that are ready now; raises what FFmpeg does of damage."""
+        """Return the frames that are ready; raises FFmpeg's errors for damaged packets."""
         if packet.is_keyframe:
-            if self._ordered and self._context.reorder_depth > self._depth:
-                self._context.flush_buffers()  # late pictures: newer ones are about to come
+            if self._in_order and self._context.reorder_depth > self._depth:
+                self._context.flush_buffers()  # drops late frames: newer ones follow immediately
                 self._context.reorder_depth = self._depth
-            self._ordered = True
-        self._ordered &= self._follows(packet.pts)
+            self._in_order = True
+        self._in_order &= self._is_in_order(packet.pts)
         return packet.decode()  # type: ignore[return-value]
 
-    def _follows(self, stamp: int | None) -> bool:
-        before, self._stamp = self._stamp, stamp
+    def _is_in_order(self, stamp: int | None) -> bool:
+        before, self._last_stamp = self._last_stamp, stamp
         return stamp is not None and (before is None or stamp > before)
 
 
@@ -81,46 +86,46 @@ _PROTOCOLS = {
     "udp": "udp",
     "srt": "srt",
 }
-"""What each scheme may open in turn; `file` is nowhere among it."""
+"""Protocols that each scheme may use; `file` is never one of them."""
 
 _FORMATS = (
     "rtsp,sdp,rtp,hls,applehttp,mpegts,mpjpeg,mjpeg,jpeg_pipe,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,"
     "matroska,webm,nut,h264,hevc,aac,webvtt,yuv4mpegpipe"
 )
 
-_UNSTAMPED = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
-"""Formats without timestamps; those FFmpeg gives are counted up."""
+_WITHOUT_TIMESTAMPS = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
+"""Formats without timestamps; FFmpeg makes them up from a frame count."""
 
 _LOST = (OSError, EOFError, ExitError)
-"""What ends a connection; other errors are damage, and are stepped over."""
+"""Errors that end a connection; all others are damage, and are skipped."""
 
 _PROBE_SECONDS = 1.0
+"""Seconds for which FFmpeg may analyse the stream."""
 
 
 def scheme_of(text: str) -> str | None:
-    """The scheme of an address, in small letters; None for what is none."""
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
-    return found[1].lower() if found else None
+    """Return the scheme of an address in lower case; None if the text is not an address."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    return match[1].lower() if match else None
 
 
 class NetworkSource(BaseSource):
-    """One connection to a live stream. The newest frame counts.
+    """One connection to a live stream; only its newest frame is of use.
 
-    Damaged packets and pictures are counted in `damaged`; what cannot be decoded is stepped over.
-    Frames have the stream's timestamps,
-    moved to the monotonic clock (rtmag.realtime.media.timestamps).
+    Packets that cannot be decoded are skipped and counted in `damaged`. The times of the frames are
+    the stream's timestamps, shifted to the monotonic clock (rtmag.realtime.media.timestamps).
 
     Args:
-        address: of the stream; user and password may be part of it.
+        address: address of the stream, with user and password if required.
         timeout: seconds without data after which the connection is lost.
         max_pixels: larger frames are refused before they are decoded.
-        ca: file of the certificates (PEM) of which the server must show one, or one that they
-            signed. None: the connection is encrypted where the address says so, but not whose it
-            is is asked, as most cameras sign for themselves.
+        ca: PEM file of certificates that verify the server's certificate. None: the certificate is
+            not verified, because most cameras use self-signed ones.
 
     Raises:
-        SourceUnavailable: the connection fails, or brings no video; says why, and what to do.
-            SourceAbsent, where it may succeed later.
+        SourceUnavailable: the connection fails or contains no video; the message has a hint.
+        SourceAbsent: the same, where a later attempt may succeed.
+        OptionError: `ca` is not a file, or the address is not encrypted.
     """
 
     live = True
@@ -138,12 +143,12 @@ class NetworkSource(BaseSource):
         self._address, self._max_pixels, self._ca = address, max_pixels, ca
         self._stop = threading.Event()
         self._rate = RateMeter()
-        self._container = self._opened(timeout)
+        self._container = self._open(timeout)
         try:
             self._stream = self._video()
             self._decoder = LowDelayDecoder(self._stream)
             self._paced = self._finite or "hls" in self._container.format.name
-            self._pictures = self._decoded()
+            self._pictures = self._decode()
             self._first = self._first_picture(timeout)
             self.size = (self._first.width, self._first.height)
         except BaseException:
@@ -152,15 +157,15 @@ class NetworkSource(BaseSource):
 
     @property
     def fps(self) -> float | None:
-        """Frames per second as measured; None while unknown."""
+        """Measured frames per second; None while unknown."""
         return self._rate.fps
 
     @property
     def _finite(self) -> bool:
-        """Whether it is a file that somebody serves, not a camera."""
+        """True if the stream is a file on a server, not a camera."""
         return bool(self._container.duration) and (self._container.duration or 0) > 0
 
-    def _opened(self, timeout: float) -> InputContainer:
+    def _open(self, timeout: float) -> InputContainer:
         scheme = scheme_of(self._address) or ""
         if scheme not in _PROTOCOLS:
             raise self._unavailable(PROTOCOL)
@@ -175,7 +180,7 @@ class NetworkSource(BaseSource):
             options["rtsp_transport"] = "tcp"
         if self._ca is not None:
             options |= {"tls_verify": "1", "ca_file": str(self._certificates(scheme))}
-        began = time.monotonic()
+        start = time.monotonic()
         try:
             return av.open(
                 self._address,
@@ -185,21 +190,21 @@ class NetworkSource(BaseSource):
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             failure = classify(error, self._address)
-        if failure is DATA and time.monotonic() - began > 0.9 * timeout:
-            failure = TIMEOUT  # of a silent RTSP server FFmpeg says that its data are invalid
-        raise self._unavailable(failure)  # outside: FFmpeg's error holds the password
+        if failure is DATA and time.monotonic() - start > 0.9 * timeout:
+            failure = TIMEOUT  # FFmpeg reports a silent RTSP server as invalid data
+        raise self._unavailable(failure)  # outside `except`: FFmpeg's error contains the password
 
     def _certificates(self, scheme: str) -> Path:
-        """The file by which the server is known; refused where it would not be looked at."""
+        """Return the certificate file; raises OptionError where FFmpeg would ignore it."""
         assert self._ca is not None
         if scheme not in SECURE:
-            raise OptionError(f"--ca is for {', '.join(SECURE)}, got {scheme}://")
+            raise OptionError(f"--ca applies to {', '.join(SECURE)} only, got {scheme}://")
         if not self._ca.is_file():
-            raise OptionError(f"--ca must be a file of certificates (PEM), got {str(self._ca)!r}")
+            raise OptionError(f"--ca must be a file with certificates (PEM), got {str(self._ca)!r}")
         return self._ca
 
     def _video(self) -> VideoStream:
-        stream = moving_picture(self._container)
+        stream = first_video_stream(self._container)
         if stream is None:
             raise self._unavailable(NO_VIDEO)
         context = stream.codec_context
@@ -207,7 +212,7 @@ class NetworkSource(BaseSource):
             raise self._unavailable(CODEC)
         self._check_size(context.width, context.height)
         context.options = {**context.options, "max_pixels": str(self._max_pixels)}
-        context.thread_type = "SLICE"  # a thread per frame would hold back as many frames
+        context.thread_type = "SLICE"  # frame threads would delay the output by one frame each
         return stream
 
     def _check_size(self, width: int, height: int) -> None:
@@ -216,19 +221,19 @@ class NetworkSource(BaseSource):
             raise SourceUnavailable(f"cannot open {self.name!r}: {refusal}")
 
     def _first_picture(self, timeout: float) -> VideoFrame:
-        give_up = time.monotonic() + 2 * timeout  # something may come for ever, but no picture
+        deadline = time.monotonic() + 2 * timeout  # data may come without ever being a picture
         for picture in self._pictures:
             if picture is not None:
                 return picture
-            if self._stop.is_set() or time.monotonic() > give_up:
+            if self._stop.is_set() or time.monotonic() > deadline:
                 break
         raise self._unavailable(NO_VIDEO)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames as they come; raises SourceLost when the connection breaks."""
-        clock = StreamClock(stamped=self._container.format.name not in _UNSTAMPED)
+        """Yield frames as they arrive; raises SourceLost when the connection breaks."""
+        clock = StreamClock(stamped=self._container.format.name not in _WITHOUT_TIMESTAMPS)
         converter = Converter()
-        kind, changes, index = _kind(self._first), 0, 0
+        layout, changes, index = _layout(self._first), 0, 0
         try:
             for picture in chain([self._first], self._pictures):
                 if self._stop.is_set():
@@ -237,29 +242,31 @@ class NetworkSource(BaseSource):
                     continue
                 stamp = picture.time
                 if self._paced:
-                    self._stop.wait(clock.ahead(stamp, time.monotonic()))
-                moment = clock.read(stamp, time.monotonic())
-                self._rate.add(moment)
-                if _kind(picture) != kind:  # a camera that sees no colours at night, say
-                    kind, changes = _kind(picture), changes + 1
-                yield Frame(converter.to_bgr(picture), moment, index, clock.epoch + changes)
+                    self._stop.wait(clock.early_by(stamp, time.monotonic()))
+                frame_time = clock.read(stamp, time.monotonic())
+                self._rate.add(frame_time)
+                if _layout(picture) != layout:  # such as a camera that turns grey at night
+                    layout, changes = _layout(picture), changes + 1
+                yield Frame(converter.to_bgr(picture), frame_time, index, clock.epoch + changes)
                 index += 1
         finally:
-            self._pictures.close()  # it holds us, and we the decoder and its threads
-            self._container.close()  # here, for nobody else may while this thread reads
+            # The generator refers to this object, which holds the decoder and its threads.
+            self._pictures.close()
+            # Closed here, because no other thread may do so while this one reads.
+            self._container.close()
 
-    def _decoded(self) -> Generator[VideoFrame | None, None, None]:
-        """Yield pictures, and None for what gives none; raises SourceLost at the end."""
+    def _decode(self) -> Generator[VideoFrame | None, None, None]:
+        """Yield pictures, and None for packets without one; raises SourceLost at the end."""
         failure = ENDED
         try:
             for packet in read_packets(self._container, self._stream, fatal=_LOST):
-                yield from self._pictures_of(packet)
+                yield from self._decode_packet(packet)
         except _LOST as error:
             failure = classify(error, self._address)
         if not self._finite:
-            raise SourceLost(failure.told(self._address))
+            raise SourceLost(failure.message(self._address))
 
-    def _pictures_of(self, packet: "Packet[Stream] | None") -> Iterator[VideoFrame | None]:
+    def _decode_packet(self, packet: "Packet[Stream] | None") -> Iterator[VideoFrame | None]:
         pictures = None
         if packet is not None:
             with suppress(av.FFmpegError, OSError, ValueError):
@@ -269,18 +276,18 @@ class NetworkSource(BaseSource):
             yield None
         for picture in pictures or []:
             self._check_size(picture.width, picture.height)
-            self.damaged += picture.is_corrupt  # shown all the same: decoders mend a good deal
+            self.damaged += picture.is_corrupt  # shown anyway: decoders conceal most of the damage
             yield picture
 
     def close(self) -> None:
-        """End the iteration. The thread that reads frees the connection, within the timeout."""
+        """End the iteration; the reading thread frees the connection within the timeout."""
         self._stop.set()
 
     def _unavailable(self, failure: Failure) -> SourceUnavailable:
-        kind = SourceAbsent if failure.passing else SourceUnavailable
-        return kind(failure.told(self._address))
+        error_type = SourceAbsent if failure.temporary else SourceUnavailable
+        return error_type(failure.message(self._address))
 
 
-def _kind(picture: VideoFrame) -> tuple[int, int, str]:
-    """What a stream's pictures have in common; after a change motion is measured afresh."""
+def _layout(picture: VideoFrame) -> tuple[int, int, str]:
+    """Return size and pixel format; after a change of either a new epoch begins."""
     return picture.width, picture.height, picture.format.name

@@ -1,4 +1,4 @@
-"""Why a network source fails, in a person's words: FFmpeg's errors sorted into a few kinds."""
+"""Error messages for network streams: FFmpeg's errors, sorted into a few kinds."""
 
 import socket
 from dataclasses import dataclass
@@ -13,49 +13,67 @@ from rtmag.realtime.log import redact
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A kind of failure."""
+    """A kind of failure, with its message."""
 
     code: str
-    words: str
-    """Completes a sentence that begins with the address."""
+    problem: str
+    """Text that follows the address to make a sentence."""
     hint: str
-    passing: bool = False
-    """Whether time may mend it."""
+    temporary: bool = False
+    """True if a later attempt may succeed."""
 
-    def told(self, address: str) -> str:
-        """One line, without credentials."""
-        return f"{redact(address)} {self.words}; {self.hint} [{self.code}]"
+    def message(self, address: str) -> str:
+        """Return the error message in one line, without credentials."""
+        return f"{redact(address)} {self.problem}; {self.hint} [{self.code}]"
 
 
 AUTH = Failure(
     "E-AUTH",
-    "refused user or password",
-    "check both, and write @ : / ? # % in a password as %40 %3A %2F %3F %23 %25",
+    "refused the user name or password",
+    "check both; in a password write @ : / ? # % as %40 %3A %2F %3F %23 %25",
 )
 
 TLS = Failure(
-    "E-TLS", "cannot be spoken to in TLS", "check the port, and the certificates of --ca if given"
+    "E-TLS",
+    "failed in the TLS handshake",
+    "check the port, and the certificates if --ca is given",
 )
 
 TIMEOUT = Failure(
-    "E-TIMEOUT", "does not answer in time", "check host and port, or give --timeout", passing=True
+    "E-TIMEOUT",
+    "did not answer in time",
+    "check the host and the port, or increase --timeout",
+    temporary=True,
 )
 
 NOT_FOUND = Failure(
-    "E-NOT-FOUND", "is not there", "the server answers: check the path", passing=True
+    "E-NOT-FOUND",
+    "was not found",
+    "the server answers, so check the path",
+    temporary=True,
 )
 
-NO_HOST = Failure("E-NO-HOST", "has a host that is not known", "check its name", passing=True)
+NO_HOST = Failure(
+    "E-NO-HOST",
+    "has an unknown host name",
+    "check the name and the network",
+    temporary=True,
+)
 
 REFUSED = Failure(
-    "E-REFUSED", "cannot be connected to", "is it switched on, and the port right?", passing=True
+    "E-REFUSED",
+    "refused the connection or cannot be reached",
+    "check that the camera is on, and check the port",
+    temporary=True,
 )
 
 CODEC = Failure(
-    "E-CODEC", "sends a codec that is not supported", "set the camera to H.264 or MJPEG"
+    "E-CODEC",
+    "sends a codec that is not supported",
+    "set the camera to H.264 or MJPEG",
 )
 
-NO_VIDEO = Failure("E-NO-VIDEO", "sends no video", "choose another stream of it")
+NO_VIDEO = Failure("E-NO-VIDEO", "sends no video", "select another stream of the camera")
 
 PROTOCOL = Failure(
     "E-PROTOCOL",
@@ -63,11 +81,15 @@ PROTOCOL = Failure(
     "use rtsp, rtmp, http, https, tcp or udp",
 )
 
-DATA = Failure("E-DATA", "sends what is no video", "check that the address is that of the stream")
+DATA = Failure(
+    "E-DATA",
+    "sends data that is not a video",
+    "check that this is the address of the stream, not of a web page",
+)
 
-ENDED = Failure("E-LOST", "closed the connection", "check the server", passing=True)
+ENDED = Failure("E-LOST", "closed the connection", "check the server", temporary=True)
 
-BROKEN = Failure("E-LOST", "is lost", "check the network", passing=True)
+BROKEN = Failure("E-LOST", "is lost", "check the network", temporary=True)
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ffmpeg.HTTPUnauthorizedError, ffmpeg.HTTPForbiddenError), AUTH),
@@ -84,23 +106,23 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 _CODES = {ETIMEDOUT: TIMEOUT, EHOSTUNREACH: REFUSED, ENETUNREACH: REFUSED}
 
 SECURE = ("https", "rtsps", "rtmps")
-"""Schemes that encrypt."""
+"""Schemes with encryption."""
 
 
 def classify(error: BaseException, address: str) -> Failure:
-    """The kind of an error that came from opening or reading an address."""
+    """Return the kind of an error that was raised while an address was opened or read."""
     for types, failure in _KINDS:
         if isinstance(error, types):
             return failure
     if isinstance(error, av.FFmpegError | OSError):
         failure = _CODES.get(error.errno or 0, BROKEN)
-        # FFmpeg says "input/output error" for names nobody knows and for TLS that fails alike.
-        return _looked_up(address) or failure if failure is BROKEN else failure
+        # FFmpeg reports unknown host names and TLS failures alike, as "input/output error".
+        return _host_failure(address) or failure if failure is BROKEN else failure
     return BROKEN
 
 
-def _looked_up(address: str) -> Failure | None:
-    """What is wrong with the host, where that is what is wrong."""
+def _host_failure(address: str) -> Failure | None:
+    """Return the failure of the host name or of TLS, if one of them is the likely cause."""
     try:
         parts = urlsplit(address)
         socket.getaddrinfo(parts.hostname, parts.port or 80)

@@ -1,7 +1,7 @@
-"""Pictures that another program writes to our standard input: y4m, or raw bytes of known size.
+"""Frames from standard input: Y4M, or raw pictures of a known size.
 
-Nothing is dropped and nothing hurried: who writes waits until we have read. y4m, which FFmpeg and
-GStreamer write, says size and rate itself.
+No frame is dropped: the writing program waits until its data are read. Y4M, which FFmpeg and
+GStreamer can write, states its size and frame rate.
 """
 
 import sys
@@ -16,25 +16,25 @@ from av.video.frame import VideoFrame
 from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import Converter
-from rtmag.realtime.media.container import moving_picture, read_packets
+from rtmag.realtime.media.container import first_video_stream, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
 from rtmag.realtime.sources.source import BaseSource
 
 _NO_Y4M = (
-    "cannot read y4m from standard input; such as: ffmpeg -i IN -f yuv4mpegpipe - | "
+    "cannot read Y4M from standard input; example: ffmpeg -i IN -f yuv4mpegpipe - | "
     "rtmag stream -; raw pictures need --size and --fps"
 )
 
 
 class Y4mPipe(BaseSource):
-    """A YUV4MPEG2 stream.
+    """A YUV4MPEG2 (Y4M) stream.
 
     Args:
-        stream: read in place of standard input.
+        stream: binary stream to read; standard input by default.
         max_pixels: larger pictures are refused.
 
     Raises:
-        SourceUnavailable: what comes is none, or too large.
+        SourceUnavailable: the stream is not Y4M, or its pictures are too large.
     """
 
     live = False
@@ -44,7 +44,7 @@ class Y4mPipe(BaseSource):
         self._closed = False
         try:
             self._container = av.open(stream or sys.stdin.buffer, "r", format="yuv4mpegpipe")
-            self._stream = moving_picture(self._container)
+            self._stream = first_video_stream(self._container)
             context = self._stream.codec_context if self._stream else None
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceUnavailable(_NO_Y4M) from error
@@ -75,17 +75,17 @@ class Y4mPipe(BaseSource):
 
 
 class RawPipe(BaseSource):
-    """Raw pictures of one size, one after the other; a last one that is incomplete is left out.
+    """Raw pictures of one size, one after the other; an incomplete last one is left out.
 
     Args:
-        size: (width, height) of each.
-        fps: how many there are a second.
-        layout: bgr24 or rgb24: three bytes a pixel, rows from the top, without gaps.
-        stream: read in place of standard input.
+        size: (width, height) in pixels.
+        fps: frames per second; 30 by default.
+        pixel_format: bgr24 or rgb24: three bytes per pixel, rows from the top, without padding.
+        stream: binary stream to read; standard input by default.
         max_pixels: larger pictures are refused.
 
     Raises:
-        OptionError: size or rate are no such.
+        OptionError: the size or the pixel format is not valid.
     """
 
     live = False
@@ -95,20 +95,21 @@ class RawPipe(BaseSource):
         self,
         size: tuple[int, int],
         fps: float | None,
-        layout: str = "bgr24",
+        pixel_format: str = "bgr24",
         stream: BinaryIO | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        empty = None if min(size) > 0 else f"{size[0]}x{size[1]} is no size"
+        empty = None if min(size) > 0 else f"{size[0]}x{size[1]} is not a valid size"
         refusal = empty or too_large(*size, max_pixels)
         if refusal is not None:
             raise OptionError(f"cannot read raw pictures: {refusal}")
-        if layout not in ("bgr24", "rgb24"):
-            raise OptionError(f"raw pictures are bgr24 or rgb24, got {layout!r}")
+        if pixel_format not in ("bgr24", "rgb24"):
+            raise OptionError(f"raw pictures must be bgr24 or rgb24, got {pixel_format!r}")
         self.size = size
         self.fps: float | None = fps or 30.0
         self._step = 1 / Fraction(self.fps or 30.0)
-        self._layout, self._stream, self._closed = layout, stream or sys.stdin.buffer, False
+        self._rgb = pixel_format == "rgb24"
+        self._stream, self._closed = stream or sys.stdin.buffer, False
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield all frames."""
@@ -119,7 +120,7 @@ class RawPipe(BaseSource):
             if len(data) < 3 * width * height:
                 return
             image = np.frombuffer(data, np.uint8).reshape(height, width, 3)
-            image = image[..., ::-1] if self._layout == "rgb24" else image
+            image = image[..., ::-1] if self._rgb else image
             yield Frame(image.copy(order="C"), float(index * self._step), index)
             index += 1
 

@@ -1,4 +1,4 @@
-"""The screen, or a part of it, as a source; needs the extra `screen`."""
+"""Screen capture as a source; requires the extra `screen`."""
 
 import re
 import threading
@@ -13,19 +13,19 @@ from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.source import BaseSource
 
 PATTERN = re.compile(r"screen(:(\d+),(\d+),(\d+),(\d+))?")
-"""`screen` is the first monitor; `screen:x,y,w,h` a part of it, in pixels."""
+"""`screen` is the first monitor, `screen:x,y,w,h` a part of it in pixels."""
 
 
 class ScreenSource(BaseSource):
-    """What the screen shows, `fps` times a second.
+    """Pictures of the first monitor, or of a part of it.
 
     Args:
         spec: `screen` or `screen:x,y,w,h`.
-        fps: pictures per second; less where the system is slower.
+        fps: pictures per second; fewer if the system is slower.
 
     Raises:
         MissingExtra: mss is not installed.
-        SourceUnavailable: there is no screen, or no such part of it.
+        SourceUnavailable: there is no screen, or the part is outside of it.
     """
 
     live = True
@@ -45,21 +45,21 @@ class ScreenSource(BaseSource):
                 self._area = _area(spec, screen.monitors[1])
                 first = np.asarray(screen.grab(self._area))
         except self._errors as error:
-            raise SourceUnavailable(f"cannot see {spec!r}: there is no screen to see") from error
+            raise SourceUnavailable(f"cannot capture {spec!r}: there is no screen") from error
         self.size = (first.shape[1], first.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield pictures by the clock; those for which there was no time never existed."""
+        """Yield pictures at the requested rate; those for which there was no time are not taken."""
         step = 1 / (self.fps or 30.0)
         index = 0
         try:
-            # Opened here, for systems give a screen to one thread only.
+            # Opened here, because the screen may be used from one thread only.
             with self._open() as screen:
                 due = time.monotonic()
                 while not self._stop.wait(max(due - time.monotonic(), 0)):
-                    moment = time.monotonic()
-                    yield Frame(_bgr(screen.grab(self._area)), moment, index)
-                    index, due = index + 1, max(due + step, moment)
+                    taken_at = time.monotonic()
+                    yield Frame(_bgr(screen.grab(self._area)), taken_at, index)
+                    index, due = index + 1, max(due + step, taken_at)
         except self._errors as error:
             raise SourceLost(f"{self.name} is lost") from error
 
@@ -69,15 +69,15 @@ class ScreenSource(BaseSource):
 
 
 def _area(spec: str, monitor: dict[str, int]) -> dict[str, int]:
-    found = PATTERN.fullmatch(spec)
-    if found is None:
-        raise SourceUnavailable(f"a part of the screen is screen:x,y,w,h, got {spec!r}")
-    if found[1] is None:
+    match = PATTERN.fullmatch(spec)
+    if match is None:
+        raise SourceUnavailable(f"a part of the screen is written screen:x,y,w,h, got {spec!r}")
+    if match[1] is None:
         return dict(monitor)
-    x, y, width, height = (int(number) for number in found.groups()[1:])
+    x, y, width, height = (int(number) for number in match.groups()[1:])
     if not (width and height and x + width <= monitor["width"] and y + height <= monitor["height"]):
         size = f"{monitor['width']}x{monitor['height']}"
-        raise SourceUnavailable(f"cannot see {spec!r}: the screen is {size}")
+        raise SourceUnavailable(f"cannot capture {spec!r}: the screen is {size}")
     left, top = monitor["left"] + x, monitor["top"] + y
     return {"left": left, "top": top, "width": width, "height": height}
 

@@ -125,7 +125,7 @@ def test_pictures_that_are_none_are_stepped_over(
     folder.mkdir()
     os.mkfifo(folder / "a.png")
     assert magnify(source, "-o", "out.mp4") == 2
-    assert "no picture there can be read" in capsys.readouterr().err
+    assert "none of its pictures can be read" in capsys.readouterr().err
     claiming(folder / "b.png", 65, 48)
     (folder / "c.png").write_bytes(cv2.imencode(".ppm", flat(0, (64, 48)))[1].tobytes())
     for name in ("d.png", "e.png"):
@@ -337,7 +337,7 @@ def test_every_kind_of_pixels_stays_what_it_is(
     if warning is None:
         assert said == ""
     with VideoSource("in.mkv") as before, VideoSource("out.mkv") as after:
-        assert after.colour == before.colour.carried
+        assert after.colour == before.colour.writable
 
 
 def test_interlaced_and_paletted_videos(clip: MakeClip, capsys: pytest.CaptureFixture[str]) -> None:

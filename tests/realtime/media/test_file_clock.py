@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rtmag.realtime.media.timestamps import FileClock, span, usual_step
+from rtmag.realtime.media.timestamps import FileClock, duration, typical_step
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_clock(given: list[float | None], expected: list[float]) -> None:
     ],
     ids=["rounded", "reordered", "gap", "two", "repeated", "one", "none"],
 )
-def test_usual_step(ticks: list[int], step: float) -> None:
-    assert usual_step(np.array(ticks, np.int64)) == pytest.approx(step)
+def test_typical_step(ticks: list[int], step: float) -> None:
+    assert typical_step(np.array(ticks, np.int64)) == pytest.approx(step)
 
 
-def test_span_leaves_out_a_clock_that_ran_over() -> None:
+def test_duration_leaves_out_a_clock_that_wrapped_around() -> None:
     ticks = np.array([0, 1000, 2000, 95_000_000, 95_001_000], np.int64)
-    assert span(ticks, Fraction(1, 1000)) == pytest.approx(3.0)
+    assert duration(ticks, Fraction(1, 1000)) == pytest.approx(3.0)

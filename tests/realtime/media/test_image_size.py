@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from rtmag.realtime.media.image_size import picture_size, too_large
+from rtmag.realtime.media.image_size import image_size, too_large
 from rtmag.realtime.opencv import cv2
 
 KINDS = [
@@ -25,14 +25,14 @@ def encoded(suffix: str, options: list[int]) -> bytes:
 
 @pytest.mark.parametrize(("suffix", "options"), KINDS)
 def test_sizes_are_those_of_the_picture(suffix: str, options: list[int]) -> None:
-    assert picture_size(io.BytesIO(encoded(suffix, options))) == (300, 7)
+    assert image_size(io.BytesIO(encoded(suffix, options))) == (300, 7)
 
 
 @pytest.mark.parametrize(("suffix", "options"), KINDS)
 def test_heads_that_are_cut_off_have_none(suffix: str, options: list[int]) -> None:
     whole = encoded(suffix, options)
     for length in range(len(whole)):
-        assert picture_size(io.BytesIO(whole[:length])) in (None, (300, 7), (300, 0), (0, 0))
+        assert image_size(io.BytesIO(whole[:length])) in (None, (300, 7), (300, 0), (0, 0))
 
 
 def test_what_comes_before_a_size_is_skipped() -> None:
@@ -41,7 +41,7 @@ def test_what_comes_before_a_size_is_skipped() -> None:
     profile = b"\xff\xe2" + struct.pack(">H", 40_002) + b"\xff\xc0" * 20_000
     more = picture[:2] + profile + b"\0\0\xff\xff" + picture[2:]
     assert cv2.imdecode(np.frombuffer(more, np.uint8), cv2.IMREAD_COLOR) is not None
-    assert picture_size(io.BytesIO(more)) == (300, 7)
+    assert image_size(io.BytesIO(more)) == (300, 7)
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -57,7 +57,7 @@ def test_every_way_to_write_a_tiff(order: str, large: bool, kind: int) -> None:
         for tag, size in [(256, 30_000), (257, 20_000)]
     )
     content = head + struct.pack(order + ("Q" if large else "H"), 2) + entries
-    assert picture_size(io.BytesIO(content)) == (30_000, 20_000)
+    assert image_size(io.BytesIO(content)) == (30_000, 20_000)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_every_way_to_write_a_tiff(order: str, large: bool, kind: int) -> None:
     ids=["nothing", "another kind", "no header", "fillers without end", "far beyond the end"],
 )
 def test_what_is_no_picture_has_none(content: bytes) -> None:
-    assert picture_size(io.BytesIO(content)) is None
+    assert image_size(io.BytesIO(content)) is None
 
 
 def test_the_limit_itself_is_allowed() -> None:

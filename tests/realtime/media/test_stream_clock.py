@@ -111,10 +111,10 @@ def test_equal_arrivals_still_increase() -> None:
 def test_a_stream_that_comes_early_waits_for_its_time() -> None:
     clock = StreamClock()
     clock.read(10.0, 1000.0)
-    assert clock.ahead(10.5, 1000.1) == pytest.approx(0.4)
-    assert clock.ahead(10.5, 1000.6) == 0
-    assert clock.ahead(4000.0, 1000.1) == 0
-    assert clock.ahead(None, 1000.1) == 0
+    assert clock.early_by(10.5, 1000.1) == pytest.approx(0.4)
+    assert clock.early_by(10.5, 1000.6) == 0
+    assert clock.early_by(4000.0, 1000.1) == 0
+    assert clock.early_by(None, 1000.1) == 0
 
 
 def test_a_rate_is_told_when_enough_came() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
-from rtmag.realtime.sinks.paths import beside, check_free, make_folder, numbered
+from rtmag.realtime.sinks.paths import check_free, make_folder, numbered, output_path
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,14 @@ from rtmag.realtime.sinks.paths import beside, check_free, make_folder, numbered
     ],
 )
 def test_outputs_lie_beside_their_inputs(name: str, alpha: float, expected: str) -> None:
-    assert beside(Path("x") / name, alpha) == Path("x") / expected
-    assert beside(Path("x") / name, alpha, Path("y")) == Path("y") / expected
+    assert output_path(Path("x") / name, alpha) == Path("x") / expected
+    assert output_path(Path("x") / name, alpha, Path("y")) == Path("y") / expected
 
 
 def test_a_folder_of_images_becomes_a_video(tmp_path: Path) -> None:
     folder = tmp_path / "shots.v2"
     folder.mkdir()
-    assert beside(folder, 20) == tmp_path / "shots.v2.mag20.mp4"
+    assert output_path(folder, 20) == tmp_path / "shots.v2.mag20.mp4"
 
 
 def test_patterns_and_dots_are_named_after_their_folder(
@@ -35,9 +35,9 @@ def test_patterns_and_dots_are_named_after_their_folder(
 ) -> None:
     folder = tmp_path / "shots"
     folder.mkdir()
-    assert beside(folder / "*.png", 20) == tmp_path / "shots.mag20.mp4"
+    assert output_path(folder / "*.png", 20) == tmp_path / "shots.mag20.mp4"
     monkeypatch.chdir(folder)
-    assert beside(Path(), 20) == tmp_path / "shots.mag20.mp4"
+    assert output_path(Path(), 20) == tmp_path / "shots.mag20.mp4"
 
 
 def test_numbers_avoid_every_ending(tmp_path: Path) -> None:
@@ -78,5 +78,5 @@ def test_folders_are_made_or_refused_in_one_line(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     (tmp_path / "file").touch()
-    with pytest.raises(SinkUnavailable, match="cannot make the folder"):
+    with pytest.raises(SinkUnavailable, match="cannot create the folder"):
         make_folder(tmp_path / "file" / "c")

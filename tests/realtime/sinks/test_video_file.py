@@ -517,7 +517,7 @@ class TestLife:
     ) -> None:
         monkeypatch.setattr(av, "codecs_available", set())
         sink = VideoSink(tmp_path / "out.webm")
-        with pytest.raises(SinkUnavailable, match="this build has no libvpx-vp9"):
+        with pytest.raises(SinkUnavailable, match="this build of FFmpeg has no libvpx-vp9"):
             sink.write(frames(1)[0])
         sink.close(finished=False)
         assert list(tmp_path.iterdir()) == []

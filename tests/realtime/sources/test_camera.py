@@ -152,7 +152,7 @@ def test_busy(capture: type[FakeCapture]) -> None:
 
 def test_no_picture(capture: type[FakeCapture]) -> None:
     capture.frames = 0
-    with pytest.raises(SourceUnavailable, match="it gives no picture"):
+    with pytest.raises(SourceUnavailable, match="it returns no picture"):
         CameraSource(0)
     assert capture.made[-1].released
 

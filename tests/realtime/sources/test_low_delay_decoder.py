@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from rtmag.realtime.media.container import moving_picture, read_packets
+from rtmag.realtime.media.container import first_video_stream, read_packets
 from rtmag.realtime.sources.network import LowDelayDecoder
 from tests.support.servers import mpegts, scene
 
@@ -18,7 +18,7 @@ SIZE = (160, 120)
 def decoded(data: bytes, *, mended: bool = True) -> tuple[list[int], list[int]]:
     """Stamps of the pictures, and how many more had been sent when each came out."""
     with av.open(io.BytesIO(data), "r", format="mpegts") as container:
-        stream = moving_picture(container)
+        stream = first_video_stream(container)
         assert stream is not None
         decoder, sent = LowDelayDecoder(stream), [0]
         stamps, held = [], []

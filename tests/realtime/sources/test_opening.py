@@ -150,12 +150,12 @@ class TestImages:
             assert source.damaged == 2
 
     def test_refusals(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceUnavailable, match="no pictures there"):
+        with pytest.raises(SourceUnavailable, match="it contains no pictures"):
             ImageFolderSource(tmp_path)
         (tmp_path / "a.png").write_bytes(b"no")
-        with pytest.raises(SourceUnavailable, match="no picture there can be read"):
+        with pytest.raises(SourceUnavailable, match="none of its pictures can be read"):
             ImageFolderSource(tmp_path)
-        with pytest.raises(SourceUnavailable, match="no readable folder"):
+        with pytest.raises(SourceUnavailable, match="it is not a readable folder"):
             ImageFolderSource(tmp_path / "gone")
         with pytest.raises(OptionError, match="fps = 0"):
             ImageFolderSource(tmp_path, fps=0)

@@ -59,7 +59,7 @@ def test_raw_pictures(layout: str) -> None:
 
 
 def test_raw_pictures_need_sense() -> None:
-    with pytest.raises(OptionError, match="0x48 is no size"):
+    with pytest.raises(OptionError, match="0x48 is not a valid size"):
         RawPipe((0, 48), None)
     with pytest.raises(OptionError, match="yuyv"):
         RawPipe((64, 48), None, "yuyv")
@@ -93,4 +93,4 @@ def test_raw_from_a_pipe(tmp_path: Path) -> None:
 def test_an_empty_pipe(tmp_path: Path) -> None:
     done = piped(b"", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith(b"error: cannot read y4m from standard input")
+    assert done.stderr.startswith(b"error: cannot read Y4M from standard input")

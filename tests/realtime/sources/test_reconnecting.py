@@ -68,7 +68,7 @@ class CameraConnection(BaseSource):
             if self.camera.plugged and not self.camera.still:
                 image = rng.integers(0, 255, (48, 64, 3)).astype(np.uint8)
             elif not self.camera.plugged and self.camera.fault == "raises":
-                raise SourceLost("camera 0 is lost; is it unplugged?")
+                raise SourceLost("camera 0 is lost; check that it is plugged in")
             elif not self.camera.plugged and self.camera.fault == "blocks":
                 self.camera.back.wait(10)
             yield Frame(image, time.monotonic(), index)

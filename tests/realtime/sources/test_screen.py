@@ -40,5 +40,5 @@ def test_more_than_the_screen_is_refused() -> None:
 
 def test_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(SourceUnavailable, match="no screen to see"):
+    with pytest.raises(SourceUnavailable, match="there is no screen"):
         open_source("screen")

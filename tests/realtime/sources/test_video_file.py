@@ -172,7 +172,7 @@ def test_unknown_matrix_is_read_as_well_as_can_be(clip: MakeClip) -> None:
     path = clip(frames=2, tags=(1, 8, 1, 1))
     with VideoSource(path) as source:
         assert len(list(source)) == 2
-        assert source.colour.carried == Colour()
+        assert source.colour.writable == Colour()
 
 
 def test_sound_is_noticed(clip: MakeClip) -> None:
@@ -266,7 +266,7 @@ class TestRefusals:
         path = tmp_path / "a.mp4"
         with av.open(str(path), "w") as output:
             Clip()._play(output, Clip()._sound(output, "aac"), 1.0)
-        assert "sound only" in self.refusal(path)
+        assert "audio only" in self.refusal(path)
 
     def test_no_frames(self, clip: MakeClip) -> None:
         path = clip("a.mkv", frames=0, container={})
@@ -276,7 +276,7 @@ class TestRefusals:
         path = clip("a.avi", codec="mjpeg", pixel_format="yuvj420p", frames=5)
         for _, content in packets(path, "video"):
             path.write_bytes(path.read_bytes().replace(content, bytes(len(content))))
-        assert "no frame in it can be read" in self.refusal(path)
+        assert "none of its frames can be read" in self.refusal(path)
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
     def test_fifo_and_socket(self, tmp_path: Path) -> None:
