@@ -25,35 +25,35 @@ def stream(
     motion_scale: float = 1.0,
     unsafe: bool = False,
 ) -> Iterator[Frame]:
-    """Yield the frames of a source magnified: all of a file, of a live source always the newest.
+    """Yield the magnified frames of a source: all frames of a file, the newest of a live source.
 
     Args:
-        source: Camera index or name, address of a stream, video file, image folder or glob, or
-            `test`.
-        alpha: Total magnification factor, 1 = unchanged.
-        filter: What counts as motion; Static() by default.
-        model: Name or path of a model; the default one lies inside the package.
-        size: (width, height) to ask a camera for.
-        fps: Frames per second to ask a camera for.
-        capture_fps: For slow-motion files, the rate at which the scene was filmed, 1/s.
-        motion_scale: Size of the picture in which motion is looked for: 1, 1/2 or 1/4.
-        unsafe: Allow `.pt2` models, which may run any code when they are opened.
+        source: camera index or name, address of a stream, video file, image folder or glob pattern,
+            or `test`.
+        alpha: total magnification factor; 1 leaves the motion unchanged.
+        filter: temporal filter that selects the motion; Static() by default.
+        model: name or path of a model; by default the packaged one.
+        size: requested (width, height) of a camera in pixels.
+        fps: requested frames per second of a camera.
+        capture_fps: frames per second at which a slow-motion file was filmed.
+        motion_scale: size at which motion is estimated, relative to the picture: 1, 1/2 or 1/4.
+        unsafe: True to allow `.pt2` models, which may run any code when they are opened.
 
     Yields:
-        Frames with (H, W, 3) uint8 BGR images; time in seconds, index from 0.
+        Frames with (H, W, 3) uint8 BGR images, time in seconds and index from 0.
 
     Raises:
         SourceUnavailable: the source cannot be opened.
-        SourceLost: it failed midway.
+        SourceLost: the source failed after it was opened.
         OptionError: alpha is not finite or the band does not fit the frame rate.
     """
     with open_source(source, size=size, fps=fps) as frames:
         rate = None if frames.live else frames.fps
         engine = load_engine(model, motion_scale=motion_scale, unsafe=unsafe)
         magnifier = Magnifier(engine, alpha=alpha, filter=filter, fps=rate, capture_fps=capture_fps)
-        with closing(newest(frames) if frames.live else frames) as each:
-            for frame in each:
-                shown = magnifier(frame)
-                if magnifier.warning is not None:  # it was passed on as it is
+        with closing(newest(frames) if frames.live else frames) as reader:
+            for frame in reader:
+                magnified = magnifier(frame)
+                if magnifier.warning is not None:  # the frame was not magnified
                     raise OptionError(magnifier.warning)
-                yield shown
+                yield magnified

@@ -34,9 +34,7 @@ class PipeSink(BaseSink):
 
     def __init__(self, *, fps: float, size: tuple[int, int] | None = None) -> None:
         if sys.stdout.isatty():
-            raise OptionError(
-                "-o - writes video to stdout: pipe it to a program or > FILE.y4m"
-            )
+            raise OptionError("-o - writes video to stdout: pipe it to a program or > FILE.y4m")
         self._fps, self._size = fps, size
         self._container: av.container.OutputContainer | None = None
         self._closed = False

@@ -1,4 +1,4 @@
-"""The built-in moving scene and the canvas that draws it.
+"""The built-in moving scene, its objects and the canvas that draws them.
 
 Not in here: files and devices.
 """

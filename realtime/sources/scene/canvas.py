@@ -1,8 +1,7 @@
-"""Part of a picture, drawn from formulas and seeded noise at several samples per pixel.
+"""Drawing canvas with anti-aliasing: shapes and seeded noise at several samples per pixel.
 
-Coordinates are a scene's own units, 640 by 480 with y downwards; a `View` says how they lie in a
-picture of any size. Colours are BGR, 0 to 255. Shapes are signed distances in units, negative
-inside.
+Coordinates are scene units, 640 by 480 with y downwards; a `Viewport` maps them to a picture of any
+size. Colours are BGR, 0 to 255. Shapes are signed distances in units, negative inside.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,14 +21,15 @@ PixelBox = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 UNITS = (640, 480)
+"""(width, height) of the scene in units."""
 
 _BAND = 256
-"""Rows of samples that are worked on at a time, so that half-done copies stay small."""
+"""Rows of samples processed together; few, to keep temporary arrays small."""
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How scene units lie in a picture: the largest centred 4:3 area, continued to the edges."""
+class Viewport:
+    """Map from scene units to pixels: the largest centred 4:3 area, extended to the edges."""
 
     size: tuple[int, int]
     """(width, height) in pixels."""
@@ -41,16 +41,16 @@ class View:
 
     @property
     def origin(self) -> tuple[float, float]:
-        """Where unit (0, 0) lies, in pixels."""
+        """Position of unit (0, 0) in pixels."""
         width, height = self.size
         return (width - UNITS[0] * self.scale) / 2, (height - UNITS[1] * self.scale) / 2
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point in units lies, in pixels."""
+        """Convert a point from units to pixels."""
         return self.origin[0] + x * self.scale, self.origin[1] + y * self.scale
 
     def box(self, x: float, y: float, width: float, height: float) -> PixelBox:
-        """The pixel box (x, y, w, h) around a box in units, within the picture."""
+        """Return the pixel box (x, y, w, h) around a box in units, clipped to the picture."""
         left, top = self.point(x, y)
         x0, y0 = max(int(np.floor(left)), 0), max(int(np.floor(top)), 0)
         x1 = min(int(np.ceil(left + width * self.scale)), self.size[0])
@@ -60,18 +60,18 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A signed distance, in units, and the box outside which nothing is inside."""
+    """A shape as a signed distance in units, with its bounding box."""
 
     x0: float
     y0: float
     x1: float
     y1: float
     distance: Callable[[Field, Field], Field]
-    """From x (1, w) and y (h, 1) to (h, w)."""
+    """Function from x (1, w) and y (h, 1) to distances (h, w)."""
 
 
 def box(x: float, y: float, width: float, height: float, radius: float = 0.0) -> Shape:
-    """A rounded box given by its corner and size."""
+    """Return a box with rounded corners, from its upper left corner and its size."""
 
     def distance(across: Field, down: Field) -> Field:
         dx = np.abs(across - (x + width / 2)) - (width / 2 - radius)
@@ -83,7 +83,7 @@ def box(x: float, y: float, width: float, height: float, radius: float = 0.0) ->
 
 
 def disc(x: float, y: float, radius: float) -> Shape:
-    """A disc around (x, y)."""
+    """Return a disc around (x, y)."""
 
     def distance(across: Field, down: Field) -> Field:
         return np.asarray(np.hypot(across - x, down - y) - radius, np.float32)
@@ -92,7 +92,7 @@ def disc(x: float, y: float, radius: float) -> Shape:
 
 
 def stroke(x0: float, y0: float, x1: float, y1: float, width: float) -> Shape:
-    """A straight stroke with round ends."""
+    """Return a straight line with round ends."""
     dx, dy, half = x1 - x0, y1 - y0, width / 2
 
     def distance(across: Field, down: Field) -> Field:
@@ -114,24 +114,30 @@ def _bands(first: int, last: int) -> Iterator[slice]:
         yield slice(top, min(top + _BAND, last))
 
 
-class Surface:
-    """Part of the picture under construction, `density` samples per pixel along each axis."""
+class Canvas:
+    """A part of a picture, drawn with `density` samples per pixel along each axis."""
 
-    def __init__(self, view: View, area: PixelBox, density: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, viewport: Viewport, area: PixelBox, density: int, rng: np.random.Generator
+    ) -> None:
         left, top, width, height = area
         across = (np.arange(width * density, dtype=np.float32) + 0.5) / density + left
         down = (np.arange(height * density, dtype=np.float32) + 0.5) / density + top
-        self.x: Field = np.asarray((across - view.origin[0]) / view.scale, np.float32)[None, :]
-        self.y: Field = np.asarray((down - view.origin[1]) / view.scale, np.float32)[:, None]
+        self.x: Field = np.asarray((across - viewport.origin[0]) / viewport.scale, np.float32)[
+            None, :
+        ]
+        self.y: Field = np.asarray((down - viewport.origin[1]) / viewport.scale, np.float32)[
+            :, None
+        ]
         self.size = (width, height)
-        self.fine = density * view.scale
+        self.fine = density * viewport.scale
         """Samples per unit."""
         self.color = np.zeros((height * density, width * density, 3), np.float32)
         self.cover = np.zeros((height * density, width * density), np.float32)
         self._rng = rng
 
     def bands(self) -> Iterator[slice]:
-        """Rows of samples that are few enough to be worked on at a time."""
+        """Yield slices of rows that are small enough to process together."""
         return _bands(0, len(self.cover))
 
     def paint(self, shape: Shape, color: Color, light: Field | float = 1.0) -> None:
@@ -144,13 +150,13 @@ class Surface:
             self.cover[window] += cover * (1 - self.cover[window])
 
     def shade(self, shape: Shape, reach: float, depth: float) -> None:
-        """Darken softly what lies within a few times `reach` units of a shape."""
+        """Draw a soft shadow around a shape, which fades over `reach` units."""
         for window in self._windows(shape, 5 * reach):
             far = np.maximum(self._distance(shape, window), 0)
             self.color[window] *= (1 - depth * np.exp(-far / np.float32(reach)))[..., None]
 
     def grain(self, wide: float, tall: float, octaves: int = 6) -> Field:
-        """Noise rich at all scales, unit deviation; the coarsest grains are wide x tall units."""
+        """Return noise at all scales, of deviation 1; the coarsest grains are wide x tall units."""
         height, width = self.cover.shape
         total = np.zeros((1, 1), np.float32)
         for octave in range(octaves):
@@ -162,12 +168,12 @@ class Surface:
         total = _resized(total, width, height)
         return np.asarray(total / total.std(), np.float32)
 
-    def write(self, words: str, x: float, y: float, height: float, color: Color) -> None:
-        """Write with the lower left corner of the words at (x, y)."""
+    def write(self, text: str, x: float, y: float, height: float, color: Color) -> None:
+        """Write text with its lower left corner at (x, y)."""
         font, size, weight = cv2.FONT_HERSHEY_SIMPLEX, 4.0, 9
-        (width, tall), below = cv2.getTextSize(words, font, size, weight)
+        (width, tall), below = cv2.getTextSize(text, font, size, weight)
         stencil = np.zeros((tall + below, width), np.uint8)
-        cv2.putText(stencil, words, (0, tall), font, size, 255, weight, cv2.LINE_AA)
+        cv2.putText(stencil, text, (0, tall), font, size, 255, weight, cv2.LINE_AA)
         zoom = height / tall * self.fine
         left = (x - float(self.x[0, 0])) * self.fine
         top = (y - height - float(self.y[0, 0])) * self.fine
@@ -179,9 +185,14 @@ class Surface:
             self.color[rows] += share * (np.array(color, np.float32) - self.color[rows])
 
     def pixels(self, right: int = 0, down: int = 0) -> NDArray[np.float32]:
-        """The picture (h, w, 4), colour times coverage and coverage, moved by whole samples.
+        """Return the picture (h, w, 4): colour times coverage, and coverage.
 
-        Whole ones, because interpolating edges as sharp as these would falsify the motion.
+        It is moved by whole samples, because interpolation of such sharp edges would falsify the
+        motion.
+
+        Args:
+            right: samples by which the picture is moved to the right.
+            down: samples by which it is moved down.
         """
         width, height = self.size
         density = len(self.cover) // height
@@ -195,7 +206,7 @@ class Surface:
         return out
 
     def _windows(self, shape: Shape, margin: float) -> Iterator[tuple[slice, slice]]:
-        """Where the shape lies, in bands from the top down."""
+        """Yield the parts of the canvas that contain the shape, from the top down."""
         first, last = np.searchsorted(self.y[:, 0], (shape.y0 - margin, shape.y1 + margin))
         columns = np.searchsorted(self.x[0], (shape.x0 - margin, shape.x1 + margin))
         for rows in _bands(int(first), int(last)):

@@ -1,12 +1,12 @@
-"""The built-in moving scene: motion too small to see, with the truth at hand.
+"""The built-in moving scene: motion too small to see, with known ground truth.
 
-A tank sways and a motor bounces by a tenth of a pixel, each at its own frequency; a crate travels
-slowly along a rail; everything else stands still under the noise of a camera. Pictures depend on
-the seed and on the frame's index alone. Each is rounded to 8 bits after its noise, with dither, so
-that motion far below one grey level survives, as it does on a real sensor.
+A tank sways and a motor bounces by a tenth of a pixel, each at its own frequency. A crate moves
+slowly along a rail. Everything else is still, except for camera noise. Pictures depend only on the
+seed and the frame index. Each picture is rounded to 8 bits after adding noise and dither, so motion
+far below one grey level is preserved, as on a real sensor.
 
-The vibrating things are drawn three times from one finely sampled drawing, at rest and at both ends
-of their path. Between these a parabola per pixel is exact, because the path is so short.
+Each vibrating object is drawn three times from one finely sampled drawing: at rest and at both ends
+of its path. In between, a parabola per pixel is exact, because the path is so short.
 """
 
 import time
@@ -19,44 +19,46 @@ from numpy.typing import NDArray
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.sources.scene import workshop
-from rtmag.realtime.sources.scene.canvas import PixelBox, Surface, View
+from rtmag.realtime.sources.scene import objects
+from rtmag.realtime.sources.scene.canvas import Canvas, PixelBox, Viewport
 from rtmag.realtime.sources.source import BaseSource
 
 Picture = NDArray[np.float32]
 """(H, W, 3) float32 BGR, 0 to 255."""
 
 _SAMPLES = 8
-"""Per pixel along each axis; the amplitudes are whole numbers of samples."""
+"""Samples per pixel along each axis; the amplitudes are whole numbers of samples."""
 
 _CRATE_REACH = 70.0
+"""Largest distance of the crate from rest, in units."""
 
 _CRATE_PERIOD = 110.0
+"""Period of the crate's motion in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vibration:
-    """The truth about one thing: its shift is amplitude sin(2 pi hz time) along `direction`."""
+    """Ground truth of one object: its shift is amplitude sin(2 pi hz time) along `direction`."""
 
     name: str
     hz: float
     amplitude: float
-    """Pixels."""
+    """Amplitude in pixels."""
     direction: tuple[float, float]
     """Unit vector (x, y)."""
     region: PixelBox
-    """A part well inside the thing: x, y, width, height in pixels."""
+    """Area inside the object: x, y, width, height in pixels."""
     line: tuple[float, float, float, float]
-    """Across an edge of the thing, along its direction: x0, y0, x1, y1 in pixels."""
+    """Line across an edge of the object, along its direction: x0, y0, x1, y1 in pixels."""
 
     def shift(self, seconds: float) -> float:
-        """Pixels from rest along `direction`."""
+        """Return the distance from rest along `direction`, in pixels, at a time in seconds."""
         return self.amplitude * float(np.sin(2 * np.pi * self.hz * seconds))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """A box of the picture with a vibrating thing in front of the wall."""
+    """A box of the picture with a vibrating object in front of the wall."""
 
     vibration: Vibration
     box: PixelBox
@@ -74,10 +76,13 @@ class SceneSource(BaseSource):
     Args:
         size: (width, height) in pixels.
         fps: frames per second.
-        frames: how many frames there are; None goes on for ever.
-        noise: standard deviation of the sensor noise, in grey levels.
-        seed: of the drawing and of the noise.
-        live: pace the frames by the clock, as a camera does; frames that come too late are skipped.
+        frames: number of frames; None: unlimited.
+        noise: standard deviation of the sensor noise in grey levels.
+        seed: seed of the drawing and the noise.
+        live: True to deliver the frames in real time, as a camera does; late frames are skipped.
+
+    Raises:
+        OptionError: the picture is smaller than 16x16 pixels, or `fps` is not positive.
     """
 
     name = "the built-in scene"
@@ -103,62 +108,66 @@ class SceneSource(BaseSource):
         self._dt = 1 / fps
         self._seed = seed
         self._closed = False
-        self._draw(View(size), np.random.default_rng(seed))
+        self._draw(Viewport(size), np.random.default_rng(seed))
         self._make_noise(noise)
 
-    def _draw(self, view: View, rng: np.random.Generator) -> None:
-        wall = Surface(view, (0, 0, *self.size), 2, rng)
-        workshop.paint_wall(wall, rng)
+    def _draw(self, viewport: Viewport, rng: np.random.Generator) -> None:
+        wall = Canvas(viewport, (0, 0, *self.size), 2, rng)
+        objects.paint_wall(wall, rng)
         self._picture: Picture = np.ascontiguousarray(wall.pixels()[..., :3])
-        self._parts = tuple(self._part(thing, view, rng) for thing in workshop.THINGS)
+        self._parts = tuple(
+            self._part(scene_object, viewport, rng) for scene_object in objects.OBJECTS
+        )
         self.vibrations = tuple(part.vibration for part in self._parts)
-        x, y, width, height = workshop.CRATE
-        crate = Surface(view, view.box(x, y, width, height), _SAMPLES, rng)
-        workshop.paint_crate(crate)
+        x, y, width, height = objects.CRATE
+        crate = Canvas(viewport, viewport.box(x, y, width, height), _SAMPLES, rng)
+        objects.paint_crate(crate)
         self._crate = crate.pixels()
-        self._crate_corner = view.box(x, y, width, height)[:2]
-        self._crate_reach = _CRATE_REACH * view.scale
-        self._track = view.box(x - _CRATE_REACH - 2, y, width + 2 * _CRATE_REACH + 4, height)
+        self._crate_corner = viewport.box(x, y, width, height)[:2]
+        self._crate_reach = _CRATE_REACH * viewport.scale
+        self._track = viewport.box(x - _CRATE_REACH - 2, y, width + 2 * _CRATE_REACH + 4, height)
         self.still = self._still_mask()
 
-    def _part(self, thing: workshop.Thing, view: View, rng: np.random.Generator) -> _Part:
-        area = view.box(*thing.box)
-        surface = Surface(view, area, _SAMPLES, rng)
-        thing.paint(surface)
+    def _part(
+        self, scene_object: objects.SceneObject, viewport: Viewport, rng: np.random.Generator
+    ) -> _Part:
+        area = viewport.box(*scene_object.box)
+        canvas = Canvas(viewport, area, _SAMPLES, rng)
+        scene_object.paint(canvas)
         x, y, width, height = area
         wall = self._picture[y : y + height, x : x + width]
-        right, down = (round(d * thing.amplitude * _SAMPLES) for d in thing.direction)
+        right, down = (round(d * scene_object.amplitude * _SAMPLES) for d in scene_object.direction)
         low, rest, high = (
             layers[..., :3] + wall * (1 - layers[..., 3:])
-            for layers in (surface.pixels(step * right, step * down) for step in (-1, 0, 1))
+            for layers in (canvas.pixels(step * right, step * down) for step in (-1, 0, 1))
         )
         curve = np.stack([rest, (high - low) / 2, (high + low) / 2 - rest])
         vibration = Vibration(
-            thing.name,
-            thing.hz,
-            thing.amplitude,
-            thing.direction,
-            view.box(*thing.body),
-            (*view.point(*thing.line[:2]), *view.point(*thing.line[2:])),
+            scene_object.name,
+            scene_object.hz,
+            scene_object.amplitude,
+            scene_object.direction,
+            viewport.box(*scene_object.body),
+            (*viewport.point(*scene_object.line[:2]), *viewport.point(*scene_object.line[2:])),
         )
         return _Part(vibration, area, curve)
 
     def _still_mask(self) -> NDArray[np.bool_]:
-        """True where nothing moves, some pixels away from all that does."""
+        """Return an (H, W) mask, True where nothing moves within 8 pixels."""
         still = np.ones(self.size[::-1], np.bool_)
         for x, y, width, height in (self._track, *(part.box for part in self._parts)):
             still[max(y - 8, 0) : y + height + 8, max(x - 8, 0) : x + width + 8] = False
         return still
 
     def _make_noise(self, noise: float) -> None:
-        """A sheet larger than the picture: each frame takes its own random cut of it."""
+        """Create noise larger than the picture; each frame uses a random crop of it."""
         rng = np.random.default_rng((self._seed, 1))
         shape = (self.size[1] + 128, self.size[0] + 128, 3)
         sheet = rng.standard_normal(shape, dtype=np.float32) * np.float32(noise)
         self._noise = sheet + rng.random(shape, dtype=np.float32) - np.float32(0.5)
 
     def clean(self, index: int) -> Picture:
-        """Frame `index` before noise and rounding."""
+        """Return frame `index` without noise and rounding."""
         seconds = index * self._dt
         picture = self._picture.copy()
         for part in self._parts:
@@ -168,9 +177,9 @@ class SceneSource(BaseSource):
         return picture
 
     def _paste_crate(self, picture: Picture, seconds: float) -> None:
-        travelled = self._crate_reach * np.sin(2 * np.pi * seconds / _CRATE_PERIOD)
-        whole, rest = divmod(float(travelled), 1.0)
-        # One pixel is left free at either side of the crate, so linear interpolation needs no more.
+        moved = self._crate_reach * np.sin(2 * np.pi * seconds / _CRATE_PERIOD)
+        whole, rest = divmod(float(moved), 1.0)
+        # One pixel on each side of the crate is empty, so linear interpolation needs no padding.
         crate = (1 - rest) * self._crate
         crate[:, 1:] += rest * self._crate[:, :-1]
         height, width = crate.shape[:2]
@@ -180,7 +189,7 @@ class SceneSource(BaseSource):
         track += crate[:, first:last, :3] - track * crate[:, first:last, 3:]
 
     def image(self, index: int) -> Image:
-        """Frame `index` as a camera would give it."""
+        """Return frame `index` with camera noise, (H, W, 3) uint8 BGR."""
         rng = np.random.default_rng((self._seed, 2, index))
         x, y = (int(v) for v in rng.integers(0, 128, 2))
         cut = self._noise[y : y + self.size[1], x : x + self.size[0]]
@@ -188,7 +197,7 @@ class SceneSource(BaseSource):
         return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames, from the first."""
+        """Yield the frames from the first one on."""
         start, index = time.monotonic(), 0
         while not self._closed and (self.frames is None or index < self.frames):
             if self.live:

@@ -133,7 +133,7 @@ def test_a_terminal_is_spared(clip: MakeClip, model: str) -> None:
     os.close(terminal)
     os.close(shown)
     assert done.returncode == 2
-    assert done.stderr.endswith("pipe them to a program or > FILE.y4m\n")
+    assert done.stderr.endswith("pipe it to a program or > FILE.y4m\n")
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
