@@ -123,7 +123,9 @@ def corrupt(share: float) -> Row:
         watcher = Watcher(server.url.replace(str(server.port), str(proxy.port)))
         proxy.corrupt = share
         watcher.take(10.0)
-        return finished(watcher, spoilt=proxy.spoilt, frames=len(watcher.frames), expected=10 * FPS)
+        return finished(
+            watcher, corrupted=proxy.corrupted, frames=len(watcher.frames), expected=10 * FPS
+        )
 
 
 def slow(work: float) -> Row:

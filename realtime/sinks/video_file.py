@@ -12,13 +12,15 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.container import OutputContainer
+from numpy.typing import NDArray
 
 from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SinkUnavailable
-from rtmag.realtime.frame import Frame
+from rtmag.realtime.frame import Frame, as_bgr
 from rtmag.realtime.media.audio import AudioTracks
 from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.media.encoder import FILE_TYPES, VideoEncoder
@@ -82,15 +84,18 @@ class PartialFile(Closeable):
 class VideoSink(BaseSink):
     """Writes frames into a video file; a context manager.
 
-    with VideoSink("out.mp4", fps=30) as sink:
-        for frame in stream(0, alpha=20):
+    with VideoSink("out.mp4") as sink:
+        for frame in stream("clip.mp4", alpha=20):
             sink.write(frame)
+
+    Arrays can be written too; they are `fps` frames per second. If an error ends the `with` block,
+    the video keeps its temporary name, such as out.part.mp4.
 
     Args:
         path: the file; its suffix sets the file type: .mp4, .mov, .m4v, .mkv, .webm or .avi.
         like: the file that the frames come from. Its timestamps, colours, pixel aspect ratio and
             audio are kept. Without it the recording starts at 0 s and is BT.709.
-        fps: nominal frames per second, for recordings without `like`.
+        fps: frames per second of arrays, and nominal frame rate of recordings without `like`.
         size: (width, height) in pixels; by default the size of the first frame. Frames of another
             size are letterboxed.
         audio: True to keep the audio of `like`.
@@ -157,14 +162,21 @@ class VideoSink(BaseSink):
                 reason += " or the audio; try --no-audio" if self._audio else ""
             raise error_type(f"cannot write {str(self.path)!r}: {reason}") from error
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: Frame | NDArray[Any]) -> None:
         """Add one frame.
+
+        Args:
+            frame: a Frame, which is stored with its own time, or an array: (H, W, 3) uint8 BGR or
+                (H, W) uint8 grey, which follows the last frame by 1 / fps.
 
         Raises:
             SinkError: the disk is full, the sink is closed, or the encoder failed.
+            OptionError: the array has another shape or type.
         """
         if self._closed or self._failed:
             raise SinkError(f"cannot write {str(self.path)!r}: it is closed")
+        if isinstance(frame, np.ndarray):
+            frame = self._as_frame(frame)
         try:
             with self._translate_errors():
                 container = self._container or self._open(frame)
@@ -172,6 +184,10 @@ class VideoSink(BaseSink):
         except RtmagError:
             self._failed = True
             raise
+
+    def _as_frame(self, pixels: NDArray[Any]) -> Frame:
+        start = self._container is None
+        return Frame(as_bgr(pixels), 0.0 if start else self._end - self._shift + 1 / self._fps, 0)
 
     def _open(self, frame: Frame) -> OutputContainer:
         self.size = self.size or frame.size

@@ -1,4 +1,4 @@
-"""Small video files, made on the spot."""
+"""Small video files, generated when a test needs them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-# Frames differ by so much that no lossy codec can confuse them.
+# Difference between frames in grey levels, too large for a lossy codec to hide.
 STEP = 17
 
 
 @dataclass
 class Clip:
-    """How to make a file; every field has a usual value."""
+    """Properties of a video file to generate."""
 
     frames: int = 30
     fps: Fraction = Fraction(30)
@@ -83,7 +83,7 @@ class Clip:
         return stream
 
     def _play(self, output: Any, stream: Any, seconds: float) -> None:
-        """A click every half second, on whose place A/V tests can rely."""
+        """Write a click every half second, to measure audio-video synchronisation."""
         start, total = round(self.audio_start * 48_000), round(seconds * 48_000)
         samples = np.zeros((2, total), np.float32)
         samples[:, ::24_000] = 0.9
@@ -96,17 +96,17 @@ class Clip:
 
 
 def flat(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """One grey per frame: which frame it is can be read off it, see `number`."""
+    """One grey level per frame, from which `number` reads the index."""
     return np.full((size[1], size[0], 3), 20 + STEP * (index % 12), np.uint8)
 
 
 def number(image: NDArray[np.uint8]) -> int:
-    """Which frame (modulo 12) a flat image was."""
+    """Index (modulo 12) of a flat image."""
     return round((float(image.mean()) - 20) / STEP)
 
 
 def smooth(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Soft waves of all colours that move a little."""
+    """Smooth waves of all colours with a small motion."""
     y, x = np.mgrid[0 : size[1], 0 : size[0]]
     waves = [
         128 + 100 * np.sin(x / 63 + index / 9),
@@ -117,7 +117,7 @@ def smooth(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
-    """(seconds, content) of every packet of one kind of stream."""
+    """(seconds, content) of each packet of all streams of one type."""
     with av.open(str(path)) as container:
         streams = [stream for stream in container.streams if stream.type == kind]
         return [

@@ -1,4 +1,4 @@
-"""A real disk that is soon full."""
+"""A real file system that is soon full."""
 
 import os
 import subprocess
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 class NoDisk(Exception):
-    """Nothing can be mounted here."""
+    """No file system can be mounted here."""
 
 
 @contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """A file system of its own in a folder, of so many kilobytes; raises NoDisk without root."""
+    """Mount a file system of `kilobytes` in a folder; raises NoDisk without root."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise NoDisk("only root can mount a small disk, on Linux")
     folder.mkdir()

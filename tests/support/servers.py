@@ -1,4 +1,4 @@
-"""Streams to connect to: a real RTSP server, TCP and HTTP servers, and a proxy that does harm."""
+"""Stream servers: a real RTSP server, TCP and HTTP servers, and a proxy that causes faults."""
 
 import io
 import itertools
@@ -70,7 +70,7 @@ JPEG_CAMERA = (
 
 
 def has_rtsp() -> bool:
-    """Whether Debian's GStreamer RTSP server is there."""
+    """True if GStreamer's RTSP server is installed."""
     if shutil.which(SYSTEM_PYTHON) is None:
         return False
     code = "import gi; gi.require_version('GstRtspServer', '1.0'); import sys; " + (
@@ -82,20 +82,20 @@ def has_rtsp() -> bool:
 
 
 def need_rtsp() -> None:
-    """Skip the test where there is no RTSP server."""
+    """Skip the test if there is no RTSP server."""
     if not has_rtsp():
         pytest.skip("needs gir1.2-gst-rtsp-server-1.0, python3-gi and GStreamer's plugins")
 
 
 def free_port() -> int:
-    """A TCP port that is free at the moment."""
+    """Return a TCP port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class RtspServer:
-    """A camera that speaks RTSP; killed and started as a camera is unplugged and plugged in."""
+    """An RTSP camera; kill() and start() simulate unplugging it and plugging it in."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class RtspServer:
         self._process: subprocess.Popen[str] | None = None
 
     def show(self, size: tuple[int, int], fps: int = 30, launch: str = CAMERA) -> None:
-        """What it shows from the next start on."""
+        """Set the picture from the next start on."""
         self._launch = launch.format(width=size[0], height=size[1], fps=fps)
 
     def start(self) -> None:
@@ -142,7 +142,7 @@ class RtspServer:
 
 
 def scene(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture that moves and has noise, as a camera's."""
+    """A moving picture with noise, as from a camera."""
     rng = np.random.default_rng(index)
     y, x = np.mgrid[0 : size[1], 0 : size[0]]
     wave = 120 + 80 * np.sin((x + y) / 25 + index / 10)
@@ -160,11 +160,11 @@ def mpegts(
     pts: Callable[[int], int | None] = lambda index: index,
     gop: int = 15,
 ) -> bytes:
-    """A transport stream, as bytes."""
+    """An MPEG transport stream as bytes."""
     target = io.BytesIO()
     with av.open(target, "w", format="mpegts") as output:
         options = {}
-        if codec == "libx264":  # as many slices on every machine: left to itself, as many as cores
+        if codec == "libx264":  # by default the number of slices is that of the cores
             options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "slices=3"}
         stream: Any = output.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height = size
@@ -187,7 +187,7 @@ class _Server(socketserver.ThreadingTCPServer):
 def serving(
     answer: Callable[[socket.socket], None], port: int = 0
 ) -> Iterator[tuple[int, list[socket.socket]]]:
-    """A TCP server that gives each connection to `answer`; yields port and open connections."""
+    """Run a TCP server that calls `answer` for each connection; yields port and connections."""
     connections: list[socket.socket] = []
 
     class Handler(socketserver.BaseRequestHandler):
@@ -211,17 +211,17 @@ def serving(
 
 
 def pictures(data: bytes) -> list[bytes]:
-    """A transport stream, cut where a picture begins."""
+    """Split a transport stream at the start of each picture."""
     starts = [
         at
         for at in range(0, len(data), 188)
-        if data[at + 1] & 0x5F == 0x41 and data[at + 2] == 0  # a new unit of the video stream
+        if data[at + 1] & 0x5F == 0x41 and data[at + 2] == 0  # start of a unit of the video stream
     ]
     return [data[a:b] for a, b in itertools.pairwise([0, *starts[1:], len(data)])]
 
 
 def paced(data: bytes, seconds: float, *, forever: bool = False) -> Callable[[Any], None]:
-    """Sends a transport stream within so many seconds, picture by picture, as a camera would."""
+    """Send a transport stream over `seconds`, picture by picture, as a camera does."""
     pieces = pictures(data)
 
     def answer(connection: socket.socket) -> None:
@@ -237,7 +237,7 @@ def paced(data: bytes, seconds: float, *, forever: bool = False) -> Callable[[An
 
 
 def silent(connection: socket.socket) -> None:
-    """Takes everything and says nothing."""
+    """Receive all data and send nothing."""
     while connection.recv(4096):
         pass
 
@@ -245,7 +245,7 @@ def silent(connection: socket.socket) -> None:
 def http(
     body: Callable[[socket.socket], None], kind: str, status: str = "200 OK", headers: str = ""
 ) -> Callable[[socket.socket], None]:
-    """Answers any HTTP request with a stream."""
+    """Answer any HTTP request with a stream."""
 
     def answer(connection: socket.socket) -> None:
         connection.recv(4096)
@@ -273,14 +273,14 @@ def mjpeg(fps: float = 30, size: tuple[int, int] = (320, 240)) -> Callable[[sock
 
 
 class Framing:
-    """Finds the RTP packets in what an RTSP server sends; anything else is passed on as it is."""
+    """Finds the RTP packets in the data of an RTSP server; other data are passed on unchanged."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._rtsp: bool | None = None
 
     def cut(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Whole pieces: what must be kept, and a packet, of which either may be empty."""
+        """Yield complete pieces: bytes to keep, and a packet; either may be empty."""
         if self._rtsp is None:
             self._rtsp = data.startswith(b"RTSP/")
         rest = self._rest + data
@@ -297,7 +297,7 @@ class Framing:
 
     @staticmethod
     def _extent(rest: bytes) -> tuple[int, int]:
-        """Lengths of what must be kept, and of that and the packet."""
+        """Length of the bytes to keep, and total length with the packet."""
         if rest.startswith(b"$"):  # channel, and length of the packet
             return 4, 4 + int.from_bytes(rest[2:4]) if len(rest) >= 4 else 4
         head, end, _ = rest.partition(b"\r\n\r\n")
@@ -307,18 +307,18 @@ class Framing:
 
 
 class ChaosProxy:
-    """Passes TCP on to a port, and does harm as told.
+    """Forwards TCP connections to a port, with faults.
 
-    `cut()` breaks all connections and refuses new ones until `heal()`; `hole` swallows everything;
-    `delay` seconds are waited with each piece of data; `corrupt` is the share of the RTP packets of
-    an RTSP server in which a byte is changed, wherever it is: only their framing is kept, which no
-    network would damage.
+    `cut()` breaks all connections and refuses new ones until `heal()`. With `hole` all data are
+    dropped. `delay` is added to each piece of data, in seconds. `corrupt` is the share of the RTP
+    packets of an RTSP server in which a random byte is changed; their framing is kept, because no
+    network damages it.
     """
 
     def __init__(self, target: int) -> None:
         self.delay = self.corrupt = 0.0
         self.hole = False
-        self.accepted = self.spoilt = 0
+        self.accepted = self.corrupted = 0
         self._target, self._sockets = target, set[socket.socket]()
         self._lock, self._random = threading.Lock(), random.Random(0)
         self._listener: socket.socket | None = None
@@ -371,7 +371,7 @@ class ChaosProxy:
                 if self.hole:
                     continue
                 pieces = framing.cut(data) if harm else [(data, b"")]
-                target.sendall(b"".join(head + self._spoilt(packet) for head, packet in pieces))
+                target.sendall(b"".join(head + self._corrupted(packet) for head, packet in pieces))
         for each in (source, target):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -379,13 +379,13 @@ class ChaosProxy:
             with self._lock:
                 self._sockets.discard(each)
 
-    def _spoilt(self, packet: bytes) -> bytes:
+    def _corrupted(self, packet: bytes) -> bytes:
         if not packet or self._random.random() >= self.corrupt:
             return packet
-        self.spoilt += 1
-        spoilt = bytearray(packet)
-        spoilt[self._random.randrange(len(packet))] ^= self._random.randrange(1, 256)
-        return bytes(spoilt)
+        self.corrupted += 1
+        corrupted = bytearray(packet)
+        corrupted[self._random.randrange(len(packet))] ^= self._random.randrange(1, 256)
+        return bytes(corrupted)
 
     def __enter__(self) -> "ChaosProxy":
         return self

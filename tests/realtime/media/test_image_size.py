@@ -1,4 +1,4 @@
-"""Sizes read from the heads of pictures, as they are before anything is decoded."""
+"""Image sizes read from headers."""
 
 import io
 import struct
@@ -24,19 +24,19 @@ def encoded(suffix: str, options: list[int]) -> bytes:
 
 
 @pytest.mark.parametrize(("suffix", "options"), KINDS)
-def test_sizes_are_those_of_the_picture(suffix: str, options: list[int]) -> None:
+def test_sizes_are_read(suffix: str, options: list[int]) -> None:
     assert image_size(io.BytesIO(encoded(suffix, options))) == (300, 7)
 
 
 @pytest.mark.parametrize(("suffix", "options"), KINDS)
-def test_heads_that_are_cut_off_have_none(suffix: str, options: list[int]) -> None:
+def test_truncated_headers_have_no_size(suffix: str, options: list[int]) -> None:
     whole = encoded(suffix, options)
     for length in range(len(whole)):
         assert image_size(io.BytesIO(whole[:length])) in (None, (300, 7), (300, 0), (0, 0))
 
 
-def test_what_comes_before_a_size_is_skipped() -> None:
-    """A profile, a filler and a few bytes of nothing, as cameras write them."""
+def test_segments_before_the_size_are_skipped() -> None:
+    """A profile, a filler and a few zero bytes, as cameras write them."""
     picture = encoded(".jpg", [])
     profile = b"\xff\xe2" + struct.pack(">H", 40_002) + b"\xff\xc0" * 20_000
     more = picture[:2] + profile + b"\0\0\xff\xff" + picture[2:]
@@ -47,7 +47,7 @@ def test_what_comes_before_a_size_is_skipped() -> None:
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("kind", [3, 4])
-def test_every_way_to_write_a_tiff(order: str, large: bool, kind: int) -> None:
+def test_all_variants_of_tiff(order: str, large: bool, kind: int) -> None:
     mark = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "H", 43 if large else 42)
     word, value = ("Q" if large else "I"), {3: "H", 4: "I"}[kind]
     head = mark + struct.pack(order + ("HHQ" if large else "I"), *((8, 0, 16) if large else (8,)))
@@ -71,7 +71,7 @@ def test_every_way_to_write_a_tiff(order: str, large: bool, kind: int) -> None:
     ],
     ids=["nothing", "another kind", "no header", "fillers without end", "far beyond the end"],
 )
-def test_what_is_no_picture_has_none(content: bytes) -> None:
+def test_other_data_have_no_size(content: bytes) -> None:
     assert image_size(io.BytesIO(content)) is None
 
 

@@ -1,4 +1,4 @@
-"""Recordings in a thread of their own: the picture never waits, the file is always whole."""
+"""Sinks in a background thread: the view never waits, and files are complete."""
 
 import signal
 import sys
@@ -37,7 +37,7 @@ def test_every_frame_is_written_when_the_encoder_keeps_up(
     assert VideoSource(tmp_path / "out.mp4").frames == 40
 
 
-def test_a_slow_encoder_costs_frames_of_the_recording_and_no_time(
+def test_a_slow_encoder_drops_frames_of_the_recording_and_delays_nothing(
     tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = threading.Event()
@@ -59,7 +59,7 @@ def test_a_slow_encoder_costs_frames_of_the_recording_and_no_time(
     assert VideoSource(tmp_path / "out.mp4").frames == 60 - recording.dropped
 
 
-def test_of_a_file_nothing_is_left_out_and_its_end_waits_for_no_interrupt(
+def test_whole_recordings_drop_nothing_and_are_finished_despite_ctrl_c(
     tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = VideoSink.write
@@ -85,7 +85,7 @@ def test_of_a_file_nothing_is_left_out_and_its_end_waits_for_no_interrupt(
     assert VideoSource(tmp_path / "out.mp4").frames == 40
 
 
-def test_what_fails_in_the_thread_is_told_once_and_closed(
+def test_an_error_in_the_thread_is_raised_once_and_closes_the_sink(
     tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -107,10 +107,10 @@ def test_what_fails_in_the_thread_is_told_once_and_closed(
     assert len(list(VideoSource(tmp_path / "out.part.mp4"))) == 1
 
 
-def test_a_disk_that_runs_full_ends_the_recording_in_time(
+def test_a_recording_is_finished_before_the_disk_is_full(
     tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F11: below 500 MB the file is finished while there is room to."""
+    """F11: below 500 MB the file is finished while there is space left."""
     monkeypatch.setattr(background, "_CHECK_INTERVAL", 0.0)
     monkeypatch.setattr(background, "LEAST_FREE", 0)
     path, told = tmp_path / "out.mp4", list[int]()
@@ -127,7 +127,7 @@ def test_a_disk_that_runs_full_ends_the_recording_in_time(
     assert told == [0]
 
 
-def test_a_sink_that_is_never_done_is_left_behind(frames: MakeFrames) -> None:
+def test_a_sink_that_hangs_is_left_behind(frames: MakeFrames) -> None:
     stuck = threading.Event()
 
     class Stuck(NullSink):
@@ -160,8 +160,8 @@ print(report.frames + report.dropped, len(view.frames) >= report.frames, *report
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a file size limit")
 @pytest.mark.parametrize("real", [False, True], ids=["a limit", "a real disk"])
-def test_the_view_goes_on_when_the_recording_cannot(real: bool, tmp_path: Path) -> None:
-    """F11: one message; every frame is still shown, and what was recorded plays."""
+def test_the_view_continues_when_the_recording_fails(real: bool, tmp_path: Path) -> None:
+    """F11: one message; every frame is still shown, and the recorded part plays."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))"
     with ExitStack() as stack:
         folder = tmp_path

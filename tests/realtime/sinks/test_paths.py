@@ -1,4 +1,4 @@
-"""Names of outputs; nothing that exists is lost."""
+"""Names of outputs, and protection of existing files."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from rtmag.realtime.sinks.paths import check_free, make_folder, numbered, output
         ("noending", 20, "noending.mag20.mp4"),
     ],
 )
-def test_outputs_lie_beside_their_inputs(name: str, alpha: float, expected: str) -> None:
+def test_outputs_are_named_after_their_inputs(name: str, alpha: float, expected: str) -> None:
     assert output_path(Path("x") / name, alpha) == Path("x") / expected
     assert output_path(Path("x") / name, alpha, Path("y")) == Path("y") / expected
 
@@ -40,7 +40,7 @@ def test_patterns_and_dots_are_named_after_their_folder(
     assert output_path(Path(), 20) == tmp_path / "shots.mag20.mp4"
 
 
-def test_numbers_avoid_every_ending(tmp_path: Path) -> None:
+def test_numbers_avoid_all_suffixes(tmp_path: Path) -> None:
     prefix = tmp_path / "v1.demo"
     assert numbered(prefix, (".mp4", ".png")) == prefix
     (tmp_path / "v1.demo.mp4").touch()
@@ -48,7 +48,7 @@ def test_numbers_avoid_every_ending(tmp_path: Path) -> None:
     assert numbered(prefix, (".mp4", ".png")) == tmp_path / "v1.demo-3"
 
 
-def test_what_exists_is_refused(tmp_path: Path) -> None:
+def test_existing_files_are_refused(tmp_path: Path) -> None:
     source, there = tmp_path / "in.mp4", tmp_path / "out.mp4"
     source.touch()
     there.touch()
@@ -67,14 +67,14 @@ def test_the_input_is_never_the_output(tmp_path: Path) -> None:
             check_free(output, overwrite=True, source=source)
 
 
-def test_a_folder_is_no_output(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_output(tmp_path: Path) -> None:
     with pytest.raises(SinkUnavailable, match="is a folder"):
         check_free(tmp_path, overwrite=True)
     with pytest.raises(SinkUnavailable, match="no such folder"):
         check_free(tmp_path / "none" / "out.mp4", overwrite=False)
 
 
-def test_folders_are_made_or_refused_in_one_line(tmp_path: Path) -> None:
+def test_folders_are_created_or_refused_in_one_line(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     (tmp_path / "file").touch()

@@ -1,4 +1,4 @@
-"""Frames for another program, here a real one that reads Y4M from its stdin."""
+"""Y4M on stdout, read by another process."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def piped(*args: str, take: int = 0) -> tuple[int, list[str], str]:
-    """Exit code, what the reader saw, and what was said."""
+    """Exit code, output of the reader, and stderr."""
     reading, writing = os.pipe()
     run = [sys.executable, "-c", MAIN, *args]
     with subprocess.Popen(
@@ -52,7 +52,7 @@ def piped(*args: str, take: int = 0) -> tuple[int, list[str], str]:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (63, 47)])
-def test_a_file_is_passed_on_frame_by_frame(
+def test_a_file_is_written_frame_by_frame(
     size: tuple[int, int], clip: MakeClip, model: str, tmp_path: Path
 ) -> None:
     clip("in.mp4", frames=12, size=size, pixel_format="yuv444p", audio=["aac"])
@@ -64,14 +64,14 @@ def test_a_file_is_passed_on_frame_by_frame(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["identity.onnx", "in.mp4"]
 
 
-def test_a_reader_that_leaves_ends_a_file_quietly(clip: MakeClip, model: str) -> None:
+def test_a_reader_that_exits_ends_a_file_without_an_error(clip: MakeClip, model: str) -> None:
     """F14."""
     clip("in.mp4", frames=400, size=(320, 240))
     code, saw, said = piped("file", "in.mp4", "-o", "-", "--model", model, take=3)
     assert (code, len(saw), said) == (141, 3, "")
 
 
-def test_a_live_picture_is_passed_on(model: str) -> None:
+def test_a_live_source_is_written(model: str) -> None:
     shown = ["--size", "64x48", "--view", "none", "--layout", "side"]
     code, saw, said = piped("camera", "test", *shown, "--model", model, "-o", "-", "--frames", "6")
     assert code == 0
@@ -79,7 +79,7 @@ def test_a_live_picture_is_passed_on(model: str) -> None:
     assert "6 frames in" in said
 
 
-def test_a_reader_that_leaves_ends_a_live_picture(model: str) -> None:
+def test_a_reader_that_exits_ends_a_live_run(model: str) -> None:
     shown = ["--size", "64x48", "--view", "none", "--model", model]
     code, saw, said = piped("camera", "test", *shown, "-o", "-", take=3)
     assert (code, len(saw)) == (141, 3)
@@ -91,10 +91,10 @@ def test_a_reader_that_leaves_ends_a_live_picture(model: str) -> None:
     ("command", "signals", "code"),
     [("camera", [signal.SIGTERM], 143), ("file", [signal.SIGINT, signal.SIGINT], 130)],
 )
-def test_a_reader_that_stands_still_stops_nobody_from_ending(
+def test_a_run_can_be_ended_while_the_reader_hangs(
     command: str, signals: list[int], code: int, clip: MakeClip, model: str
 ) -> None:
-    """F13: a camera drops frames of the pipe and ends when told; a file waits until told twice."""
+    """F13: a live source drops frames and ends at the first signal, a file at the second."""
     clip("in.mp4", frames=60, size=(320, 240))
     args = {
         "camera": ["camera", "test", "--size", "320x240", "--view", "none"],
@@ -123,7 +123,7 @@ def test_a_pipe_takes_one_video(clip: MakeClip, model: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
-def test_a_terminal_is_spared(clip: MakeClip, model: str) -> None:
+def test_a_terminal_is_refused(clip: MakeClip, model: str) -> None:
     clip("in.mp4", frames=2)
     shown, terminal = os.openpty()
     run = [sys.executable, "-c", MAIN, "file", "in.mp4", "-o", "-", "--model", model]
@@ -137,7 +137,9 @@ def test_a_terminal_is_spared(clip: MakeClip, model: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
-def test_ffmpeg_reads_it_unasked(clip: MakeClip, model: str, tmp_path: Path) -> None:
+def test_ffmpeg_reads_the_stream_without_options(
+    clip: MakeClip, model: str, tmp_path: Path
+) -> None:
     clip("in.mp4", frames=12, size=(63, 47), pixel_format="yuv444p")
     rtmag = [sys.executable, "-c", MAIN, "file", "in.mp4", "-o", "-", "--model", model]
     raw = ["-f", "rawvideo", "-pix_fmt", "bgr24", "-"]

@@ -13,13 +13,14 @@ import av
 import numpy as np
 import pytest
 
+import rtmag.realtime
 from rtmag.realtime.errors import OptionError, SinkError, SinkUnavailable, SourceLost
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.sinks.paths import made_by_rtmag
-from rtmag.realtime.sinks.video_file import VideoSink
+from rtmag.realtime.sinks.video_file import PartialFile, VideoSink
 from rtmag.realtime.sources.video_file import VideoSource
 from tests.support.clips import flat, number, packets, smooth
-from tests.support.fakes import ENVIRONMENT
+from tests.support.fakes import ENVIRONMENT, identity_model, run_python
 
 MakeClip = Callable[..., Path]
 MakeFrames = Callable[..., list[Frame]]
@@ -35,7 +36,7 @@ def record(path: Path, frames: list[Frame], **options: Any) -> VideoSink:
 
 
 def copy(source: Path, target: Path, **options: Any) -> VideoSource:
-    """What file mode does with alpha = 1."""
+    """Copy a file as `rtmag file` does with alpha = 1."""
     with VideoSource(source) as video:
         record(target, list(video), like=video, **options)
     return VideoSource(target)
@@ -105,11 +106,49 @@ def test_absurd_rates(tmp_path: Path, frames: MakeFrames, kind: str, fps: float)
     assert VideoSource(tmp_path / f"out.{kind}").frames == 5
 
 
-def test_equal_times_are_told_apart(tmp_path: Path) -> None:
+def test_frames_with_equal_times_are_kept(tmp_path: Path) -> None:
     frames = [Frame(flat(i, (64, 48)), 5.0, i) for i in range(5)]
     record(tmp_path / "out.mp4", frames)
     with VideoSource(tmp_path / "out.mp4") as video:
         assert [number(frame.image) for frame in video] == list(range(5))
+
+
+def test_arrays_are_written_at_the_frame_rate(tmp_path: Path) -> None:
+    """The example of the docstring, with arrays in place of frames."""
+    with rtmag.realtime.VideoSink(tmp_path / "out.mp4", fps=25) as sink:
+        sink.write(flat(0, (64, 48)))
+        sink.write(flat(1, (64, 48))[..., 0])
+        sink.write(Frame(flat(2, (64, 48)), 0.1, 2))
+        sink.write(flat(3, (64, 48)))
+        with pytest.raises(OptionError, match="images must be uint8"):
+            sink.write(np.zeros((48, 64, 3)))
+    assert sink.path_written == tmp_path / "out.mp4"
+    with VideoSource(tmp_path / "out.mp4") as video:
+        shown = [(number(frame.image), frame.time) for frame in video]
+    assert [index for index, _ in shown] == [0, 1, 2, 3]
+    assert [time for _, time in shown] == pytest.approx([0.0, 0.04, 0.1, 0.14], abs=1e-3)
+
+
+def test_frames_of_a_stream_are_written(tmp_path: Path, clip: MakeClip) -> None:
+    """The example of the docstring."""
+    model = identity_model(tmp_path / "identity.onnx")
+    with rtmag.realtime.VideoSink(tmp_path / "out.mp4") as sink:
+        for frame in rtmag.realtime.stream(clip("clip.mp4", frames=7), alpha=20, model=model):
+            sink.write(frame)
+    with VideoSource(tmp_path / "out.mp4") as video:
+        assert [number(frame.image) for frame in video] == list(range(7))
+
+
+def test_an_error_in_the_with_block_keeps_the_temporary_name(
+    tmp_path: Path, frames: MakeFrames
+) -> None:
+    with pytest.raises(ZeroDivisionError), VideoSink(tmp_path / "out.mp4") as sink:
+        for frame in frames(5):
+            sink.write(frame)
+        raise ZeroDivisionError
+    assert sink.path_written == tmp_path / "out.part.mp4"
+    assert VideoSource(tmp_path / "out.part.mp4").frames == 5
+    assert not (tmp_path / "out.mp4").exists()
 
 
 _GAP = """
@@ -129,8 +168,8 @@ print(VideoSource(sys.argv[2]).frames)
 """
 
 
-def test_a_gap_of_hours_does_not_end_the_process(clip: MakeClip, tmp_path: Path) -> None:
-    """I06: FFmpeg aborts on steps that MP4 has no bits for."""
+def test_a_gap_of_hours_does_not_abort_the_process(clip: MakeClip, tmp_path: Path) -> None:
+    """I06: FFmpeg aborts on steps that do not fit into MP4."""
     source = clip("in.ts", frames=24, audio=["mp2"])
     run = [sys.executable, "-c", _GAP, str(source), str(tmp_path / "out.mp4")]
     done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -195,7 +234,7 @@ def test_upright_pictures_carry_no_rotation(clip: MakeClip, tmp_path: Path) -> N
         assert (video.rotation, video.size) == (0, (64, 96))
 
 
-def test_pixel_aspect_is_carried(clip: MakeClip, tmp_path: Path, frames: MakeFrames) -> None:
+def test_pixel_aspect_is_kept(clip: MakeClip, tmp_path: Path, frames: MakeFrames) -> None:
     like = VideoSource(clip("in.mp4"))
     like.sample_aspect = Fraction(16, 15)
     record(tmp_path / "out.mp4", frames(3), like=like)
@@ -224,7 +263,7 @@ class TestSound:
         assert np.abs(offsets).max() < 0.02
 
     @pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
-    def test_broadcast_sound_is_copied_without_its_headers(
+    def test_broadcast_audio_is_copied_without_adts_headers(
         self, clip: MakeClip, tmp_path: Path, kind: str
     ) -> None:
         source = clip("in.ts", audio=["aac"], frames=60)
@@ -233,7 +272,7 @@ class TestSound:
         assert [content for _, content in after] == [content[7:] for _, content in before]
 
     @pytest.mark.parametrize("name", ["in.mkv", "in.ts"])
-    def test_damaged_sound_stops_no_picture(
+    def test_damaged_audio_does_not_stop_the_video(
         self, clip: MakeClip, tmp_path: Path, name: str
     ) -> None:
         source = clip(name, audio=["aac"], frames=60)
@@ -279,7 +318,7 @@ class TestSound:
             ("pcm_u8", "mp4", "aac"),
         ],
     )
-    def test_coded_anew_where_it_must_be(
+    def test_encoded_again_where_copying_is_impossible(
         self, clip: MakeClip, tmp_path: Path, codec: str, kind: str, result: str
     ) -> None:
         """I09."""
@@ -289,7 +328,7 @@ class TestSound:
             assert container.streams.audio[0].codec_context.name == result
         assert _clicks(tmp_path / f"out.{kind}") == pytest.approx(_clicks(source), abs=0.02)
 
-    def test_left_out(self, clip: MakeClip, tmp_path: Path) -> None:
+    def test_audio_can_be_left_out(self, clip: MakeClip, tmp_path: Path) -> None:
         source = clip("in.mp4", audio=["aac"])
         assert not copy(source, tmp_path / "out.mp4", audio=False).has_audio
 
@@ -304,7 +343,7 @@ class TestSound:
 
 
 def _clicks(path: Path) -> list[float]:
-    """When the sound clicks, in seconds."""
+    """Times of the clicks in the audio, in seconds."""
     samples, start = [], None
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("fltp", "mono", 48_000)
@@ -325,7 +364,7 @@ class TestNames:
             VideoSink(path)
         assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
-    def test_overwriting_waits_for_the_end(self, tmp_path: Path, frames: MakeFrames) -> None:
+    def test_overwriting_happens_at_the_end(self, tmp_path: Path, frames: MakeFrames) -> None:
         path = tmp_path / "out.mp4"
         path.write_text("precious")
         sink = VideoSink(path, overwrite=True)
@@ -347,7 +386,7 @@ class TestNames:
         assert path.read_text() == "precious"
         assert VideoSource(tmp_path / "out.part.mp4").frames == 5
 
-    def test_a_file_that_appears_meanwhile_is_kept(
+    def test_a_file_that_appears_during_the_recording_is_kept(
         self, tmp_path: Path, frames: MakeFrames
     ) -> None:
         path = tmp_path / "out.mp4"
@@ -378,7 +417,7 @@ class TestNames:
         assert part.read_bytes() == before
         assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.part.mp4"]
 
-    def test_a_failure_of_the_first_frame_is_told_once(
+    def test_a_failure_of_the_first_frame_is_reported_once(
         self, tmp_path: Path, frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def full(*_: object) -> None:
@@ -398,7 +437,7 @@ class TestNames:
             with pytest.raises(OptionError, match="it is the input"):
                 VideoSink(path, like=VideoSource(source), overwrite=True)
 
-    def test_unknown_kind(self, tmp_path: Path) -> None:
+    def test_unknown_file_type(self, tmp_path: Path) -> None:
         with pytest.raises(OptionError, match=r"must end in one of \.mp4"):
             VideoSink(tmp_path / "out.txt")
 
@@ -442,7 +481,7 @@ class TestLife:
         assert not (tmp_path / "out.mp4").exists()
         assert len(list(VideoSource(sink.path_written))) == 8
 
-    def test_nothing_written_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_no_frames_leave_no_file(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4")
         sink.close()
         sink.close()
@@ -464,11 +503,11 @@ class TestLife:
             assert made_by_rtmag(tmp_path / f"out.{kind}")
 
     @pytest.mark.parametrize("kind", ["mp4", "webm"])
-    def test_sound_of_a_stream_whose_clock_starts_anew_is_kept(
+    def test_audio_is_kept_across_a_discontinuity(
         self, kind: str, clip: MakeClip, tmp_path: Path
     ) -> None:
         joined = tmp_path / "joined.ts"
-        for start in (3000, 0):  # 100 s, then 0: as two recordings put one behind the other
+        for start in (3000, 0):  # 100 s, then 0 s, as in two concatenated recordings
             part = clip(
                 f"{start}.ts",
                 ticks=range(start, start + 30),
@@ -487,7 +526,7 @@ class TestLife:
         assert heard[-1] - heard[0] == pytest.approx(2.0, abs=0.3)
         assert max(np.diff(heard)) < 0.3
 
-    def test_another_size_is_fitted_into_the_first(
+    def test_frames_of_another_size_are_letterboxed(
         self, tmp_path: Path, frames: MakeFrames
     ) -> None:
         record(tmp_path / "out.mp4", [*frames(2), *frames(4, size=(96, 48))[2:]])
@@ -497,7 +536,9 @@ class TestLife:
         assert seen[2].image[:4].mean() < 25
         assert seen[3].image[24].mean() == pytest.approx(20 + 17 * 3, abs=3)
 
-    def test_a_given_size_holds_from_the_start(self, tmp_path: Path, frames: MakeFrames) -> None:
+    def test_a_given_size_applies_from_the_first_frame(
+        self, tmp_path: Path, frames: MakeFrames
+    ) -> None:
         record(tmp_path / "out.mp4", frames(2), size=(128, 96))
         assert VideoSource(tmp_path / "out.mp4").size == (128, 96)
 
@@ -601,3 +642,76 @@ def _readable(path: Path) -> list[Frame]:
     with suppress(SourceLost):
         found.extend(VideoSource(path))
     return found
+
+
+_SWEEP = """
+import resource, signal, sys
+from contextlib import suppress
+from pathlib import Path
+import numpy as np
+from rtmag.realtime.errors import RtmagError
+from rtmag.realtime.frame import Frame
+from rtmag.realtime.sinks.video_file import VideoSink
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+rng = np.random.default_rng(0)
+noise = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(8)]
+flat = [np.full((48, 64, 3), 30 * level, np.uint8) for level in range(8)]
+for pictures, limits in ((flat, range(2600, 7000, 190)), (noise, range(90_000, 200_000, 9001))):
+    for limit in limits:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        sink, given = VideoSink(Path(sys.argv[1]) / f"{limit}.{sys.argv[2]}"), 0
+        with suppress(RtmagError):
+            for index in range(150):
+                sink.write(Frame(pictures[index % 8], index / 30, index))
+                given += 1
+        with suppress(RtmagError):
+            sink.close(finished=False)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        print(sink.path_written, given)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a file size limit")
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_a_recording_plays_wherever_its_disk_ended(kind: str, tmp_path: Path) -> None:
+    """F11: except for the last second, also if the header of a fragment did not fit."""
+    from tests.system.test_process import recorded
+
+    said = run_python(f"import sys; sys.argv[1:] = [{str(tmp_path)!r}, {kind!r}]\n{_SWEEP}")
+    rows = [line.split() for line in said.splitlines()]
+    assert len(rows) > 30
+    for path, given in rows:
+        assert recorded(Path(path)) >= int(given) - 30, path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a file size limit")
+def test_data_that_do_not_fit_are_left_out_and_so_are_all_later_ones(tmp_path: Path) -> None:
+    code = f"""if True:
+        import resource, signal
+        from pathlib import Path
+        from rtmag.realtime.sinks.video_file import PartialFile
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+        with PartialFile(Path({str(tmp_path / "file")!r})) as file:
+            file.write(b"12345678")
+            for piece in (b"abcd", b"e"):
+                try:
+                    file.write(piece)
+                except OSError as error:
+                    print(error.errno)
+            file.seek(2)
+    """
+    first, second = run_python(code).split()
+    assert first == second
+    assert (tmp_path / "file").read_bytes() == b"12345678"
+
+
+def test_earlier_positions_can_be_overwritten(tmp_path: Path) -> None:
+    with PartialFile(tmp_path / "file") as file:
+        assert file.write(b"abcdef") == 6
+        assert file.seek(1) == 1
+        file.write(b"XY")
+        assert file.tell() == 3
+        file.close()
+    assert (tmp_path / "file").read_bytes() == b"aXYdef"

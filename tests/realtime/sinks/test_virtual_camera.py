@@ -1,4 +1,4 @@
-"""The picture as a camera: the real library's refusal, and frames against a stand-in."""
+"""Virtual camera: the real library without a device, and frames with a fake one."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MakeFrames = Callable[..., list[Frame]]
 
 
 class FakeCamera:
-    """What the sink uses of pyvirtualcam.Camera."""
+    """The part of pyvirtualcam.Camera that the sink uses."""
 
     made: "list[FakeCamera]" = []  # noqa: RUF012
 
@@ -44,7 +44,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
     return FakeCamera
 
 
-def test_without_a_device_the_library_refuses_and_we_say_what_to_do() -> None:
+def test_without_a_device_the_message_says_what_to_do() -> None:
     with pytest.raises(SinkUnavailable) as caught:
         VirtualCameraSink((64, 48), 30.0, "/dev/video97")
     assert str(caught.value) == f"cannot open virtual camera '/dev/video97': {remedy(sys.platform)}"
@@ -69,7 +69,7 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
         VirtualCameraSink((64, 48), 30.0)
 
 
-def test_frames_are_sent_as_they_are(fake: type[FakeCamera], frames: MakeFrames) -> None:
+def test_frames_are_sent_unchanged(fake: type[FakeCamera], frames: MakeFrames) -> None:
     sink = VirtualCameraSink((64, 48), 30.0)
     for frame in frames(3):
         sink.write(frame)
@@ -86,7 +86,7 @@ def test_frames_are_sent_as_they_are(fake: type[FakeCamera], frames: MakeFrames)
         sink.write(frames(1)[0])
 
 
-def test_a_device_that_fails_is_one_error(
+def test_a_failing_device_raises_sink_error(
     fake: type[FakeCamera], frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

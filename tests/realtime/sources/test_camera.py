@@ -14,17 +14,17 @@ from rtmag.realtime.sources.camera import CameraInfo, CameraSource, current_inde
 
 
 class FakeCapture:
-    """A camera that behaves as told; class attributes, since the source makes the instance."""
+    """A fake camera; its behaviour is set by class attributes, because the source creates it."""
 
     present: tuple[int, ...] = (0,)
     bad: frozenset[int] = frozenset()
-    """Readings that fail, by number."""
+    """Numbers of the reads that fail."""
     frames = 10**9
-    """After so many readings all fail."""
+    """Number of reads after which all fail."""
     every = 0.001
     channels = 3
     refuses: frozenset[int] = frozenset()
-    """Settings that it does not let us change."""
+    """Settings that it refuses."""
     made: "list[FakeCapture]"
 
     def __init__(self, index: int, backend: int = 0) -> None:
@@ -59,7 +59,7 @@ class FakeCapture:
 
 @pytest.fixture
 def capture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeCapture]:
-    """Two cameras, 0 and 2, the first of which works."""
+    """Two cameras, 0 and 2; the first one works."""
     fake = type("Fake", (FakeCapture,), {"made": []})
     monkeypatch.setattr(cv2, "VideoCapture", fake)
     monkeypatch.setattr(camera, "_DEVICES", tmp_path)
@@ -101,7 +101,7 @@ def test_rate_is_measured(capture: type[FakeCapture]) -> None:
         assert 50 < source.fps < 110
 
 
-def test_small_pictures_come_before_size_and_a_short_buffer(capture: type[FakeCapture]) -> None:
+def test_the_compressed_format_is_set_before_size_and_buffer(capture: type[FakeCapture]) -> None:
     CameraSource(0, size=(1280, 720), fps=60).close()
     settings = capture.made[-1].settings
     assert [key for key, _ in settings] == [
@@ -115,20 +115,20 @@ def test_small_pictures_come_before_size_and_a_short_buffer(capture: type[FakeCa
     assert capture.made[-1].backend == cv2.CAP_V4L2
 
 
-def test_gray_cameras_give_three_channels(capture: type[FakeCapture]) -> None:
+def test_grey_cameras_yield_three_channels(capture: type[FakeCapture]) -> None:
     capture.channels = 1
     with CameraSource(0) as source:
         assert next(iter(source)).image.shape == (48, 64, 3)
 
 
-def test_single_failures_are_stepped_over(capture: type[FakeCapture]) -> None:
+def test_single_failures_are_skipped(capture: type[FakeCapture]) -> None:
     capture.bad = frozenset({0, 3, 4, 5, 9})
     with CameraSource(0) as source:
         frames = [frame for frame, _ in zip(source, range(10), strict=False)]
     assert [frame.index for frame in frames] == list(range(10))
 
 
-def test_unplugged(capture: type[FakeCapture]) -> None:
+def test_an_unplugged_camera_raises_source_lost(capture: type[FakeCapture]) -> None:
     capture.frames = 7
     seen: list[int] = []
     with (
@@ -145,12 +145,12 @@ def test_missing_camera_lists_the_others(capture: type[FakeCapture]) -> None:
     assert all(made.released for made in capture.made)
 
 
-def test_busy(capture: type[FakeCapture]) -> None:
+def test_a_camera_in_use_is_reported(capture: type[FakeCapture]) -> None:
     with pytest.raises(SourceUnavailable, match=r"cannot open camera 2: it is in use, or"):
         CameraSource(2)
 
 
-def test_no_picture(capture: type[FakeCapture]) -> None:
+def test_a_camera_without_pictures_is_refused(capture: type[FakeCapture]) -> None:
     capture.frames = 0
     with pytest.raises(SourceUnavailable, match="it returns no picture"):
         CameraSource(0)
@@ -167,7 +167,7 @@ def test_no_camera_at_all(
     assert list_cameras() == []
 
 
-def test_list_has_pictures_only(capture: type[FakeCapture]) -> None:
+def test_the_list_leaves_out_metadata_devices(capture: type[FakeCapture]) -> None:
     assert list_cameras() == [CameraInfo(0, "HD Webcam"), CameraInfo(2, "Microscope")]
     assert capture.made == []
     assert [str(info) for info in list_cameras()] == [
@@ -177,7 +177,7 @@ def test_list_has_pictures_only(capture: type[FakeCapture]) -> None:
 
 
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
-def test_list_elsewhere_tries_them(
+def test_the_list_probes_indices_on_other_systems(
     capture: type[FakeCapture], monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
     capture.present = (1, 4)
@@ -200,7 +200,7 @@ def test_closing_from_another_thread_ends_the_iteration(capture: type[FakeCaptur
     assert list(source) == []
 
 
-def test_opencv_keeps_quiet_and_its_level(capture: type[FakeCapture]) -> None:
+def test_opencv_prints_nothing_and_keeps_its_log_level(capture: type[FakeCapture]) -> None:
     level = cv2.utils.logging.getLogLevel()
     CameraSource(0).close()
     assert cv2.utils.logging.getLogLevel() == level
@@ -214,13 +214,13 @@ def test_exposure_and_white_balance_are_locked(capture: type[FakeCapture]) -> No
     assert (cv2.CAP_PROP_AUTO_WB, 0.0) in settings
 
 
-def test_what_a_camera_does_not_let_us_lock_is_told(capture: type[FakeCapture]) -> None:
+def test_settings_that_the_camera_refuses_are_listed(capture: type[FakeCapture]) -> None:
     capture.refuses = frozenset({cv2.CAP_PROP_AUTO_EXPOSURE})
     with CameraSource(0, lock_exposure=True) as source:
         assert source.refused == ("automatic exposure",)
 
 
-def test_another_pixel_format(capture: type[FakeCapture]) -> None:
+def test_the_pixel_format_can_be_chosen(capture: type[FakeCapture]) -> None:
     CameraSource(0, pixel_format="yuyv").close()
     assert capture.made[-1].settings[0] == (
         cv2.CAP_PROP_FOURCC,
@@ -230,7 +230,7 @@ def test_another_pixel_format(capture: type[FakeCapture]) -> None:
         CameraSource(0, pixel_format="H.264")
 
 
-def test_a_camera_with_another_number_is_found_by_its_name(
+def test_a_camera_with_another_index_is_found_by_its_name(
     capture: type[FakeCapture], tmp_path: Path
 ) -> None:
     assert current_index("Microscope", 2) == 2

@@ -1,4 +1,4 @@
-"""The newest frame counts; nothing waits for ever, and no error is lost."""
+"""Newest frame of a live source: bounded waits, counted drops, no lost errors."""
 
 import itertools
 import threading
@@ -23,7 +23,7 @@ def test_the_newest_item_replaces_an_older_one() -> None:
     assert slot.get(0) is None
 
 
-def test_waiting_is_bounded_and_ends_when_something_comes() -> None:
+def test_get_waits_until_an_item_comes_or_the_timeout_ends() -> None:
     slot: LatestSlot[int] = LatestSlot()
     start = time.monotonic()
     assert slot.get(0.05) is None
@@ -33,7 +33,7 @@ def test_waiting_is_bounded_and_ends_when_something_comes() -> None:
     assert time.monotonic() - start < 2
 
 
-def test_a_closed_slot_gives_its_last_item_and_takes_none() -> None:
+def test_a_closed_slot_returns_its_last_item_and_accepts_none() -> None:
     slot: LatestSlot[int] = LatestSlot()
     slot.put(1)
     slot.close()
@@ -44,7 +44,7 @@ def test_a_closed_slot_gives_its_last_item_and_takes_none() -> None:
     assert slot.get(5) is None
 
 
-def test_an_error_comes_once_and_after_the_last_item() -> None:
+def test_an_error_is_raised_once_after_the_last_item() -> None:
     slot: LatestSlot[int] = LatestSlot()
     slot.put(1)
     slot.close(SourceLost("unplugged"))
@@ -73,7 +73,7 @@ def test_the_end_of_the_source_ends_the_iteration() -> None:
     assert latest.ended
 
 
-def test_what_the_source_raises_reaches_the_consumer() -> None:
+def test_errors_of_the_source_reach_the_consumer() -> None:
     source = FakeSource(2, live=True, every=0.03, error=SourceLost("unplugged"))
     seen = []
     with LatestFrames(source) as latest, pytest.raises(SourceLost, match="unplugged"):
@@ -91,7 +91,7 @@ def test_an_interrupted_consumer_ends_the_thread() -> None:
     assert source.left
 
 
-def test_a_driver_that_never_returns_does_not_hold_up_the_end(
+def test_close_does_not_wait_for_a_driver_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = FakeSource(None, live=True, every=3600)

@@ -1,4 +1,4 @@
-"""Decoders that damage made cautious: brought back, unless pictures do change places."""
+"""Reorder depth: reset after damage, kept where frames are really reordered."""
 
 import io
 import re
@@ -15,8 +15,8 @@ from tests.support.servers import mpegts, scene
 SIZE = (160, 120)
 
 
-def decoded(data: bytes, *, mended: bool = True) -> tuple[list[int], list[int]]:
-    """Stamps of the pictures, and how many more had been sent when each came out."""
+def decoded(data: bytes, *, reset: bool = True) -> tuple[list[int], list[int]]:
+    """Timestamps of the frames, and the number of packets that each was late."""
     with av.open(io.BytesIO(data), "r", format="mpegts") as container:
         stream = first_video_stream(container)
         assert stream is not None
@@ -26,7 +26,7 @@ def decoded(data: bytes, *, mended: bool = True) -> tuple[list[int], list[int]]:
             if packet is None or packet.pts is None:
                 continue
             sent.append(packet.pts)
-            pictures: Any = decoder.decode(packet) if mended else packet.decode()
+            pictures: Any = decoder.decode(packet) if reset else packet.decode()
             for picture in pictures:
                 stamps.append(picture.pts)
                 held.append(sum(stamp > picture.pts for stamp in sent))
@@ -34,25 +34,25 @@ def decoded(data: bytes, *, mended: bool = True) -> tuple[list[int], list[int]]:
 
 
 def damaged(data: bytes) -> bytes:
-    """The same with one wrong bit in the third of its headers, which makes decoders hold back."""
+    """The stream with one wrong bit in its third header, which raises the reorder depth."""
     start = [found.start() for found in re.finditer(b"\0\0\1\x67", data)][2]
     end = data.index(b"\0\0\1", start + 3)
-    for at in reversed(range(8 * (start + 4), 8 * end)):  # what tells it lies near the end
+    for at in reversed(range(8 * (start + 4), 8 * end)):  # the reorder depth is near the end
         wrong = bytearray(data)
         wrong[at // 8] ^= 1 << at % 8
-        if decoded(bytes(wrong), mended=False)[1][-1] > 2:
+        if decoded(bytes(wrong), reset=False)[1][-1] > 2:
             return bytes(wrong)
     raise AssertionError("no bit makes this decoder hold pictures back")
 
 
-def test_one_wrong_bit_costs_no_lasting_delay() -> None:
+def test_one_wrong_bit_adds_no_lasting_delay() -> None:
     data = damaged(mpegts(90, SIZE))
     held = decoded(data)[1]
     assert held[-40:] == [0] * 40
-    assert len(held) >= len(decoded(data, mended=False)[1])
+    assert len(held) >= len(decoded(data, reset=False)[1])
 
 
-def test_pictures_that_change_places_are_kept_in_order() -> None:
+def test_reordered_frames_are_kept_in_order() -> None:
     target = io.BytesIO()
     with av.open(target, "w", format="mpegts") as output:
         stream: Any = output.add_stream("libx264", rate=30, options={"preset": "ultrafast"})

@@ -1,4 +1,4 @@
-"""Streams from real servers: opened with care, read past damage, timed."""
+"""Network streams from real servers: protocols, damage and timestamps."""
 
 import io
 import itertools
@@ -40,7 +40,7 @@ SIZE = (160, 120)
 
 
 def read(source: NetworkSource, count: int = 10**6) -> list[Frame]:
-    """Frames until so many have come or the connection ends."""
+    """Read `count` frames, or fewer if the connection ends."""
     frames = []
     try:
         for frame in source:
@@ -53,11 +53,11 @@ def read(source: NetworkSource, count: int = 10**6) -> list[Frame]:
 
 
 def whole(data: bytes) -> Callable[[object], None]:
-    """All at once."""
+    """Send all data immediately."""
     return lambda connection: connection.sendall(data)  # type: ignore[attr-defined]
 
 
-def test_frames_are_live_timed_and_as_promised() -> None:
+def test_frames_are_live_and_timed() -> None:
     with (
         serving(paced(mpegts(90, SIZE), 3)) as (port, _),
         NetworkSource(f"tcp://127.0.0.1:{port}") as source,
@@ -78,7 +78,7 @@ def test_mjpeg_over_http() -> None:
     ):
         frames = read(source, 40)
     assert frames[-1].size == SIZE
-    # It has no timestamps: what counts is the rate at which pictures really come.
+    # It has no timestamps, so the rate is that of the arrivals.
     rate = 39 / (frames[-1].time - frames[0].time)
     assert 15 < rate < 31
     assert not np.array_equal(frames[0].image, frames[1].image)
@@ -92,8 +92,8 @@ def test_transport_streams_over_http() -> None:
         assert len(read(source, 40)) == 40
 
 
-def test_hls_is_shown_at_its_own_pace() -> None:
-    """Segments come at once; their pictures are spread over the time they last."""
+def test_hls_is_played_at_its_frame_rate() -> None:
+    """Segments arrive in one piece; their frames are spread over their duration."""
     segments = [mpegts(30, SIZE) for _ in range(2)]
     playlist = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n"
     for number in range(2):
@@ -122,7 +122,7 @@ def test_hls_is_shown_at_its_own_pace() -> None:
 
 
 def test_a_server_that_says_nothing() -> None:
-    """F03: given up at the timeout."""
+    """F03: the attempt ends at the timeout."""
     for scheme in ("http", "rtsp", "rtmp", "tcp"):
         with serving(silent) as (port, _):
             start = time.monotonic()
@@ -133,7 +133,7 @@ def test_a_server_that_says_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def changing() -> list[Frame]:
-    """320x240, then 640x480, then grey, then 4:4:4, whose timestamps go on as if nothing were."""
+    """320x240, then 640x480, then grey, then 4:4:4 with continuous timestamps."""
     data = mpegts(45, (320, 240)) + mpegts(45, (640, 480))
     data += mpegts(45, (640, 480), pixel_format="gray")
     last = mpegts(45, (640, 480), pixel_format="yuv444p")
@@ -149,9 +149,9 @@ def changing() -> list[Frame]:
 def test_size_and_pixel_format_may_change(
     changing: list[Frame], model: str, scale: float, tmp_path: Path
 ) -> None:
-    """F05: the magnifier starts afresh, with real models too, and so the first frame is the input.
+    """F05: the magnifier starts again, also with real models, so the first frame is the input.
 
-    The recording goes on in the size that it began with.
+    The recording keeps the size of its first frame.
     """
     first = [
         at
@@ -185,11 +185,11 @@ def plain() -> bytes:
 
 
 @pytest.mark.parametrize(("share", "least"), [(1e-4, 0.99), (1e-3, 0.93), (1e-2, 0.78)])
-def test_damage_is_stepped_over(share: float, least: float, plain: bytes) -> None:
-    """F06: so many bytes of a transport stream are wrong; 20 seeds.
+def test_damage_is_skipped(share: float, least: float, plain: bytes) -> None:
+    """F06: a share of the bytes of a transport stream is wrong; 20 seeds.
 
-    On average so many frames come, and each time as many as FFmpeg can decode at all: what a seed
-    costs depends on which key frame it hits.
+    At least the share `least` of the frames is decoded on average. For each seed it is that share,
+    or nearly as many as FFmpeg can decode at all, which depends on the keyframes that are hit.
     """
     shares, errors = [], 0
     for seed in range(20):
@@ -210,7 +210,7 @@ def test_damage_is_stepped_over(share: float, least: float, plain: bytes) -> Non
 
 
 def decodable(data: bytes) -> int:
-    """How many frames FFmpeg decodes when each error is stepped over."""
+    """Number of frames that FFmpeg decodes if each error is skipped."""
     frames = 0
     with av.open(io.BytesIO(data), "r", format="mpegts") as container:
         stream = container.streams.video[0]
@@ -225,7 +225,7 @@ def decodable(data: bytes) -> int:
 
 
 STAMPED = rb"\x00\x00\x01\xe0..[\x80-\x8f][\x80\xc0]"
-"""Where a picture with timestamps begins in a transport stream."""
+"""Start of a picture with timestamps in a transport stream."""
 
 
 def rewritten(data: bytes, change: Callable[[int], int]) -> bytes:
@@ -247,7 +247,7 @@ def rewritten(data: bytes, change: Callable[[int], int]) -> bytes:
 
 
 def shown(data: bytes) -> list[Frame]:
-    """What four seconds of a stream give: nearly all frames, in rising time, none held up."""
+    """Frames of a four-second stream: nearly all, with increasing times and without long gaps."""
     with (
         serving(paced(data, 4)) as (port, _),
         NetworkSource(f"tcp://127.0.0.1:{port}") as source,
@@ -256,22 +256,24 @@ def shown(data: bytes) -> list[Frame]:
     steps = np.diff([frame.time for frame in frames])
     assert len(frames) > 90
     assert (steps > 0).all()
-    assert steps[40:].max() < 1  # before that, the stream may still be looked at
+    assert steps[40:].max() < 1  # before that, FFmpeg may still analyse the stream
     return frames
 
 
 def pace(frames: list[Frame]) -> float:
-    """Seconds from frame to frame, once the burst of the beginning is over."""
+    """Seconds from frame to frame, after the burst at the start."""
     return float(np.mean(np.diff([frame.time for frame in frames])[40:]))
 
 
 def test_timestamps_may_be_missing() -> None:
-    """F07: of every other picture; the moments of arrival take their place."""
+    """F07: every other timestamp is missing; the arrival times are used instead."""
     data, count = bytearray(mpegts(120, SIZE)), 0
     for found in re.finditer(STAMPED, bytes(data), re.DOTALL):
         count += 1
         if count % 2:
-            data[found.end() - 1] &= 0x3F  # "no timestamps follow", and stuffing in their place
+            data[found.end() - 1] &= (
+                0x3F  # flag "no timestamps follow", and stuffing in their place
+            )
             length = data[found.end()]
             data[found.end() + 1 : found.end() + 1 + length] = b"\xff" * length
     assert count == 120
@@ -280,7 +282,7 @@ def test_timestamps_may_be_missing() -> None:
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_timestamps_may_jump(hours: int) -> None:
-    """F07: no waiting, time goes on rising, and a new epoch begins."""
+    """F07: no wait, times keep increasing, and a new epoch begins."""
     stream = mpegts(120, SIZE)
     middle = len(stream) // 376 * 188
     jumped = rewritten(stream[middle:], lambda ticks: ticks + hours * 3600 * 90_000)
@@ -290,8 +292,8 @@ def test_timestamps_may_jump(hours: int) -> None:
     assert frames[-1].epoch > frames[0].epoch
 
 
-def test_one_damaged_timestamp_delays_nothing() -> None:
-    """F07: a picture that claims to be 0.3 s ahead made all that followed count as late."""
+def test_one_damaged_timestamp_causes_no_delay() -> None:
+    """F07: one timestamp 0.3 s in the future does not make later frames count as late."""
     numbers = itertools.count()
     data = rewritten(
         mpegts(120, SIZE), lambda ticks: ticks + (27_000 if next(numbers) == 80 else 0)
@@ -308,7 +310,7 @@ def test_one_damaged_timestamp_delays_nothing() -> None:
 
 
 def test_timestamps_may_stand_still() -> None:
-    """F07: the moments of arrival take their place."""
+    """F07: the arrival times are used instead."""
     data = rewritten(mpegts(120, SIZE), lambda ticks: 900_000)
     assert pace(shown(data)) == pytest.approx(1 / 30, rel=0.3)
 
@@ -325,7 +327,7 @@ def test_large_pictures_are_refused_before_they_are_decoded() -> None:
     "address", ["file:///etc/passwd", "lavfi://testsrc", "concat://a", "subfile://a", "pipe://0"]
 )
 def test_other_protocols_are_refused(address: str) -> None:
-    """S08: only protocols of streams."""
+    """S08: only protocols of streams are allowed."""
     with pytest.raises(SourceUnavailable, match="E-PROTOCOL"):
         open_source(address)
 
@@ -341,8 +343,8 @@ def test_other_protocols_are_refused(address: str) -> None:
         ("v=0\nc=IN IP4 127.0.0.1\nm=video 5 RTP/AVP 26\ni={}\n", "application/sdp"),
     ],
 )
-def test_a_server_cannot_have_files_opened(text: str, kind: str, tmp_path: Path) -> None:
-    """S08: playlists from outside do not reach the files of this machine."""
+def test_a_server_cannot_open_local_files(text: str, kind: str, tmp_path: Path) -> None:
+    """S08: a playlist from a server cannot open files of this machine."""
     canary = tmp_path / "canary.ts"
     canary.write_bytes(mpegts(10, SIZE))
     body = whole(text.format(canary).encode())
@@ -350,7 +352,7 @@ def test_a_server_cannot_have_files_opened(text: str, kind: str, tmp_path: Path)
         NetworkSource(f"http://127.0.0.1:{port}/a.m3u8", timeout=1)
 
 
-def test_closing_ends_the_reading_and_frees_all() -> None:
+def test_close_ends_the_iteration_and_frees_the_connection() -> None:
     before = threading.active_count()
     with (
         serving(paced(mpegts(90, SIZE), 3, forever=True)) as (port, _),
@@ -368,7 +370,7 @@ def test_closing_ends_the_reading_and_frees_all() -> None:
 
 @pytest.mark.parametrize("camera", ["h264", "mjpeg"])
 def test_a_real_rtsp_camera(camera: str) -> None:
-    """F02 with a real server: played, killed, started with another size, played again."""
+    """F02 with a real server: play, kill, start with another size, play again."""
     need_rtsp()
     server = RtspServer((320, 240))
     if camera == "mjpeg":
@@ -401,15 +403,15 @@ def test_a_real_rtsp_camera_with_a_password() -> None:
             assert source.name == server.url
 
 
-def test_a_path_that_a_real_server_does_not_have() -> None:
+def test_an_unknown_path_of_a_real_server() -> None:
     need_rtsp()
     with RtspServer((160, 120)) as server, pytest.raises(SourceUnavailable, match="E-NOT-FOUND"):
         NetworkSource(server.url + "nothing")
 
 
 @pytest.mark.parametrize("share", [1e-2, 1e-1])
-def test_a_real_rtsp_camera_over_a_bad_line(share: float) -> None:
-    """F06 with a real server: of so many RTP packets a byte is wrong, in their headers too."""
+def test_a_real_rtsp_camera_over_a_damaged_connection(share: float) -> None:
+    """F06 with a real server: a share of the RTP packets has a wrong byte, also in headers."""
     need_rtsp()
     with RtspServer((320, 240)) as server, ChaosProxy(server.port) as proxy:
         address = server.url.replace(str(server.port), str(proxy.port))
@@ -422,7 +424,7 @@ def test_a_real_rtsp_camera_over_a_bad_line(share: float) -> None:
                 frame = source.get(0.1)
                 frames += [] if frame is None else [frame]
             assert source.status.reconnects == 0
-    assert proxy.spoilt > 0
+    assert proxy.corrupted > 0
     indices = [frame.index for frame in frames]
     assert indices[-1] - indices[0] >= 0.78 * 30 * (frames[-1].time - frames[0].time)
     assert frames[-1].time - frames[0].time > 5

@@ -1,4 +1,4 @@
-"""Encrypted streams from real servers, whose certificates are looked at when that is asked for."""
+"""Encrypted streams from real servers; certificates are verified if --ca is given."""
 
 import ssl
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def known(authority: trustme.CA, tmp_path: Path) -> Path:
-    """The certificates by which the server is known."""
+    """Certificate file that verifies the server."""
     path = tmp_path / "known.pem"
     authority.cert_pem.write_to_path(path)
     return path
@@ -30,7 +30,7 @@ def known(authority: trustme.CA, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def strange(tmp_path: Path) -> Path:
-    """Those of somebody else."""
+    """Certificate file of another server."""
     path = tmp_path / "strange.pem"
     trustme.CA().cert_pem.write_to_path(path)
     return path
@@ -38,7 +38,7 @@ def strange(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def certificate(authority: trustme.CA, tmp_path: Path) -> Path:
-    """Of the server, with its key."""
+    """Certificate of the server, with its key."""
     path = tmp_path / "server.pem"
     authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.write_to_path(
         path
@@ -47,7 +47,7 @@ def certificate(authority: trustme.CA, tmp_path: Path) -> Path:
 
 
 def encrypted(answer: Callable[[Any], None], certificate: Path) -> Callable[[Any], None]:
-    """The same over TLS."""
+    """Answer over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -59,7 +59,7 @@ def encrypted(answer: Callable[[Any], None], certificate: Path) -> Callable[[Any
 
 
 def count(url: str, ca: Path | None) -> int:
-    """How many of ten frames come."""
+    """Number of frames that arrive, of ten."""
     with NetworkSource(url, ca=ca) as source:
         return sum(1 for _, _ in zip(range(10), source, strict=False))
 
@@ -80,7 +80,7 @@ def test_rtsps(certificate: Path, known: Path, strange: Path) -> None:
             count(camera.url, strange)
 
 
-def test_certificates_are_never_asked_for_in_vain(known: Path, tmp_path: Path) -> None:
+def test_ca_is_refused_where_it_would_be_ignored(known: Path, tmp_path: Path) -> None:
     with serving(paced(mpegts(30, SIZE), 3)) as (port, _), pytest.raises(OptionError, match="tcp"):
         NetworkSource(f"tcp://127.0.0.1:{port}", ca=known)
     with pytest.raises(OptionError, match="PEM"):

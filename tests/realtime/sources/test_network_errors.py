@@ -1,4 +1,4 @@
-"""Errors of FFmpeg, sorted, with real servers that fail in each way."""
+"""Classification of FFmpeg's errors, with real servers that fail in each way."""
 
 import pytest
 
@@ -29,30 +29,30 @@ def nothing(connection: object) -> None:
         ("500 Internal Server Error", "E-NOT-FOUND"),
     ],
 )
-def test_answers_of_http(status: str, code: str) -> None:
+def test_http_errors(status: str, code: str) -> None:
     with serving(http(nothing, "text/plain", status)) as (port, _):
         assert code in refused(f"http://127.0.0.1:{port}/live")
 
 
-def test_nobody_listens() -> None:
+def test_connection_refused() -> None:
     assert "E-REFUSED" in refused(f"rtsp://127.0.0.1:{free_port()}/live")
 
 
-def test_nobody_of_that_name() -> None:
+def test_unknown_host() -> None:
     assert "E-NO-HOST" in refused("http://nobody.invalid/live")
 
 
-def test_silence() -> None:
+def test_a_silent_server() -> None:
     with serving(silent) as (port, _):
         assert "E-TIMEOUT" in refused(f"rtsp://127.0.0.1:{port}/live")
 
 
-def test_tls_with_a_server_that_speaks_none() -> None:
+def test_tls_with_a_server_without_tls() -> None:
     with serving(http(nothing, "text/plain")) as (port, _):
         assert "E-TLS" in refused(f"https://127.0.0.1:{port}/live")
 
 
-def test_text_in_place_of_video() -> None:
+def test_text_instead_of_video() -> None:
     body = b"<html>" + b"hello " * 1000
     length = f"Content-Length: {len(body)}\r\n"
     answer = http(lambda connection: connection.sendall(body), "text/html", headers=length)
@@ -60,7 +60,7 @@ def test_text_in_place_of_video() -> None:
         assert "E-DATA" in refused(f"http://127.0.0.1:{port}/live")
 
 
-def test_sound_only() -> None:
+def test_audio_only() -> None:
     import io
 
     import av
@@ -78,11 +78,11 @@ def test_sound_only() -> None:
         assert "E-NO-VIDEO" in refused(f"tcp://127.0.0.1:{port}")
 
 
-def test_another_protocol() -> None:
+def test_an_unsupported_protocol() -> None:
     assert "E-PROTOCOL" in refused("gopher://127.0.0.1/live")
 
 
-def test_a_stream_that_breaks_off() -> None:
+def test_a_stream_that_ends() -> None:
     from rtmag.realtime.errors import SourceLost
 
     data = mpegts(30, (64, 48))

@@ -1,4 +1,4 @@
-"""Every protocol of live streams, with FFmpeg at the other end, in a process of its own."""
+"""All protocols of live streams, with FFmpeg as the sender in a process of its own."""
 
 import http.server
 import shutil
@@ -29,7 +29,7 @@ CAMERA = (
 
 @contextmanager
 def sending(address: str, form: str, options: str = "") -> Iterator["subprocess.Popen[bytes]"]:
-    """A camera at the other end."""
+    """Run FFmpeg as a camera."""
     if shutil.which("ffmpeg") is None:
         pytest.skip("needs the program ffmpeg")
     jpeg = form == "mpjpeg"
@@ -49,7 +49,7 @@ def sending(address: str, form: str, options: str = "") -> Iterator["subprocess.
 
 
 def opened(address: str, camera: "subprocess.Popen[bytes]") -> NetworkSource:
-    """The stream, once the camera is there."""
+    """Open the stream as soon as the camera is ready."""
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -61,13 +61,13 @@ def opened(address: str, camera: "subprocess.Popen[bytes]") -> NetworkSource:
 
 
 def watch(address: str, camera: "subprocess.Popen[bytes]") -> None:
-    """Sees pictures that are new, of the right size and, after a while, at the camera's pace."""
+    """Check that frames are new, have the right size and, after a while, the camera's rate."""
     with opened(address, camera) as source:
         assert source.size == (160, 120)
         begun, frames = time.monotonic(), list[Frame]()
         for frame in source:
             frames.append(frame)
-            # What was sent until the stream's kind was known comes in a burst.
+            # Data sent while FFmpeg analysed the stream come in a burst.
             steps = np.diff([each.time for each in frames])
             if len(steps) > 2 * FPS and 0.75 < np.median(steps[-FPS:]) * FPS < 1.25:
                 break
@@ -88,7 +88,7 @@ def watch(address: str, camera: "subprocess.Popen[bytes]") -> None:
     ],
     ids=["udp", "tcp", "rtmp", "http", "mjpeg"],
 )
-def test_a_camera_that_speaks(address: str, form: str, options: str) -> None:
+def test_a_camera_with_protocol(address: str, form: str, options: str) -> None:
     address = address.format(port=free_port())
     with sending(address, form, options) as camera:
         watch(address, camera)
@@ -101,7 +101,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.mark.parametrize("segments", ["mpegts", "fmp4"])
 def test_live_hls(segments: str, tmp_path: Path) -> None:
-    """A playlist that moves on, and whose old segments go."""
+    """A live playlist, whose old segments are deleted."""
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))
     )
@@ -121,6 +121,6 @@ def test_live_hls(segments: str, tmp_path: Path) -> None:
 
 
 def test_srt_is_not_in_this_build() -> None:
-    """Once it is, the README can say so."""
+    """When this fails, the README can list SRT."""
     with pytest.raises(SourceUnavailable, match="E-PROTOCOL"):
         NetworkSource("srt://127.0.0.1:9?mode=caller", timeout=1)

@@ -1,4 +1,4 @@
-"""How specs are understood, and what every source owes its reader."""
+"""open_source(), image folders, and the contract of all sources."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ MakeClip = Callable[..., Path]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures 1 to 12, whose names sort otherwise than their numbers."""
+    """Pictures 1 to 12; the alphabetical order of their names differs from the numerical one."""
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(1, 13):
@@ -55,7 +55,7 @@ class TestSpecs:
             assert isinstance(source, ReconnectingSource)
             assert source.name == "camera 0 (HD Webcam)"
 
-    def test_camera_by_another_name(self, cameras: None) -> None:
+    def test_camera_by_a_part_of_its_name(self, cameras: None) -> None:
         with open_source("micro") as source:
             assert source.name == "camera 2 (Microscope)"
 
@@ -85,7 +85,7 @@ class TestSpecs:
             assert (source.size, source.fps) == ((320, 240), 60)
 
     @pytest.mark.parametrize("spec", ["nowhere", "", "a\nb", "\0", "1234"])
-    def test_nonsense_lists_the_cameras(self, cameras: None, spec: str) -> None:
+    def test_unknown_names_list_the_cameras(self, cameras: None, spec: str) -> None:
         with pytest.raises(SourceUnavailable) as caught:
             open_source(spec)
         assert str(caught.value) == (
@@ -111,26 +111,26 @@ class TestSpecs:
             "lavfi:testsrc",
         ],
     )
-    def test_protocols_in_place_of_files_are_refused(self, address: str) -> None:
-        """S08: what FFmpeg would take for a protocol is the name of a file that does not exist."""
+    def test_ffmpeg_protocols_are_refused(self, address: str) -> None:
+        """S08: text that FFmpeg would read as a protocol is the name of a missing file."""
         with pytest.raises(SourceUnavailable, match="no such file"):
             open_source(address)
 
-    def test_link_to_nothing(self, tmp_path: Path) -> None:
+    def test_a_broken_link(self, tmp_path: Path) -> None:
         (tmp_path / "link.mp4").symlink_to(tmp_path / "gone.mp4")
         with pytest.raises(SourceUnavailable, match="no such file"):
             open_source(tmp_path / "link.mp4")
 
 
 class TestImages:
-    def test_natural_order_and_even_time(self, folder: Path) -> None:
+    def test_natural_order_and_constant_rate(self, folder: Path) -> None:
         with ImageFolderSource(folder, fps=10) as source:
             frames = list(source)
         assert [int(frame.image[0, 0, 0]) for frame in frames] == [10 * n for n in range(1, 13)]
         assert [frame.time for frame in frames] == pytest.approx([i / 10 for i in range(12)])
 
     @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".PNG"])
-    def test_kinds(self, tmp_path: Path, suffix: str) -> None:
+    def test_file_types(self, tmp_path: Path, suffix: str) -> None:
         cv2.imwrite(str(tmp_path / f"ü{suffix}"), np.full((4, 6), 77, np.uint8))
         frame = next(iter(ImageFolderSource(tmp_path)))
         assert frame.image.shape == (4, 6, 3)
@@ -142,7 +142,7 @@ class TestImages:
         assert image.shape == (4, 6, 3)
         assert image.dtype == np.dtype(np.uint8)
 
-    def test_broken_pictures_keep_their_place(self, folder: Path) -> None:
+    def test_broken_pictures_do_not_shift_the_others(self, folder: Path) -> None:
         (folder / "b3.png").write_bytes(b"\x89PNG broken")
         (folder / "b4.png").write_bytes(b"")
         with ImageFolderSource(folder) as source:
@@ -162,7 +162,7 @@ class TestImages:
 
 
 class TestContract:
-    """What holds of every source."""
+    """Properties of all sources."""
 
     @pytest.fixture(params=["video", "images", "scene", "camera"])
     def source(
@@ -184,7 +184,7 @@ class TestContract:
         assert all(np.diff([frame.index for frame in frames]) > 0)
         assert all(np.diff([frame.time for frame in frames]) > 0)
 
-    def test_frames_are_as_promised(self, source: FrameSource) -> None:
+    def test_frames_have_the_promised_format(self, source: FrameSource) -> None:
         frame = next(iter(source))
         assert frame.size == source.size == (64, 48)
         assert frame.image.dtype == np.dtype(np.uint8)
@@ -194,7 +194,7 @@ class TestContract:
         assert source.name
         assert source.live == (source.frames is None)
 
-    def test_pictures_are_not_used_again(self, source: FrameSource) -> None:
+    def test_image_memory_is_not_reused(self, source: FrameSource) -> None:
         first, second = (frame for frame, _ in zip(source, range(2), strict=False))
         assert not np.shares_memory(first.image, second.image)
 

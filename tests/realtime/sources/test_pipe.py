@@ -1,4 +1,4 @@
-"""Pictures from standard input, as another program writes them."""
+"""Frames from standard input: Y4M and raw pictures."""
 
 import io
 import subprocess
@@ -24,7 +24,7 @@ def y4m(tmp_path: Path) -> bytes:
     return Clip(frames=12, **options).write(tmp_path / "a.y4m").read_bytes()  # type: ignore[arg-type]
 
 
-def test_y4m_says_size_and_rate_itself(y4m: bytes) -> None:
+def test_y4m_states_size_and_rate(y4m: bytes) -> None:
     with Y4mPipe(io.BytesIO(y4m)) as source:
         assert (source.size, source.fps, source.live) == ((64, 48), 25, False)
         frames = list(source)
@@ -33,12 +33,12 @@ def test_y4m_says_size_and_rate_itself(y4m: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense" * 100, b"YUV4MPEG2 W1"])
-def test_other_things_are_refused(data: bytes) -> None:
+def test_other_data_are_refused(data: bytes) -> None:
     with pytest.raises(SourceUnavailable, match="yuv4mpegpipe"):
         Y4mPipe(io.BytesIO(data))
 
 
-def test_pictures_may_be_too_large(y4m: bytes) -> None:
+def test_large_pictures_are_refused(y4m: bytes) -> None:
     said = "64x48 is too large"
     with pytest.raises(SourceUnavailable, match=said):
         Y4mPipe(io.BytesIO(y4m), max_pixels=64 * 48 - 1)
@@ -58,7 +58,7 @@ def test_raw_pictures(layout: str) -> None:
     assert all(frame.image.flags.writeable for frame in frames)
 
 
-def test_raw_pictures_need_sense() -> None:
+def test_invalid_options_of_raw_pictures_are_refused() -> None:
     with pytest.raises(OptionError, match="0x48 is not a valid size"):
         RawPipe((0, 48), None)
     with pytest.raises(OptionError, match="yuyv"):

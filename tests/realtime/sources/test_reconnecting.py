@@ -1,4 +1,4 @@
-"""Lost sources come back: cameras unplugged, networks cut, processes stopped."""
+"""Reconnecting: cameras unplugged, networks cut, processes stopped."""
 
 import signal
 import subprocess
@@ -30,12 +30,12 @@ QUICK = RetryPolicy(stall_after=0.2, reconnect_after=0.5, delays=(0.05, 0.1), re
 
 @dataclass
 class Camera:
-    """A camera that can be pulled out in several ways; `open` is what a supervisor calls."""
+    """A fake camera that can be unplugged in several ways; `open` is the opener."""
 
     fps: float = 60
     plugged: bool = True
     fault: str = "raises"
-    """What happens while it is not plugged: it raises, repeats its last picture, or blocks."""
+    """Behaviour while it is unplugged: it raises, repeats its last picture, or blocks."""
     opened: int = 0
     still: bool = False
     back: threading.Event = field(default_factory=threading.Event)
@@ -83,7 +83,7 @@ EARLIER: set[threading.Thread] = set()
 
 @pytest.fixture(autouse=True)
 def earlier() -> None:
-    """Readers that tests of hanging drivers left behind, as they must, are not this file's."""
+    """Number of reader threads, without those that other tests with hanging drivers left behind."""
     EARLIER.clear()
     EARLIER.update(threading.enumerate())
 
@@ -105,7 +105,7 @@ def take(source: ReconnectingSource, seconds: float) -> list[Frame]:
 def wait_for(
     condition: Callable[[], bool], source: ReconnectingSource, seconds: float = 10
 ) -> float:
-    """Seconds until it holds, while frames are taken."""
+    """Seconds until the condition is true, while frames are taken."""
     start = time.monotonic()
     while not condition():
         source.get(0.02)
@@ -115,7 +115,7 @@ def wait_for(
 
 @pytest.mark.parametrize("fault", ["raises", "repeats", "blocks"])
 def test_an_unplugged_camera_comes_back(fault: str) -> None:
-    """F01: told within 2 s, and nothing stale is fed."""
+    """F01: reported within 2 s, and no old frame is delivered."""
     camera, told = Camera(fault=fault), list[Status]()
     with ReconnectingSource(camera.open, camera=True, on_status=told.append) as source:
         before = take(source, 0.5)
@@ -175,13 +175,13 @@ def test_waiting_for_a_camera_costs_next_to_nothing(fault: str) -> None:
     assert float(share) <= 0.05
 
 
-def test_a_picture_that_is_still_after_opening_anew_is_believed() -> None:
+def test_a_picture_that_repeats_after_reconnecting_is_accepted() -> None:
     camera = Camera(still=True)
     opened = camera.open
 
     def open_alike() -> CameraConnection:
         connection = opened()
-        camera.opened = 1  # the same seed: the same picture
+        camera.opened = 1  # same seed, same picture
         return connection
 
     with ReconnectingSource(open_alike, camera=True, policy=QUICK) as source:
@@ -190,7 +190,7 @@ def test_a_picture_that_is_still_after_opening_anew_is_believed() -> None:
         assert source.status.reconnects == 1
 
 
-def test_repeats_of_streams_are_pictures() -> None:
+def test_repeated_pictures_of_streams_are_frames() -> None:
     camera = Camera(still=True)
     with ReconnectingSource(camera.open, policy=QUICK) as source:
         assert len(take(source, 1.0)) > 10
@@ -209,7 +209,7 @@ def test_the_first_connection_must_succeed() -> None:
     assert readers() == 0
 
 
-def test_whatever_is_raised_the_source_comes_back() -> None:
+def test_the_source_reconnects_after_any_error() -> None:
     camera = Camera()
     faults = iter([RuntimeError("driver"), MemoryError()])
 
@@ -225,7 +225,7 @@ def test_whatever_is_raised_the_source_comes_back() -> None:
         assert len(take(source, 0.5)) > 5
 
 
-def test_the_loop_shows_the_state_and_feeds_nothing() -> None:
+def test_the_view_shows_the_state_and_sinks_get_real_frames_only() -> None:
     """F01: 'reconnecting' is written over the last picture; sinks get real frames only."""
     camera, sink, view = Camera(), FakeSink(), FakeView()
     view.poll = lambda: None  # type: ignore[method-assign]
@@ -248,7 +248,7 @@ def test_the_loop_shows_the_state_and_feeds_nothing() -> None:
     assert any(not np.array_equal(shown[0], image) for image in shown)
 
 
-def test_the_magnifier_starts_afresh_and_fades_in() -> None:
+def test_the_magnifier_starts_again_and_fades_in() -> None:
     alphas: list[tuple[float, bool]] = []
 
     class Engine(IdentityEngine):
@@ -266,8 +266,8 @@ def test_the_magnifier_starts_afresh_and_fades_in() -> None:
     assert 1 < alphas[4][0] < 20
 
 
-def test_a_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """F16: wall-clock time is never asked."""
+def test_setting_the_wall_clock_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F16: wall-clock time is not used."""
     camera = Camera()
     with ReconnectingSource(camera.open, camera=True, policy=QUICK) as source:
         take(source, 0.2)
@@ -302,18 +302,18 @@ def outage(seconds: float, within: float, later: bool = False) -> None:
 
 
 def test_a_cut_of_five_seconds() -> None:
-    """F02: a new frame within 2.5 s of the network's return, and 1 s for a busy machine."""
+    """F02: a new frame within 2.5 s after the network is back, plus 1 s for a busy machine."""
     outage(5, 2.5 + 1)
 
 
 @pytest.mark.slow
 def test_a_cut_of_a_minute() -> None:
-    """F02: within 12 s, for tries have become rare."""
+    """F02: within 12 s, because attempts have become rare."""
     outage(60, 12 + 1, later=True)
 
 
-def test_a_network_that_swallows_everything_is_noticed() -> None:
-    """F02: without a word from the network, within the read timeout and half a second."""
+def test_a_network_that_drops_all_packets_is_noticed() -> None:
+    """F02: no error from the network, but noticed within the timeout plus 0.5 s."""
     with (
         serving(paced(transport_stream(20), 20)) as (port, _),
         ChaosProxy(port) as proxy,
@@ -327,7 +327,7 @@ def test_a_network_that_swallows_everything_is_noticed() -> None:
         wait_for(lambda: source.status.state == "RECONNECTING", source, 5.5 - stalled)
 
 
-def test_a_server_that_says_nothing_can_be_left() -> None:
+def test_ctrl_c_works_while_a_silent_server_is_opened() -> None:
     """F03: Ctrl-C while a silent server is opened ends it within 2 s."""
     code = "import sys; from rtmag.realtime.cli.main import main; main()"
     from tests.support.servers import silent
@@ -366,7 +366,7 @@ while time.monotonic() < end:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
 @pytest.mark.parametrize("seconds", [12, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_process_that_was_stopped_goes_on(seconds: int) -> None:
-    """F08: one reconnection at most, and usual latency within 2 s."""
+    """F08: at most one reconnection, and the usual latency within 2 s."""
     length = seconds + 18
     with serving(paced(transport_stream(length), length)) as (port, _):
         run = [sys.executable, "-c", STOPPED, f"tcp://127.0.0.1:{port}", f"{seconds + 8}"]
@@ -386,13 +386,13 @@ def test_a_process_that_was_stopped_goes_on(seconds: int) -> None:
     assert np.median(later) < usual + 0.1
 
 
-def test_who_was_dropped_while_asleep_does_not_wait() -> None:
-    """F08: servers let go of those who take nothing; opened again at once, and once only."""
+def test_a_client_dropped_while_suspended_reconnects_without_delay() -> None:
+    """F08: servers drop suspended clients; one immediate attempt follows, without a delay."""
     camera, policy = Camera(fault="raises"), RetryPolicy(delays=(60.0,))
     with ReconnectingSource(camera.open, policy=policy) as source:
         take(source, 0.3)
         camera.plug(False)
-        time.sleep(1.5)  # nobody asks for a picture
+        time.sleep(1.5)  # no poll, as if the process were suspended
         camera.plug(True)
         assert wait_for(lambda: source.status.reconnects == 1, source) < 5
         camera.plug(False)
@@ -401,14 +401,16 @@ def test_who_was_dropped_while_asleep_does_not_wait() -> None:
         assert take(source, 1.0) == []
 
 
-@pytest.mark.parametrize(("slept", "again"), [(0.0, 0), (1.1, 1)])
-def test_who_slept_long_waits_for_silence_no_longer(slept: float, again: int) -> None:
-    """F08: what the network could not deliver meanwhile, it tries again too late."""
+@pytest.mark.parametrize(("suspended", "again"), [(0.0, 0), (1.1, 1)])
+def test_after_a_suspension_silence_is_accepted_for_a_shorter_time(
+    suspended: float, again: int
+) -> None:
+    """F08: TCP retries too late after a suspension, so a shorter timeout applies."""
     camera = Camera(fault="blocks")
     policy = RetryPolicy(reconnect_after=1.0, reconnect_after_sleep=0.2, delays=(0.1,))
     with ReconnectingSource(camera.open, policy=policy) as source:
         take(source, 0.3)
-        time.sleep(slept)
+        time.sleep(suspended)
         assert take(source, 0.2)
         camera.plug(False)
         take(source, 0.6)
@@ -419,7 +421,7 @@ def test_who_slept_long_waits_for_silence_no_longer(slept: float, again: int) ->
 
 @pytest.mark.slow
 def test_a_hundred_reconnections_leave_nothing_behind() -> None:
-    """F04: descriptors, threads and latency as before, memory within 10 MB."""
+    """F04: file descriptors, threads and latency as before, memory within 10 MB."""
     process = psutil.Process()
     address = f"tcp://127.0.0.1:{free_port()}"
     port = int(address.rpartition(":")[2])
@@ -455,7 +457,7 @@ def test_a_hundred_reconnections_leave_nothing_behind() -> None:
 
 
 def latency(source: ReconnectingSource, seconds: float = 4.0) -> float:
-    """The median over a while."""
+    """Median latency in seconds."""
     latencies = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""When a lost source is tried again."""
+"""Delays between attempts to reconnect."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_delays_grow_as_an_outage_goes_on() -> None:
         backoff, outage, delays = Backoff(RetryPolicy()), 0.0, []
         while outage < 120:
             delays.append((outage, backoff.delay(outage)))
-            outage += delays[-1][1] + 0.1  # and the try takes a moment
+            outage += delays[-1][1] + 0.1  # the attempt itself takes a moment
         early = [delay for at, delay in delays if at < 30]
         late = [delay for at, delay in delays if at >= 30]
         for found, usual in ((early, [0.5, 1, 2]), (late, [4, 8, 10])):
@@ -19,14 +19,14 @@ def test_delays_grow_as_an_outage_goes_on() -> None:
             assert found == pytest.approx(usual, rel=0.2)
 
 
-def test_delays_vary() -> None:
-    """F02: many viewers do not come at once."""
+def test_delays_have_jitter() -> None:
+    """F02: many clients do not reconnect at the same time."""
     first = [Backoff(RetryPolicy()).delay(0.0) for _ in range(200)]
     assert max(first) - min(first) > 0.1
 
 
-def test_delays_begin_anew() -> None:
-    """After a healthy while, and after an outage that had become long."""
+def test_delays_start_again() -> None:
+    """After reset(), and when an outage becomes long or ends."""
     steady = RetryPolicy(jitter=0.0)
     backoff = Backoff(steady)
     assert [backoff.delay(0), backoff.delay(1)] == [0.5, 1.0]
@@ -34,7 +34,7 @@ def test_delays_begin_anew() -> None:
     assert [backoff.delay(0), backoff.delay(31), backoff.delay(0)] == [0.5, 4.0, 0.5]
 
 
-def test_pictures_in_between_keep_an_outage_short() -> None:
-    """A line that breaks again and again is tried every two seconds, however long that goes on."""
+def test_pictures_between_failures_keep_an_outage_short() -> None:
+    """A connection that breaks repeatedly is tried every two seconds, without a limit."""
     backoff = Backoff(RetryPolicy(jitter=0.0))
     assert [backoff.delay(3.0) for _ in range(40)][2:] == [2.0] * 38

@@ -1,4 +1,4 @@
-"""The built-in scene moves as it says, and only where it says."""
+"""The built-in scene moves as its ground truth states, and nowhere else."""
 
 import itertools
 import time
@@ -19,12 +19,12 @@ def scene() -> SceneSource:
 
 
 def smooth(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Grey and without the finest detail, whose slope central differences would get wrong."""
+    """Grey, without the finest detail, whose slope central differences would not give exactly."""
     return np.asarray(cv2.GaussianBlur(image.mean(2), (0, 0), 2.5), np.float32)
 
 
 def steep(gray: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """The derivative, exact to fourth order."""
+    """Derivative along an axis, exact to fourth order."""
     near, far = (np.roll(gray, -step, axis) - np.roll(gray, step, axis) for step in (1, 2))
     return np.asarray((8 * near - far) / 12, np.float32)
 
@@ -35,7 +35,7 @@ def moved(
     there: NDArray[np.float32],
     back: NDArray[np.float32],
 ) -> float:
-    """Pixels along the direction: least squares on the slope, half the way from `back` to `there`.
+    """Shift along the direction in pixels: half the way from `back` to `there`, by least squares.
 
     The two lie symmetrically about rest, which cancels the curvature of the picture.
     """
@@ -48,7 +48,7 @@ def moved(
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_things_move_by_the_stated_sinusoid(scene: SceneSource, which: int) -> None:
+def test_objects_move_by_the_stated_sinusoid(scene: SceneSource, which: int) -> None:
     vibration = scene.vibrations[which]
     period = round(30 / vibration.hz)
     assert vibration.shift(1 / 30) == pytest.approx(-vibration.shift((period - 1) / 30))
@@ -71,14 +71,14 @@ def test_motion_survives_noise_and_rounding(scene: SceneSource) -> None:
         )
 
 
-def test_things_are_invisible_yet_the_crate_is_seen_to_move(scene: SceneSource) -> None:
+def test_vibrations_are_invisible_but_the_crate_moves_visibly(scene: SceneSource) -> None:
     assert all(vibration.amplitude < 0.2 for vibration in scene.vibrations)
     moved = np.abs(scene.clean(90) - scene.clean(0)).max(2) > 30
     assert moved.sum() > 300
     assert not moved[scene.still].any()
 
 
-def test_still_pixels_are_still_but_for_noise(scene: SceneSource) -> None:
+def test_still_pixels_change_by_noise_only(scene: SceneSource) -> None:
     assert np.array_equal(scene.clean(0)[scene.still], scene.clean(77)[scene.still])
     assert scene.still.mean() > 0.4
     images = np.stack([scene.image(index)[scene.still] for index in range(20)]).astype(np.float32)
@@ -111,7 +111,7 @@ def test_still_pixels_have_detail_at_every_scale(scene: SceneSource) -> None:
         assert np.abs(gray[:, step:] - gray[:, :-step])[:400].mean() > 1.0
 
 
-def test_it_is_a_source() -> None:
+def test_the_scene_is_a_source() -> None:
     with SceneSource((160, 120), fps=25, frames=5) as source:
         frames = list(source)
     assert source.size == frames[0].size == (160, 120)
@@ -128,7 +128,7 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
     assert source.image(3).shape == (size[1], size[0], 3)
 
 
-def test_live_keeps_pace_with_the_clock_and_skips_what_is_late() -> None:
+def test_live_frames_keep_real_time_and_late_ones_are_skipped() -> None:
     source = SceneSource((64, 48), fps=50, live=True)
     frames = []
     for frame in itertools.islice(source, 6):
@@ -141,7 +141,7 @@ def test_live_keeps_pace_with_the_clock_and_skips_what_is_late() -> None:
     assert all(b.time > a.time for a, b in itertools.pairwise(frames))
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_sizes_and_rates_are_refused() -> None:
     with pytest.raises(OptionError):
         SceneSource((4, 4))
     with pytest.raises(OptionError):

@@ -1,4 +1,4 @@
-"""The screen as a source."""
+"""Screen capture."""
 
 import numpy as np
 import pytest

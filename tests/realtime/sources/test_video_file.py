@@ -27,7 +27,7 @@ def numbers(source: VideoSource) -> list[int]:
     return [number(frame.image) for frame in source]
 
 
-def test_every_frame_comes_once_in_order_and_again_on_a_second_pass(clip: MakeClip) -> None:
+def test_every_frame_is_read_once_in_order_and_again_in_a_second_iteration(clip: MakeClip) -> None:
     with VideoSource(clip(frames=25)) as source:
         assert (source.size, source.frames, source.live) == ((64, 48), 25, False)
         assert source.fps == pytest.approx(30)
@@ -56,7 +56,7 @@ def test_formats(clip: MakeClip, name: str) -> None:
     ],
     ids=["23.976", "1000", "variable", "30 in milliseconds", "1"],
 )
-def test_rate_is_counted_from_timestamps(
+def test_rate_is_measured_from_timestamps(
     clip: MakeClip, ticks: list[int], base: Fraction, fps: float
 ) -> None:
     """I06."""
@@ -73,7 +73,7 @@ def test_a_late_start_stays_late(clip: MakeClip) -> None:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
-def test_b_frames_come_in_the_order_of_showing(clip: MakeClip, codec: str) -> None:
+def test_b_frames_are_read_in_display_order(clip: MakeClip, codec: str) -> None:
     with VideoSource(clip(frames=24, codec=codec, options={"bf": "2", "b": "4000000"})) as source:
         assert numbers(source) == [i % 12 for i in range(24)]
         assert source.frames == 24
@@ -111,7 +111,7 @@ def _corner(index: int, size: tuple[int, int]) -> Any:
         ((90, True, False), (64, 96), ".1.2"),
     ],
 )
-def test_pictures_stand_upright(
+def test_pictures_are_upright(
     clip: MakeClip, rotation: Any, size: tuple[int, int], quarters: str
 ) -> None:
     """I08."""
@@ -155,9 +155,7 @@ def test_rgb_and_gray_count_as_bt709(
 @pytest.mark.parametrize(
     "tags", [(1, 1, 1, 1), (2, 1, 1, 13), (1, 5, 5, 6), (2, 6, 6, 6), (1, 9, 9, 16)]
 )
-def test_colours_are_those_that_the_tags_mean(
-    clip: MakeClip, tags: tuple[int, int, int, int]
-) -> None:
+def test_colours_follow_the_tags(clip: MakeClip, tags: tuple[int, int, int, int]) -> None:
     """I07."""
     path = clip(frames=2, size=(160, 120), tags=tags, picture=smooth, options={"crf": "4"})
     with VideoSource(path) as source:
@@ -168,14 +166,14 @@ def test_colours_are_those_that_the_tags_mean(
     assert np.abs(difference).mean() < 1.5
 
 
-def test_unknown_matrix_is_read_as_well_as_can_be(clip: MakeClip) -> None:
+def test_an_unknown_matrix_is_read_as_bt601(clip: MakeClip) -> None:
     path = clip(frames=2, tags=(1, 8, 1, 1))
     with VideoSource(path) as source:
         assert len(list(source)) == 2
         assert source.colour.writable == Colour()
 
 
-def test_sound_is_noticed(clip: MakeClip) -> None:
+def test_audio_is_detected(clip: MakeClip) -> None:
     assert VideoSource(clip("a.mp4", audio=["aac"])).has_audio
     assert not VideoSource(clip("b.mp4")).has_audio
 
@@ -190,7 +188,7 @@ def test_size_changes_are_delivered(clip: MakeClip, tmp_path: Path) -> None:
     assert sizes == [(64, 48)] * 5 + [(128, 96)] * 5
 
 
-def test_time_increases_across_a_leap(clip: MakeClip, tmp_path: Path) -> None:
+def test_time_increases_across_a_discontinuity(clip: MakeClip, tmp_path: Path) -> None:
     late, early = clip("a.ts", ticks=range(3000, 3010)), clip("b.ts", frames=10)
     joined = tmp_path / "joined.ts"
     joined.write_bytes(late.read_bytes() + early.read_bytes())
@@ -256,13 +254,13 @@ class TestRefusals:
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
         assert "picture" in self.refusal(path)
 
-    def test_cut_off(self, clip: MakeClip) -> None:
+    def test_an_mp4_without_index(self, clip: MakeClip) -> None:
         """I02."""
         path = clip()
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert "incomplete" in self.refusal(path)
 
-    def test_sound_only(self, tmp_path: Path) -> None:
+    def test_audio_only(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mp4"
         with av.open(str(path), "w") as output:
             Clip()._play(output, Clip()._sound(output, "aac"), 1.0)
@@ -325,7 +323,7 @@ def _noise(index: int, size: tuple[int, int]) -> Any:
 
 
 class TestDamage:
-    def test_truncated_fragments_give_their_good_frames(self, clip: MakeClip) -> None:
+    def test_truncated_fragments_keep_their_good_frames(self, clip: MakeClip) -> None:
         """I02."""
         flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
         path = clip(frames=60, container=flags, options={"g": "15"}, picture=_noise)
@@ -337,7 +335,7 @@ class TestDamage:
         assert 15 <= len(seen) < 60
         assert seen == [i % 12 for i in range(len(seen))]
 
-    def test_truncated_behind_its_index(self, clip: MakeClip) -> None:
+    def test_truncated_after_its_index(self, clip: MakeClip) -> None:
         path = clip(frames=60, container={"movflags": "faststart"}, picture=_noise)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
         source = VideoSource(path)
@@ -351,7 +349,7 @@ class TestDamage:
     def test_truncated_matroska_plays_to_its_end(
         self, suffix: str, codec: str, percent: int, clip: MakeClip
     ) -> None:
-        """I02: FFmpeg itself says nothing."""
+        """I02: FFmpeg itself reports no error."""
         path = clip(f"a.{suffix}", frames=60, codec=codec, picture=_noise)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * percent // 100])
         seen: list[int] = []
@@ -360,10 +358,10 @@ class TestDamage:
         assert 10 < len(seen) < 60
 
     @pytest.mark.parametrize("whole", [True, False])
-    def test_recordings_that_do_not_know_their_size_are_whole(
+    def test_recordings_of_unknown_size_count_as_complete(
         self, whole: bool, clip: MakeClip
     ) -> None:
-        """As those of a process that was killed: nobody can tell what would have followed."""
+        """Recordings of a killed process do not state their size."""
         path = clip("a.mkv", frames=60, container={"live": "1"}, picture=_noise)
         if not whole:
             path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
@@ -373,7 +371,7 @@ class TestDamage:
     @pytest.mark.parametrize(("rate", "share"), [(1e-4, 0.97), (1e-3, 0.85), (1e-2, 0.5)])
     def test_random_damage(self, clip: MakeClip, rate: float, share: float) -> None:
         """I11, in small."""
-        # On busy machines x264's threads make other files, and other pictures are hit.
+        # With threads x264 writes other files on busy machines, and other frames are damaged.
         options = {"g": "15", "threads": "1"}
         path = clip("a.ts", frames=150, options=options, picture=_noise)
         clean = path.read_bytes()

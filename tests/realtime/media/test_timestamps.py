@@ -1,23 +1,31 @@
-"""Timestamps of streams on our own clock: even where the network trembles, true where they lie."""
+"""Clock of streams and clock of files."""
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from rtmag.realtime.media.timestamps import RateMeter, StreamClock
+from rtmag.realtime.media.timestamps import (
+    FileClock,
+    RateMeter,
+    StreamClock,
+    duration,
+    typical_step,
+)
 
 
 def read(clock: StreamClock, stamps: np.ndarray, arrivals: np.ndarray) -> np.ndarray:
     return np.array([clock.read(s, a) for s, a in zip(stamps, arrivals, strict=True)])
 
 
-def trembling(count: int, seed: int = 0) -> np.ndarray:
-    """Arrivals of 30 frames a second, held up by 12 ms on average, never overtaking."""
+def jittered(count: int, seed: int = 0) -> np.ndarray:
+    """Arrivals of 30 frames per second, 12 ms late on average, in order."""
     due = np.arange(count) / 30
     return np.maximum.accumulate(1000 + due + np.random.default_rng(seed).exponential(0.012, count))
 
 
 def test_jitter_of_the_network_does_not_reach_the_filter() -> None:
-    arrivals = trembling(600)
+    arrivals = jittered(600)
     times = read(StreamClock(), np.arange(600) / 30, arrivals)
     assert np.diff(arrivals)[30:].std() > 0.01
     assert np.diff(times)[60:].std() < 0.001
@@ -25,10 +33,10 @@ def test_jitter_of_the_network_does_not_reach_the_filter() -> None:
     assert np.median(arrivals - times) < 0.03
 
 
-def test_a_sine_is_measured_truer_than_with_arrivals() -> None:
-    """The reason for all this: a 5 Hz motion, seen at the times that the filter is given."""
+def test_a_sine_is_measured_more_accurately_than_with_arrivals() -> None:
+    """A 5 Hz motion, sampled at the times that the filter gets."""
     true = np.arange(600) / 30
-    arrivals = trembling(600)
+    arrivals = jittered(600)
     times = read(StreamClock(), true, arrivals)
     signal = np.sin(2 * np.pi * 5 * true)
 
@@ -41,14 +49,14 @@ def test_a_sine_is_measured_truer_than_with_arrivals() -> None:
 
 
 @pytest.mark.parametrize("drift", [1.0003, 0.9997])
-def test_clocks_may_run_apart(drift: float) -> None:
+def test_clocks_may_drift(drift: float) -> None:
     arrivals = 1000 + np.arange(9000) / 30 * drift
     times = read(StreamClock(), np.arange(9000) / 30, arrivals)
     assert np.abs(arrivals - times).max() < 0.05
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
-def test_a_leap_begins_a_new_epoch_without_a_step_in_time(jump: float) -> None:
+def test_a_discontinuity_begins_a_new_epoch_without_a_step_in_time(jump: float) -> None:
     stamps = np.arange(200) / 30 + 5000
     stamps[100:] += jump
     clock = StreamClock()
@@ -58,9 +66,9 @@ def test_a_leap_begins_a_new_epoch_without_a_step_in_time(jump: float) -> None:
 
 
 @pytest.mark.parametrize("stamps", ["missing", "repeated", "backwards", "too fast", "too slow"])
-def test_stamps_that_make_no_sense_are_given_up(stamps: str) -> None:
+def test_invalid_timestamps_are_ignored(stamps: str) -> None:
     count = np.arange(300) / 30
-    lies = {
+    wrong = {
         "missing": [None] * 300,
         "repeated": np.zeros(300),
         "backwards": -count,
@@ -68,16 +76,16 @@ def test_stamps_that_make_no_sense_are_given_up(stamps: str) -> None:
         "too slow": count * 2,
     }[stamps]
     arrivals = 1000 + count
-    times = read(StreamClock(), lies, arrivals)  # type: ignore[arg-type]
+    times = read(StreamClock(), wrong, arrivals)  # type: ignore[arg-type]
     assert (np.diff(times) > 0).all()
     assert np.abs(times - arrivals)[200:].max() < 0.1
 
 
-@pytest.mark.parametrize("lie", [0.1, 0.24, 0.9, 1.5, -0.24, -0.9, -1.5])
-def test_a_damaged_stamp_is_forgotten_at_once(lie: float) -> None:
-    """One that lay ahead used to make all that followed look late for minutes."""
-    stamps, arrivals = np.arange(300) / 30, trembling(300)
-    stamps[150] += lie
+@pytest.mark.parametrize("error", [0.1, 0.24, 0.9, 1.5, -0.24, -0.9, -1.5])
+def test_one_damaged_timestamp_has_no_lasting_effect(error: float) -> None:
+    """A timestamp in the future must not make later frames count as late."""
+    stamps, arrivals = np.arange(300) / 30, jittered(300)
+    stamps[150] += error
     times = read(StreamClock(), stamps, arrivals)
     late = arrivals - times
     assert late.min() > -1e-9
@@ -85,9 +93,9 @@ def test_a_damaged_stamp_is_forgotten_at_once(lie: float) -> None:
     assert np.diff(times)[155:].std() < 0.002
 
 
-def test_many_damaged_stamps_do_not_add_up() -> None:
+def test_many_damaged_timestamps_do_not_add_up() -> None:
     rng = np.random.default_rng(0)
-    stamps, arrivals = np.arange(3000) / 30, trembling(3000)
+    stamps, arrivals = np.arange(3000) / 30, jittered(3000)
     wrong = rng.random(3000) < 0.05
     stamps[wrong] += rng.uniform(-0.5, 0.5, wrong.sum())
     late = arrivals - read(StreamClock(), stamps, arrivals)
@@ -95,8 +103,8 @@ def test_many_damaged_stamps_do_not_add_up() -> None:
     assert np.percentile(late, 90) < 0.1
 
 
-def test_a_burst_after_a_hold_up_is_believed() -> None:
-    """As at the start, when a server sends what it has kept: seconds, within a moment."""
+def test_a_burst_after_a_hold_up_sets_the_delay() -> None:
+    """As at the start, when a server sends seconds of buffered data in a burst."""
     stamps = np.arange(200) / 30
     arrivals = 1000 + np.maximum(stamps, 2.0)
     late = arrivals - read(StreamClock(), stamps, arrivals)
@@ -108,7 +116,7 @@ def test_equal_arrivals_still_increase() -> None:
     assert (np.diff(times) > 0).all()
 
 
-def test_a_stream_that_comes_early_waits_for_its_time() -> None:
+def test_an_early_frame_waits_until_it_is_due() -> None:
     clock = StreamClock()
     clock.read(10.0, 1000.0)
     assert clock.early_by(10.5, 1000.1) == pytest.approx(0.4)
@@ -117,7 +125,7 @@ def test_a_stream_that_comes_early_waits_for_its_time() -> None:
     assert clock.early_by(None, 1000.1) == 0
 
 
-def test_a_rate_is_told_when_enough_came() -> None:
+def test_a_rate_is_reported_after_enough_frames() -> None:
     rate = RateMeter()
     for index in range(10):
         rate.add(index / 25)
@@ -125,3 +133,41 @@ def test_a_rate_is_told_when_enough_came() -> None:
     for index in range(10, 40):
         rate.add(index / 25)
     assert rate.fps == pytest.approx(25)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([0.5, 1.0, 1.5], [0.5, 1.0, 1.5]),
+        ([None, None, 3.0], [0.0, 0.1, 3.0]),
+        ([1.0, 1.0, 1.1], [1.0, 1.05, 1.1]),
+        ([100.0, 1.0, 1.1], [100.0, 100.1, 100.2]),
+        ([1.0, 3601.0, 3601.1], [1.0, 3601.0, 3601.1]),
+    ],
+    ids=["good", "missing", "repeated", "back", "ahead"],
+)
+def test_file_clock(given: list[float | None], expected: list[float]) -> None:
+    clock = FileClock(0.1)
+    assert [clock.read(time) for time in given] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "step"),
+    [
+        ([0, 33, 67, 100, 133, 167, 200], 100 / 3),
+        ([0, 2, 1, 4, 3], 1.0),
+        ([0, 40, 80, 5000, 5040], 40.0),
+        ([0, 10, 1010], 1000.0),
+        ([7, 7, 7], 0.0),
+        ([5], 0.0),
+        ([], 0.0),
+    ],
+    ids=["rounded", "reordered", "gap", "two", "repeated", "one", "none"],
+)
+def test_typical_step(ticks: list[int], step: float) -> None:
+    assert typical_step(np.array(ticks, np.int64)) == pytest.approx(step)
+
+
+def test_duration_leaves_out_a_clock_that_wrapped_around() -> None:
+    ticks = np.array([0, 1000, 2000, 95_000_000, 95_001_000], np.int64)
+    assert duration(ticks, Fraction(1, 1000)) == pytest.approx(3.0)
