@@ -28,7 +28,7 @@ class Frame:
     index: int
     """Position in the source, from 0. A gap means that frames were dropped."""
     epoch: int = 0
-    """Rises where the source began anew, and what comes does not continue what was before."""
+    """Rises at each discontinuity: later frames do not continue the motion of earlier ones."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,7 +37,7 @@ class Frame:
         return width, height
 
     def with_image(self, image: Image) -> "Frame":
-        """The same moment with another picture."""
+        """Return a frame of the same time with another image."""
         return replace(self, image=image)
 
 
@@ -62,7 +62,7 @@ def as_bgr(pixels: NDArray[Any]) -> Image:
 
 
 def _conversion(pixels: NDArray[Any]) -> str:
-    """The way to uint8 from another type, as far as the values show their range."""
+    """Return advice for the conversion to uint8, from the type and range of the values."""
     if pixels.dtype == np.bool_:
         return "convert with image.astype(np.uint8) * 255"
     if pixels.dtype == np.uint16:

@@ -31,7 +31,7 @@ _FORMATS = (
 _IMAGE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 
 _MAX_FAILURES = 200
-"""Consecutive failures after which the rest of the file is given up."""
+"""Consecutive failures after which reading stops."""
 
 
 def open_container(path: Path) -> InputContainer:

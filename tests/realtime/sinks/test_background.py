@@ -26,14 +26,14 @@ MakeFrames = Callable[..., list[Frame]]
 def test_every_frame_is_written_when_the_encoder_keeps_up(
     tmp_path: Path, frames: MakeFrames
 ) -> None:
-    told: list[int] = []
-    recording = BackgroundSink(VideoSink(tmp_path / "out.mp4"), on_end=told.append)
+    ended: list[int] = []
+    recording = BackgroundSink(VideoSink(tmp_path / "out.mp4"), on_end=ended.append)
     for frame in frames(40):
         recording.write(frame)
         time.sleep(0.01)
     recording.close()
     recording.close()
-    assert told == [0]
+    assert ended == [0]
     assert VideoSource(tmp_path / "out.mp4").frames == 40
 
 
@@ -113,8 +113,10 @@ def test_a_recording_is_finished_before_the_disk_is_full(
     """F11: below 500 MB the file is finished while there is space left."""
     monkeypatch.setattr(background, "_CHECK_INTERVAL", 0.0)
     monkeypatch.setattr(background, "LEAST_FREE", 0)
-    path, told = tmp_path / "out.mp4", list[int]()
-    recording = BackgroundSink(VideoSink(path), check=lambda: check_space(path), on_end=told.append)
+    path, ended = tmp_path / "out.mp4", list[int]()
+    recording = BackgroundSink(
+        VideoSink(path), check=lambda: check_space(path), on_end=ended.append
+    )
     first, *others = frames(3)
     recording.write(first)
     time.sleep(0.2)
@@ -124,7 +126,7 @@ def test_a_recording_is_finished_before_the_disk_is_full(
     with pytest.raises(SinkError, match=r"cannot record to '.*out\.mp4' any more: less than .* MB"):
         recording.write(others[1])
     assert VideoSource(path).frames == 1
-    assert told == [0]
+    assert ended == [0]
 
 
 def test_a_sink_that_hangs_is_left_behind(frames: MakeFrames) -> None:
@@ -182,7 +184,7 @@ def test_the_view_continues_when_the_recording_fails(real: bool, tmp_path: Path)
 
 
 def _playable(path: Path) -> list[Frame]:
-    found: list[Frame] = []
+    frames: list[Frame] = []
     with suppress(SourceLost):
-        found.extend(VideoSource(path))
-    return found
+        frames.extend(VideoSource(path))
+    return frames

@@ -638,10 +638,10 @@ def test_killed(tmp_path: Path, kind: str) -> None:
 
 
 def _readable(path: Path) -> list[Frame]:
-    found: list[Frame] = []
+    frames: list[Frame] = []
     with suppress(SourceLost):
-        found.extend(VideoSource(path))
-    return found
+        frames.extend(VideoSource(path))
+    return frames
 
 
 _SWEEP = """

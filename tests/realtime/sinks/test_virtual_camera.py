@@ -23,14 +23,14 @@ class FakeCamera:
     made: "list[FakeCamera]" = []  # noqa: RUF012
 
     def __init__(self, width: int, height: int, fps: float, **options: Any) -> None:
-        self.asked = (width, height, fps, options)
+        self.arguments = (width, height, fps, options)
         self.device = "/dev/video9"
         self.sent: list[NDArray[np.uint8]] = []
         self.closed = 0
         self.made.append(self)
 
     def send(self, picture: NDArray[np.uint8]) -> None:
-        assert picture.shape == (self.asked[1], self.asked[0], 3)
+        assert picture.shape == (self.arguments[1], self.arguments[0], 3)
         self.sent.append(picture)
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ def test_without_a_device_the_message_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "words"),
+    ("platform", "text"),
     [
         ("linux", "sudo modprobe v4l2loopback devices=1 exclusive_caps=1"),
         ("darwin", "install OBS"),
@@ -59,8 +59,8 @@ def test_without_a_device_the_message_says_what_to_do() -> None:
         ("plan9", "knows"),
     ],
 )
-def test_each_operating_system_has_its_remedy(platform: str, words: str) -> None:
-    assert words in remedy(platform)
+def test_each_operating_system_has_its_remedy(platform: str, text: str) -> None:
+    assert text in remedy(platform)
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_frames_are_sent_unchanged(fake: type[FakeCamera], frames: MakeFrames) -
     sink.close()
     (camera,) = fake.made
     format_ = {"fmt": pyvirtualcam.PixelFormat.BGR, "device": None}
-    assert camera.asked == (64, 48, 30.0, format_)
+    assert camera.arguments == (64, 48, 30.0, format_)
     assert [int(picture[0, 0, 0]) for picture in camera.sent[:3]] == [20, 37, 54]
     assert camera.sent[3].shape == (48, 64, 3)
     assert camera.closed == 1

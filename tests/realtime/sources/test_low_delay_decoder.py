@@ -35,7 +35,7 @@ def decoded(data: bytes, *, reset: bool = True) -> tuple[list[int], list[int]]:
 
 def damaged(data: bytes) -> bytes:
     """The stream with one wrong bit in its third header, which raises the reorder depth."""
-    start = [found.start() for found in re.finditer(b"\0\0\1\x67", data)][2]
+    start = [match.start() for match in re.finditer(b"\0\0\1\x67", data)][2]
     end = data.index(b"\0\0\1", start + 3)
     for at in reversed(range(8 * (start + 4), 8 * end)):  # the reorder depth is near the end
         wrong = bytearray(data)

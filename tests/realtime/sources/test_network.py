@@ -231,8 +231,8 @@ STAMPED = rb"\x00\x00\x01\xe0..[\x80-\x8f][\x80\xc0]"
 def rewritten(data: bytes, change: Callable[[int], int]) -> bytes:
     """A transport stream with other timestamps (PTS, in ticks of 90 kHz)."""
     out = bytearray(data)
-    for found in re.finditer(STAMPED, data, re.DOTALL):
-        at = found.end() + 1
+    for match in re.finditer(STAMPED, data, re.DOTALL):
+        at = match.end() + 1
         a, b, c, d, e = out[at : at + 5]
         ticks = (a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1
         ticks = change(ticks) % 2**33
@@ -268,14 +268,14 @@ def pace(frames: list[Frame]) -> float:
 def test_timestamps_may_be_missing() -> None:
     """F07: every other timestamp is missing; the arrival times are used instead."""
     data, count = bytearray(mpegts(120, SIZE)), 0
-    for found in re.finditer(STAMPED, bytes(data), re.DOTALL):
+    for match in re.finditer(STAMPED, bytes(data), re.DOTALL):
         count += 1
         if count % 2:
-            data[found.end() - 1] &= (
+            data[match.end() - 1] &= (
                 0x3F  # flag "no timestamps follow", and stuffing in their place
             )
-            length = data[found.end()]
-            data[found.end() + 1 : found.end() + 1 + length] = b"\xff" * length
+            length = data[match.end()]
+            data[match.end() + 1 : match.end() + 1 + length] = b"\xff" * length
     assert count == 120
     assert pace(shown(bytes(data))) == pytest.approx(1 / 30, rel=0.3)
 

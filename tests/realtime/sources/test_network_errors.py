@@ -10,10 +10,10 @@ from tests.support.servers import free_port, http, mpegts, serving, silent
 def refused(address: str) -> str:
     with pytest.raises(SourceUnavailable) as caught:
         NetworkSource(address, timeout=1)
-    words = str(caught.value)
-    assert "\n" not in words
-    assert "Errno" not in words
-    return words
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "Errno" not in message
+    return message
 
 
 def nothing(connection: object) -> None:

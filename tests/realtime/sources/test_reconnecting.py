@@ -116,8 +116,8 @@ def wait_for(
 @pytest.mark.parametrize("fault", ["raises", "repeats", "blocks"])
 def test_an_unplugged_camera_comes_back(fault: str) -> None:
     """F01: reported within 2 s, and no old frame is delivered."""
-    camera, told = Camera(fault=fault), list[Status]()
-    with ReconnectingSource(camera.open, camera=True, on_status=told.append) as source:
+    camera, statuses = Camera(fault=fault), list[Status]()
+    with ReconnectingSource(camera.open, camera=True, on_status=statuses.append) as source:
         before = take(source, 0.5)
         camera.plug(False)
         lost = time.monotonic()
@@ -134,7 +134,7 @@ def test_an_unplugged_camera_comes_back(fault: str) -> None:
     assert all(np.diff([frame.time for frame in frames]) > 0)
     assert all(np.diff([frame.index for frame in frames]) > 0)
     assert len({frame.image.tobytes() for frame in frames}) == len(frames)
-    states = [status.state for status in told]
+    states = [status.state for status in statuses]
     assert states[0] == states[-1] == "RUNNING"
     assert {"STALLED", "RECONNECTING"} & set(states)
     assert (after[0].epoch > before[-1].epoch) == (source.status.reconnects > 0)
@@ -199,10 +199,10 @@ def test_repeated_pictures_of_streams_are_frames() -> None:
 
 def test_the_first_connection_must_succeed() -> None:
     camera = Camera(plugged=False)
-    told: list[Status] = []
+    statuses: list[Status] = []
     with pytest.raises(SourceUnavailable, match="cannot open camera 0"):
-        ReconnectingSource(camera.open, on_status=told.append)
-    assert [status.state for status in told] == ["FAILED"]
+        ReconnectingSource(camera.open, on_status=statuses.append)
+    assert [status.state for status in statuses] == ["FAILED"]
     deadline = time.monotonic() + 2
     while readers() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -14,9 +14,9 @@ def test_delays_grow_as_an_outage_goes_on() -> None:
             outage += delays[-1][1] + 0.1  # the attempt itself takes a moment
         early = [delay for at, delay in delays if at < 30]
         late = [delay for at, delay in delays if at >= 30]
-        for found, usual in ((early, [0.5, 1, 2]), (late, [4, 8, 10])):
-            usual += usual[-1:] * (len(found) - 3)
-            assert found == pytest.approx(usual, rel=0.2)
+        for measured, usual in ((early, [0.5, 1, 2]), (late, [4, 8, 10])):
+            usual += usual[-1:] * (len(measured) - 3)
+            assert measured == pytest.approx(usual, rel=0.2)
 
 
 def test_delays_have_jitter() -> None:

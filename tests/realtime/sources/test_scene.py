@@ -37,7 +37,7 @@ def moved(
 ) -> float:
     """Shift along the direction in pixels: half the way from `back` to `there`, by least squares.
 
-    The two lie symmetrically about rest, which cancels the curvature of the picture.
+    Both are symmetric about rest, which cancels the curvature of the picture.
     """
     x, y, width, height = vibration.region
     cut = slice(y, y + height), slice(x, x + width)
