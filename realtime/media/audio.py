@@ -42,7 +42,6 @@ class AudioTracks:
             for stream in self._container.streams.audio
             if stream.codec_context is not None
         }
-        self.copied = all(isinstance(track, _Copy) for track in self._tracks.values())
         self._packets = self._read()
         self._next = next(self._packets, None)
 

@@ -12,6 +12,7 @@ TOPS = ("realtime", "export", "train")
 QUESTIONS = {"what", "how", "where", "why", "whether", "who", "whoever", "whose", "which"}
 SMALL = {
     "realtime.opencv": "one import with a helpful error",
+    "realtime.streaming": "stream(), the public API in one line",
 }
 """Modules under 60 lines with a single importer that stand alone all the same, and why."""
 
