@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from rtmag.train.data.textures import HELD_OUT, bundled, read_picture
+from rtmag.train.data.textures import HELD_OUT, bundled_photographs, read_picture
 
 Picture = NDArray[np.uint8]
 SIDE = 512  # px of every picture
@@ -69,15 +69,17 @@ def rings() -> Picture:
     return np.asarray(light * np.array([95, 150, 205]) + 20, np.uint8)
 
 
-DRAWN = (earth, bricks, rings)
+PROCEDURAL = (earth, bricks, rings)
 
 
 def pictures() -> dict[str, Picture]:
     """Every picture, (512, 512, 3) BGR, by name."""
-    photographs = dict(zip((n.partition(".")[0] for n in HELD_OUT), bundled(HELD_OUT), strict=True))
+    photographs = dict(
+        zip((n.partition(".")[0] for n in HELD_OUT), bundled_photographs(HELD_OUT), strict=True)
+    )
     photographs["hopper"] = hopper()
     return {name: _square(p) for name, p in photographs.items()} | {
-        draw.__name__: draw() for draw in DRAWN
+        draw.__name__: draw() for draw in PROCEDURAL
     }
 
 

@@ -23,50 +23,19 @@ Conventions
 import torch
 from torch import Tensor, nn
 
-from rtmag.realtime.engines.contract import SECTIONS
 from rtmag.train.network.encoder import MARGIN
 from rtmag.train.network.magnet import MagNet
 from rtmag.train.network.oh2018 import Oh2018
-
-IDENTITY = [[float(row == column) for column in range(5)] for row in range(5)]
-"""Its own numbers, as `torch.eye` is made of comparisons of bytes, which TensorRT knows none of."""
-
-
-def transition(sections: Tensor, reset: Tensor) -> Tensor:
-    """One step of the cascade as a matrix.
-
-    Args:
-        sections: (S, 5), S at most 2; of several streams (S, 5, N, 1).
-        reset: (), 0 or 1; of several streams (N, 1, 1).
-
-    Returns:
-        (1 + 2 S, 1 + 2 S), or so for each of N: (s, z11, z12, z21, z22) -> (y, and the new z).
-    """
-    count = sections.shape[0]
-    through = sections.new_tensor([[1.0, 0, 0, 0, 0]] * SECTIONS)  # a section that changes nothing
-    if sections.dim() > through.dim():
-        through = through[..., None, None].expand(SECTIONS, 5, *sections.shape[2:])
-    first, second = torch.cat([sections, through])[:SECTIONS].unbind(0)
-    s, z11, z12, z21, z22 = sections.new_tensor(IDENTITY).unbind(0)
-    b0, b1, b2, a1, a2 = first.unbind(0)
-    y1 = b0 * s + z11
-    rows = [b1 * s - a1 * y1 + z12, b2 * s - a2 * y1]
-    c0, c1, c2, d1, d2 = second.unbind(0)
-    y2 = c0 * y1 + z21
-    rows += [c1 * y1 - d1 * y2 + z22, c2 * y1 - d2 * y2]
-    step = torch.stack([y2, *rows], dim=y2.dim() - 1)
-    zero = torch.zeros_like(y2)
-    afresh = torch.stack([zero, -b0 * s, b2 * s, zero, zero], dim=y2.dim() - 1)
-    matrix = step + reset * (afresh - step)
-    return matrix[..., : 1 + 2 * count, : 1 + 2 * count]
+from rtmag.train.network.recurrence import transition
 
 
 class Graph(nn.Module):
     """A trained network as one step from image and state to image and state."""
 
     floats = False
-    """Whether bytes become floats first and floats bytes last, whatever CPUs would rather move:
-    layers of TensorRT take no bytes, but a cast at either end of its network does."""
+    """True to convert bytes to float before any other operation and back after all others.
+    TensorRT needs this: its layers do not take bytes, but it allows a cast at either end of the
+    network. CPUs run faster the other way, because bytes are cheaper to move."""
 
     def __init__(self, net: MagNet | Oh2018) -> None:
         super().__init__()
@@ -75,39 +44,50 @@ class Graph(nn.Module):
     def forward(
         self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
     ) -> tuple[Tensor, ...]:
-        """One step; see the module's description."""
+        """Run one step of one stream; the module's docstring gives inputs and outputs."""
+        # Products of matrices, not of batches of one matrix: they are faster in ONNX Runtime.
+        out, *rest = self._step(image[None], alpha, sections, transition(sections, reset), state)
+        return out[0], *rest
+
+    def _step(
+        self, image: Tensor, alpha: Tensor, sections: Tensor, matrix: Tensor, state: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Run one step of N streams; `matrix` has a dimension of streams, or none where N = 1."""
         if self.floats:
             image = image.to(torch.float32)
-        x = image.permute(2, 0, 1)[None].to(torch.float32) / 255  # (1, 3, H, W)
+        x = image.permute(0, 3, 1, 2).to(torch.float32) / 255  # (N, 3, H, W)
         if isinstance(self.net, MagNet):
-            texture, shape = self.net.encoder(_bordered(image[None]), white=255.0)
+            texture, shape = self.net.encoder(_pad_border(image), white=255.0)
         else:
             texture, shape = self.net.encode(x)
-        memory = torch.cat([shape.reshape(1, -1), state.reshape(sections.shape[0] * 2, -1)])
-        # Two products, not one and slices of it: copies cost more.
-        matrix = transition(sections, reset)  # (1 + 2 S, 1 + 2 S)
-        difference = (matrix[:1] @ memory).reshape(shape.shape)
-        memory = (matrix[1:] @ memory).reshape(state.shape)
+        streams, rows = matrix.shape[:-2], 2 * sections.shape[-2]
+        memory = torch.cat(
+            [shape.reshape(*streams, 1, -1), state.reshape(*streams, rows, -1)], dim=-2
+        )
+        # Two products instead of one whose result is sliced: the slices would be copies.
+        difference = (matrix[..., :1, :] @ memory).reshape(shape.shape)
+        memory = (matrix[..., 1:, :] @ memory).reshape(state.shape)
         if not isinstance(self.net, MagNet):
-            return self._shown(self.net.decode(x, texture, shape, difference, alpha)), memory
+            out = self.net.decode(x, texture, shape, difference, alpha)
+            return self._to_bytes(out), memory
         flow = self.net.motion(texture, shape, difference, alpha)
-        return self._shown(self.net.compose(x, flow)), memory, flow
+        return self._to_bytes(self.net.compose(x, flow)), memory, flow
 
-    def _shown(self, image: Tensor) -> Tensor:
-        """(1, 3, H, W) of 0 to 1 -> (H, W, 3) uint8."""
-        levels = _levels(image)
+    def _to_bytes(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, H, W, 3) uint8, rounded."""
+        levels = torch.round(image.clamp(0, 1) * 255)
         if self.floats:
-            return levels[0].permute(1, 2, 0).to(torch.uint8)
-        return levels.to(torch.uint8)[0].permute(1, 2, 0)
+            return levels.permute(0, 2, 3, 1).to(torch.uint8)
+        return levels.to(torch.uint8).permute(0, 2, 3, 1)
 
 
 class Streams(Graph):
-    """One step of several streams, each with parameters and a state of its own."""
+    """One step of N streams, each with its own parameters and state."""
 
     def forward(
         self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
     ) -> tuple[Tensor, ...]:
-        """One step of each.
+        """Run one step of each stream.
 
         Args:
             image: (N, H, W, 3) uint8.
@@ -117,44 +97,19 @@ class Streams(Graph):
             state: (N, 2 S C, H/stride, W/stride).
 
         Returns:
-            As one stream's graph, (N, H, W, 3), as `state`, (N, 2, H/4, W/4).
+            The outputs of `Graph`: (N, H, W, 3), the new state, and (N, 2, H/4, W/4).
         """
-        if self.floats:
-            image = image.to(torch.float32)
-        x = image.permute(0, 3, 1, 2).to(torch.float32) / 255  # (N, 3, H, W)
-        if isinstance(self.net, MagNet):
-            texture, shape = self.net.encoder(_bordered(image), white=255.0)
-        else:
-            texture, shape = self.net.encode(x)
-        count, rows = image.shape[0], 2 * sections.shape[1]
-        memory = torch.cat([shape.reshape(count, 1, -1), state.reshape(count, rows, -1)], dim=1)
         matrix = transition(sections.permute(1, 2, 0)[..., None], reset[:, None, None])
-        difference = (matrix[:, :1] @ memory).reshape(shape.shape)
-        memory = (matrix[:, 1:] @ memory).reshape(state.shape)
-        if not isinstance(self.net, MagNet):
-            return self._shown(self.net.decode(x, texture, shape, difference, alpha)), memory
-        flow = self.net.motion(texture, shape, difference, alpha)
-        return self._shown(self.net.compose(x, flow)), memory, flow
-
-    def _shown(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) of 0 to 1 -> (N, H, W, 3) uint8."""
-        levels = _levels(image)
-        if self.floats:
-            return levels.permute(0, 2, 3, 1).to(torch.uint8)
-        return levels.to(torch.uint8).permute(0, 2, 3, 1)
+        return self._step(image, alpha, sections, matrix, state)
 
 
-def _bordered(image: Tensor) -> Tensor:
-    """As `rtmag.train.network.magnet.bordered`, of (N, H, W, 3): (N, 3, H + 8, W + 8), 0 to 255.
+def _pad_border(image: Tensor) -> Tensor:
+    """Repeat the border of bytes: (N, H, W, 3) -> (N, 3, H + 8, W + 8) float, 0 to 255.
 
-    Bytes are moved before they become floats, and colours stay last until the network takes them,
-    which spares CPUs reordering the picture.
+    The same as `rtmag.train.network.encoder.pad_border`, in another order. Bytes are padded before
+    they become floats, and colours stay in the last dimension until then, because CPUs are slow at
+    reordering floats.
     """
     rows = torch.cat([image[:, :1]] * MARGIN + [image] + [image[:, -1:]] * MARGIN, dim=1)
-    whole = torch.cat([rows[:, :, :1]] * MARGIN + [rows] + [rows[:, :, -1:]] * MARGIN, dim=2)
-    return whole.to(torch.float32).permute(0, 3, 1, 2)
-
-
-def _levels(image: Tensor) -> Tensor:
-    """Of 0 to 1 -> whole numbers of 0 to 255, still floats."""
-    return torch.round(image.clamp(0, 1) * 255)
+    padded = torch.cat([rows[:, :, :1]] * MARGIN + [rows] + [rows[:, :, -1:]] * MARGIN, dim=2)
+    return padded.to(torch.float32).permute(0, 3, 1, 2)

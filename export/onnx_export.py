@@ -9,8 +9,8 @@ import onnx
 import onnx.utils
 import torch
 
-from rtmag.export.parity import Parity, prove
-from rtmag.export.source import Precision, Size, Traceable, refuse_existing, traceable
+from rtmag.export.parity import Parity, check_parity
+from rtmag.export.source import ExportSource, Precision, Size, load_source, refuse_existing
 from rtmag.realtime.bench.timing import BASELINE
 from rtmag.realtime.engines.contract import INPUTS, MOTION, OUTPUTS
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
@@ -53,7 +53,7 @@ def export_onnx(
         ParityError: the graph computes something else than the network; nothing is written.
     """
     refuse_existing(out, motion_form(out), overwrite=overwrite)
-    source = traceable(run, name=name, size=size, precision=precision, streams=streams)
+    source = load_source(run, name=name, size=size, precision=precision, streams=streams)
     forms = trace(source)
     parity = _prove(source, forms)
     write(forms, source.facts | {"rtmag.parity": json.dumps(parity.to_dict())}, out)
@@ -73,25 +73,25 @@ def write(forms: list[onnx.ModelProto], facts: dict[str, str], out: Path) -> Non
         partial.replace(path)
 
 
-def trace(source: Traceable) -> list[onnx.ModelProto]:
+def trace(source: ExportSource) -> list[onnx.ModelProto]:
     """The graph up to the picture, and up to the flow where there is one."""
     whole = onnx.utils.Extractor(_trace(source))
     outputs = [OUTPUTS, MOTION] if isinstance(source.graph.net, MagNet) else [OUTPUTS]
     return [whole.extract_model(list(INPUTS), list(each)) for each in outputs]
 
 
-def _prove(source: Traceable, forms: list[onnx.ModelProto]) -> Parity:
+def _prove(source: ExportSource, forms: list[onnx.ModelProto]) -> Parity:
     """Compare the network with each form of its graph; returns the worse result."""
     found = []
     for form in forms:
         onnx.helper.set_model_props(form, source.facts)
         name = source.facts["rtmag.model"]
         engine = OnnxEngine(form.SerializeToString(), source=name, engine="onnx")
-        found.append(prove(source, engine))
+        found.append(check_parity(source, engine))
     return max(found, key=lambda parity: parity.mean)
 
 
-def _trace(source: Traceable) -> onnx.ModelProto:
+def _trace(source: ExportSource) -> onnx.ModelProto:
     """Torch module -> ONNX model in memory."""
     moves = isinstance(source.graph.net, MagNet)
     with warnings.catch_warnings():
@@ -109,11 +109,11 @@ def _trace(source: Traceable) -> onnx.ModelProto:
     return model
 
 
-def export_timed(
+def export_unchecked(
     run: Path, out: Path, *, name: str, precision: Precision = "fp32", streams: str | None = None
 ) -> Path:
     """Export a training run's weights for any size; raises as `export_onnx`."""
-    source = traceable(run, name=name, size=None, precision=precision, streams=streams)
+    source = load_source(run, name=name, size=None, precision=precision, streams=streams)
     write(trace(source), source.facts, out)
     return out
 
@@ -123,5 +123,5 @@ def export_baseline(folder: Path) -> Path:
     net = build(CONFIGS[BASELINE])
     optimizer = torch.optim.Adam(net.parameters())
     run = folder / BASELINE
-    checkpoint.save(run, net, checkpoint.averaged(net), optimizer, {"step": 0})
-    return export_timed(run, folder / f"{BASELINE}.onnx", name=BASELINE)
+    checkpoint.save(run, net, checkpoint.copy_weights(net), optimizer, {"step": 0})
+    return export_unchecked(run, folder / f"{BASELINE}.onnx", name=BASELINE)

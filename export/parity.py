@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from rtmag.export.graph import Graph
-from rtmag.export.source import Traceable
+from rtmag.export.source import ExportSource
 from rtmag.realtime.engines.contract import UNIT
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import ParityError
@@ -118,7 +118,7 @@ def bounds(*, half: bool) -> Bounds:
     return Bounds(WORST_HALF, MEAN_HALF) if half else Bounds(WORST, MEAN)
 
 
-def prove(source: Traceable, engine: Engine, *, half: bool = False) -> Parity:
+def check_parity(source: ExportSource, engine: Engine, *, half: bool = False) -> Parity:
     """Compare what was exported with the network it was made of.
 
     Raises:
@@ -129,7 +129,7 @@ def prove(source: Traceable, engine: Engine, *, half: bool = False) -> Parity:
 
 
 def compare(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
-    """Run both over the same moving frames; raises as `prove`."""
+    """Run both over the same moving frames; raises as `check_parity`."""
     images = clip(engine.size or (96, 80))
     parity, allowed = Parity(), bounds(half=half)
     for filter, alpha in product(FILTERS, ALPHAS):
@@ -145,10 +145,10 @@ def compare(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
 
 
 def compare_streams(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
-    """Run several streams at once, and each by itself through the network; raises as `prove`.
+    """Run several streams together through the engine, and each alone through the network.
 
-    They differ in picture, mode and factor, begin afresh at different frames, and each sits out
-    some. Together they go through every mode at every factor.
+    The streams differ in picture, mode and alpha, restart at different frames, and each skips some
+    frames. Together they cover every mode at every alpha. Raises the errors of `check_parity`.
     """
     images = clip(engine.size or (96, 80))
     parity, allowed = Parity(), bounds(half=half)

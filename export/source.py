@@ -10,19 +10,19 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from rtmag.export.graph import Graph, Streams
 from rtmag.realtime.engines.contract import ANY, CONTRACT, SECTIONS, UNIT
 from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
-from rtmag.train.cost import cost
 from rtmag.train.network.magnet import MagNet
 from rtmag.train.network.oh2018 import Oh2018
 
 Precision = Literal["fp32", "fp16"]
 
 
-def converted(net: MagNet | Oh2018, precision: Precision) -> MagNet | Oh2018:
+def convert(net: MagNet | Oh2018, precision: Precision) -> MagNet | Oh2018:
     """The network in that precision; a copy where it is another than its own.
 
     Raises:
@@ -42,6 +42,28 @@ def converted(net: MagNet | Oh2018, precision: Precision) -> MagNet | Oh2018:
     return net
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Size of a network and its cost per step, for the model's metadata."""
+
+    parameters: int
+    macs: int
+    """Multiply-accumulates per pixel, of convolutions and matrix products; one encode per frame."""
+
+
+COST_SIDE = 64  # px; a larger picture gives slightly fewer per pixel, since its border is smaller
+
+
+def cost(net: MagNet | Oh2018) -> Cost:
+    """Count a network's parameters and the multiply-accumulates of one step."""
+    image, alpha = torch.zeros(1, 3, COST_SIDE, COST_SIDE), torch.tensor([2.0])
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        texture, shape = net.encode(image)
+        net.decode(image, texture, shape, torch.zeros_like(shape), alpha)
+    macs = int(counter.get_total_flops()) // (2 * COST_SIDE * COST_SIDE)
+    return Cost(sum(p.numel() for p in net.parameters()), macs)
+
+
 EXAMPLE = (208, 176)  # width, height to trace at; unlike numbers of channels, which are no guards
 
 LARGEST = 8192  # px
@@ -54,7 +76,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Traceable:
+class ExportSource:
     """A trained network, ready to be traced."""
 
     graph: Graph
@@ -116,9 +138,9 @@ class Traceable:
         return {name: first | dims for name, dims in (moved | {"state": state}).items()}
 
 
-def traceable(
+def load_source(
     run: Path, *, name: str, size: Size | None, precision: Precision, streams: str | None = None
-) -> Traceable:
+) -> ExportSource:
     """Load a training run's averaged weights.
 
     Raises:
@@ -153,10 +175,10 @@ def traceable(
     if streams is not None:
         facts["rtmag.streams"] = streams
     reference = Graph(net)
-    graph = reference if precision == "fp32" else Graph(converted(net, precision))
+    graph = reference if precision == "fp32" else Graph(convert(net, precision))
     if streams is not None:
         graph = Streams(graph.net)
-    return Traceable(graph, reference, facts, whole, streams)
+    return ExportSource(graph, reference, facts, whole, streams)
 
 
 def refuse_existing(*paths: Path, overwrite: bool) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from rtmag.export.parity import Parity, prove
-from rtmag.export.source import Precision, Size, Traceable, refuse_existing, traceable
+from rtmag.export.parity import Parity, check_parity
+from rtmag.export.source import ExportSource, Precision, Size, load_source, refuse_existing
 from rtmag.realtime.engines.contract import ANY
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.engines.torch_program import (
@@ -45,7 +45,7 @@ def export_torch(
     Args, returns and errors are those of `export_onnx`; there is one file, `.pt2`.
     """
     refuse_existing(out, overwrite=overwrite)
-    source = traceable(run, name=name, size=size, precision=precision, streams=streams)
+    source = load_source(run, name=name, size=size, precision=precision, streams=streams)
     with torch.no_grad():
         program = torch.export.export(
             source.graph,
@@ -56,7 +56,7 @@ def export_torch(
     partial = out.with_name(f"{out.stem}.part.pt2")  # the suffix tells PyTorch what it is
     try:
         torch.export.save(program, partial, extra_files={FACTS: json.dumps(source.facts)})
-        parity = prove(source, TorchEngine(partial, provider="cpu"))
+        parity = check_parity(source, TorchEngine(partial, provider="cpu"))
         noted = source.facts | {"rtmag.parity": json.dumps(parity.to_dict())}
         torch.export.save(program, partial, extra_files={FACTS: json.dumps(noted)})
         partial.replace(out)
@@ -109,7 +109,7 @@ def export_tensorrt(
     if streams == ANY:
         raise OptionError("--target tensorrt needs --streams N: an engine is built for one number")
     machine = here()
-    source = traceable(run, name=name, size=size, precision=precision, streams=streams)
+    source = load_source(run, name=name, size=size, precision=precision, streams=streams)
     if not force and _current(out, source):
         return None
     refuse_existing(out, overwrite=overwrite or force)
@@ -119,7 +119,7 @@ def export_tensorrt(
     try:
         _save(program, source, partial)
         write_sidecar(partial, source.facts | machine)
-        parity = prove(source, TorchEngine(partial, provider="cuda"), half=True)
+        parity = check_parity(source, TorchEngine(partial, provider="cuda"), half=True)
         noted = {"rtmag.parity": json.dumps(parity.to_dict())}
         write_sidecar(partial, source.facts | machine | noted)
         partial.replace(out)
@@ -130,7 +130,7 @@ def export_tensorrt(
     return parity
 
 
-def _current(out: Path, source: Traceable) -> bool:
+def _current(out: Path, source: ExportSource) -> bool:
     """Whether the file is what would be built."""
     if not out.is_file():
         return False
@@ -141,7 +141,7 @@ def _current(out: Path, source: Traceable) -> bool:
     return all(facts.get(key) == value for key, value in source.facts.items())
 
 
-def _build(source: Traceable, cache: Path, workspace: float) -> Any:
+def _build(source: ExportSource, cache: Path, workspace: float) -> Any:
     """Compile on the GPU."""
     import torch_tensorrt
 
@@ -162,7 +162,7 @@ def _build(source: Traceable, cache: Path, workspace: float) -> Any:
     )
 
 
-def _save(program: Any, source: Traceable, path: Path) -> None:
+def _save(program: Any, source: ExportSource, path: Path) -> None:
     import torch_tensorrt
 
     inputs = [each.cuda() for each in source.example()]

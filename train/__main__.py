@@ -21,13 +21,13 @@ from rtmag.realtime.environment import code
 from rtmag.realtime.errors import RtmagError
 from rtmag.train import checkpoint, options
 from rtmag.train.data.batch import Batch
-from rtmag.train.data.pool import Pool, ahead, fresh
+from rtmag.train.data.pool import Pool, prefetch, stream
 from rtmag.train.data.published import Published
 from rtmag.train.data.synthesis import Synthesizer
 from rtmag.train.data.textures import Bank
 from rtmag.train.log import Log, plot, progress_bar
 from rtmag.train.losses import Objective
-from rtmag.train.machine import Interrupt, agree, pick_device, pick_precision
+from rtmag.train.machine import Interrupt, max_over_processes, pick_device, pick_precision
 from rtmag.train.network.config import CONFIGS
 from rtmag.train.network.magnet import MagNet, build
 from rtmag.train.network.oh2018 import Oh2018
@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 DECAY = 0.999  # of the averaged weights; shorter early on
 
-PACE = 0.05  # of what is about right before training: at full pace, Adam would spoil it first
+SLOW_RATE = 0.05  # of what is about right before training: at full pace, Adam would spoil it first
 
 REPORT = 2.0  # seconds between log lines
 
@@ -88,8 +88,8 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     count = batch or (4 if paper else 16)
     rate = lr or (1e-4 if paper else 1e-3)
     objective: torch.nn.Module = Objective(net)
-    optimizer = torch.optim.Adam(groups(net), rate, betas=(0.9, 0.999), fused=True)
-    average = checkpoint.averaged(net)
+    optimizer = torch.optim.Adam(parameter_groups(net), rate, betas=(0.9, 0.999), fused=True)
+    average = checkpoint.copy_weights(net)
     history: dict[str, Any] = {"step": 0, "seconds": 0.0}
     if resume:
         history = checkpoint.resume(out, net, average, optimizer)
@@ -107,22 +107,22 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
         published = Published(
             data, limit=limit, crop=crop, rank=rank, world=world, seed=seed, start=history["step"]
         )
-        samples = ahead(published.batches(count))
+        samples = prefetch(published.batches(count))
     else:
         start = history["step"]
         bank = Bank.make(seed=seed, device=where, images=images)
         size = crop if reuse <= 1 else crop + 16  # room to cut different squares from one scene
         synthesizer = Synthesizer(bank, size=size, seed=hash((seed, rank, start)))
         if reuse <= 1:
-            samples = fresh(synthesizer, count, seed=seed + rank, start=start, third=paper)
+            samples = stream(synthesizer, count, seed=seed + rank, start=start, with_frame_c=paper)
         else:
             folder = (pool or out / "pool") / (f"rank{rank}" if world > 1 else "")
             ring = Pool(synthesizer, capacity=capacity, folder=folder)
             fill(ring, min(capacity, 2048) - len(ring), show=rank == 0)
             crops = ring.batches(
-                count, crop=crop, reuse=reuse, seed=seed + rank, start=start, third=paper
+                count, crop=crop, reuse=reuse, seed=seed + rank, start=start, with_frame_c=paper
             )
-            samples = ahead(crops)
+            samples = prefetch(crops)
 
     # ---- loop ----
     stop = Interrupt()
@@ -133,7 +133,9 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     with progress_bar(enabled=rank == 0) as bar:
         task = bar.add_task(model, total=1.0, note="")
         while True:
-            done = agree(1.0 if stop.asked else progress(history, minutes, steps), where, world)
+            done = max_over_processes(
+                1.0 if stop.requested else progress(history, minutes, steps), where, world
+            )
             if done >= 1:
                 break
             for group in optimizer.param_groups:
@@ -149,7 +151,7 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
             history["step"] += 1
             history["seconds"] = round(time.monotonic() - began, 1)
             warm = min(DECAY, (1 + history["step"]) / (10 + history["step"]))
-            checkpoint.average_in(average, net, warm)
+            checkpoint.update_average(average, net, warm)
             now = time.monotonic()
             if log is None:
                 continue
@@ -174,21 +176,21 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
         print(f"{history['step']} steps in {history['seconds'] / 60:.1f} min: {out}")
     if world > 1:
         distributed.destroy_process_group()
-    if stop.asked:
+    if stop.requested:
         raise typer.Exit(130)
 
 
 # ---- parts, in the order of use ---------------------------------------------------------------
 
 
-def groups(net: MagNet | Oh2018) -> list[dict[str, Any]]:
+def parameter_groups(net: MagNet | Oh2018) -> list[dict[str, Any]]:
     """What learns at which share of the rate."""
     if not isinstance(net, MagNet):
         return [{"params": list(net.parameters()), "pace": 1.0}]
     basis = net.basis()
     slow = {id(weight) for weight in basis}
     rest = [weight for weight in net.parameters() if id(weight) not in slow]
-    return [{"params": rest, "pace": 1.0}, {"params": basis, "pace": PACE}]
+    return [{"params": rest, "pace": 1.0}, {"params": basis, "pace": SLOW_RATE}]
 
 
 def provenance(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.train.network.config import Config
-from rtmag.train.network.growth import grown, is_smaller, refit
+from rtmag.train.network.growth import grow, is_smaller, refit_matching
 from rtmag.train.network.magnet import MagNet, build
 from rtmag.train.network.oh2018 import Oh2018
 
@@ -115,8 +115,8 @@ def start_from(folder: Path, net: MagNet | Oh2018) -> None:
     except (OSError, SafetensorError) as error:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: no weights there") from error
     if isinstance(net, MagNet) and is_smaller(given, own):
-        net.load_state_dict(grown(given, own))
-        refit(net, given)
+        net.load_state_dict(grow(given, own))
+        refit_matching(net, given)
         return
     fit = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if not fit:
@@ -146,13 +146,13 @@ def load(folder: Path) -> tuple[MagNet | Oh2018, dict[str, Any]]:
     return net.eval(), dict(described["training"])
 
 
-def averaged(net: nn.Module) -> dict[str, Tensor]:
+def copy_weights(net: nn.Module) -> dict[str, Tensor]:
     """A copy of the weights, to be averaged over steps."""
     return {k: v.detach().clone() for k, v in net.state_dict().items()}
 
 
 @torch.no_grad()
-def average_in(average: Mapping[str, Tensor], net: nn.Module, decay: float) -> None:
+def update_average(average: Mapping[str, Tensor], net: nn.Module, decay: float) -> None:
     """Move the exponential average towards the weights."""
     for name, value in net.state_dict().items():
         average[name].lerp_(value.to(average[name].dtype), 1 - decay)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtmag.train.data.batch import Batch
-from rtmag.train.network.encoder import bordered
+from rtmag.train.network.encoder import pad_border
 from rtmag.train.network.magnet import MagNet
 from rtmag.train.network.oh2018 import Oh2018
 
@@ -39,11 +39,14 @@ WEIGHTS = {
     },
 }
 
-LEAST_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
+MIN_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
 
-STILL = 1e-3  # px: cells that move less are to be shown as they are
+STILL_MOTION = 1e-3  # px: cells that move less are to be shown as they are
 
-GAUGED = (0.03, 4.0)  # px: with less there is no gain to speak of, with more other terms see to it
+GAIN_RANGE = (
+    0.03,
+    4.0,
+)  # px: with less there is no gain to speak of, with more other terms see to it
 
 
 class Objective(nn.Module):
@@ -56,35 +59,37 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The unweighted terms, scalars, and `total`, their weighted sum."""
-        terms = self._warped(batch) if isinstance(self.net, MagNet) else self._drawn(batch)
+        terms = (
+            self._magnet_terms(batch) if isinstance(self.net, MagNet) else self._paper_terms(batch)
+        )
         total = sum((self.weights[k] * v for k, v in terms.items()), batch.alpha.new_zeros(()))
         return terms | {"total": total}
 
-    def _warped(self, batch: Batch) -> dict[str, Tensor]:
+    def _magnet_terms(self, batch: Batch) -> dict[str, Tensor]:
         """What a network answers for that moves the pixels of the frame it sees."""
         net = cast(MagNet, self.net)
         texture, shape = net.encode(batch.frame_b)
         change = batch.frame_b - batch.frame_a if batch.change is None else batch.change
-        difference = net.encoder.locate(bordered(change))
+        difference = net.encoder.encode_shape(pad_border(change))
         velocities = net.manipulator.velocities(shape, difference)
         flow = net.magnify(texture, difference, velocities, batch.alpha)
         out = net.compose(batch.frame_b, flow)
-        contrast = spread(batch.amplified)
-        error = (out - batch.amplified) * evened(contrast)
-        terms = {"reconstruction": error.abs().mean(), "edges": edges(error)}
+        contrast = local_contrast(batch.amplified)
+        error = (out - batch.amplified) * contrast_weight(contrast)
+        terms = {"reconstruction": error.abs().mean(), "edges": edge_loss(error)}
         if batch.flows is not None:
             before, back = batch.flows.chunk(2, dim=1)
             estimates = velocities[:, : 2 * net.decoder.count].chunk(net.decoder.count, dim=1)
-            contrast = spread(batch.frame_b)
-            wrong = [misjudged(estimate, before, contrast) for estimate in estimates]
+            contrast = local_contrast(batch.frame_b)
+            wrong = [velocity_loss(estimate, before, contrast) for estimate in estimates]
             terms["velocity"] = torch.stack(wrong).mean()
-            visible = seen(net.compose(batch.frame_b, back) - batch.amplified)
-            terms["flow"] = astray(flow, back, visible)
-            terms["gain"] = uneven(flow, back, visible * contrast / (contrast + 0.02))
-            terms["still"] = stirred(out - batch.frame_b, batch.flows)
+            visible = visibility(net.compose(batch.frame_b, back) - batch.amplified)
+            terms["flow"] = flow_loss(flow, back, visible)
+            terms["gain"] = gain_loss(flow, back, visible * contrast / (contrast + 0.02))
+            terms["still"] = still_loss(out - batch.frame_b, batch.flows)
         return terms
 
-    def _drawn(self, batch: Batch) -> dict[str, Tensor]:
+    def _paper_terms(self, batch: Batch) -> dict[str, Tensor]:
         """What a network answers for that makes every pixel: the paper's terms."""
         net = self.net
         texture_a, shape_a = net.encode(batch.frame_a)
@@ -105,14 +110,14 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().mean()
 
 
-def edges(error: Tensor) -> Tensor:
+def edge_loss(error: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring pixels' errors, both directions summed."""
     horizontal = (error[..., :, 1:] - error[..., :, :-1]).abs().mean()
     vertical = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     return horizontal + vertical
 
 
-def spread(image: Tensor) -> Tensor:
+def local_contrast(image: Tensor) -> Tensor:
     """Standard deviation of the grey picture around each cell: (B, C, H, W) -> (B, 1, H/4, W/4)."""
     grey = image.mean(1, keepdim=True)
     cells = F.avg_pool2d(torch.cat([grey, grey * grey], dim=1), 4)
@@ -121,7 +126,7 @@ def spread(image: Tensor) -> Tensor:
     return deviation
 
 
-def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
+def velocity_loss(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
     """Error of an estimated motion relative to the true one, where the image shows anything.
 
     Squared up to the size of the motion itself, so that noise does not pull estimates down to the
@@ -130,15 +135,15 @@ def misjudged(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
     Args:
         estimate: (B, 2, h, w) px.
         true: The same.
-        contrast: (B, 1, h, w) of the frame that the motion is of, from `spread`.
+        contrast: (B, 1, h, w) of the frame that the motion is of, from `local_contrast`.
     """
     wrong = (estimate - true).norm(dim=1, keepdim=True)
-    wrong = wrong / (true.norm(dim=1, keepdim=True) + LEAST_MOTION)
+    wrong = wrong / (true.norm(dim=1, keepdim=True) + MIN_MOTION)
     error = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
     return (error * contrast / (contrast + 0.02)).mean()
 
 
-def seen(error: Tensor) -> Tensor:
+def visibility(error: Tensor) -> Tensor:
     """How surely a cell shows what its true flow finds, from the error that flow alone leaves.
 
     Where that is large, what is to be shown lies hidden in the frame that it is looked for in.
@@ -153,7 +158,7 @@ def seen(error: Tensor) -> Tensor:
     return 1 / (1 + hidden * hidden)
 
 
-def astray(flow: Tensor, true: Tensor, visible: Tensor) -> Tensor:
+def flow_loss(flow: Tensor, true: Tensor, visible: Tensor) -> Tensor:
     """Mean distance in pixels, beyond one, between where flow looks and where it should.
 
     Pictures tell a flow that is off by many pixels neither how far nor which way; below one they
@@ -162,13 +167,13 @@ def astray(flow: Tensor, true: Tensor, visible: Tensor) -> Tensor:
     Args:
         flow: (B, 2, h, w) px.
         true: The same.
-        visible: (B, 1, h, w), from `seen`.
+        visible: (B, 1, h, w), from `visibility`.
     """
     excess = torch.relu((flow - true).norm(dim=1, keepdim=True) - 1)
     return (excess * visible).mean()
 
 
-def uneven(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+def gain_loss(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
     """How far gains are from 1, each sample's averaged over its cells before it is judged.
 
     Noise averages out, so what is left is bias: against errors of single pixels it pays to show
@@ -179,7 +184,7 @@ def uneven(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
         true: The same.
         weight: (B, 1, h, w) of each cell.
     """
-    least, most = GAUGED
+    least, most = GAIN_RANGE
     size = true.square().sum(1, keepdim=True)
     weight = weight * (size < most * most) / (size + least * least)
     excess = (weight * ((flow - true) * true).sum(1, keepdim=True)).mean((1, 2, 3))
@@ -187,7 +192,7 @@ def uneven(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
     return (excess.abs() / (asked + 0.05)).mean()
 
 
-def stirred(change: Tensor, flows: Tensor) -> Tensor:
+def still_loss(change: Tensor, flows: Tensor) -> Tensor:
     """Mean change of what does not move.
 
     Beside the reconstruction, because things that move drag a rim along, and noise crawls in what
@@ -197,11 +202,11 @@ def stirred(change: Tensor, flows: Tensor) -> Tensor:
         change: (B, 3, 4 h, 4 w), from the frame that is shown to what is shown.
         flows: (B, 4, h, w) px, as in Scenes.
     """
-    still = (flows.abs().amax(1, keepdim=True) < STILL).to(change.dtype)
+    still = (flows.abs().amax(1, keepdim=True) < STILL_MOTION).to(change.dtype)
     return (change.abs() * F.interpolate(still, scale_factor=4.0, mode="nearest")).mean()
 
 
-def evened(contrast: Tensor) -> Tensor:
+def contrast_weight(contrast: Tensor) -> Tensor:
     """Weight of each pixel, (B, 1, 4 h, 4 w): about 1, more where there is little contrast.
 
     The error of a wrong motion is proportional to the contrast; unweighted, little would be learnt

@@ -44,7 +44,7 @@ def pick_precision(name: str, device: torch.device, model: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def agree(done: float, device: torch.device, world: int) -> float:
+def max_over_processes(done: float, device: torch.device, world: int) -> float:
     """The largest share done of any process: all stop together and learn at the same rate."""
     if world == 1:
         return done
@@ -57,9 +57,9 @@ class Interrupt:
     """Ctrl-C or SIGTERM asks for a stop after the current step; nothing is lost."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
+            signal.signal(number, self._request)
 
-    def _ask(self, number: int, frame: object) -> None:
-        self.asked = True
+    def _request(self, number: int, frame: object) -> None:
+        self.requested = True

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from rtmag.realtime.analysis.slices import Line, figure, line_samples
 from rtmag.realtime.engines.contract import UNIT
@@ -17,39 +16,13 @@ from rtmag.realtime.errors import SinkError, SourceUnavailable
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.sections import Sections
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.video_file import VideoSource
 from rtmag.train.network.magnet import MagNet
 from rtmag.train.network.oh2018 import Oh2018
+from rtmag.train.network.recurrence import Cascade
 
 BAND = Temporal(0.4, 3)  # Hz: breathing, pulse, sway; what people film first
-
-
-class Cascade:
-    """Second-order sections in a row, applied to each element of a tensor over time."""
-
-    def __init__(self, sections: Sections) -> None:
-        self.sections = sections
-        self._memory: list[tuple[Tensor, Tensor]] | None = None
-
-    def __call__(self, shape: Tensor) -> Tensor:
-        """The filtered value; the first one is the reference and gives zero."""
-        if self._memory is None or self._memory[0][0].shape != shape.shape:
-            return self._begin(shape)
-        for index, (b0, b1, b2, a1, a2) in enumerate(self.sections.tolist()):
-            z1, z2 = self._memory[index]
-            out = b0 * shape + z1
-            self._memory[index] = (b1 * shape - a1 * out + z2, b2 * shape - a2 * out)
-            shape = out
-        return shape
-
-    def _begin(self, shape: Tensor) -> Tensor:
-        zero = torch.zeros_like(shape)
-        b0, _, b2 = self.sections[0, :3].tolist()
-        self._memory = [(-b0 * shape, b2 * shape)]
-        self._memory += [(zero, zero)] * (len(self.sections) - 1)
-        return zero
 
 
 def magnify_clip(

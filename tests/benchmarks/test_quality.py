@@ -51,9 +51,9 @@ def test_no_picture_is_one_that_training_sees() -> None:
     photographs = {name.partition(".")[0] for name in textures.PHOTOGRAPHS}
     assert not photographs & set(heldout.pictures())
     assert not set(textures.HELD_OUT) & set(textures.PHOTOGRAPHS)
-    rules = {draw.__name__ for draw, _ in textures.DRAWN}
-    assert not rules & {draw.__name__ for draw in heldout.DRAWN}
-    assert all(draw.__module__ == "benchmarks.heldout" for draw in heldout.DRAWN)
+    rules = {draw.__name__ for draw, _ in textures.PROCEDURAL}
+    assert not rules & {draw.__name__ for draw in heldout.PROCEDURAL}
+    assert all(draw.__module__ == "benchmarks.heldout" for draw in heldout.PROCEDURAL)
 
 
 def test_training_does_not_read_the_benchmark() -> None:

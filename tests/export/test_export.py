@@ -17,9 +17,9 @@ from torch import Tensor
 from rtmag.export import onnx_export as onnx_target
 from rtmag.export import parity
 from rtmag.export.cli import main
-from rtmag.export.graph import Graph, Streams, transition
+from rtmag.export.graph import Graph, Streams
 from rtmag.export.onnx_export import export_onnx
-from rtmag.export.source import Traceable, traceable
+from rtmag.export.source import ExportSource, load_source
 from rtmag.realtime.analysis.tracking import displacement, gray
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.engines.engine import Engine
@@ -32,6 +32,7 @@ from rtmag.train import checkpoint
 from rtmag.train.network.config import CONFIGS, Config
 from rtmag.train.network.magnet import MagNet
 from rtmag.train.network.oh2018 import Oh2018
+from rtmag.train.network.recurrence import transition
 from tests.support import small
 
 FILTERS: tuple[Filter, ...] = (
@@ -129,7 +130,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(run: Path) -> bytes:
     """The tiny run's graph with the outputs of all forms."""
-    source = traceable(run, name="tiny", size=None, precision="fp32")
+    source = load_source(run, name="tiny", size=None, precision="fp32")
     return bytes(onnx_target._trace(source).SerializeToString())
 
 
@@ -299,7 +300,7 @@ def test_a_graph_that_differs_is_not_written(
 ) -> None:
     """The weights change on the way by a few per cent, as a bug in the exporter might have it."""
 
-    def wrong(source: Traceable) -> onnx.ModelProto:
+    def wrong(source: ExportSource) -> onnx.ModelProto:
         traced = onnx.load_from_string(whole)
         for tensor in traced.graph.initializer:
             value = onnx.numpy_helper.to_array(tensor)

@@ -89,5 +89,5 @@ def trained(config: Config, folder: Path) -> Path:
         Objective(net)(batch(count=1, seed=step))["total"].backward()
         optimizer.step()
     history = {"step": 2, "commit": "abc", "seed": 0}
-    checkpoint.save(folder, net, checkpoint.averaged(net), optimizer, history)
+    checkpoint.save(folder, net, checkpoint.copy_weights(net), optimizer, history)
     return folder

@@ -16,7 +16,7 @@ from tests.support import small
 def save(folder: Path, seed: int, step: int, config: object = small.MAGNET) -> Path:
     net = small.net(config, seed=seed)  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(net.parameters())
-    checkpoint.save(folder, net, checkpoint.averaged(net), optimizer, {"step": step})
+    checkpoint.save(folder, net, checkpoint.copy_weights(net), optimizer, {"step": step})
     return folder
 
 

@@ -28,7 +28,7 @@ class Run:
         self.net: MagNet | Oh2018 = small.net(config, seed)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.net.parameters(), 1e-2, fused=True)
-        self.average = checkpoint.averaged(self.net)
+        self.average = checkpoint.copy_weights(self.net)
         self.history: dict[str, Any] = {"step": 0, "seconds": 0.0}
 
     def learn(self, steps: int) -> "Run":
@@ -37,7 +37,7 @@ class Run:
             Objective(self.net)(small.batch(seed=self.history["step"]))["total"].backward()
             self.optimizer.step()
             self.history["step"] += 1
-            checkpoint.average_in(self.average, self.net, 0.9)
+            checkpoint.update_average(self.average, self.net, 0.9)
         return self
 
     def save(self, folder: Path) -> None:
@@ -212,13 +212,13 @@ def test_weights_of_others_are_not_taken_for_a_run(tmp_path: Path) -> None:
 
 def test_the_average_moves_a_tenth_of_the_way() -> None:
     net = small.net()
-    average = checkpoint.averaged(net)
+    average = checkpoint.copy_weights(net)
     start = {k: v.clone() for k, v in average.items()}
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(1)
     assert same(average, start)
-    checkpoint.average_in(average, net, 0.9)
+    checkpoint.update_average(average, net, 0.9)
     assert all(torch.allclose(average[k], start[k] + 0.1, atol=1e-6) for k in average)
 
 

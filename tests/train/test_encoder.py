@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rtmag.train.network.config import CONFIGS
-from rtmag.train.network.encoder import bordered, derivatives, levels
-from rtmag.train.network.layers import box
+from rtmag.train.network.encoder import derivatives, levels, pad_border
+from rtmag.train.network.layers import box_mean
 from rtmag.train.network.lucas_kanade import generators
 from rtmag.train.network.magnet import MagNet
 
@@ -81,7 +81,7 @@ def test_contrast_does_not_matter(net: MagNet) -> None:
 def test_codes_change_as_the_generators_say() -> None:
     encoder = MagNet(CONFIGS["fast"]).encoder
     along_x, along_y = generators(encoder.kernels()[0]).chunk(2)
-    shapes = (levels(encoder(bordered(picture(dx, -2 * dx, seed=5)))[1])[0] for dx in (0.0, 0.1))
+    shapes = (levels(encoder(pad_border(picture(dx, -2 * dx, seed=5)))[1])[0] for dx in (0.0, 0.1))
     before, after = (shape[..., 3:-3, 3:-3] for shape in shapes)  # borders see no motion
     code = after[0].flatten(1)
     expected = -0.1 * along_x @ code + 0.2 * along_y @ code
@@ -94,4 +94,4 @@ def test_codes_change_as_the_generators_say() -> None:
 def test_means_are_of_the_neighbours_that_there_are(size: tuple[int, int]) -> None:
     x = torch.randn(2, 5, *size)
     pooled = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-    assert torch.allclose(box(x), pooled, atol=1e-6)
+    assert torch.allclose(box_mean(x), pooled, atol=1e-6)

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from rtmag.train import checkpoint
 from rtmag.train.network.config import Config
-from rtmag.train.network.growth import grown, is_smaller
+from rtmag.train.network.growth import grow, is_smaller
 from rtmag.train.network.lucas_kanade import generators
 from rtmag.train.network.magnet import MagNet, build
 from rtmag.train.network.matching import Matching
@@ -67,7 +67,7 @@ def test_what_matching_has_learnt_is_kept(tmp_path: Path) -> None:
 
 def test_what_is_new_can_learn() -> None:
     net = larger(LARGER[-1])
-    net.load_state_dict(grown(small.net().state_dict(), net.state_dict()))
+    net.load_state_dict(grow(small.net().state_dict(), net.state_dict()))
     net(*PAIR, ALPHA).square().mean().backward()
     for name in ("mix", "correction"):
         gradient = getattr(net.decoder, name).weight.grad

@@ -10,14 +10,14 @@ from rtmag.train.data.batch import Batch
 from rtmag.train.losses import (
     WEIGHTS,
     Objective,
-    astray,
-    edges,
+    edge_loss,
+    flow_loss,
+    gain_loss,
     l1,
-    misjudged,
-    seen,
-    spread,
-    stirred,
-    uneven,
+    local_contrast,
+    still_loss,
+    velocity_loss,
+    visibility,
 )
 from rtmag.train.network.config import Config
 from rtmag.train.network.magnet import MagNet
@@ -127,19 +127,22 @@ def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_s
     true = torch.zeros(1, 2, 4, 4)
     true[:, 0] = 8.0
     much, nothing = torch.full((1, 1, 4, 4), 0.3), torch.zeros(1, 1, 4, 4)
-    assert float(misjudged(true, true, much)) == 0
-    wrong = float(misjudged(true + torch.tensor([0.0, 4.0])[:, None, None], true, much))
+    assert float(velocity_loss(true, true, much)) == 0
+    wrong = float(velocity_loss(true + torch.tensor([0.0, 4.0])[:, None, None], true, much))
     assert wrong == pytest.approx(0.5 * 0.5**2, rel=0.2)  # half the motion, squared, halved
-    assert float(misjudged(2 * true, true, nothing)) == 0
+    assert float(velocity_loss(2 * true, true, nothing)) == 0
 
 
 def test_a_flow_is_judged_beyond_a_pixel_and_where_what_it_looks_for_is_seen() -> None:
     true = torch.zeros(1, 2, 4, 4)
-    visible, hidden = seen(torch.zeros(1, 3, 16, 16)), seen(torch.full((1, 3, 16, 16), 0.5))
+    visible, hidden = (
+        visibility(torch.zeros(1, 3, 16, 16)),
+        visibility(torch.full((1, 3, 16, 16), 0.5)),
+    )
     off = torch.tensor([3.0, 4.0])[:, None, None]
-    assert float(astray(true + 0.1 * off, true, visible)) == 0
-    assert float(astray(true + off, true, visible)) == pytest.approx(4)
-    assert float(astray(true + off, true, hidden)) == pytest.approx(4 / 101)
+    assert float(flow_loss(true + 0.1 * off, true, visible)) == 0
+    assert float(flow_loss(true + off, true, visible)) == pytest.approx(4)
+    assert float(flow_loss(true + off, true, hidden)) == pytest.approx(4 / 101)
 
 
 def test_a_gain_is_judged_by_sample_whatever_the_motion() -> None:
@@ -148,26 +151,26 @@ def test_a_gain_is_judged_by_sample_whatever_the_motion() -> None:
     for length in (0.1, 1.0):
         true = torch.zeros(1, 2, 16, 16)
         true[:, 1] = length
-        assert float(uneven(true, true, everywhere)) == 0
-        assert float(uneven(0.7 * true, true, everywhere)) == pytest.approx(0.3, rel=0.15)
+        assert float(gain_loss(true, true, everywhere)) == 0
+        assert float(gain_loss(0.7 * true, true, everywhere)) == pytest.approx(0.3, rel=0.15)
         noise = length * torch.randn(1, 2, 16, 16)
-        assert float(uneven(true + noise, true, everywhere)) < 0.15
-    assert float(uneven(torch.ones_like(true), torch.zeros_like(true), everywhere)) == 0
-    assert float(uneven(true, 30 * true, everywhere)) == 0
+        assert float(gain_loss(true + noise, true, everywhere)) < 0.15
+    assert float(gain_loss(torch.ones_like(true), torch.zeros_like(true), everywhere)) == 0
+    assert float(gain_loss(true, 30 * true, everywhere)) == 0
 
 
 def test_what_stands_still_is_to_stay_as_it_is() -> None:
     flows = torch.zeros(1, 4, 2, 4)
     flows[:, 2, :, 2:] = 0.5  # the right half comes from elsewhere
     change = torch.full((1, 3, 8, 16), -0.1)
-    assert float(stirred(change, flows)) == pytest.approx(0.05)
+    assert float(still_loss(change, flows)) == pytest.approx(0.05)
     change[..., :8] = 0
-    assert float(stirred(change, flows)) == 0
+    assert float(still_loss(change, flows)) == 0
 
 
 def test_spread_is_the_deviation_around_each_cell() -> None:
     picture = small.image(1, 3, 20, 24)
-    found = spread(picture)
+    found = local_contrast(picture)
     assert found.shape == (1, 1, 5, 6)
     for y, x in ((2, 3), (0, 0), (4, 1)):
         rows, columns = slice(max(4 * y - 4, 0), 4 * y + 8), slice(max(4 * x - 4, 0), 4 * x + 8)
@@ -189,8 +192,8 @@ def test_l1_is_the_mean_over_everything() -> None:
 
 def test_edges_see_differences_of_neighbours_only() -> None:
     image = small.image(1, 3, 8, 8)
-    assert float(edges(image - (image + 0.3))) == pytest.approx(0, abs=1e-6)
+    assert float(edge_loss(image - (image + 0.3))) == pytest.approx(0, abs=1e-6)
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
-    assert float(edges(ramp)) == pytest.approx(1)
-    assert float(edges(ramp.transpose(2, 3))) == pytest.approx(1)
-    assert float(edges(ramp + 2 * ramp.transpose(2, 3))) == pytest.approx(3)
+    assert float(edge_loss(ramp)) == pytest.approx(1)
+    assert float(edge_loss(ramp.transpose(2, 3))) == pytest.approx(1)
+    assert float(edge_loss(ramp + 2 * ramp.transpose(2, 3))) == pytest.approx(3)

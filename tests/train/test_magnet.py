@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rtmag.train.cost import Cost, cost
+from rtmag.export.source import Cost, cost
 from rtmag.train.network.config import CONFIGS, Config
 from rtmag.train.network.decoder import Decoder
-from rtmag.train.network.encoder import Encoder, bordered
-from rtmag.train.network.layers import enlarged, total, warp
+from rtmag.train.network.encoder import Encoder, pad_border
+from rtmag.train.network.layers import channel_sum, upsample, warp
 from rtmag.train.network.magnet import MagNet, build
 from rtmag.train.network.oh2018 import _halve
 from tests.support import small
@@ -96,16 +96,16 @@ def test_a_surplus_is_taken_off_small_motions_alone() -> None:
     for alpha in (1.01, 20.0):
         before, after = lengths(alpha, surplus=0.1)
         off = 1 - after / before
-        assert torch.allclose(off, 0.1 / (1 + (before / Decoder.FEW) ** 2), atol=1e-4)
-    assert before.max() > 2 * Decoder.FEW
+        assert torch.allclose(off, 0.1 / (1 + (before / Decoder.SMALL_MOTION) ** 2), atol=1e-4)
+    assert before.max() > 2 * Decoder.SMALL_MOTION
 
 
 def test_a_shortfall_is_added_to_large_motions_alone() -> None:
     for alpha in (1.01, 200.0):
         before, after = lengths(alpha, shortfall=0.1)
-        share = (before / Decoder.MANY) ** 4
+        share = (before / Decoder.LARGE_MOTION) ** 4
         assert torch.allclose(after / before - 1, 0.1 * share / (1 + share), atol=1e-4)
-    assert before.max() > Decoder.MANY
+    assert before.max() > Decoder.LARGE_MOTION
 
 
 def test_oh2018_ignores_alpha_where_nothing_moves() -> None:
@@ -137,7 +137,7 @@ def test_shape_is_blind_to_uniform_brightness() -> None:
 
 def test_shape_stays_exact_under_autocast() -> None:
     torch.manual_seed(0)
-    encoder, image = Encoder(4), bordered(small.image(1, 3, 32, 32))
+    encoder, image = Encoder(4), pad_border(small.image(1, 3, 32, 32))
     expected = encoder(image)[1]
     with torch.autocast("cpu", torch.bfloat16):
         found = encoder(image)[1]
@@ -186,20 +186,20 @@ def test_a_warp_reads_between_pixels() -> None:
 def test_enlarging_is_bilinear(scale: int) -> None:
     x = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
     known = F.interpolate(x, scale_factor=float(scale), mode="bilinear")
-    torch.testing.assert_close(enlarged(x, scale), known)
+    torch.testing.assert_close(upsample(x, scale), known)
     with torch.autocast("cpu"):
-        assert enlarged(x, scale).dtype is torch.float32
+        assert upsample(x, scale).dtype is torch.float32
 
 
 def test_totals_are_sums_over_channels() -> None:
     x = torch.randn(2, 9, 5, 7, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(total(x), x.sum(1, keepdim=True))
+    torch.testing.assert_close(channel_sum(x), x.sum(1, keepdim=True))
     with torch.autocast("cpu"):
-        assert total(x).dtype is torch.float32
+        assert channel_sum(x).dtype is torch.float32
 
 
 def test_parts_mix_as_if_brought_together() -> None:
     decoder = Decoder(CONFIGS["standard"])
     x = torch.randn(1, decoder.mix.in_channels, 5, 7, generator=torch.Generator().manual_seed(0))
     parts = [x[:, :32], x[:, 32:64], x[:, 64:]]
-    torch.testing.assert_close(decoder.mixed(parts), decoder.mix(x))
+    torch.testing.assert_close(decoder.mix_parts(parts), decoder.mix(x))

@@ -10,7 +10,7 @@ from torch import Tensor
 from rtmag.train.network.config import CONFIGS
 from rtmag.train.network.encoder import levels
 from rtmag.train.network.magnet import MagNet
-from rtmag.train.network.matching import HERE, Matching, differences, preferred
+from rtmag.train.network.matching import CENTRE, Matching, differences, displacement_weights
 from tests.support import small
 from tests.train.test_encoder import picture
 
@@ -68,10 +68,10 @@ def test_no_change_finds_nothing_exactly(net: MagNet, what: str, level: int) -> 
 def test_weights_are_those_of_the_least_error() -> None:
     error = torch.full((1, 9, 1, 2), 0.5)
     error[0, 2, 0, 0] = 0.0
-    weights = preferred(error)
+    weights = displacement_weights(error)
     assert torch.allclose(weights.sum(1), torch.ones(1, 1, 2))
     assert weights[0, 2, 0, 0] > 0.99
-    assert weights[0, HERE, 0, 1] == 1, "none is better than the cell itself"
+    assert weights[0, CENTRE, 0, 1] == 1, "none is better than the cell itself"
     assert weights[0, :, 0, 1].sum() == 1
 
 

@@ -15,15 +15,15 @@ from torch.nn import functional as F
 from rtmag.realtime.errors import OptionError
 from rtmag.train.data.batch import Batch
 from rtmag.train.data.pool import (
+    BLUR_SHARE,
     CHUNK,
-    NOISE_AFTER,
-    SOFT,
+    NOISE_RAMP,
     Pool,
-    _soften,
-    ahead,
+    _blur,
     augment,
-    expose,
-    fresh,
+    prefetch,
+    sensor_model,
+    stream,
 )
 from rtmag.train.data.synthesis import CELL, Limits, Scenes, Synthesizer
 from tests.support import small
@@ -167,7 +167,7 @@ def test_augmentation_treats_the_three_frames_alike() -> None:
 @pytest.fixture
 def sharp(monkeypatch: pytest.MonkeyPatch) -> None:
     """No sample is blurred: values stay those of the scene."""
-    monkeypatch.setattr("rtmag.train.data.pool.SOFT", 0.0)
+    monkeypatch.setattr("rtmag.train.data.pool.BLUR_SHARE", 0.0)
 
 
 @pytest.mark.usefixtures("sharp")
@@ -192,10 +192,10 @@ def test_a_share_of_scenes_is_as_through_a_soft_lens() -> None:
     """Their details fade, alike in the three frames; brightness and flows stay."""
     rng = np.random.default_rng(0)
     frame = small.image(1, 3, 48, 48)
-    out = torch.stack([_soften(frame.repeat(1, 3, 1, 1)[0], rng) for _ in range(200)])
+    out = torch.stack([_blur(frame.repeat(1, 3, 1, 1)[0], rng) for _ in range(200)])
     assert torch.equal(out[:, :3], out[:, 3:6])
     detail = out[:, :3].diff(dim=-1).abs().mean((1, 2, 3)) / frame.diff(dim=-1).abs().mean()
-    assert (detail < 0.99).float().mean() == pytest.approx(SOFT, abs=0.08)
+    assert (detail < 0.99).float().mean() == pytest.approx(BLUR_SHARE, abs=0.08)
     assert detail.min() < 0.2
     assert (out[:, :3].mean((1, 2, 3)) - frame.mean()).abs().max() < 0.02
 
@@ -255,7 +255,7 @@ def scenes(count: int = 400) -> Scenes:
 
 def test_frame_b_and_the_target_change_colour_alike() -> None:
     clean = scenes()
-    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.0)
+    batch = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.0)
     offset = (batch.amplified - clean.magnified).mean((2, 3))  # (B, 3)
     spread = (batch.amplified - clean.magnified - offset[:, :, None, None]).abs().max()
     assert spread < 1e-6
@@ -267,7 +267,7 @@ def test_frame_b_and_the_target_change_colour_alike() -> None:
 
 def test_frames_a_and_c_keep_their_colours() -> None:
     clean = scenes()
-    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.0)
+    batch = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.0)
     for shown, true in ((batch.frame_a, clean.reference), (batch.frame_c, clean.moved)):
         assert (shown - true).abs().max() < 1.01 / 255
         assert torch.allclose(shown * 255, (shown * 255).round(), atol=1e-4)
@@ -276,7 +276,8 @@ def test_frames_a_and_c_keep_their_colours() -> None:
 def test_frame_c_is_made_only_where_it_is_looked_at() -> None:
     clean = scenes(8)
     with_c, without = (
-        expose(clean, torch.Generator().manual_seed(0), third=third) for third in (True, False)
+        sensor_model(clean, torch.Generator().manual_seed(0), with_frame_c=each)
+        for each in (True, False)
     )
     assert torch.equal(without.frame_c, without.frame_b)
     assert not torch.equal(with_c.frame_c, with_c.frame_b)
@@ -284,11 +285,11 @@ def test_frame_c_is_made_only_where_it_is_looked_at() -> None:
 
 def test_noise_is_of_the_camera_and_not_of_the_target() -> None:
     clean = scenes()
-    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.9)
-    quiet = expose(clean, torch.Generator().manual_seed(0), noise=0.0)
+    batch = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.9)
+    quiet = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.0)
     assert torch.equal(batch.amplified, quiet.amplified)
     grain = (batch.frame_c - clean.moved).std((1, 2, 3)) * 255
-    assert 0.65 < (grain < 0.5).float().mean() < 0.9  # three in ten are noisy, some very little
+    assert 0.65 < (grain < 0.5).float().mean() < 0.9  # three in ten are add_noise, some very little
     assert 6 < grain.max() < 12
     others = (batch.frame_a - clean.reference).flatten(), (batch.frame_c - clean.moved).flatten()
     assert torch.corrcoef(torch.stack(others))[0, 1].abs() < 0.05
@@ -301,12 +302,12 @@ def test_noise_grows_while_the_net_learns_to_see() -> None:
         batch = next(pool.batches(64, crop=16, reuse=1e9, seed=0, start=start))
         return float(batch.frame_a.std((1, 2, 3)).max())
 
-    assert grain(NOISE_AFTER) > 3 * grain(0)
+    assert grain(NOISE_RAMP) > 3 * grain(0)
 
 
 def test_fresh_scenes_are_never_seen_twice() -> None:
     maker = Synthesizer(small.bank(), size=8, limits=Limits(objects=0))
-    batches = list(itertools.islice(fresh(maker, 4, seed=0), 3))
+    batches = list(itertools.islice(stream(maker, 4, seed=0), 3))
     assert len(set(torch.cat([batch.alpha for batch in batches]).tolist())) == 12
     assert batches[0].frame_a.shape == (4, 3, 8, 8)
 
@@ -323,7 +324,7 @@ def test_batches_come_in_order_and_are_prepared_ahead() -> None:
             yield small.batch(seed=number)
 
     expected = [small.batch(seed=number).frame_a for number in range(6)]
-    batches = ahead(source(), depth=2)
+    batches = prefetch(source(), depth=2)
     found = [next(batches).frame_a]
     for _ in range(3):  # the next two wait in the queue, a third in the thread's hand
         assert drawn.acquire(timeout=5)
@@ -336,7 +337,7 @@ def test_an_error_of_the_source_reaches_the_learner() -> None:
         yield small.batch()
         raise OSError("the disk is gone")
 
-    batches = ahead(source())
+    batches = prefetch(source())
     next(batches)
     with pytest.raises(OSError, match="the disk is gone"):
         next(batches)
@@ -344,7 +345,7 @@ def test_an_error_of_the_source_reaches_the_learner() -> None:
 
 def test_half_of_the_samples_change_as_within_a_temporal_filter() -> None:
     clean = scenes()
-    batch = expose(clean, torch.Generator().manual_seed(0), noise=0.9, third=False)
+    batch = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.9, with_frame_c=False)
     assert batch.change is not None
     plain = (batch.change == batch.frame_b - batch.frame_a).flatten(1).all(1)
     assert 0.35 < plain.float().mean() < 0.65

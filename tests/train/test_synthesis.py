@@ -17,9 +17,9 @@ from rtmag.train.data.synthesis import (
     Limits,
     Scenes,
     Synthesizer,
-    noisy,
-    perturb,
-    rounded,
+    add_noise,
+    offset_colour,
+    quantize,
 )
 from rtmag.train.data.textures import Bank
 from rtmag.train.network.layers import warp
@@ -251,22 +251,22 @@ def test_the_same_seed_gives_the_same_scenes() -> None:
 def test_dither_keeps_what_lies_between_two_levels() -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.full((1, 3, 100, 100), 102.3 / 255)
-    levels = rounded(image, generator) * 255
+    levels = quantize(image, generator) * 255
     assert set(levels.round().flatten().tolist()) == {102.0, 103.0}
     assert float(levels.mean()) == pytest.approx(102.3, abs=0.02)
-    assert rounded(torch.tensor([[[[-0.2, 1.2]]]]), generator).tolist() == [[[[0.0, 1.0]]]]
+    assert quantize(torch.tensor([[[[-0.2, 1.2]]]]), generator).tolist() == [[[[0.0, 1.0]]]]
 
 
 def test_whole_levels_survive_rounding() -> None:
     levels = torch.arange(0, 256, 5).float().reshape(1, 1, 1, -1)
-    assert torch.equal((rounded(levels / 255) * 255).round(), levels)
+    assert torch.equal((quantize(levels / 255) * 255).round(), levels)
 
 
 def test_the_variance_of_noise_is_proportional_to_brightness() -> None:
     generator = torch.Generator().manual_seed(0)
     steps = torch.tensor([0.0, 0.125, 0.25, 0.5, 1.0])
     image = steps.reshape(1, 1, -1, 1).expand(2, 3, -1, 20_000)
-    grain = noisy(image, torch.tensor([0.3, 0.15]), generator) - image
+    grain = add_noise(image, torch.tensor([0.3, 0.15]), generator) - image
     variance = grain.var(dim=(1, 3))  # (strength, brightness)
     assert torch.allclose(variance[0] / variance[0, -1], steps, rtol=0.03)
     assert torch.allclose(variance[0], 4 * variance[1], rtol=0.05)
@@ -276,5 +276,5 @@ def test_the_variance_of_noise_is_proportional_to_brightness() -> None:
 
 def test_a_colour_offset_is_added_and_clipped() -> None:
     image = torch.full((1, 3, 2, 2), 0.9)
-    out = perturb(image, torch.tensor([[0.25, -0.25, 0.0]]))
+    out = offset_colour(image, torch.tensor([[0.25, -0.25, 0.0]]))
     assert out[0, :, 0, 0].tolist() == pytest.approx([1.0, 0.65, 0.9])

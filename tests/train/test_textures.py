@@ -9,7 +9,7 @@ import torch
 
 from rtmag.realtime.errors import OptionError
 from rtmag.train.data import textures
-from rtmag.train.data.textures import DRAWN, HELD_OUT, PHOTOGRAPHS, Bank, Picture
+from rtmag.train.data.textures import HELD_OUT, PHOTOGRAPHS, PROCEDURAL, Bank, Picture
 from tests.support import small
 
 
@@ -29,7 +29,7 @@ def test_held_out_photographs_are_never_trained_on(monkeypatch: pytest.MonkeyPat
 
 
 def test_held_out_photographs_are_there_to_measure_by() -> None:
-    assert all(p.ndim == 3 and p.shape[2] == 3 for p in textures.bundled(HELD_OUT))
+    assert all(p.ndim == 3 and p.shape[2] == 3 for p in textures.bundled_photographs(HELD_OUT))
 
 
 def test_the_same_seed_draws_the_same_bank() -> None:
@@ -46,7 +46,7 @@ def test_a_bank_is_what_the_renderer_expects() -> None:
     assert bank.textures.dtype is bank.outlines.dtype is torch.uint8
 
 
-@pytest.mark.parametrize("draw", [draw for draw, _ in DRAWN], ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize("draw", [draw for draw, _ in PROCEDURAL], ids=lambda draw: draw.__name__)
 def test_every_drawing_is_a_picture_of_something(
     draw: Callable[[int, np.random.Generator], Picture],
 ) -> None:
@@ -59,7 +59,7 @@ def test_every_drawing_is_a_picture_of_something(
 
 
 def test_shares_of_drawings_add_up() -> None:
-    assert sum(share for _, share in DRAWN) == pytest.approx(1)
+    assert sum(share for _, share in PROCEDURAL) == pytest.approx(1)
 
 
 def test_outlines_enclose_something() -> None:
@@ -76,7 +76,7 @@ def test_a_folder_of_photographs_replaces_the_bundled_ones(
     def forbidden() -> list[Picture]:
         raise AssertionError("the bundled photographs were read")
 
-    monkeypatch.setattr(textures, "bundled", forbidden)
+    monkeypatch.setattr(textures, "bundled_photographs", forbidden)
     bank = Bank.make(count=20, size=32, images=tmp_path)
     colours = bank.textures.float().mean((2, 3))
     is_red = (colours - torch.tensor([0.0, 0.0, 255.0])).abs().amax(1) < 8

@@ -188,11 +188,11 @@ def test_what_is_right_before_training_learns_slowly(tmp_path: Path) -> None:
 
     net = build(CONFIGS["fast"])
     assert isinstance(net, MagNet)
-    fast, slow = script.groups(net)
+    fast, slow = script.parameter_groups(net)
     assert slow["params"] == net.basis()
     assert slow["pace"] < 0.1 < fast["pace"] == 1
     assert len(fast["params"]) + len(slow["params"]) == len(list(net.parameters()))
-    assert len(script.groups(build(CONFIGS["oh2018"]))) == 1
+    assert len(script.parameter_groups(build(CONFIGS["oh2018"]))) == 1
 
 
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:

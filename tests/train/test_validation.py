@@ -16,7 +16,8 @@ from rtmag.realtime.errors import OptionError, SinkError, SourceLost, SourceUnav
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.opencv import cv2
 from rtmag.train.network.config import Config
-from rtmag.train.validation import Cascade, magnify_clip
+from rtmag.train.network.recurrence import Cascade
+from rtmag.train.validation import magnify_clip
 from tests.support import small
 
 MakeClip = Callable[..., Path]

@@ -24,19 +24,21 @@ from torch import Tensor
 
 from rtmag.realtime.errors import OptionError
 from rtmag.train.data.batch import Batch
-from rtmag.train.data.synthesis import CELL, Scenes, Synthesizer, noisy, perturb, rounded
+from rtmag.train.data.synthesis import CELL, Scenes, Synthesizer, add_noise, offset_colour, quantize
 
-NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a dark room
+MAX_NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a dark room
 
-NOISE_AFTER = 1000  # batches until noise has its full strength: it hides what is learnt first
+NOISE_RAMP = 1000  # batches until noise has its full strength: it hides what is learnt first
 
-FILTERED = 0.5  # of the samples: as a temporal filter shows them, which averages noise away
+FILTERED_SHARE = 0.5  # of the samples: as a temporal filter shows them, which averages noise away
 
-QUIETEST = 0.05  # of the noise is what a narrow band leaves
+MIN_FILTERED_NOISE = 0.05  # of the noise is what a narrow band leaves
 
-SOFT = 0.25  # of the samples: as through a lens, a codec or an enlargement that keeps no detail
+BLUR_SHARE = (
+    0.25  # of the samples: as through a lens, a codec or an enlargement that keeps no detail
+)
 
-BLUR = (0.5, 4.0)  # px: its range
+BLUR_RANGE = (0.5, 4.0)  # px: its range
 
 CHUNK = 8  # scenes rendered at a time: more does not fit the caches, fewer cost calls (measured)
 
@@ -59,13 +61,13 @@ class Pool:
             self.alpha: NDArray[np.float32] = np.zeros(capacity, np.float32)
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            _refuse_another(folder, list(shape))
+            _check_size(folder, list(shape))
             self.images = _open(folder / "images.u16", shape, np.uint16)
             self.flows = _open(folder / "flows.f16", cells, np.float16)
             self.alpha = _open(folder / "alpha.f32", (capacity,), np.float32)
-            self._continue()
+            self._resume()
 
-    def _continue(self) -> None:
+    def _resume(self) -> None:
         assert self._count_file is not None
         if self._count_file.is_file():
             self.made = int(json.loads(self._count_file.read_text())["made"])
@@ -99,7 +101,7 @@ class Pool:
         reuse: float,
         seed: int,
         start: int = 0,
-        third: bool = True,
+        with_frame_c: bool = True,
     ) -> Iterator[Batch]:
         """Yield batches of `count` samples of `crop` px for ever, rendering as they are used up."""
         rng = np.random.default_rng([seed, self.made])
@@ -117,21 +119,23 @@ class Pool:
             reference, moved, magnified = planes[:, :3], planes[:, 3:6], planes[:, 6:]
             alpha = torch.from_numpy(self.alpha[picks])
             scenes = Scenes(reference, moved, magnified, alpha, flows)
-            noise = NOISE * min(1.0, step / NOISE_AFTER)
-            yield expose(scenes, generator, noise=noise, third=third)
+            noise = MAX_NOISE * min(1.0, step / NOISE_RAMP)
+            yield sensor_model(scenes, generator, noise=noise, with_frame_c=with_frame_c)
 
 
-def fresh(
-    synthesizer: Synthesizer, count: int, *, seed: int, start: int = 0, third: bool = True
+def stream(
+    synthesizer: Synthesizer, count: int, *, seed: int, start: int = 0, with_frame_c: bool = True
 ) -> Iterator[Batch]:
     """Yield batches of `count` scenes never seen before, made on the synthesizer's device."""
     generator = torch.Generator(synthesizer.device).manual_seed(seed)
     for step in itertools.count(start):
-        noise = NOISE * min(1.0, step / NOISE_AFTER)
-        yield expose(synthesizer.batch(count), generator, noise=noise, third=third)
+        noise = MAX_NOISE * min(1.0, step / NOISE_RAMP)
+        yield sensor_model(
+            synthesizer.batch(count), generator, noise=noise, with_frame_c=with_frame_c
+        )
 
 
-def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
+def prefetch(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
     """The same batches, prepared by a thread while the network learns from the one before."""
     queue: Queue[Batch | BaseException | None] = Queue(depth)
 
@@ -158,25 +162,25 @@ def augment(
     planes: Tensor, flows: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Soften, crop, mirror, turn, recolour, flatten: (B, 9, S, S), flows -> (B, 9, crop, crop)."""
-    soft = (_soften(sample, rng) for sample in planes)
-    posed = [_pose(*pair, crop, rng) for pair in zip(soft, flows, strict=True)]
+    soft = (_blur(sample, rng) for sample in planes)
+    posed = [_crop_and_flip(*pair, crop, rng) for pair in zip(soft, flows, strict=True)]
     samples, turned = zip(*posed, strict=True)
-    return torch.stack([_recolour(sample, rng) for sample in samples]), torch.stack(turned)
+    return torch.stack([_change_colours(sample, rng) for sample in samples]), torch.stack(turned)
 
 
-def _soften(sample: Tensor, rng: np.random.Generator) -> Tensor:
+def _blur(sample: Tensor, rng: np.random.Generator) -> Tensor:
     """At times blurred by a Gaussian, alike in the three frames: (9, S, S) -> the same.
 
     Of pictures that are all sharp a network learns to show the motion of soft ones too large.
     """
-    if rng.random() >= SOFT:
+    if rng.random() >= BLUR_SHARE:
         return sample
-    sigma = math.exp(rng.uniform(math.log(BLUR[0]), math.log(BLUR[1])))
+    sigma = math.exp(rng.uniform(math.log(BLUR_RANGE[0]), math.log(BLUR_RANGE[1])))
     planes = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in sample.numpy()]
     return torch.from_numpy(np.stack(planes))
 
 
-def _pose(
+def _crop_and_flip(
     sample: Tensor, flows: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """A random square of a scene, mirrored and turned; vectors turn with it."""
@@ -193,7 +197,7 @@ def _pose(
     return sample, flows
 
 
-def _recolour(sample: Tensor, rng: np.random.Generator) -> Tensor:
+def _change_colours(sample: Tensor, rng: np.random.Generator) -> Tensor:
     """Colours exchanged, at times inverted or of little contrast, alike in the three frames."""
     colours = rng.permutation(3)
     sample = sample[np.concatenate([colours, colours + 3, colours + 6])]
@@ -204,8 +208,12 @@ def _recolour(sample: Tensor, rng: np.random.Generator) -> Tensor:
     return sample
 
 
-def expose(
-    scenes: Scenes, generator: torch.Generator, *, noise: float = NOISE, third: bool = True
+def sensor_model(
+    scenes: Scenes,
+    generator: torch.Generator,
+    *,
+    noise: float = MAX_NOISE,
+    with_frame_c: bool = True,
 ) -> Batch:
     """Clean scenes -> what a camera delivers: colour change, noise, dither, 8 bits.
 
@@ -217,7 +225,8 @@ def expose(
         scenes: What was rendered.
         generator: Source of randomness.
         noise: Strongest noise.
-        third: For oh2018, whose losses look at frame_c but not at the change; else it is frame_b.
+        with_frame_c: Render frame_c, for oh2018. Else frame_c is frame_b, and the samples carry
+            the filtered change instead, for MagNet.
     """
 
     def draw(*shape: int) -> Tensor:
@@ -227,28 +236,28 @@ def expose(
     offset = (draw(count, 3) - 0.5) * 0.25 * (draw(count, 1) < 0.15)
     strength = noise * draw(count) ** 3 * (draw(count) < 0.3)
 
-    def shoot(image: Tensor) -> Tensor:
-        return rounded(noisy(image, strength, generator), generator)
+    def capture(image: Tensor) -> Tensor:
+        return quantize(add_noise(image, strength, generator), generator)
 
-    before, after = scenes.reference, perturb(scenes.moved, offset)
-    frame_a, frame_b = shoot(before), shoot(after)
+    before, after = scenes.reference, offset_colour(scenes.moved, offset)
+    frame_a, frame_b = capture(before), capture(after)
     change = None
-    if not third:
-        share = QUIETEST ** draw(count, 1, 1, 1)
-        filtered = after - before + share * (shoot(after) - after - (frame_a - before))
-        change = torch.where(draw(count, 1, 1, 1) < FILTERED, filtered, frame_b - frame_a)
+    if not with_frame_c:
+        share = MIN_FILTERED_NOISE ** draw(count, 1, 1, 1)
+        filtered = after - before + share * (capture(after) - after - (frame_a - before))
+        change = torch.where(draw(count, 1, 1, 1) < FILTERED_SHARE, filtered, frame_b - frame_a)
     return Batch(
         frame_a=frame_a,
         frame_b=frame_b,
-        frame_c=shoot(scenes.moved) if third else frame_b,
-        amplified=perturb(scenes.magnified, offset),
+        frame_c=capture(scenes.moved) if with_frame_c else frame_b,
+        amplified=offset_colour(scenes.magnified, offset),
         alpha=scenes.alpha,
         flows=scenes.flows,
         change=change,
     )
 
 
-def _refuse_another(folder: Path, shape: list[int]) -> None:
+def _check_size(folder: Path, shape: list[int]) -> None:
     """Scenes took long to render, and another run may be learning from them."""
     count = folder / "pool.json"
     held = json.loads(count.read_text())["shape"] if count.is_file() else shape

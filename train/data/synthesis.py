@@ -122,7 +122,7 @@ class Synthesizer:
         for _ in range(self.limits.objects):
             colour, mask, carried = self._layer_object(kind, alpha)
             frames = torch.lerp(frames, colour, mask)
-            flows = torch.where(self._covered(mask), carried, flows)
+            flows = torch.where(self._covered_cells(mask), carried, flows)
         s = self.size * self.supersample
         frames = frames.reshape(count, 3, 3, s, s).transpose(1, 2).reshape(count * 3, 3, s, s)
         frames = F.avg_pool2d(frames, self.supersample).reshape(count, 3, 3, self.size, self.size)
@@ -166,7 +166,7 @@ class Synthesizer:
         origin = centre[:, None] + times[..., None] * shift[:, None]  # (B, 3, 2)
         return matrix, -(matrix @ origin[..., None])[..., 0]
 
-    def _turned(self, place: Placement, size: Tensor) -> Placement:
+    def _rotate_and_scale(self, place: Placement, size: Tensor) -> Placement:
         """The same placement rotated by a random angle per scene and divided by `size` (B,)."""
         angle = self._uniform(size.shape[0], high=2 * math.pi)
         cos, sin = angle.cos() / size, angle.sin() / size
@@ -183,7 +183,7 @@ class Synthesizer:
         flows: Tensor = change @ self._cells.T + shift  # (B, 2, 2, cells)
         return flows.reshape(len(matrix), 4, self.size // CELL, self.size // CELL)
 
-    def _covered(self, mask: Tensor) -> Tensor:
+    def _covered_cells(self, mask: Tensor) -> Tensor:
         """Cells of the two later frames that an object covers by half or more -> (B, 4, h, w)."""
         later = torch.cat(mask.chunk(3, dim=2)[1:], dim=1)
         covered = F.avg_pool2d(later, CELL * self.supersample) >= 0.5
@@ -211,7 +211,7 @@ class Synthesizer:
         if blurred is not None:  # blur by enlargement: few texels, stretched over many pixels
             scale = torch.where(blurred, scale * self._uniform(count, low=3, high=10), scale)
             contrast = torch.where(blurred, contrast * 0.5, contrast)
-        matrix, offset = self._turned(place, scale * side / 2 / self.supersample)
+        matrix, offset = self._rotate_and_scale(place, scale * side / 2 / self.supersample)
         offset = offset + self._uniform(count, 1, 2, low=-0.5, high=0.5)
         colour = self._sample(self.bank.textures, (matrix, offset), "reflection")
         floor = (1 - contrast) * self._uniform(count)
@@ -229,7 +229,7 @@ class Synthesizer:
         centre = self._uniform(count, 2, low=-0.5, high=0.5) * self.size
         place = self._place(alpha, centre, (kind != 3) & (self._uniform(count) < 0.8))
         radius = self.size * torch.exp(self._uniform(count, low=math.log(0.1), high=math.log(0.5)))
-        mask = self._sample(self.bank.outlines, self._turned(place, radius), "zeros")
+        mask = self._sample(self.bank.outlines, self._rotate_and_scale(place, radius), "zeros")
         present = (kind != 2) & (self._uniform(count) < 0.75)
         mask = mask * present.to(mask.dtype)[:, None, None, None]
         return self._texture(place), mask, self._flows(place)
@@ -238,12 +238,12 @@ class Synthesizer:
 # ---- sensor -----------------------------------------------------------------------------------
 
 
-def perturb(image: Tensor, offset: Tensor) -> Tensor:
+def offset_colour(image: Tensor, offset: Tensor) -> Tensor:
     """Add a colour offset (B, 3) and clip: what turns frame c into frame b."""
     return (image + offset[:, :, None, None]).clamp(0, 1)
 
 
-def noisy(image: Tensor, strength: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def add_noise(image: Tensor, strength: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Poisson-like noise: its variance grows with the brightness.
 
     Args:
@@ -258,7 +258,7 @@ def noisy(image: Tensor, strength: Tensor, generator: torch.Generator | None = N
     return image + draw * sigma
 
 
-def rounded(image: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def quantize(image: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Round to 8 bits with dither, so that motion below one grey level survives on average."""
     dither = torch.rand(image.shape, generator=generator, device=image.device)
     return torch.floor(image * 255 + dither).clamp(0, 255) / 255

@@ -46,7 +46,7 @@ def _two_colours(amount: NDArray[np.float32], rng: np.random.Generator) -> Pictu
     return np.asarray(a + amount[..., None] * (b - a), np.uint8)
 
 
-def _muted(picture: Picture, rng: np.random.Generator) -> Picture:
+def _desaturate(picture: Picture, rng: np.random.Generator) -> Picture:
     """Mix with grey: the channels of natural pictures are strongly correlated."""
     grey = picture.mean(-1, keepdims=True)
     return np.asarray(grey + rng.uniform(0, 0.7) * (picture - grey), np.uint8)
@@ -130,12 +130,12 @@ def gradient(size: int, rng: np.random.Generator) -> Picture:
     return _two_colours(np.asarray(smooth, np.float32), rng)
 
 
-DRAWN: tuple[tuple[Callable[[int, np.random.Generator], Picture], float], ...] = (
+PROCEDURAL: tuple[tuple[Callable[[int, np.random.Generator], Picture], float], ...] = (
     (dead_leaves, 0.5), (noise, 0.16), (grating, 0.12), (text, 0.12), (gradient, 0.10),
 )  # fmt: skip
 
 
-def bundled(names: tuple[str, ...] = PHOTOGRAPHS) -> list[Picture]:
+def bundled_photographs(names: tuple[str, ...] = PHOTOGRAPHS) -> list[Picture]:
     """The photographs in scikit-image's wheel, BGR."""
     import skimage
 
@@ -248,8 +248,8 @@ class Bank:
         """
         rng = np.random.default_rng(seed)
         paths = image_paths(images) if images else []
-        photographs = [] if paths else bundled()
-        draw, share = zip(*DRAWN, strict=True)
+        photographs = [] if paths else bundled_photographs()
+        draw, share = zip(*PROCEDURAL, strict=True)
         textures = np.empty((count, size, size, 3), np.uint8)
         for i in range(count):
             if rng.random() < 0.4:
@@ -257,7 +257,7 @@ class Bank:
                 picture = read_picture(paths[pick]) if paths else photographs[pick]
                 textures[i] = crop(picture, size, rng)
             else:
-                textures[i] = _muted(draw[int(rng.choice(len(draw), p=share))](size, rng), rng)
+                textures[i] = _desaturate(draw[int(rng.choice(len(draw), p=share))](size, rng), rng)
         outlines = np.stack([outline(256, rng) for _ in range(count)])
         return cls(
             torch.from_numpy(textures).permute(0, 3, 1, 2).contiguous().to(device),

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtmag.train.network.config import Config
-from rtmag.train.network.layers import ResBlock, added, squash
+from rtmag.train.network.layers import ResBlock, add, squash
 
 
 class Decoder(nn.Module):
@@ -15,18 +15,26 @@ class Decoder(nn.Module):
     each, plus what the body adds.
     """
 
-    REACH = 8.0  # px: motion of this size is a feature of size one
-    FEW = 4.0  # px: flows of this size lose half of the surplus; large ones had none
-    MANY = 50.0  # px: flows of this size gain half of the shortfall; what adds to them saturates
-    TRUST = (4.0, 2.0, 1.0)  # in the levels to begin with, and 0 in no motion: shares' logarithms
-    MATCHED = (-4.0, -4.0)  # in matches, which must be learnt to be told from chance ones
-    GATE = 1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
+    MOTION_UNIT = 8.0  # px: motion of this size is a feature of size one
+    SMALL_MOTION = 4.0  # px: flows of this size lose half of the surplus; large ones had none
+    LARGE_MOTION = (
+        50.0  # px: flows of this size gain half of the shortfall; what adds to them saturates
+    )
+    LEVEL_TRUST = (
+        4.0,
+        2.0,
+        1.0,
+    )  # in the levels to begin with, and 0 in no motion: shares' logarithms
+    MATCH_TRUST = (-4.0, -4.0)  # in matches, which must be learnt to be told from chance ones
+    GATE_ENERGY = (
+        1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
+    )
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         channels, width = config.channels, config.width
-        matched = self.MATCHED if config.matching else ()
-        trust = self.TRUST + matched
+        matched = self.MATCH_TRUST if config.matching else ()
+        trust = self.LEVEL_TRUST + matched
         self.count = count = len(trust)
         """How many velocities there are to trust."""
         self.layout = [2 * count, *([2 * len(matched)] if matched else [])]
@@ -53,26 +61,30 @@ class Decoder(nn.Module):
         Returns:
             The flow, (B, 2, h, w) in px.
         """
-        gate = energy / (energy + self.GATE)  # (B, 1, h, w)
+        gate = energy / (energy + self.GATE_ENERGY)  # (B, 1, h, w)
         velocities, *signs = torch.split(moves, self.layout, dim=1)
         velocities = gain * velocities
-        motion = [squash(velocities / self.REACH), *(gate * sign for sign in signs)]
+        motion = [squash(velocities / self.MOTION_UNIT), *(gate * sign for sign in signs)]
         known = texture * gate.to(texture.dtype), squash(code), torch.cat(motion, dim=1)
-        x = self.body(self.mixed([each.to(texture.dtype) for each in known]))  # (B, width, h, w)
+        x = self.body(
+            self.mix_parts([each.to(texture.dtype) for each in known])
+        )  # (B, width, h, w)
         flow, trust = self.correction(x).float().split([2, self.count], dim=1)
         # A softmax beside nothing's zero, spelled out: runtimes are slow at one across channels.
         weights = torch.exp((trust + self.trust[:, None, None]).clamp(max=30)).chunk(self.count, 1)
         each = velocities.chunk(self.count, dim=1)
-        seen = added([weight * velocity for weight, velocity in zip(weights, each, strict=True)])
-        moved: Tensor = flow + seen / (1 + added(weights))
-        size = added((moved * moved).chunk(2, dim=1))
+        seen = add([weight * velocity for weight, velocity in zip(weights, each, strict=True)])
+        moved: Tensor = flow + seen / (1 + add(weights))
+        size = add((moved * moved).chunk(2, dim=1))
         if self.surplus:
-            moved = moved * (1 - self.surplus / (1 + size / self.FEW**2))
+            moved = moved * (1 - self.surplus / (1 + size / self.SMALL_MOTION**2))
         if self.shortfall:
-            moved = moved * (1 + self.shortfall * (1 - 1 / (1 + (size / self.MANY**2).square())))
+            moved = moved * (
+                1 + self.shortfall * (1 - 1 / (1 + (size / self.LARGE_MOTION**2).square()))
+            )
         return moved
 
-    def mixed(self, parts: list[Tensor]) -> Tensor:
+    def mix_parts(self, parts: list[Tensor]) -> Tensor:
         """What `mix` makes of all channels of some parts together: (B, width, h, w).
 
         One after the other, as brought together they leave ONNX Runtime's own layout, and the body
@@ -84,4 +96,4 @@ class Decoder(nn.Module):
             end = begun + part.shape[1]
             mixed.append(F.conv2d(part, self.mix.weight[:, begun:end]))
             begun = end
-        return added(mixed)
+        return add(mixed)

@@ -73,19 +73,19 @@ class Encoder(nn.Module):
         """Image -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
 
         Args:
-            padded: (B, 3, H + 8, W + 8), the image with its border repeated: `bordered`.
+            padded: (B, 3, H + 8, W + 8), the image with its border repeated: `pad_border`.
             white: The image's largest value: scaling kernels is cheaper than scaling pictures.
         """
-        shape = self.locate(padded, white)
+        shape = self.encode_shape(padded, white)
         weight, bias = self.texture.weight, self.texture.bias
         assert bias is not None
         if weight.dtype is not padded.dtype:  # half: such small kernels would lose their digits
             padded, white = (padded / white).to(weight.dtype), 1.0
-        texture = _code(padded, weight / white, bias - weight.sum((1, 2, 3)) / 2)
+        texture = _cell_convolution(padded, weight / white, bias - weight.sum((1, 2, 3)) / 2)
         texture = self.block(torch.relu(texture))  # (B, C, h, w)
         return texture, shape
 
-    def locate(self, padded: Tensor, white: float = 1.0) -> Tensor:
+    def encode_shape(self, padded: Tensor, white: float = 1.0) -> Tensor:
         """Image, or a difference of images, with its border -> shape alone.
 
         The last channels hold the levels at H/8 and H/16, laid out as `levels` reads them.
@@ -93,7 +93,7 @@ class Encoder(nn.Module):
         with torch.autocast(padded.device.type, enabled=False):
             # The difference of two shapes is a thousandth of either, too little for bfloat16.
             fine, coarse = (kernels / white for kernels in self.kernels())
-            shape = _code(padded, fine)  # (B, C, h, w)
+            shape = _cell_convolution(padded, fine)  # (B, C, h, w)
             grey = F.conv2d(padded, self.quadrants, stride=4)[..., 1:-1, 1:-1]  # (B, 4, h, w)
             codes = _coarse_codes(grey, coarse)
             h, w = shape.shape[2:]
@@ -101,12 +101,12 @@ class Encoder(nn.Module):
             return torch.cat([shape, *folded], dim=1)
 
 
-def bordered(image: Tensor) -> Tensor:
+def pad_border(image: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, H + 8, W + 8), with its border repeated."""
     return F.pad(image, (MARGIN,) * 4, mode="replicate")
 
 
-def _code(padded: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
+def _cell_convolution(padded: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
     """Convolve a picture with kernels for cells, once per cell."""
     return F.conv2d(padded, F.pixel_shuffle(kernels, 4), bias, stride=4)
 

@@ -32,7 +32,7 @@ def is_smaller(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
     return fit and (len(given) < len(own) or any(a != b for a, b in pairs))
 
 
-def grown(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def grow(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of the larger network that make it compute what the smaller one does.
 
     Args:
@@ -60,7 +60,7 @@ def grown(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
     return out
 
 
-def refit(net: MagNet, given: Mapping[str, Tensor]) -> None:
+def refit_matching(net: MagNet, given: Mapping[str, Tensor]) -> None:
     """Let matching know how the codes move that were learnt without it, in `given`."""
     if any(name.startswith("manipulator.matches.") for name in given):
         return

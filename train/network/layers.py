@@ -28,7 +28,7 @@ class ResBlock(nn.Module):
         return out
 
 
-def total(x: Tensor) -> Tensor:
+def channel_sum(x: Tensor) -> Tensor:
     """Sums over channels: (B, C, ...) -> (B, 1, ...).
 
     As a product of matrices: that takes ONNX Runtime 0.4 of a sum's time.
@@ -38,7 +38,7 @@ def total(x: Tensor) -> Tensor:
         return sums.reshape(x.shape[0], 1, *x.shape[2:])
 
 
-def box(x: Tensor) -> Tensor:
+def box_mean(x: Tensor) -> Tensor:
     """Means over 3 x 3 cells, of those that there are.
 
     As sums of what lies side by side: that takes ONNX Runtime a quarter of an average pool's time.
@@ -60,7 +60,7 @@ def squash(x: Tensor) -> Tensor:
     return x / (1 + x.abs() * 0.25)
 
 
-def added(parts: Sequence[Tensor]) -> Tensor:
+def add(parts: Sequence[Tensor]) -> Tensor:
     """Their sum; of a few, runtimes add sooner than they sum along an axis."""
     total = parts[0]
     for part in parts[1:]:
@@ -68,7 +68,7 @@ def added(parts: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def enlarged(x: Tensor, scale: int) -> Tensor:
+def upsample(x: Tensor, scale: int) -> Tensor:
     """Interpolate bilinearly, edges repeated: (B, C, h, w) -> (B, C, scale h, scale w).
 
     As a convolution transposed: OpenVINO takes twice as long for `interpolate`, and as long again

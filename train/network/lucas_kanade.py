@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtmag.train.network.layers import box, total
+from rtmag.train.network.layers import box_mean, channel_sum
 
 
 class LucasKanade(nn.Module):
@@ -51,12 +51,14 @@ class LucasKanade(nn.Module):
             mx, my = self.derivatives(code.float())
             d = change.float()
             products = mx * mx, my * my, mx * my, mx * d, my * d
-            sums = box(torch.cat([total(p) for p in products], dim=1))
+            sums = box_mean(torch.cat([channel_sum(p) for p in products], dim=1))
             xx, yy, xy, xd, yd = torch.chunk(sums, 5, dim=1)
-            return torch.cat(solve(xx, yy, xy, xd, yd), dim=1)
+            return torch.cat(solve_normal_equations(xx, yy, xy, xd, yd), dim=1)
 
 
-def solve(xx: Tensor, yy: Tensor, xy: Tensor, xd: Tensor, yd: Tensor) -> tuple[Tensor, Tensor]:
+def solve_normal_equations(
+    xx: Tensor, yy: Tensor, xy: Tensor, xd: Tensor, yd: Tensor
+) -> tuple[Tensor, Tensor]:
     """Solve the normal equations: sums of products of derivatives and changes -> x and y, in px."""
     xx, yy = xx + LucasKanade.EPS, yy + LucasKanade.EPS
     determinant = xx * yy - xy * xy
@@ -73,10 +75,10 @@ def generators(kernels: Tensor) -> Tensor:
         (2 C, C): code -> its derivative by where to look, x then y.
     """
     channels = len(kernels)
-    code = _codes(kernels, 0, 0)
+    code = _noise_codes(kernels, 0, 0)
     step = 0.5
-    along_x = _codes(kernels, -step, 0) - _codes(kernels, step, 0)
-    along_y = _codes(kernels, 0, -step) - _codes(kernels, 0, step)
+    along_x = _noise_codes(kernels, -step, 0) - _noise_codes(kernels, step, 0)
+    along_y = _noise_codes(kernels, 0, -step) - _noise_codes(kernels, 0, step)
     change = torch.cat([along_x, along_y]) / (2 * step)
     covariance = code @ code.T
     ridge = 1e-4 * covariance.diagonal().mean() * torch.eye(channels)
@@ -84,7 +86,7 @@ def generators(kernels: Tensor) -> Tensor:
     return matrix
 
 
-def _codes(kernels: Tensor, dx: float, dy: float, count: int = 24, side: int = 96) -> Tensor:
+def _noise_codes(kernels: Tensor, dx: float, dy: float, count: int = 24, side: int = 96) -> Tensor:
     """Codes of 1/f noise moved by (dx, dy) px, (C, n)."""
     noise = torch.randn(count, side, side, generator=torch.Generator().manual_seed(0))
     f = torch.fft.fftfreq(side)

@@ -13,7 +13,7 @@ Stages
     decode      image, texture, shape, difference, alpha -> magnified image
 
 Conventions
-    The net shows the *current* frame with its motion enlarged, so the difference is scaled by
+    The net shows the *current* frame with its motion upsample, so the difference is scaled by
     alpha - 1. A difference of zero, or alpha = 1, changes nothing, exactly: everything
     after the difference is free of biases, and what does not scale with it, such as texture, enters
     through a gate that is zero there.
@@ -28,8 +28,8 @@ from torch.nn import functional as F
 
 from rtmag.train.network.config import CONFIGS, Config
 from rtmag.train.network.decoder import Decoder
-from rtmag.train.network.encoder import Encoder, bordered, levels
-from rtmag.train.network.layers import total, warp
+from rtmag.train.network.encoder import Encoder, levels, pad_border
+from rtmag.train.network.layers import channel_sum, warp
 from rtmag.train.network.lucas_kanade import LucasKanade
 from rtmag.train.network.manipulator import Manipulator
 from rtmag.train.network.oh2018 import Oh2018
@@ -72,7 +72,7 @@ class MagNet(nn.Module):
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Image -> (texture, shape)."""
-        texture, shape = self.encoder(bordered(image))
+        texture, shape = self.encoder(pad_border(image))
         return texture, shape
 
     def motion(self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class MagNet(nn.Module):
         gain = alpha.reshape(-1, 1, 1, 1) - 1
         code = self.manipulator(difference, gain)
         fine = levels(difference)[0].float()
-        energy = gain * gain * total(fine * fine) / fine.shape[1]
+        energy = gain * gain * channel_sum(fine * fine) / fine.shape[1]
         flow: Tensor = self.decoder(texture, velocities, gain, code, energy)
         return flow.float()
 

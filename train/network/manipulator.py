@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from rtmag.train.network.config import Config
 from rtmag.train.network.encoder import levels
-from rtmag.train.network.layers import enlarged
+from rtmag.train.network.layers import upsample
 from rtmag.train.network.lucas_kanade import LucasKanade
 from rtmag.train.network.matching import Matching
 
@@ -33,10 +33,10 @@ class Manipulator(nn.Module):
         fine, half, quarter = pairs
         found = [self.fine(*fine)]
         for scale, pair in ((2, half), (4, quarter)):
-            found.append(scale * enlarged(self.coarse(*pair), scale))
+            found.append(scale * upsample(self.coarse(*pair), scale))
         if self.matches:
             matched = [match(*pair) for match, pair in zip(self.matches, (fine, half), strict=True)]
-            one, signs, two, more = enlarged(torch.cat(matched, dim=1), 2).chunk(4, dim=1)
+            one, signs, two, more = upsample(torch.cat(matched, dim=1), 2).chunk(4, dim=1)
             found += [one, 2 * two, signs, more]
         return torch.cat(found, dim=1)
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtmag.train.network.layers import box, total
-from rtmag.train.network.lucas_kanade import LucasKanade, solve
+from rtmag.train.network.layers import box_mean, channel_sum
+from rtmag.train.network.lucas_kanade import LucasKanade, solve_normal_equations
 
 CELL = 4  # px of a level's own picture
 
-AROUND = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1))  # cells
+NEIGHBOURS = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1))  # cells
 
-HERE = AROUND.index((0, 0))
+CENTRE = NEIGHBOURS.index((0, 0))
 
 
 class Matching(nn.Module):
@@ -44,7 +44,7 @@ class Matching(nn.Module):
         super().__init__()
         self.step = step
         self.near = LucasKanade(kernels[: self.CHANNELS])
-        around = CELL * torch.tensor(list(zip(*AROUND, strict=True)), dtype=torch.float32)
+        around = CELL * torch.tensor(list(zip(*NEIGHBOURS, strict=True)), dtype=torch.float32)
         self.register_buffer("around", around[..., None, None], persistent=False)  # px
 
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
@@ -58,21 +58,23 @@ class Matching(nn.Module):
             d = differences(code, change, self.step)  # (B, 9, C, h, w), of what is answered for
             code = code[:, :, :: self.step, :: self.step]
             mx, my = self.near.derivatives(code)
-            shape = -1, len(AROUND), *code.shape[2:]
+            shape = -1, len(NEIGHBOURS), *code.shape[2:]
             pairs = [(m * d).flatten(0, 1) for m in (mx[:, None], my[:, None], d)]
             products = mx * mx, my * my, mx * my, code * code
-            sums = [total(p).reshape(shape) for p in pairs] + [total(p) for p in products]
+            sums = [channel_sum(p).reshape(shape) for p in pairs] + [
+                channel_sum(p) for p in products
+            ]
             xd, yd, dd, *own = torch.split(
-                box(torch.cat(sums, dim=1)), [9, 9, 9, 1, 1, 1, 1], dim=1
+                box_mean(torch.cat(sums, dim=1)), [9, 9, 9, 1, 1, 1, 1], dim=1
             )
             xx, yy, xy, energy = own
-            vx, vy = solve(xx, yy, xy, xd, yd)  # (B, 9, h, w)
+            vx, vy = solve_normal_equations(xx, yy, xy, xd, yd)  # (B, 9, h, w)
             # Clamped, not rectified: before a graph's first Relu only convolutions are rounded.
             error = (dd - vx * xd - vy * yd).clamp(min=0.0) / (energy + LucasKanade.EPS)
-            weights = preferred(error)
+            weights = displacement_weights(error)
             x, y = self.around
-            means = [total(weights * p) for p in (vx + x, vy + y, error)]
-            moved = 1 - weights[:, HERE : HERE + 1]
+            means = [channel_sum(weights * p) for p in (vx + x, vy + y, error)]
+            moved = 1 - weights[:, CENTRE : CENTRE + 1]
             return torch.cat([*means[:2], moved, means[2]], dim=1)
 
 
@@ -82,25 +84,26 @@ def differences(code: Tensor, change: Tensor, step: int) -> Tensor:
     h, w = code.shape[2:]
     code, change = (x[:, :, ::step, ::step] for x in (code, change))
     each = [
-        code - before[:, :, 1 + y : 1 + y + h : step, 1 + x : 1 + x + w : step] for x, y in AROUND
+        code - before[:, :, 1 + y : 1 + y + h : step, 1 + x : 1 + x + w : step]
+        for x, y in NEIGHBOURS
     ]
-    each[HERE] = change  # as it is, for a difference of two codes has lost its digits
+    each[CENTRE] = change  # as it is, for a difference of two codes has lost its digits
     return torch.stack(each, dim=1)
 
 
-USUAL = 0.2  # weight of the cell itself beside neighbours that explain more
+CENTRE_WEIGHT = 0.2  # weight of the cell itself beside neighbours that explain more
 
-DOUBT = 0.05  # share of a code's energy that is no reason to prefer another cell
+ERROR_FLOOR = 0.05  # share of a code's energy that is no reason to prefer another cell
 
 
-def preferred(error: Tensor) -> Tensor:
+def displacement_weights(error: Tensor) -> Tensor:
     """What nine displacements leave unexplained -> their weights, of sum 1, (B, 9, h, w).
 
     Exactly 1 for the cell itself where no other leaves less.
     """
-    ratio = (error[:, HERE : HERE + 1] + DOUBT) / (error + DOUBT)
+    ratio = (error[:, CENTRE : CENTRE + 1] + ERROR_FLOOR) / (error + ERROR_FLOOR)
     square = ratio * ratio
     better = (square * square - 1).clamp(min=0.0)
-    share = better / (USUAL + total(better))
-    rest = 1 - total(share)
-    return torch.cat([share[:, :HERE], rest, share[:, HERE + 1 :]], dim=1)
+    share = better / (CENTRE_WEIGHT + channel_sum(better))
+    rest = 1 - channel_sum(share)
+    return torch.cat([share[:, :CENTRE], rest, share[:, CENTRE + 1 :]], dim=1)
