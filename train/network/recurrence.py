@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rtmag.realtime.engines.contract import SECTIONS
-from rtmag.realtime.filters import Sections
+from rtmag.realtime.sections import Sections
 
 IDENTITY = [[float(row == column) for column in range(5)] for row in range(5)]
 """Written out as numbers: `torch.eye` exports as comparisons of bytes, which TensorRT lacks."""
