@@ -116,7 +116,7 @@ def measure(
         recording = BackgroundSink(TimedEncoder(VideoSink(record, fps=fps), stages))
         sinks.insert(0, recording)
     source = Paced(images, fps, WARM + seconds)
-    controls = Controls(alpha=20, mode="temporal", fl=0.5, fh=3)
+    controls = Controls(alpha=20, filter=Temporal(0.5, 3))
     began = time.process_time()
     pace = Pace.following(controls, engine, wanted, live=source.live)
     with Guard(magnifier, wanted.load, notice) as guard:

@@ -1,74 +1,55 @@
-"""What the keys do to a running view. HELP lists them."""
+"""Controls: the values that keys, web pages and programs may change while a view runs."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from rtmag.realtime.filters import MODES, Dynamic, Filter, Mode, Static, Temporal
+from rtmag.realtime.filters import FILTERS, MODES, Band, Filter, Mode, Static, Temporal
 
 Layout = Literal["magnified", "side", "split", "difference", "original"]
-"""The magnified picture alone, beside the original, sharing the picture with it, or less it; or the
-original alone."""
+"""The magnified picture alone; next to the original; each in a part of one picture; the magnified
+picture minus the original; or the original alone."""
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
-HELP = (
-    ("space", "pause"),
-    ("+ -", "more, less alpha"),
-    ("m", "mode"),
-    ("[ ]", "band down, up"),
-    ("s", "side by side, split, difference, original"),
-    ("c", "compare with the original"),
-    ("r", "record"),
-    ("f", "full screen"),
-    ("i", "information"),
-    ("h", "help"),
-    ("q", "quit"),
-)
-"""Key and meaning, in the order of the help picture."""
+ViewKind = Literal["window", "none"]
 
-_NAMED_KEYS = {0xFF1B: 27, 0xFFAB: ord("+"), 0xFFAD: ord("-")}
-"""Escape and the keypad's signs, as X11 numbers them."""
-
-_PLAIN = (
-    "alpha", "mode", "drift", "layout", "wipe", "original", "motion_scale", "paused", "recording",
-)  # fmt: skip
-"""Fields that a page may set as they are."""
+LiveViewKind = Literal["window", "web", "none"]
 
 HIGHEST_ALPHA = 1000.0
 
-_STEP = 1.25
+_PLAIN = (
+    "alpha", "layout", "wipe", "original", "motion_scale", "paused", "recording",
+)  # fmt: skip
+"""Fields that `change` sets without further conditions."""
 
 _NYQUIST_SHARE = 0.98
+"""Highest upper edge of a band, as a share of half the frame rate."""
 
-_LEAST_REGION = 16  # px: less shows no motion
+_LEAST_REGION = 16
+"""Least width and height of a region in pixels; a smaller one shows no motion."""
 
 
 @dataclass(slots=True)
 class Controls:
-    """Everything that may be changed while the picture runs."""
+    """The values that may change while a view runs."""
 
     alpha: float = 20.0
-    mode: Mode = "static"
-    fl: float = 0.5
-    """Lower edge of the band in Hz, for the temporal mode."""
-    fh: float = 3.0
-    """Upper edge of the band in Hz."""
+    filter: Filter = field(default_factory=Static)
+    """Selects the motion to magnify. Replace it by another value to change mode or parameters."""
     order: int | None = None
-    """Of the band's filter; None goes by the band: see `steepness`."""
-    drift: float | None = None
-    """Static mode: the rate in Hz at which the reference follows the picture."""
+    """Order of every new band; None: chosen by its width, see `Temporal.of_band`."""
     fps: float | None = None
-    """Measured frame rate, where known; it bounds the band."""
+    """Measured frame rate in 1/s, which limits bands; None: not known yet."""
     layout: Layout = "magnified"
     wipe: float = 0.5
-    """Where 'split' parts the picture, from 0, the left edge, to 1."""
+    """Layout 'split': position of the border, from 0, the left edge, to 1, the right one."""
     region: tuple[int, int, int, int] | None = None
-    """Magnify only here: x, y, width, height in pixels; None is the whole picture."""
+    """Magnify only this part: x, y, width, height in pixels; None: the whole picture."""
     whole: bool = False
-    """The model was made for one size: there can be no region."""
+    """True if the model works at one size only, so that a region is not possible."""
     motion_scale: float | None = None
-    """Size of the picture in which motion is looked for; None where it cannot be changed."""
+    """Size of the picture in which motion is measured, relative to the full one; None: fixed."""
     paused: bool = False
     original: bool = False
     """Show the original for comparison."""
@@ -77,124 +58,104 @@ class Controls:
     info: bool = True
     help: bool = False
     quit: bool = False
-
-    def filter(self) -> Filter:
-        """The filter these controls ask for."""
-        if self.mode == "dynamic":
-            return Dynamic()
-        if self.mode == "temporal":
-            return Temporal(self.fl, self.fh, self.steepness)
-        return Static(self.drift)
+    _filters: dict[Mode, Filter] = field(
+        default_factory=lambda: dict(FILTERS), init=False, repr=False, compare=False
+    )
+    """Last filter of each mode; that of the present mode is `filter` instead."""
 
     @property
-    def steepness(self) -> int:
-        """The order asked for, else 2 for a band narrower than an octave and 1 for a wider one.
-
-        A narrow band is there for one line among others, and lets a strong neighbour through where
-        its edges are gentle: 36-38 Hz of order 1 at alpha 20 shows what shakes at 20 Hz 1.3 times
-        larger. A wide one is there for how something moves, which steep edges bend.
-        """
-        return self.order or (2 if self.fh < 2 * self.fl else 1)
+    def band(self) -> Band:
+        """Band in Hz of the temporal mode: the present one, or the last one used."""
+        parameters = self._parameters()
+        return parameters["fl"], parameters["fh"]
 
     @property
     def shown(self) -> Layout:
-        """The layout, or the original while somebody compares."""
+        """Layout to show: the original during a comparison."""
         return "original" if self.original else self.layout
 
-    def press(self, code: int) -> str | None:
-        """Apply a key; returns what to tell the person watching, None for a key without meaning."""
-        # The upper bits are modifiers; keys without a letter, but for these three, are no letters.
-        key = code & 0xFFFF if code >= 0 else 0
-        if ord("A") <= key <= ord("Z"):
-            key += ord("a") - ord("A")  # caps lock must not take the keys away
-        command = _COMMANDS.get(_NAMED_KEYS.get(key, key))
-        return command(self) if command else None
+    def set_mode(self, mode: Mode) -> None:
+        """Use the last filter of this mode, with its former parameters."""
+        if mode != self.filter.mode:
+            self._filters[self.filter.mode] = self.filter
+            self.filter = self._filters[mode]
 
-    def shift_band(self, factor: float) -> str:
-        """Move both edges of the band by a factor, as far as the frame rate allows."""
-        return self.set_band(self.fl * factor, self.fh * factor)
+    def next_mode(self) -> None:
+        """Use the last filter of the next mode; the first mode follows the last one."""
+        self.set_mode(MODES[(MODES.index(self.filter.mode) + 1) % len(MODES)])
 
-    def set_band(self, fl: float, fh: float) -> str:
-        """Take a band; one that the frame rate does not allow is moved down as a whole."""
+    def set_band(self, fl: float, fh: float) -> None:
+        """Use a band in Hz; one that the frame rate does not allow is moved down as a whole."""
         if self.fps is not None:
             factor = min(1.0, _NYQUIST_SHARE * self.fps / 2 / fh)
             fl, fh = fl * factor, fh * factor
-        self.fl, self.fh = fl, fh
-        self.mode = "temporal"
-        return f"band {self.fl:.3g}-{self.fh:.3g} Hz"
+        self.set_mode("temporal")
+        self.filter = Temporal.of_band(fl, fh, self.order)
+
+    def set_order(self, order: int | None) -> None:
+        """Use this order for the present band and every later one; None: chosen by the width."""
+        self.order = order
+        self._keep(Temporal.of_band(*self.band, order))
 
     def set_region(self, region: tuple[int, int, int, int] | None) -> None:
-        """Magnify only there; a region too small to show motion is none."""
+        """Magnify only this part; the whole picture if it is too small or not possible."""
         fits = region is not None and min(region[2:]) >= _LEAST_REGION and not self.whole
         self.region = region if fits else None
 
+    def scale_alpha(self, factor: float) -> None:
+        """Multiply alpha, up to `HIGHEST_ALPHA`; values below 0.1 count as 0.1."""
+        self.alpha = min(max(self.alpha, 0.1) * factor, HIGHEST_ALPHA)
+
+    def next_layout(self) -> None:
+        """Use the next layout; the first one follows the last one."""
+        self.layout = LAYOUTS[(LAYOUTS.index(self.layout) + 1) % len(LAYOUTS)]
+
     def settings(self) -> dict[str, Any]:
-        """What `change` changes, for a page to show."""
-        values = {name: getattr(self, name) for name in (*_PLAIN, "fl", "fh", "region")}
-        return values | {"order": self.steepness}
+        """Values for a web page: the mode and the parameters of all filters among them."""
+        values = {name: getattr(self, name) for name in (*_PLAIN, "region")}
+        return {**values, "mode": self.filter.mode, **self._parameters()}
 
     def change(self, values: Mapping[str, Any]) -> None:
-        """Take values of fields that were checked before; `band` is (fl, fh)."""
+        """Set values that were checked before.
+
+        Args:
+            values: by the names in `settings`; `band` stands for (fl, fh) in Hz.
+        """
         for name, value in values.items():
-            if name == "band":
-                self.set_band(*value)
-            elif name == "region":
-                self.set_region(value)
-            elif name != "motion_scale" or self.motion_scale is not None:
-                setattr(self, name, value)
+            match name:
+                case "mode":
+                    self.set_mode(value)
+                case "band":
+                    self.set_band(*value)
+                case "region":
+                    self.set_region(value)
+                case "order":
+                    self.set_order(value)
+                case "motion_scale" if self.motion_scale is None:
+                    pass
+                case _ if name in _PLAIN:
+                    setattr(self, name, value)
+                case _:
+                    self._set_parameter(name, value)
 
-    def scale_alpha(self, factor: float) -> str:
-        """Multiply alpha, within bounds; alpha 0 starts again from a tenth."""
-        self.alpha = min(max(self.alpha, 0.1) * factor, HIGHEST_ALPHA)
-        return f"alpha {self.alpha:.3g}"
+    def _set_parameter(self, name: str, value: object) -> None:
+        """Set a parameter of each filter that has it, whether in use or not."""
+        for each in self._all():
+            if name in each.parameters():
+                self._keep(replace(each, **{name: value}))
 
-    def next_mode(self) -> str:
-        """Go on to the next mode."""
-        self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
-        return str(self.filter())
+    def _keep(self, filter: Filter) -> None:
+        """Replace the filter of the same mode, whether in use or not."""
+        if filter.mode == self.filter.mode:
+            self.filter = filter
+        else:
+            self._filters[filter.mode] = filter
 
-    def next_layout(self) -> str:
-        """Go on to the next layout."""
-        self.layout = LAYOUTS[(LAYOUTS.index(self.layout) + 1) % len(LAYOUTS)]
-        return {"magnified": "magnified alone", "side": "side by side"}.get(
-            self.layout, self.layout
-        )
+    def _all(self) -> list[Filter]:
+        """The filter of each mode, the one in use last."""
+        others = [each for each in self._filters.values() if each.mode != self.filter.mode]
+        return [*others, self.filter]
 
-    def toggle(self, name: str) -> str:
-        """Turn a switch over."""
-        turned = not getattr(self, name)
-        setattr(self, name, turned)
-        return f"{name}: {'on' if turned else 'off'}"
-
-    def leave(self) -> str:
-        """End the run."""
-        self.quit = True
-        return "quit"
-
-
-def _switch(name: str) -> Callable[[Controls], str]:
-    return lambda controls: controls.toggle(name)
-
-
-_COMMANDS: dict[int, Callable[[Controls], str]] = {
-    ord(" "): _switch("paused"),
-    ord("+"): lambda controls: controls.scale_alpha(_STEP),
-    ord("="): lambda controls: controls.scale_alpha(_STEP),
-    ord("-"): lambda controls: controls.scale_alpha(1 / _STEP),
-    ord("_"): lambda controls: controls.scale_alpha(1 / _STEP),
-    ord("["): lambda controls: controls.shift_band(1 / _STEP),
-    ord("]"): lambda controls: controls.shift_band(_STEP),
-    ord("s"): Controls.next_layout,
-    ord("m"): Controls.next_mode,
-    ord("c"): _switch("original"),
-    ord("r"): _switch("recording"),
-    ord("f"): _switch("fullscreen"),
-    ord("i"): _switch("info"),
-    ord("h"): _switch("help"),
-    ord("q"): Controls.leave,
-    27: Controls.leave,
-}
-
-ViewKind = Literal["window", "none"]
-
-LiveViewKind = Literal["window", "web", "none"]
+    def _parameters(self) -> dict[str, Any]:
+        """Parameters of all filters by name; the one in use takes precedence."""
+        return {name: value for each in self._all() for name, value in each.parameters().items()}

@@ -1,75 +1,69 @@
-"""Presets: options that go together, by the motion to be seen."""
+"""Presets: a filter and an alpha for each of the usual subjects, such as a pulse or a machine."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rtmag.realtime.filters import Mode, Unit
+from rtmag.realtime.filters import Temporal, Unit
 
 PresetName = Literal["pulse", "breath", "machine", "building", "micro"]
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Options that go together."""
+    """Values for one subject."""
 
-    mode: Mode
-    band: tuple[float, float]
-    """Hz."""
+    filter: Temporal
     unit: Unit
-    """In which the band is usually told."""
+    """Unit in which the band is shown."""
     alpha: float
-    order: int
     why: str
+    """Reason for these values, in one sentence."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it sets, as `Controls.change` takes it."""
-        return {"mode": self.mode, "band": self.band, "order": self.order, "alpha": self.alpha}
+        """The values for `Controls.change`."""
+        filter = self.filter
+        return {"order": filter.order, "band": filter.band, "alpha": self.alpha}
+
+    def data(self) -> dict[str, Any]:
+        """Everything as JSON values, for a web page."""
+        return {
+            **self.settings, "mode": self.filter.mode, "unit": self.unit, "why": self.why,
+        }  # fmt: skip
 
 
 PRESETS: dict[PresetName, Preset] = {
     "pulse": Preset(
-        mode="temporal",
-        band=(0.75, 2.0),
+        filter=Temporal(0.75, 2.0, order=2),
         unit="bpm",
         alpha=20.0,
-        order=2,
-        why="Hearts at rest beat 45 to 120 times a minute; the steep edges keep breathing out.",
+        why="A heart at rest beats 45 to 120 times a minute; steep edges suppress breathing.",
     ),
     "breath": Preset(
-        mode="temporal",
-        band=(10 / 60, 40 / 60),
+        filter=Temporal(10 / 60, 40 / 60),
         unit="bpm",
         alpha=10.0,
-        order=1,
         why="10 to 40 breaths a minute: adults at rest take 12 to 20, small children up to 40.",
     ),
     "machine": Preset(
-        mode="temporal",
-        band=(5.0, 14.0),
+        filter=Temporal(5.0, 14.0, order=2),
         unit="Hz",
         alpha=20.0,
-        order=2,
-        why="300 to 840 turns a minute, all that a camera of 30 fps can tell apart (half its rate "
-        "is 15 Hz) and people who pass do not do; a faster camera bears a higher --band.",
+        why="300 to 840 turns a minute: above the motion of people, and below 15 Hz, the limit of "
+        "a camera of 30 fps; use a higher --band with a faster camera.",
     ),
     "building": Preset(
-        mode="temporal",
-        band=(0.1, 2.0),
+        filter=Temporal(0.1, 2.0),
         unit="Hz",
         alpha=50.0,
-        order=1,
-        why="About 46 Hz over the height in metres is how fast buildings sway: towers of 460 m to "
-        "houses of 23 m.",
+        why="A building of height H metres sways at about 46 / H Hz: 0.1 Hz for a tower of 460 m, "
+        "2 Hz for a house of 23 m.",
     ),
     "micro": Preset(
-        mode="temporal",
-        band=(2.5, 12.0),
+        filter=Temporal(2.5, 12.0),
         unit="Hz",
         alpha=10.0,
-        order=1,
-        why="Micro-expressions last 1/25 to 1/5 s, half a cycle of 2.5 to 12.5 Hz; the gentle "
-        "edges do not ring, and unlike --mode dynamic the band shows the height of one, not only "
-        "its onset.",
+        why="A micro-expression lasts 1/25 to 1/5 s, half a period of 2.5 to 12.5 Hz; gentle edges "
+        "do not ring, and unlike --mode dynamic a band shows its full height, not only its onset.",
     ),
 }

@@ -218,10 +218,10 @@ def doctor(
 def presets() -> None:
     """List the presets: mode, band, alpha and order of each, and its purpose."""
     for name, preset in PRESETS.items():
-        band = format_band(*preset.band, preset.unit)
+        filter, band = preset.filter, format_band(*preset.filter.band, preset.unit)
         print_result(
-            f"{name:9} --mode {preset.mode} --band {band} --alpha {preset.alpha:g} "
-            f"--order {preset.order}"
+            f"{name:9} --mode {filter.mode} --band {band} --alpha {preset.alpha:g} "
+            f"--order {filter.order}"
         )
         print_result(f"          {preset.why}")
 

@@ -271,7 +271,7 @@ def _implied(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     """The values that a preset, a band or the defaults determine for options that are not set."""
     values = {key: setting.value for key, setting in settings.items()}
     controls = make_controls(**{key: values[key] for key in (*_IMPLIED, "drift", "band", "preset")})
-    preset, banded = values["preset"], controls.mode == "temporal"
+    preset, banded = values["preset"], controls.filter.mode == "temporal"
     origin = f"preset {preset}" if preset else "default"
     result = controls.settings()
     keys = _IMPLIED if banded else ("alpha", "mode")

@@ -10,6 +10,7 @@ from rtmag.realtime.analysis.gain import Gain, SceneMeasurement
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import SinkError
+from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.opencv import cv2
@@ -92,11 +93,11 @@ class Demo:
         video, picture = with_suffix(prefix, ".mp4"), with_suffix(prefix, ".png")
         check_free(video, overwrite=self.overwrite)
         controls = Controls(
-            alpha=self.alpha, mode="temporal", fl=BAND[0], fh=BAND[1], order=2, layout="side"
+            alpha=self.alpha, filter=Temporal(*BAND, order=2), order=2, layout="side"
         )
         engine = self.engine.load()
         with SceneSource(frames=self.frames) as scene:
-            magnifier = Magnifier(engine, alpha=self.alpha, filter=controls.filter(), fps=scene.fps)
+            magnifier = Magnifier(engine, alpha=self.alpha, filter=controls.filter, fps=scene.fps)
             measurement = SceneMeasurement(scene)
             view = WindowSink("rtmag demo") if self.window else None
             sink = VideoSink(video, fps=scene.fps or 30.0, overwrite=self.overwrite)

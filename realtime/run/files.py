@@ -163,7 +163,7 @@ class Batch:
         with _open(job.source, self.max_pixels) as source:
             fps = self.capture_fps or source.fps
             if fps is not None:
-                self.controls.filter().check(fps)
+                self.controls.filter.check(fps)
             if job.folder is not None:
                 make_folder(job.folder)
             if str(job.output) != STDOUT:
@@ -183,14 +183,14 @@ class Batch:
         magnifier = Magnifier(
             engine,
             alpha=controls.alpha,
-            filter=controls.filter(),
+            filter=controls.filter,
             fps=source.fps,
             capture_fps=self.capture_fps,
         )
         view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
         sink = self._open_sink(source, output, engine)
         if isinstance(source, VideoSource):
-            for words in caveats(source, controls.filter(), self.capture_fps):
+            for words in caveats(source, controls.filter, self.capture_fps):
                 self.note(f"warning: {words}")
         self.progress.begin(source.name, source.frames)
         written = BackgroundSink(sink, whole=True) if isinstance(sink, VideoSink) else sink
@@ -214,7 +214,7 @@ class Batch:
         if str(output) == STDOUT:
             return PipeSink(fps=source.fps or 30.0, size=size)
         comment = f"{SIGNATURE}{rtmag_version()}: alpha {self.controls.alpha:g}, "
-        comment += f"{self.controls.filter()}, model {engine.name}"
+        comment += f"{self.controls.filter}, model {engine.name}"
         return VideoSink(
             output,
             like=source if isinstance(source, VideoSource) else None,

@@ -84,11 +84,11 @@ class Live:
             except Left:
                 return Tally(live=True).report("quit", ())
             if source.fps is not None:
-                self.controls.filter().check(source.fps)
+                self.controls.filter.check(source.fps)
             view = view or self._shown(source.name, opened)
             rate = source.fps or self.wanted.fps or 30.0
             engine = choose(self.engine, source.size, rate)
-            magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter())
+            magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter)
             guard = opened.enter_context(Guard(magnifier, self.engine.load, self.note))
             self._settings = partial(self._describe, engine, source)
             self._whole = not source.live

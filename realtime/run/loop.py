@@ -87,19 +87,18 @@ class Steering:
             magnified = self._steered(frame)
         except OptionError as error:
             # A band that the measured rate turns out not to allow must not end a view that runs.
-            if not self._viewer.watched or self._controls.mode != "temporal":
+            if not self._viewer.watched or self._controls.filter.band is None:
                 raise
             self._viewer.say(str(error))
-            self._controls.mode = "static"
+            self._controls.set_mode("static")
             magnified = self._steered(frame)
         if self._magnifier.warning is not None:
             self._warn(self._magnifier.warning)
         return magnified
 
     def _steered(self, frame: Frame) -> Frame:
-        wanted = self._controls.filter()
-        if self._magnifier.filter != wanted:
-            self._magnifier.filter = wanted
+        if self._magnifier.filter != self._controls.filter:
+            self._magnifier.filter = self._controls.filter
         if self._magnifier.alpha != self._controls.alpha:
             self._magnifier.alpha = self._controls.alpha
         self._magnifier.region = self._controls.region
@@ -326,6 +325,6 @@ class _Session:
             latency_ms=self._tally.latency_ms,
             dropped=self._tally.dropped,
             alpha=self._controls.alpha,
-            mode=str(self._controls.filter()),
+            mode=str(self._controls.filter),
             recording=self._recording.running,
         )

@@ -16,7 +16,7 @@ from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.engines.spec import MOTION_SCALES, scale_name
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError, SinkError
-from rtmag.realtime.filters import MODES
+from rtmag.realtime.filters import FILTERS, MODES
 from rtmag.realtime.models import model_names
 
 _NUMBERS = ("alpha", "fl", "fh", "drift", "capture_fps")
@@ -29,7 +29,9 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 REPEATED = (*_NUMBERS, *_CHOICES, "model")
 """What `--like` takes over."""
 
-_MOTION = ("mode", "fl", "fh", "order", "drift")
+_PARAMETERS = tuple(name for filter in FILTERS.values() for name in filter.parameters())
+
+_MOTION = ("mode", *_PARAMETERS)
 
 
 def note_of(output: Path) -> Path:
@@ -48,7 +50,6 @@ def describe(
     capture_fps: float | None = None,
 ) -> dict[str, object]:
     """Everything that the pictures of an output depend on, as it is kept beside it."""
-    banded, static = controls.mode == "temporal", controls.mode == "static"
     outside = spec.model is not None and engine.name not in model_names()
     return {
         "rtmag": rtmag_version(),
@@ -56,11 +57,9 @@ def describe(
         "size": list(size),
         "fps": fps,
         "alpha": controls.alpha,
-        "mode": controls.mode,
-        "fl": controls.fl if banded else None,
-        "fh": controls.fh if banded else None,
-        "order": controls.steepness if banded else None,
-        "drift": controls.drift if static else None,
+        "mode": controls.filter.mode,
+        **dict.fromkeys(_PARAMETERS),
+        **controls.filter.parameters(),
         "capture_fps": capture_fps,
         "layout": controls.layout,
         "model": Path(str(spec.model)).name if outside else engine.name,

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from rtmag.realtime.controls import HELP, Controls
+from rtmag.realtime.controls import Controls
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import logger
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.view import overlay
+from rtmag.realtime.view.keys import HELP, press
 
 TICK = 0.03
 """Seconds between looks at the keys while no frame comes."""
@@ -88,7 +89,7 @@ class Viewer:
             self._controls.quit = True
         elif code is not None:
             fullscreen = self._controls.fullscreen
-            said = self._controls.press(code)
+            said = press(self._controls, code)
             if said is not None:
                 self.say(said)
             if self._controls.fullscreen != fullscreen:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rtmag.realtime.analysis.motion import MotionMeter
@@ -96,7 +96,7 @@ class WebView(BaseSink):
         about = {
             "source": name,
             "version": rtmag_version(),
-            "presets": {key: asdict(preset) for key, preset in PRESETS.items()},
+            "presets": {key: preset.data() for key, preset in PRESETS.items()},
         }
         self.server.hub.publish("about", json.dumps({"about": about}))
         self._thread = threading.Thread(target=self._encode_loop, name="rtmag encoder", daemon=True)

@@ -2,19 +2,18 @@
 
 from typing import get_args
 
-from rtmag.realtime.filters import Temporal
 from rtmag.realtime.presets import PRESETS, PresetName
 
 
 def test_every_preset_fits_a_camera_of_30_fps() -> None:
     assert set(PRESETS) == set(get_args(PresetName))
     for preset in PRESETS.values():
-        Temporal(*preset.band, preset.order).check(29.0)
-        assert preset.mode == "temporal"
+        preset.filter.check(29.0)
+        assert preset.data()["mode"] == "temporal"
         assert preset.alpha > 1
         assert preset.why.endswith(".")
 
 
 def test_no_preset_but_a_machines_asks_for_more_than_25_fps() -> None:
-    fast = {name for name, preset in PRESETS.items() if preset.band[1] >= 12.5}
+    fast = {name for name, preset in PRESETS.items() if preset.filter.fh >= 12.5}
     assert fast == {"machine"}

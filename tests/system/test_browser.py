@@ -46,15 +46,17 @@ def test_controls_change_the_running_magnifier(page: Browser, served: ServedRun)
     alpha.send_keys("7.5", Keys.ENTER)
     wait_until(lambda: served.magnifier.alpha == 7.5)
     find(page, "#mode [value=temporal]").click()
-    wait_until(lambda: served.controls.mode == "temporal" and find(page, "#fl").is_displayed())
+    wait_until(
+        lambda: served.controls.filter.mode == "temporal" and find(page, "#fl").is_displayed()
+    )
     find(page, "#unit [value='60']").click()
     for css, text in (("#fl", "48"), ("#fh", "120")):
         find(page, css).clear()
         find(page, css).send_keys(text, Keys.ENTER)
     wait_until(
-        lambda: served.magnifier.filter == served.controls.filter() and served.controls.fh == 2
+        lambda: served.magnifier.filter == served.controls.filter and served.controls.band[1] == 2
     )
-    assert served.controls.fl == pytest.approx(0.8)
+    assert served.controls.band[0] == pytest.approx(0.8)
     for layout, label in LAYOUTS.items():
         find(page, f"#layout [value={layout}]").click()
 
@@ -67,7 +69,7 @@ def test_controls_change_the_running_magnifier(page: Browser, served: ServedRun)
     find(page, "#mode [value=static]").click()
     wait_until(lambda: find(page, "#drift").is_displayed())
     find(page, "#drift").send_keys("0.25", Keys.ENTER)
-    wait_until(lambda: served.controls.drift == 0.25)
+    wait_until(lambda: served.controls.settings()["drift"] == 0.25)
     assert not console_errors(page)
 
 
@@ -80,9 +82,9 @@ def test_keys_have_the_same_effect_as_in_the_window(page: Browser, served: Serve
     press("-")
     wait_until(lambda: served.controls.alpha == 20)
     press("m")
-    wait_until(lambda: served.controls.mode == "dynamic")
+    wait_until(lambda: served.controls.filter.mode == "dynamic")
     press("]")
-    wait_until(lambda: served.controls.mode == "temporal")
+    wait_until(lambda: served.controls.filter.mode == "temporal")
     press("s")
     wait_until(lambda: served.controls.layout == "side")
     press(" ")
@@ -183,10 +185,10 @@ def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: ServedRun)
     # The axis runs from 48 px (0 Hz) to 6 px from the right (half the frame rate).
     at = (48 + (width - 54) * tank.hz / 10) / width
     drag(page, "#spectrum", (at, 0.5), (at, 0.5))
-    wait_until(lambda: served.controls.mode == "temporal")
-    assert served.controls.fl < tank.hz < served.controls.fh < 1.4 * tank.hz
+    wait_until(lambda: served.controls.filter.mode == "temporal")
+    assert served.controls.band[0] < tank.hz < served.controls.band[1] < 1.4 * tank.hz
     drag(page, "#spectrum", (0.3, 0.5), (0.6, 0.5))
-    wait_until(lambda: served.controls.fh > 2 * served.controls.fl)
+    wait_until(lambda: served.controls.band[1] > 2 * served.controls.band[0])
     assert not console_errors(page)
 
 
@@ -215,7 +217,7 @@ def test_a_preset_is_applied_or_refused_with_a_reason(browser: Browser, tmp_path
 
 
 def is_set(served: ServedRun, expected: Controls) -> bool:
-    return served.magnifier.filter == expected.filter()
+    return served.magnifier.filter == expected.filter
 
 
 def shows(page: Browser, preset: str) -> bool:

@@ -33,7 +33,7 @@ NONE: dict[str, Any] = {"alpha": 20.0, "mode": None, "fl": None, "fh": None}
     ],
 )
 def test_options_choose_the_filter(options: dict[str, Any], filter: Filter) -> None:
-    assert make_controls(**NONE | options).filter() == filter
+    assert make_controls(**NONE | options).filter == filter
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_options_choose_the_filter(options: dict[str, Any], filter: Filter) -> N
         ({"mode": "static", "fl": 1.0, "fh": 2.0}, "--mode static"),
         ({"mode": "dynamic", "drift": 1.0}, "--mode dynamic"),
         ({"drift": -1.0}, "drift"),
-        ({"band": "1-2Hz", "fl": 1.0}, "--band 1-2Hz is both edges"),
+        ({"band": "1-2Hz", "fl": 1.0}, "--band 1-2Hz sets both edges"),
         ({"band": "1-2Hz", "fh": 1.0}, "leave out --fl and --fh"),
         ({"band": "quick"}, "such as 0.8-1.2Hz"),
         ({"band": "1-2Hz", "mode": "static"}, "--mode static"),

@@ -13,6 +13,7 @@ from rtmag.realtime.cli.progress import open_progress
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+from rtmag.realtime.filters import Dynamic, Temporal
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.run.files import Batch, Job, plan
 from rtmag.realtime.sinks.video_file import VideoSink
@@ -126,7 +127,7 @@ def test_side_by_side_is_twice_as_wide(clip: MakeClip, model: str) -> None:
 
 
 def test_settings_are_noted_in_the_file(clip: MakeClip, model: str) -> None:
-    told = Told(model, Controls(alpha=7, mode="dynamic"))
+    told = Told(model, Controls(alpha=7, filter=Dynamic()))
     told.run(clip("in.mp4", frames=3))
     with av.open(str(told.done[0])) as container:
         assert "alpha 7, dynamic, model identity" in container.metadata["comment"]
@@ -187,14 +188,14 @@ def test_outputs_are_not_replaced_unasked(clip: MakeClip, model: str, tmp_path: 
 
 
 def test_a_band_above_nyquist_is_refused_before_work_begins(clip: MakeClip, tmp_path: Path) -> None:
-    controls = Controls(mode="temporal", fl=5, fh=20)
+    controls = Controls(filter=Temporal(5, 20))
     with pytest.raises(OptionError, match="fps = 30"):
         Told("no model is needed for this", controls).run(clip("in.mp4"))
     assert not list(tmp_path.glob("*mag*"))
 
 
 def test_slow_motion_has_bands_of_its_capture_rate(clip: MakeClip, model: str) -> None:
-    controls = Controls(mode="temporal", fl=36, fh=38)
+    controls = Controls(filter=Temporal(36, 38, order=2))
     assert Told(model, controls, capture_fps=240).run(clip("in.mp4", frames=5)) == 0
 
 

@@ -11,6 +11,7 @@ from rtmag.realtime.cli import console as log
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceLost, SourceUnavailable
+from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Image
 from rtmag.realtime.run import live, provenance
 from rtmag.realtime.run.live import Live
@@ -116,7 +117,7 @@ def test_what_cannot_work_is_refused_before_it_begins(model: str, tmp_path: Path
     with pytest.raises(SinkUnavailable, match="--overwrite"):
         make(model, record=there)[0].run("test")
     with pytest.raises(OptionError, match="fps"):
-        make(model, Controls(mode="temporal", fl=5, fh=20))[0].run("test")
+        make(model, Controls(filter=Temporal(5, 20)))[0].run("test")
     with pytest.raises(SourceUnavailable):
         make(model)[0].run("97")
 

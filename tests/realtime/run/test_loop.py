@@ -62,7 +62,7 @@ def test_the_limit_is_an_end() -> None:
 
 def test_controls_steer_the_magnifier() -> None:
     magnifier = FakeMagnifier()
-    controls = Controls(alpha=5, mode="dynamic")
+    controls = Controls(alpha=5, filter=Dynamic())
     run(FakeSource(2), magnifier, controls)
     assert magnifier.alpha == 5
     assert magnifier.filter == Dynamic()
@@ -209,7 +209,7 @@ def refuse_bands(magnifier: FakeMagnifier) -> Callable[[Frame], None]:
 def test_a_band_that_turns_out_impossible_does_not_end_a_view() -> None:
     magnifier = FakeMagnifier()
     magnifier._before = refuse_bands(magnifier)
-    controls = Controls(mode="temporal")
+    controls = Controls(filter=Temporal(0.5, 3))
     report = run(FakeSource(3), magnifier, controls, view=FakeView())
     assert report.frames == 3
     assert magnifier.filter == Static()
@@ -219,7 +219,7 @@ def test_a_band_that_turns_out_impossible_ends_a_run_nobody_watches() -> None:
     magnifier = FakeMagnifier()
     magnifier._before = refuse_bands(magnifier)
     with pytest.raises(OptionError):
-        run(FakeSource(3), magnifier, Controls(mode="temporal"))
+        run(FakeSource(3), magnifier, Controls(filter=Temporal(0.5, 3)))
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -285,7 +285,7 @@ def test_a_model_slower_than_the_camera() -> None:
         engine = Filtering(seconds)
         magnifier = Magnifier(engine, filter=Temporal(0.5, 2))
         source = Swinging(480, live=live)
-        controls = Controls(mode="temporal", fl=0.5, fh=2)
+        controls = Controls(filter=Temporal(0.5, 2))
         sink = FakeSink()
         report = run(source, magnifier, controls, [sink])
         results = np.array(engine.results[len(engine.results) // 2 :])

@@ -15,6 +15,7 @@ from rtmag.realtime.cli.main import execute
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkError
+from rtmag.realtime.filters import Dynamic, Static, Temporal
 from rtmag.realtime.run.provenance import note_of, read_note, repeated, write_note
 from tests.realtime.run.test_live import make
 from tests.support.fakes import ENVIRONMENT, identity_model
@@ -68,10 +69,10 @@ def test_like_repeats_them_and_options_given_win(clip: MakeClip, tmp_path: Path)
 @pytest.mark.parametrize(
     "controls",
     [
-        Controls(alpha=7, mode="temporal", fl=1, fh=3, order=2),
-        Controls(alpha=9, mode="static", drift=0.2, layout="side"),
-        Controls(alpha=5, mode="dynamic", layout="split"),
-        Controls(alpha=0.5, mode="static", layout="difference"),
+        Controls(alpha=7, filter=Temporal(1, 3, order=2)),
+        Controls(alpha=9, filter=Static(drift=0.2), layout="side"),
+        Controls(alpha=5, filter=Dynamic(), layout="split"),
+        Controls(alpha=0.5, layout="difference"),
     ],
     ids=lambda controls: controls.layout,
 )
@@ -89,8 +90,9 @@ def test_like_repeats_a_live_recording(
     own = {"source": "in.mp4", "size": [32, 32], "fps": again["fps"]}
     assert again == recorded | own
     assert (recorded["size"], recorded["motion_scale"]) == ([64, 48], "1/2")
-    for name in ("alpha", "mode", "layout", "drift"):
-        assert recorded[name] == getattr(controls, name)
+    parameters = dict.fromkeys(("fl", "fh", "order", "drift")) | controls.filter.parameters()
+    expected = {"alpha": controls.alpha, "mode": controls.filter.mode, "layout": controls.layout}
+    assert recorded | expected | parameters == recorded
     assert not list(tmp_path.glob("*.part*"))
 
 

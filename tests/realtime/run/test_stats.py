@@ -14,6 +14,7 @@ from rtmag.realtime.run import live
 from rtmag.realtime.run import report as stats
 from rtmag.realtime.run.loop import run
 from rtmag.realtime.run.report import Stats, Tally
+from rtmag.realtime.view.keys import press
 from tests.support.fakes import FakeMagnifier, FakeSource, FakeView
 
 KEYS = set(Tally(live=True).snapshot())
@@ -54,7 +55,7 @@ def test_a_paused_run_tells_that_nothing_comes(
     monkeypatch.setattr(stats, "EVERY", 0.05)
     view = FakeView(" ")
     controls = Controls()
-    threading.Timer(0.6, controls.leave).start()
+    threading.Timer(0.6, press, (controls, ord("q"))).start()
     source = FakeSource(None, live=True, every=0.01)
     report = run(source, FakeMagnifier(), controls, view=view, stats=told())
     assert report.ending == "quit"

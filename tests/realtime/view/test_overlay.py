@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rtmag.realtime.controls import HELP
 from rtmag.realtime.view import overlay
+from rtmag.realtime.view.keys import HELP
 from tests.support.fakes import blank
 
 BEFORE, AFTER = blank(40), blank(200)

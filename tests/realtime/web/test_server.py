@@ -318,7 +318,7 @@ def test_a_preset_sets_the_same_as_on_the_command_line(tmp_path: Path) -> None:
 
 
 def has_filter_of(served: ServedRun, expected: Controls) -> bool:
-    return served.magnifier.filter == expected.filter()
+    return served.magnifier.filter == expected.filter
 
 
 @contextmanager
