@@ -233,7 +233,7 @@ def test_settings_by_problem_agree_with_the_presets(row: list[str]) -> None:
     assert float(args.get("alpha", usual)) == float(alpha)
     if "mode" in args:
         return
-    fl, fh = parse_band(args["band"]) if "band" in args else presets[args["preset"]].band
+    fl, fh = parse_band(args["band"]) if "band" in args else presets[args["preset"]].filter.band
     numbers = [float(number) for number in re.findall(r"[\d.]+", frequency.rpartition(":")[2])]
     scale = 60 if re.search(r"bpm|per minute", frequency) else 1
     lowest, highest = min(numbers) / scale, max(numbers) / scale
