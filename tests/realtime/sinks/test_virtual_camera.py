@@ -56,7 +56,7 @@ def test_without_a_device_the_message_says_what_to_do() -> None:
         ("linux", "sudo modprobe v4l2loopback devices=1 exclusive_caps=1"),
         ("darwin", "install OBS"),
         ("win32", "install OBS"),
-        ("plan9", "knows"),
+        ("plan9", "does not support"),
     ],
 )
 def test_each_operating_system_has_its_remedy(platform: str, text: str) -> None:
