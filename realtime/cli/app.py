@@ -5,6 +5,7 @@ functions, so that `--help` is fast.
 """
 
 import json
+from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,18 +143,13 @@ def file(
     piped = output.output == "-" and output.progress == "auto"
     code = Batch(
         controls=controls,
-        capture_fps=input.capture_fps,
-        audio=output.audio,
-        overwrite=output.overwrite,
-        skip_existing=output.skip_existing,
-        strict=input.strict,
-        max_pixels=input.max_pixels,
         model_sha256=model_sha256,
         engine=model.spec(),
-        view=output.view,
         progress=_progress("none" if piped else output.progress),
         note=notice,
         done=print_result,
+        **asdict(input),
+        **output.arguments(),
     ).run(plan(paths, output.output, controls.alpha))
     raise typer.Exit(code)
 

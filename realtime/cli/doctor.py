@@ -1,7 +1,7 @@
-"""What works on this machine, and what to do about the rest.
+"""The command `rtmag doctor`: checks of what works on this machine, with hints for the rest.
 
-Every check is carried out rather than looked up, and none may end the others: a failure is a
-finding.
+Each check tries the real thing: it opens an engine or writes a video. A check that fails is a
+finding and does not stop the others.
 """
 
 import os
@@ -30,7 +30,7 @@ _EXCLUSIVE = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     topic: str
     """versions, providers, display, cameras, codecs or model."""
@@ -38,13 +38,13 @@ class Finding:
     ok: bool
     value: str
     hint: str = ""
-    """What to do about it; empty when there is nothing to do."""
+    """The remedy; empty if nothing has to be done."""
     needed: bool = False
-    """True when rtmag cannot work at all unless this is ok."""
+    """True if rtmag cannot work at all unless this is ok."""
 
 
 def examine() -> list[Finding]:
-    """Carry out every check."""
+    """Run every check."""
     findings: list[Finding] = []
     checks = (_versions, _conflicts, _providers, _display, _cameras, _codecs, _model)
     for check in checks:
@@ -53,17 +53,17 @@ def examine() -> list[Finding]:
 
 
 def healthy(findings: list[Finding]) -> bool:
-    """True unless something is broken that rtmag cannot work without."""
+    """True if everything works that rtmag needs."""
     return all(finding.ok for finding in findings if finding.needed)
 
 
 def as_data(findings: list[Finding]) -> dict[str, object]:
-    """The findings for a program, or a bug report."""
+    """The findings as JSON data, for programs and bug reports."""
     return {"healthy": healthy(findings), "findings": [asdict(finding) for finding in findings]}
 
 
 def as_text(findings: list[Finding]) -> str:
-    """The findings for a person: a block per topic, then what to do."""
+    """The findings as text: a block per topic, then the hints."""
     lines, topic = [], ""
     for finding in findings:
         if finding.topic != topic:
@@ -72,7 +72,7 @@ def as_text(findings: list[Finding]) -> str:
         lines.append(f"  {'ok' if finding.ok else 'no':3} {finding.name}: {finding.value}")
     hints = [f"  {finding.name}: {finding.hint}" for finding in findings if finding.hint]
     if hints:
-        lines += ["what may help:", *hints]
+        lines += ["hints:", *hints]
     lines.append("rtmag works here" if healthy(findings) else "rtmag cannot work here yet")
     return "\n".join(lines)
 
@@ -81,7 +81,7 @@ def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
     topic = check.__name__.removeprefix("_")
     try:
         return check()
-    except Exception as error:  # a check that breaks is itself what the doctor is asked for
+    except Exception as error:  # a failed check is a finding
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         needed = topic in ("codecs", "model")
         return [Finding(topic, "check", False, reason, needed=needed)]
@@ -111,7 +111,15 @@ def _conflicts() -> list[Finding]:
         if len(present) > 1:
             names = " and ".join(present)
             hint = f"pip uninstall {' '.join(present)}; then pip install {present[0]}"
-            found.append(Finding("versions", names, False, "share one folder", hint))
+            found.append(
+                Finding(
+                    "versions",
+                    names,
+                    False,
+                    "installed together, but they use the same folder",
+                    hint,
+                )
+            )
     return found
 
 
@@ -121,8 +129,8 @@ def _providers() -> list[Finding]:
     found = []
     for outcome in probe(one_convolution()):
         cpu, ok = outcome.provider == "cpu", outcome.reason is None
-        value = "opens" if ok else (missing_library(outcome.provider) or str(outcome.reason))
-        hint = "" if ok or cpu else "for NVIDIA GPUs only: pip install 'rtmag[cuda]'"
+        value = "works" if ok else (missing_library(outcome.provider) or str(outcome.reason))
+        hint = "" if ok or cpu else "with an NVIDIA GPU: pip install 'rtmag[cuda]'"
         found.append(Finding("providers", outcome.provider, ok, value, hint, needed=cpu))
     return [*found, _openvino()]
 
@@ -132,7 +140,7 @@ def _openvino() -> Finding:
     from rtmag.realtime.errors import MissingExtra
 
     try:
-        value = "opens, multiplies bfloat16" if has_bfloat16() else "opens"
+        value = "works, with bfloat16" if has_bfloat16() else "works"
     except MissingExtra:
         hint = "faster on many CPUs: pip install 'rtmag[openvino]'"
         return Finding("providers", "openvino", False, "not installed", hint)

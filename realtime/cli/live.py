@@ -61,17 +61,9 @@ def _run(
         invite=print_link,
         controls=controls,
         wanted=source,
-        record=output.record,
-        overwrite=output.overwrite,
-        view=view.view,
-        out=output.out,
-        virtual_camera=output.virtual_camera,
-        host=view.host,
-        port=view.port,
-        token=view.token,
-        max_viewers=view.max_viewers,
         engine=model.spec(),
-        limit=output.frames,
+        **view.arguments(),
+        **output.arguments(),
     )
     if output.stats is not None and live.out is not None:
         raise OptionError("--stats json and --out - both use standard output: leave out one")

@@ -77,6 +77,10 @@ def _parameters(group: Any) -> Iterator[inspect.Parameter]:
         )
 
 
+def _without(group: Any, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in asdict(group).items() if name not in names}
+
+
 def _checked_band(value: str | None) -> str | None:
     if value is not None:
         parse_band(value)
@@ -447,6 +451,10 @@ class ViewOptions:
         ),
     ] = 16
 
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `Live`; the layout is one of the controls."""
+        return _without(self, "layout")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOutputOptions:
@@ -482,6 +490,10 @@ class LiveOutputOptions:
             "at the end.",
         ),
     ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `Live`; the command itself prints the statistics."""
+        return {**_without(self, "frames", "stats"), "limit": self.frames}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -538,6 +550,10 @@ class OutputOptions:
             "JSON on standard output.",
         ),
     ] = "auto"
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `Batch`; `plan` and `open_progress` get the rest."""
+        return _without(self, "output", "layout", "progress")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Notes and records on stderr, for people and for programs."""
+"""Notices and log records on standard error, as text and as JSON."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rtmag.realtime.cli import console as log
+from rtmag.realtime.cli import console
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.log import logger
 from tests.support.fakes import ENVIRONMENT
@@ -22,34 +22,34 @@ SECRET = "rtsp://admin:canary@10.0.0.1/live"
 
 
 @pytest.fixture(autouse=True)
-def _silent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _log_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
-    log.configure(verbose=False, as_json=False)
+    console.configure(verbose=False, as_json=False)
 
 
 def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_usually_notes_stand_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_flags_only_notices_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(CAMERA) == 0
     assert capsys.readouterr().err.startswith("the built-in scene, standard")
 
 
 @pytest.mark.parametrize("flag", ["-v", "--verbose"])
 @pytest.mark.parametrize("place", [0, len(CAMERA)])
-def test_verbose_tells_how_the_model_was_chosen(
+def test_verbose_logs_the_choice_of_the_model(
     flag: str, place: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute([*CAMERA[:place], flag, *CAMERA[place:]]) == 0
-    *records, note = capsys.readouterr().err.splitlines()
+    *records, last = capsys.readouterr().err.splitlines()
     assert any("debug: motion_scale = 1/4 (command line)" in record for record in records)
     assert " debug: standard, motion at 0.25 takes " in records[-1]
-    assert note.startswith("the built-in scene")
+    assert last.startswith("the built-in scene")
 
 
-def test_for_programs_every_line_is_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_json_prints_one_record_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute([*CAMERA, "--log-json"]) == 0
     (line,) = records(capsys)
     assert set(line) == {"time", "level", "message"}
@@ -62,7 +62,7 @@ def test_for_programs_every_line_is_a_record(capsys: pytest.CaptureFixture[str])
     assert error["message"].startswith("cannot open 'none.mp4'")
 
 
-def test_no_progress_stands_between_the_records(
+def test_log_json_prints_no_progress(
     clip: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rtmag.realtime.cli.progress._LINE_INTERVAL", 0.0)
@@ -72,41 +72,41 @@ def test_no_progress_stands_between_the_records(
     assert [line["level"] for line in records(capsys)] == ["error", "info"]
 
 
-def test_with_both_the_records_of_the_log_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_json_with_verbose_prints_debug_records(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute([*CAMERA, "--log-json", "-v"]) == 0
-    *others, note = records(capsys)
+    *others, last = records(capsys)
     assert {line["level"] for line in others} == {"debug"}
-    assert note["level"] == "info"
+    assert last["level"] == "info"
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_no_credentials(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """S05: in notes, messages and tracebacks."""
-    log.configure(verbose=True, as_json=as_json)
-    log.notice(f"error: {SECRET} refused")
+    """S05: notices, messages and tracebacks."""
+    console.configure(verbose=True, as_json=as_json)
+    console.notice(f"error: {SECRET} refused")
     logger().warning("lost %s", SECRET)
     try:
         raise ValueError(SECRET)
     except ValueError:
         logger().exception("failed")
-    said = capsys.readouterr().err
-    assert "canary" not in said
-    assert said.count("10.0.0.1") == 3
+    printed = capsys.readouterr().err
+    assert "canary" not in printed
+    assert printed.count("10.0.0.1") == 3
     if as_json:
-        last = json.loads(said.splitlines()[-1])
+        last = json.loads(printed.splitlines()[-1])
         assert "ValueError" in last["traceback"]
 
 
-def test_the_log_is_turned_off_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configure_can_turn_the_log_off(capsys: pytest.CaptureFixture[str]) -> None:
     before = list(logger().handlers)
-    log.configure(verbose=True, as_json=False)
-    log.configure(verbose=False, as_json=False)
+    console.configure(verbose=True, as_json=False)
+    console.configure(verbose=False, as_json=False)
     assert logger().handlers == before
-    logger().debug("anybody there?")
+    logger().debug("a record")
     assert capsys.readouterr().err == ""
 
 
-def test_a_library_sets_up_no_handler_that_writes() -> None:
+def test_the_library_installs_no_handler_that_writes() -> None:
     code = "import logging, rtmag.realtime; print(logging.getLogger('rtmag').handlers)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
@@ -114,12 +114,12 @@ def test_a_library_sets_up_no_handler_that_writes() -> None:
     assert done.stdout.strip() == "[]" or "NullHandler" in done.stdout
 
 
-def test_a_closed_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stderr_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone:
         def write(self, text: str) -> None:
             raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stderr", Gone())
-    log.notice("hello")
-    log.configure(verbose=True, as_json=True)
-    log.notice("hello")
+    console.notice("hello")
+    console.configure(verbose=True, as_json=True)
+    console.notice("hello")

@@ -1,4 +1,4 @@
-"""The doctor tells the truth, and goes on when a check breaks."""
+"""The checks of `rtmag doctor`, and checks that fail."""
 
 import json
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ def findings() -> list[Finding]:
     return examine()
 
 
-def test_every_topic_is_looked_at(findings: list[Finding]) -> None:
+def test_every_topic_has_findings(findings: list[Finding]) -> None:
     topics = {finding.topic for finding in findings}
     assert topics == {"versions", "providers", "display", "cameras", "codecs", "model"}
 
@@ -49,7 +49,7 @@ def test_a_failed_check_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not healthy(list(found.values()))
 
 
-def test_two_builds_in_one_folder_are_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_packages_in_one_folder_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     both = {"opencv-python": "5.0", "opencv-python-headless": "5.0"}
     monkeypatch.setattr(doctor, "installed", both.get)
     (finding,) = doctor._conflicts()
@@ -58,7 +58,7 @@ def test_two_builds_in_one_folder_are_flagged(monkeypatch: pytest.MonkeyPatch) -
     assert not finding.ok
 
 
-def test_what_is_not_needed_does_not_make_ill() -> None:
+def test_optional_parts_do_not_make_rtmag_unhealthy() -> None:
     missing = Finding("display", "windows", False, "no display", "use --view none")
     fine = Finding("model", "built-in model", True, "standard", needed=True)
     assert healthy([missing, fine])
@@ -70,7 +70,7 @@ def test_what_is_not_needed_does_not_make_ill() -> None:
     assert as_text([broken]).endswith("rtmag cannot work here yet")
 
 
-def test_it_is_data_too(findings: list[Finding]) -> None:
+def test_findings_are_json_data(findings: list[Finding]) -> None:
     data = json.loads(json.dumps(as_data(findings)))
     assert data["healthy"] is healthy(findings)
     assert data["findings"][0]["name"] == "python"

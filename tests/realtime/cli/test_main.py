@@ -1,4 +1,4 @@
-"""The command line: one line and the right exit code for whatever goes wrong."""
+"""The command line: each error is one line and an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -26,17 +26,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(identity_model(tmp_path_factory.mktemp("model") / "identity.onnx"))
 
 
-def fails(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
-    """Exit code and the one line it said."""
+def failure_of(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
+    """Exit code and the line of a command that fails."""
     code = execute(list(args))
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return code, said.err.strip()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return code, printed.err.strip()
 
 
-def test_alone_it_welcomes_in_seven_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_it_prints_a_welcome_of_seven_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert execute([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 7
@@ -123,19 +125,19 @@ def test_bad_input_is_one_line_and_exits_2(
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     if "--model" not in args and args[0] == "file":
         args = [*args, "--model", model]
-    code, said = fails(capsys, *args)
-    assert code == 2, said
-    assert words in said
+    code, message = failure_of(capsys, *args)
+    assert code == 2, message
+    assert words in message
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_no_camera_is_one_line_with_the_way_out(
+def test_no_camera_is_one_line_with_a_hint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rtmag.realtime.sources.camera.list_cameras", list)
-    code, said = fails(capsys, "cameras")
+    code, message = failure_of(capsys, "cameras")
     assert code == 2
-    assert "rtmag demo" in said
+    assert "rtmag demo" in message
 
 
 def test_no_display_is_one_line(
@@ -145,9 +147,9 @@ def test_no_display_is_one_line(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux has machines without a display")
-    code, said = fails(capsys, "camera", "test", "--model", model)
+    code, message = failure_of(capsys, "camera", "test", "--model", model)
     assert code == 2
-    assert "display" in said
+    assert "display" in message
 
 
 def test_an_input_that_starts_with_a_dash_needs_a_path(
@@ -174,22 +176,22 @@ def test_a_camera_ends_with_its_report(model: str, capsys: pytest.CaptureFixture
 
 def test_debug_anywhere_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["file", "none.mp4", "--debug"]) == 2
-    said = capsys.readouterr().err
-    assert "Traceback" in said
-    assert said.splitlines()[-1].startswith("error: ")
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert printed.splitlines()[-1].startswith("error: ")
 
 
-def test_a_fault_of_our_own_is_one_line_too(
+def test_a_bug_in_rtmag_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_down(*args: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
     monkeypatch.setattr("rtmag.realtime.sources.camera.list_cameras", break_down)
-    code, said = fails(capsys, "cameras")
+    code, message = failure_of(capsys, "cameras")
     assert code == 1
     hint = "(a bug in rtmag; --debug prints the traceback)"
-    assert said == f"error: ZeroDivisionError: two lines {hint}"
+    assert message == f"error: ZeroDivisionError: two lines {hint}"
 
 
 @pytest.mark.parametrize(
@@ -201,14 +203,14 @@ def test_a_fault_of_our_own_is_one_line_too(
         RuntimeError("Exception from allocator.cpp:79:\nstd::bad_alloc\n"),
     ],
 )
-def test_want_of_memory_is_said_with_the_way_out(
+def test_lack_of_memory_is_reported_with_a_hint(
     error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("rtmag.realtime.sources.camera.list_cameras", fail)
-    code, said = fails(capsys, "cameras")
+    code, message = failure_of(capsys, "cameras")
     assert code == 1
-    assert "not enough memory" in said
-    assert "--motion-scale" in said
+    assert "not enough memory" in message
+    assert "--motion-scale" in message

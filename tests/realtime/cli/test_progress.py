@@ -1,4 +1,4 @@
-"""Progress on a terminal, in a log and for a program."""
+"""Progress on a terminal, in a log file and for a program."""
 
 import json
 from io import StringIO

@@ -37,10 +37,10 @@ def shown(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
 
 def error_of(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     assert execute(list(args)) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    return said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err
 
 
 def test_all_values_are_defaults_without_settings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,8 +64,8 @@ def test_a_token_is_set_but_never_shown(
     monkeypatch.setenv("RTMAG_TOKEN", SECRET)
     assert shown(capsys, "stream")["token"] == ["...", "RTMAG_TOKEN"]
     assert execute(["config", "show"]) == 0
-    said = capsys.readouterr()
-    assert SECRET not in said.out + said.err
+    printed = capsys.readouterr()
+    assert SECRET not in printed.out + printed.err
     assert execute(["camera", "--help"]) == 0
     assert "--token" not in capsys.readouterr().out
     assert "set RTMAG_TOKEN" in error_of(capsys, "camera", "test", "--token", SECRET)
@@ -79,9 +79,9 @@ def test_messages_do_not_contain_an_invalid_token(
     Path("rtmag.toml").write_text('view = "web"\nport = 0\n')
     for short in ("fifteen-letters", "sixteen letters!", "sixteen;letters;"):
         monkeypatch.setenv("RTMAG_TOKEN", short)
-        said = error_of(capsys, "camera", "test", "--model", "none")
-        assert "16 or more characters" in said
-        assert short not in said
+        message = error_of(capsys, "camera", "test", "--model", "none")
+        assert "16 or more characters" in message
+        assert short not in message
 
 
 def test_the_source_of_higher_priority_wins(
@@ -234,9 +234,9 @@ def test_credentials_are_not_shown(
     """S05."""
     monkeypatch.setenv("RTMAG_RECORD", "http://user:canary@host/x.mp4")
     assert execute(["config", "show"]) == 0
-    said = capsys.readouterr().out
-    assert "RTMAG_RECORD" in said
-    assert "canary" not in said
+    printed = capsys.readouterr().out
+    assert "RTMAG_RECORD" in printed
+    assert "canary" not in printed
 
 
 def test_a_file_is_magnified_as_the_settings_say(
