@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rtmag.realtime.run.report import Progress
 
 _WELCOME = """\
-rtmag makes motion visible that is too small to see.
+rtmag magnifies motion that is too small to see.
   rtmag demo          magnify a built-in scene: needs no camera and no display
   rtmag camera        magnify your camera live; press h in the window for the keys
   rtmag stream URL    magnify a network camera live: rtsp, rtmp, http, tcp or udp
@@ -134,7 +134,7 @@ def file(
     like: options.Like = None,
     model_sha256: options.Hidden = None,
 ) -> None:
-    """Magnify video files: every frame, with time stamps and sound."""
+    """Magnify video files: every frame, with time stamps and sound. Keeps files that exist."""
     if like is not None:
         file(context=context, **_repeated(context, like))
     controls = motion.controls(output.layout)
@@ -212,7 +212,7 @@ def doctor(
 
 @app.command()
 def presets() -> None:
-    """List the presets: mode, band, alpha and order of each, and its purpose."""
+    """List the presets: mode, band, alpha, order and purpose of each."""
     for name, preset in PRESETS.items():
         filter, band = preset.filter, format_band(*preset.filter.band, preset.unit)
         print_result(

@@ -425,8 +425,8 @@ class ViewOptions:
         str,
         Option(
             "--host",
-            help="Web view: address to listen on. Browsers need the token of the page, which "
-            "RTMAG_TOKEN sets.",
+            help="Web view: address to listen on. Browsers need a token: the value of RTMAG_TOKEN, "
+            "or a random one.",
         ),
     ] = "127.0.0.1"
     port: Annotated[
@@ -547,7 +547,7 @@ class OutputOptions:
         Option(
             "--progress",
             help="auto: a bar on a terminal, else lines of text, on standard error. json: lines of "
-            "JSON on standard output.",
+            "JSON on standard output. none: nothing.",
         ),
     ] = "auto"
 
