@@ -5,9 +5,10 @@ functions, so that `--help` is fast.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from rich.console import Console
@@ -16,14 +17,14 @@ from rtmag.realtime.cli import console, live, options, settings
 from rtmag.realtime.cli.bench import bench
 from rtmag.realtime.cli.console import notice, print_result
 from rtmag.realtime.cli.settings import ConfigurableCommand
+from rtmag.realtime.controls import ViewKind
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.filters import format_band
+from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.presets import PRESETS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rtmag.realtime.run.report import Progress
 
 _WELCOME = """\
@@ -83,9 +84,32 @@ def welcome(
         print_result(_WELCOME)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """The length and the output of the demo."""
+
+    panel: ClassVar = "Demo"
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, help="Number of frames, at 30 frames/s.")
+    ] = 240
+    alpha: Annotated[float, typer.Option("--alpha", "-a", help=options.ALPHA_HELP)] = 20.0
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            help="Output folder, or the beginning of the output files' names.",
+            show_default="rtmag-demo",
+        ),
+    ] = None
+    window: Annotated[
+        bool, typer.Option("--window", help="Show the video in a window while it is made.")
+    ] = False
+    overwrite: options.Overwrite = False
+
+
 @app.command()
 @options.grouped
-def demo(demo: options.DemoOptions, model: options.ModelOptions) -> None:
+def demo(demo: DemoOptions, model: options.ModelOptions) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
     options.MotionOptions(alpha=demo.alpha).controls()  # refuses an alpha that is not finite
     from rtmag.realtime.run.demo import Demo
@@ -122,16 +146,97 @@ def cameras() -> None:
         print_result(each)
 
 
+@dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """The treatment of input files."""
+
+    panel: ClassVar = "Input"
+    capture_fps: Annotated[
+        float | None,
+        typer.Option(
+            "--capture-fps",
+            min=0.001,
+            help="Slow motion: frame rate of the recording in frames/s, if it differs from the "
+            "rate of the file.",
+        ),
+    ] = None
+    max_pixels: options.MaxPixels = MAX_PIXELS
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit with code 1 if damage in a file caused a loss of frames."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """The output of `rtmag file`."""
+
+    panel: ClassVar = "Output"
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR|FILE|-",
+            help="Output folder; for a single input also an output file, or - for Y4M on standard "
+            "output.",
+            show_default="the folder of each input",
+        ),
+    ] = None
+    layout: options.LayoutOption = "magnified"
+    audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Copy the sound.")] = True
+    overwrite: options.Overwrite = False
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.")
+    ] = False
+    view: Annotated[
+        ViewKind, typer.Option("--view", help="Show the video in a window, or not at all.")
+    ] = "none"
+    progress: Annotated[
+        options.ProgressKind,
+        typer.Option(
+            "--progress",
+            help="auto: a bar on a terminal, else lines of text, on standard error. json: lines of "
+            "JSON on standard output. none: nothing.",
+        ),
+    ] = "auto"
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `Batch`; `plan` and `open_progress` get the rest."""
+        return options.without(self, "output", "layout", "progress")
+
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IN... [OUT]",
+        help="Video files or folders of images. If there are two, the second can be the output.",
+    ),
+]
+
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        "--like",
+        metavar="OUTPUT",
+        rich_help_panel="Output",
+        help="Use the settings of this earlier output of rtmag. Options given here have priority.",
+    ),
+]
+
+
 @app.command(cls=ConfigurableCommand)
 @options.grouped
 def file(
     context: typer.Context,
-    paths: options.Paths,
+    paths: Paths,
     motion: options.MotionOptions,
-    input: options.InputOptions,
-    output: options.OutputOptions,
+    input: InputOptions,
+    output: OutputOptions,
     model: options.ModelOptions,
-    like: options.Like = None,
+    like: Like = None,
     model_sha256: options.Hidden = None,
 ) -> None:
     """Magnify video files: every frame, with time stamps and sound. Keeps files that exist."""
@@ -154,7 +259,7 @@ def file(
     raise typer.Exit(code)
 
 
-def _repeated(context: typer.Context, like: "Path") -> dict[str, Any]:
+def _repeated(context: typer.Context, like: Path) -> dict[str, Any]:
     """The parameters of a command, with the settings of an earlier output.
 
     Options of the command line have priority over these settings.

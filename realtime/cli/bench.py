@@ -2,20 +2,116 @@
 
 import json
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated, ClassVar
+
+from typer import Option
 
 from rtmag.realtime.cli import options
 from rtmag.realtime.cli.console import print_result
 from rtmag.realtime.errors import needing
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchModelOptions:
+    """The models and engines to time."""
+
+    panel: ClassVar = "Models and engines"
+    models: Annotated[
+        list[str] | None,
+        Option(
+            "--model",
+            metavar="NAME|FILE",
+            help="Model to time. Can be given several times.",
+            show_default="all built-in models",
+        ),
+    ] = None
+    engines: options.BenchEngines = None
+    precisions: Annotated[
+        list[str] | None,
+        Option(
+            "--precision",
+            metavar="auto|fp32",
+            help="fp32: compute in float32 only. auto: OpenVINO may use bfloat16. Can be given "
+            "several times.",
+            show_default="auto",
+        ),
+    ] = None
+    oh2018: Annotated[
+        bool,
+        Option(
+            "--oh2018",
+            help="Compare all speeds with the untrained network of Oh et al. (2018) instead of "
+            "the last model. Needs the extra: pip install 'rtmag\\[export]'.",
+        ),
+    ] = False
+    unsafe: options.Unsafe = False
+    compiled: Annotated[
+        bool, Option("--compile", help="Time .pt2 models also after torch.compile.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementOptions:
+    """The conditions of a benchmark."""
+
+    panel: ClassVar = "Measurement"
+    sizes: Annotated[
+        list[str] | None,
+        Option(
+            "--size",
+            metavar="WxH",
+            help="Picture size in pixels. Can be given several times.",
+            show_default="640x480",
+        ),
+    ] = None
+    streams: options.BenchStreams = "1"
+    threads: Annotated[
+        int | None,
+        Option(
+            "--threads",
+            min=1,
+            help="Number of CPU threads.",
+            show_default="one per usable CPU core",
+        ),
+    ] = None
+    rounds: Annotated[
+        int, Option("--rounds", min=1, help="Number of timed steps per model and size.")
+    ] = 30
+    quick: Annotated[
+        bool,
+        Option("--quick", help="Quick check that everything runs: 160x120 pixels, 3 timed steps."),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchResultOptions:
+    """The result of a benchmark."""
+
+    panel: ClassVar = "Result"
+    out: Annotated[
+        Path | None,
+        Option("--out", "-o", metavar="FILE", help="Also write the result to this JSON file."),
+    ] = None
+    overwrite: options.Overwrite = False
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        Option(
+            "--compare",
+            metavar="A B",
+            help="Measure nothing: compare two result files, and print how many times faster B is.",
+        ),
+    ] = None
+
+
 @options.grouped
 def bench(
-    models: options.BenchModelOptions,
-    measurement: options.MeasurementOptions,
-    result: options.BenchResultOptions,
+    models: BenchModelOptions,
+    measurement: MeasurementOptions,
+    result: BenchResultOptions,
 ) -> None:
     """Time models on this machine, or compare two results. The last line of output is JSON."""
     from rtmag.realtime.bench import results

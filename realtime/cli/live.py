@@ -1,12 +1,18 @@
 """The live commands: `rtmag camera` and `rtmag stream`."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
+from typer import Argument, Context, Option
 
 from rtmag.realtime.cli import options
 from rtmag.realtime.cli.console import notice, print_link, print_result
+from rtmag.realtime.controls import LiveViewKind
 from rtmag.realtime.errors import OptionError, RtmagError
+from rtmag.realtime.media.image_size import MAX_PIXELS
 
 if TYPE_CHECKING:
     from rtmag.realtime.run.live import Live
@@ -14,14 +20,240 @@ if TYPE_CHECKING:
     from rtmag.realtime.sources.source import SourceOptions
 
 
+def _checked_token(context: Context, value: str | None) -> str | None:
+    source = context.get_parameter_source("token")
+    if source is not None and source.name == "COMMANDLINE":
+        raise OptionError(
+            "a token on the command line is visible to all users of this machine (ps); "
+            "set RTMAG_TOKEN, or token in rtmag.toml"
+        )
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraOptions:
+    """Settings to request from a camera."""
+
+    panel: ClassVar = "Camera"
+    size: Annotated[
+        str | None,
+        Option(
+            "--size",
+            metavar="WxH|auto",
+            callback=options.checked_size,
+            help="Picture size to request from the camera, in pixels. auto: keep the size of the "
+            "camera and adapt only the motion scale.",
+        ),
+    ] = None
+    fps: Annotated[
+        float | None,
+        Option("--fps", min=0.1, help="Frame rate to request from the camera, in frames/s."),
+    ] = None
+    pixel_format: Annotated[
+        str | None,
+        Option(
+            "--pixel-format",
+            metavar="CODE",
+            help="Pixel format to request from the camera, for example MJPG or YUYV.",
+            show_default="MJPG",
+        ),
+    ] = None
+    lock_exposure: Annotated[
+        bool,
+        Option(
+            "--lock-exposure",
+            help="Turn off automatic exposure and white balance, which cause flicker.",
+        ),
+    ] = False
+
+    def source_options(self, scale: str) -> "SourceOptions":
+        """The request to the source; raises OptionError as `parse_live_size`."""
+        from rtmag.realtime.sources.source import SourceOptions
+
+        return SourceOptions(
+            size=options.parse_live_size(self.size, scale),
+            fps=self.fps,
+            pixel_format=self.pixel_format,
+            lock_exposure=self.lock_exposure,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """The connection to a stream, and the format of raw pictures on standard input."""
+
+    panel: ClassVar = "Stream"
+    timeout: Annotated[
+        float,
+        Option(
+            "--timeout",
+            min=0.5,
+            help="Open the stream again after this many seconds without a picture.",
+        ),
+    ] = 5.0
+    ca: Annotated[
+        Path | None,
+        Option(
+            "--ca",
+            metavar="FILE",
+            help="PEM file of certificates: verify an encrypted stream with them.",
+            show_default="certificates are not verified",
+        ),
+    ] = None
+    wait: Annotated[bool, Option("--wait", help="Wait for a stream that is not available yet.")] = (
+        False
+    )
+    size: Annotated[
+        str | None,
+        Option(
+            "--size",
+            metavar="WxH|auto",
+            callback=options.checked_size,
+            help="Standard input contains raw pictures of this size, in pixels. auto: keep the "
+            "size of the source and adapt only the motion scale.",
+        ),
+    ] = None
+    fps: Annotated[
+        float | None,
+        Option(
+            "--fps",
+            min=0.1,
+            help="Frame rate of raw pictures, or of the screen capture, in frames/s.",
+        ),
+    ] = None
+    pixel_format: Annotated[
+        Literal["bgr24", "rgb24"],
+        Option("--pixel-format", help="Pixel format of raw pictures."),
+    ] = "bgr24"
+    max_pixels: options.MaxPixels = MAX_PIXELS
+
+    def source_options(self, scale: str, note: Callable[[str], None]) -> "SourceOptions":
+        """The request to the source; `note` is called while it waits for the stream."""
+        from rtmag.realtime.sources.source import SourceOptions
+
+        return SourceOptions(
+            size=options.parse_live_size(self.size, scale),
+            fps=self.fps,
+            pixel_format=self.pixel_format,
+            timeout=self.timeout,
+            ca=self.ca,
+            max_pixels=self.max_pixels,
+            wait=note if self.wait else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions:
+    """The view of a live command."""
+
+    panel: ClassVar = "View"
+    view: Annotated[
+        LiveViewKind,
+        Option("--view", help="Show the video in a window, in web browsers, or not at all."),
+    ] = "window"
+    layout: options.LayoutOption = "magnified"
+    host: Annotated[
+        str,
+        Option(
+            "--host",
+            help="Web view: address to listen on. Browsers need a token: the value of RTMAG_TOKEN, "
+            "or a random one.",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int | None,
+        Option(
+            "--port",
+            min=0,
+            max=65535,
+            help="Web view: port to listen on.",
+            show_default="8089, or the next free port",
+        ),
+    ] = None
+    token: Annotated[str | None, Option("--token", hidden=True, callback=_checked_token)] = None
+    """Token of the page; None: a random one. Only from rtmag.toml and RTMAG_TOKEN."""
+    max_viewers: Annotated[
+        int,
+        Option(
+            "--max-viewers",
+            min=1,
+            max=1000,
+            help="Web view: maximum number of browsers at the same time.",
+        ),
+    ] = 16
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `Live`; the layout is one of the controls."""
+        return options.without(self, "layout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOutputOptions:
+    """The outputs of a live command, besides its view."""
+
+    panel: ClassVar = "Output"
+    record: Annotated[
+        Path | None,
+        Option("--record", metavar="FILE", help="Record the result to this video file."),
+    ] = None
+    overwrite: options.Overwrite = False
+    out: Annotated[
+        Literal["-"] | None,
+        Option("--out", "-o", help="-: also write the frames to standard output, as Y4M."),
+    ] = None
+    virtual_camera: Annotated[
+        str | None,
+        Option(
+            "--virtual-camera",
+            metavar="DEVICE|first",
+            help="Also show the result as a camera that other programs can open: a device such as "
+            "/dev/video2, or the first that is available.",
+        ),
+    ] = None
+    frames: Annotated[
+        int | None, Option("--frames", min=1, help="Stop after this many frames.")
+    ] = None
+    stats: Annotated[
+        Literal["json"] | None,
+        Option(
+            "--stats",
+            help="Print statistics as JSON on standard output: a line per second, and a summary "
+            "at the end.",
+        ),
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `Live`; the command itself prints the statistics."""
+        return {**options.without(self, "frames", "stats"), "limit": self.frames}
+
+
+CameraSpec = Annotated[
+    str,
+    Argument(
+        metavar="[INDEX|NAME]",
+        help="Index or name of a camera, as listed by `rtmag cameras`. test: the built-in scene.",
+    ),
+]
+
+Address = Annotated[
+    str,
+    Argument(
+        metavar="URL|-|screen",
+        envvar="RTMAG_URL",
+        help="URL of a stream (rtsp, rtmp, http, https, tcp or udp). -: standard input. screen: "
+        "the whole screen. screen:X,Y,W,H: a part of the screen, in pixels.",
+    ),
+]
+
+
 @options.grouped
 def camera(
     motion: options.MotionOptions,
-    camera: options.CameraOptions,
-    view: options.ViewOptions,
-    output: options.LiveOutputOptions,
+    camera: CameraOptions,
+    view: ViewOptions,
+    output: LiveOutputOptions,
     model: options.LiveModelOptions,
-    spec: options.CameraSpec = "0",
+    spec: CameraSpec = "0",
 ) -> None:
     """Magnify a camera live. Keys in the window, or the web page, change the settings."""
     _run(spec, motion, camera.source_options(model.motion_scale), view, output, model)
@@ -30,11 +262,11 @@ def camera(
 @options.grouped
 def stream(
     motion: options.MotionOptions,
-    stream: options.StreamOptions,
-    view: options.ViewOptions,
-    output: options.LiveOutputOptions,
+    stream: StreamOptions,
+    view: ViewOptions,
+    output: LiveOutputOptions,
     model: options.LiveModelOptions,
-    address: options.Address,
+    address: Address,
 ) -> None:
     """Magnify a network stream, standard input or the screen live. Lost streams are reopened."""
     _run(address, motion, stream.source_options(model.motion_scale, notice), view, output, model)
@@ -44,8 +276,8 @@ def _run(
     spec: str,
     motion: options.MotionOptions,
     source: "SourceOptions",
-    view: options.ViewOptions,
-    output: options.LiveOutputOptions,
+    view: ViewOptions,
+    output: LiveOutputOptions,
     model: options.LiveModelOptions,
 ) -> None:
     """Magnify a source live and print the report.

@@ -1,7 +1,8 @@
-"""The options of the commands, in groups: each group is a dataclass and a panel of `--help`.
+"""Groups of options: a group is a dataclass, and a panel of `--help`.
 
 An option is declared once, as a field of its group. `grouped` turns the groups in a command's
-signature into Typer parameters. An option that is in several groups has a name of its own here.
+signature into Typer parameters. Groups of several commands and options of several groups are here;
+the other groups are next to their commands.
 """
 
 import inspect
@@ -12,19 +13,17 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
-from typer import Argument, Context, Option
+from typer import Option
 
 from rtmag.realtime.cli.controls import make_controls
-from rtmag.realtime.controls import Controls, Layout, LiveViewKind, ViewKind
+from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.engines.spec import MOTION_SCALES, EngineName, scale_name
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Mode, parse_band
-from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.presets import PresetName
 
 if TYPE_CHECKING:
     from rtmag.realtime.engines.loading import EngineSpec
-    from rtmag.realtime.sources.source import SourceOptions
 
 AUTO = "auto"
 
@@ -33,8 +32,6 @@ Scale = Literal["1", "1/2", "1/4"]
 LiveScale = Literal["auto", "1", "1/2", "1/4"]
 
 ProgressKind = Literal["auto", "none", "json"]
-
-StatsKind = Literal["json"]
 
 
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +74,8 @@ def _parameters(group: Any) -> Iterator[inspect.Parameter]:
         )
 
 
-def _without(group: Any, *names: str) -> dict[str, Any]:
+def without(group: Any, *names: str) -> dict[str, Any]:
+    """The options of a group by name, except these."""
     return {name: value for name, value in asdict(group).items() if name not in names}
 
 
@@ -87,23 +85,14 @@ def _checked_band(value: str | None) -> str | None:
     return value
 
 
-def _checked_size(value: str | None) -> str | None:
+def checked_size(value: str | None) -> str | None:
+    """The same text, a size or `auto`; raises OptionError as `parse_size`."""
     if value != AUTO:
         parse_size(value)
     return value
 
 
-def _checked_token(context: Context, value: str | None) -> str | None:
-    source = context.get_parameter_source("token")
-    if source is not None and source.name == "COMMANDLINE":
-        raise OptionError(
-            "a token on the command line is visible to all users of this machine (ps); "
-            "set RTMAG_TOKEN, or token in rtmag.toml"
-        )
-    return value
-
-
-_ALPHA_HELP = "Magnification factor: motion appears this many times larger. 1 changes nothing."
+ALPHA_HELP = "Magnification factor: motion appears this many times larger. 1 changes nothing."
 
 LayoutOption = Annotated[
     Layout,
@@ -165,7 +154,7 @@ class MotionOptions:
         Option(
             "--alpha",
             "-a",
-            help=_ALPHA_HELP,
+            help=ALPHA_HELP,
             show_default="20, or the value of the preset",
         ),
     ] = None
@@ -298,414 +287,6 @@ class ModelOptions(LiveModelOptions):
         ),
     ] = "1"
 
-
-@dataclass(frozen=True, kw_only=True)
-class CameraOptions:
-    """Settings to request from a camera."""
-
-    panel: ClassVar = "Camera"
-    size: Annotated[
-        str | None,
-        Option(
-            "--size",
-            metavar="WxH|auto",
-            callback=_checked_size,
-            help="Picture size to request from the camera, in pixels. auto: keep the size of the "
-            "camera and adapt only the motion scale.",
-        ),
-    ] = None
-    fps: Annotated[
-        float | None,
-        Option("--fps", min=0.1, help="Frame rate to request from the camera, in frames/s."),
-    ] = None
-    pixel_format: Annotated[
-        str | None,
-        Option(
-            "--pixel-format",
-            metavar="CODE",
-            help="Pixel format to request from the camera, for example MJPG or YUYV.",
-            show_default="MJPG",
-        ),
-    ] = None
-    lock_exposure: Annotated[
-        bool,
-        Option(
-            "--lock-exposure",
-            help="Turn off automatic exposure and white balance, which cause flicker.",
-        ),
-    ] = False
-
-    def source_options(self, scale: str) -> "SourceOptions":
-        """The request to the source; raises OptionError as `parse_live_size`."""
-        from rtmag.realtime.sources.source import SourceOptions
-
-        return SourceOptions(
-            size=parse_live_size(self.size, scale),
-            fps=self.fps,
-            pixel_format=self.pixel_format,
-            lock_exposure=self.lock_exposure,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamOptions:
-    """The connection to a stream, and the format of raw pictures on standard input."""
-
-    panel: ClassVar = "Stream"
-    timeout: Annotated[
-        float,
-        Option(
-            "--timeout",
-            min=0.5,
-            help="Open the stream again after this many seconds without a picture.",
-        ),
-    ] = 5.0
-    ca: Annotated[
-        Path | None,
-        Option(
-            "--ca",
-            metavar="FILE",
-            help="PEM file of certificates: verify an encrypted stream with them.",
-            show_default="certificates are not verified",
-        ),
-    ] = None
-    wait: Annotated[bool, Option("--wait", help="Wait for a stream that is not available yet.")] = (
-        False
-    )
-    size: Annotated[
-        str | None,
-        Option(
-            "--size",
-            metavar="WxH|auto",
-            callback=_checked_size,
-            help="Standard input contains raw pictures of this size, in pixels. auto: keep the "
-            "size of the source and adapt only the motion scale.",
-        ),
-    ] = None
-    fps: Annotated[
-        float | None,
-        Option(
-            "--fps",
-            min=0.1,
-            help="Frame rate of raw pictures, or of the screen capture, in frames/s.",
-        ),
-    ] = None
-    pixel_format: Annotated[
-        Literal["bgr24", "rgb24"],
-        Option("--pixel-format", help="Pixel format of raw pictures."),
-    ] = "bgr24"
-    max_pixels: MaxPixels = MAX_PIXELS
-
-    def source_options(self, scale: str, note: Callable[[str], None]) -> "SourceOptions":
-        """The request to the source; `note` is called while it waits for the stream."""
-        from rtmag.realtime.sources.source import SourceOptions
-
-        return SourceOptions(
-            size=parse_live_size(self.size, scale),
-            fps=self.fps,
-            pixel_format=self.pixel_format,
-            timeout=self.timeout,
-            ca=self.ca,
-            max_pixels=self.max_pixels,
-            wait=note if self.wait else None,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewOptions:
-    """The view of a live command."""
-
-    panel: ClassVar = "View"
-    view: Annotated[
-        LiveViewKind,
-        Option("--view", help="Show the video in a window, in web browsers, or not at all."),
-    ] = "window"
-    layout: LayoutOption = "magnified"
-    host: Annotated[
-        str,
-        Option(
-            "--host",
-            help="Web view: address to listen on. Browsers need a token: the value of RTMAG_TOKEN, "
-            "or a random one.",
-        ),
-    ] = "127.0.0.1"
-    port: Annotated[
-        int | None,
-        Option(
-            "--port",
-            min=0,
-            max=65535,
-            help="Web view: port to listen on.",
-            show_default="8089, or the next free port",
-        ),
-    ] = None
-    token: Annotated[str | None, Option("--token", hidden=True, callback=_checked_token)] = None
-    """Token of the page; None: a random one. Only from rtmag.toml and RTMAG_TOKEN."""
-    max_viewers: Annotated[
-        int,
-        Option(
-            "--max-viewers",
-            min=1,
-            max=1000,
-            help="Web view: maximum number of browsers at the same time.",
-        ),
-    ] = 16
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `Live`; the layout is one of the controls."""
-        return _without(self, "layout")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveOutputOptions:
-    """The outputs of a live command, besides its view."""
-
-    panel: ClassVar = "Output"
-    record: Annotated[
-        Path | None,
-        Option("--record", metavar="FILE", help="Record the result to this video file."),
-    ] = None
-    overwrite: Overwrite = False
-    out: Annotated[
-        Literal["-"] | None,
-        Option("--out", "-o", help="-: also write the frames to standard output, as Y4M."),
-    ] = None
-    virtual_camera: Annotated[
-        str | None,
-        Option(
-            "--virtual-camera",
-            metavar="DEVICE|first",
-            help="Also show the result as a camera that other programs can open: a device such as "
-            "/dev/video2, or the first that is available.",
-        ),
-    ] = None
-    frames: Annotated[
-        int | None, Option("--frames", min=1, help="Stop after this many frames.")
-    ] = None
-    stats: Annotated[
-        StatsKind | None,
-        Option(
-            "--stats",
-            help="Print statistics as JSON on standard output: a line per second, and a summary "
-            "at the end.",
-        ),
-    ] = None
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `Live`; the command itself prints the statistics."""
-        return {**_without(self, "frames", "stats"), "limit": self.frames}
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputOptions:
-    """The treatment of input files."""
-
-    panel: ClassVar = "Input"
-    capture_fps: Annotated[
-        float | None,
-        Option(
-            "--capture-fps",
-            min=0.001,
-            help="Slow motion: frame rate of the recording in frames/s, if it differs from the "
-            "rate of the file.",
-        ),
-    ] = None
-    max_pixels: MaxPixels = MAX_PIXELS
-    strict: Annotated[
-        bool,
-        Option("--strict", help="Exit with code 1 if damage in a file caused a loss of frames."),
-    ] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """The output of `rtmag file`."""
-
-    panel: ClassVar = "Output"
-    output: Annotated[
-        str | None,
-        Option(
-            "--output",
-            "-o",
-            metavar="DIR|FILE|-",
-            help="Output folder; for a single input also an output file, or - for Y4M on standard "
-            "output.",
-            show_default="the folder of each input",
-        ),
-    ] = None
-    layout: LayoutOption = "magnified"
-    audio: Annotated[bool, Option("--audio/--no-audio", help="Copy the sound.")] = True
-    overwrite: Overwrite = False
-    skip_existing: Annotated[
-        bool, Option("--skip-existing", help="Skip inputs whose output exists.")
-    ] = False
-    view: Annotated[
-        ViewKind, Option("--view", help="Show the video in a window, or not at all.")
-    ] = "none"
-    progress: Annotated[
-        ProgressKind,
-        Option(
-            "--progress",
-            help="auto: a bar on a terminal, else lines of text, on standard error. json: lines of "
-            "JSON on standard output. none: nothing.",
-        ),
-    ] = "auto"
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `Batch`; `plan` and `open_progress` get the rest."""
-        return _without(self, "output", "layout", "progress")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoOptions:
-    """The length and the output of the demo."""
-
-    panel: ClassVar = "Demo"
-    frames: Annotated[int, Option("--frames", min=1, help="Number of frames, at 30 frames/s.")] = (
-        240
-    )
-    alpha: Annotated[float, Option("--alpha", "-a", help=_ALPHA_HELP)] = 20.0
-    out: Annotated[
-        str | None,
-        Option(
-            "--out",
-            help="Output folder, or the beginning of the output files' names.",
-            show_default="rtmag-demo",
-        ),
-    ] = None
-    window: Annotated[
-        bool, Option("--window", help="Show the video in a window while it is made.")
-    ] = False
-    overwrite: Overwrite = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchModelOptions:
-    """The models and engines to time."""
-
-    panel: ClassVar = "Models and engines"
-    models: Annotated[
-        list[str] | None,
-        Option(
-            "--model",
-            metavar="NAME|FILE",
-            help="Model to time. Can be given several times.",
-            show_default="all built-in models",
-        ),
-    ] = None
-    engines: BenchEngines = None
-    precisions: Annotated[
-        list[str] | None,
-        Option(
-            "--precision",
-            metavar="auto|fp32",
-            help="fp32: compute in float32 only. auto: OpenVINO may use bfloat16. Can be given "
-            "several times.",
-            show_default="auto",
-        ),
-    ] = None
-    oh2018: Annotated[
-        bool,
-        Option(
-            "--oh2018",
-            help="Compare all speeds with the untrained network of Oh et al. (2018) instead of "
-            "the last model. Needs the extra: pip install 'rtmag\\[export]'.",
-        ),
-    ] = False
-    unsafe: Unsafe = False
-    compiled: Annotated[
-        bool, Option("--compile", help="Time .pt2 models also after torch.compile.")
-    ] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasurementOptions:
-    """The conditions of a benchmark."""
-
-    panel: ClassVar = "Measurement"
-    sizes: Annotated[
-        list[str] | None,
-        Option(
-            "--size",
-            metavar="WxH",
-            help="Picture size in pixels. Can be given several times.",
-            show_default="640x480",
-        ),
-    ] = None
-    streams: BenchStreams = "1"
-    threads: Annotated[
-        int | None,
-        Option(
-            "--threads",
-            min=1,
-            help="Number of CPU threads.",
-            show_default="one per usable CPU core",
-        ),
-    ] = None
-    rounds: Annotated[
-        int, Option("--rounds", min=1, help="Number of timed steps per model and size.")
-    ] = 30
-    quick: Annotated[
-        bool,
-        Option("--quick", help="Quick check that everything runs: 160x120 pixels, 3 timed steps."),
-    ] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchResultOptions:
-    """The result of a benchmark."""
-
-    panel: ClassVar = "Result"
-    out: Annotated[
-        Path | None,
-        Option("--out", "-o", metavar="FILE", help="Also write the result to this JSON file."),
-    ] = None
-    overwrite: Overwrite = False
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        Option(
-            "--compare",
-            metavar="A B",
-            help="Measure nothing: compare two result files, and print how many times faster B is.",
-        ),
-    ] = None
-
-
-CameraSpec = Annotated[
-    str,
-    Argument(
-        metavar="[INDEX|NAME]",
-        help="Index or name of a camera, as listed by `rtmag cameras`. test: the built-in scene.",
-    ),
-]
-
-Address = Annotated[
-    str,
-    Argument(
-        metavar="URL|-|screen",
-        envvar="RTMAG_URL",
-        help="URL of a stream (rtsp, rtmp, http, https, tcp or udp). -: standard input. screen: "
-        "the whole screen. screen:X,Y,W,H: a part of the screen, in pixels.",
-    ),
-]
-
-Paths = Annotated[
-    list[str],
-    Argument(
-        metavar="IN... [OUT]",
-        help="Video files or folders of images. If there are two, the second can be the output.",
-    ),
-]
-
-Like = Annotated[
-    Path | None,
-    Option(
-        "--like",
-        metavar="OUTPUT",
-        rich_help_panel="Output",
-        help="Use the settings of this earlier output of rtmag. Options given here have priority.",
-    ),
-]
 
 Hidden = Annotated[str | None, Option(hidden=True)]
 

@@ -145,7 +145,7 @@ export class Picture {
     }));
     $("region-text").textContent = region
       ? `${region[2]} × ${region[3]} px at ${region[0]}, ${region[1]}${this.draft ? " …" : ""}`
-      : "Whole picture. Drag on it to select a region.";
+      : "Whole picture. Drag to select a region.";
     place("wipe", layout === "split", () => ({
       left: box.left + wipe * box.width, top: box.top, height: box.height,
     }));
