@@ -35,7 +35,7 @@ from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.run.adaptive import Pace, choose
 from rtmag.realtime.run.guard import Guard
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.sinks.background import BackgroundSink
 from rtmag.realtime.sinks.sink import BaseSink, Sink
 from rtmag.realtime.sinks.video_file import VideoSink
@@ -118,9 +118,9 @@ def measure(
     source = Paced(images, fps, WARM + seconds)
     controls = Controls(alpha=20, filter=Temporal(0.5, 3))
     began = time.process_time()
-    pace = Pace.following(controls, engine, wanted, live=source.live)
+    pace = Pace.for_engine(engine, controls, wanted, live=source.live)
     with Guard(magnifier, wanted.load, notice) as guard:
-        run(source, magnifier, controls, sinks, guard=guard, pace=pace)
+        run(Pipeline(source, magnifier, controls, sinks, guard=guard, pace=pace))
     if guard.failures:
         raise RuntimeError(f"the model failed for {guard.failures} frames")
     busy = time.process_time() - began

@@ -30,7 +30,7 @@ from rtmag.realtime.errors import SourceLost
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.guard import Guard
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.sinks.sink import NullSink
 from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from rtmag.realtime.sources.retry import RetryPolicy
@@ -172,7 +172,15 @@ def main(
         magnifier, sinks = Magnifier(engine, alpha=20), [NullSink()]
         with Guard(magnifier, lambda: engine, faults.append) as guard:
             report = run(
-                source, magnifier, Controls(), sinks, guard=guard, limit=frames, on_frame=sampler
+                Pipeline(
+                    source,
+                    magnifier,
+                    Controls(),
+                    sinks,
+                    guard=guard,
+                    limit=frames,
+                    on_frame=sampler,
+                )
             )
         reconnects = source.status.reconnects
     document = {

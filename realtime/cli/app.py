@@ -204,7 +204,7 @@ class OutputOptions:
     ] = "auto"
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `Batch`; `plan` and `open_progress` get the rest."""
+        """The keyword arguments of `FileBatch`; `plan` and `open_progress` get the rest."""
         return options.without(self, "output", "layout", "progress")
 
 
@@ -243,15 +243,15 @@ def file(
     if like is not None:
         file(context=context, **_repeated(context, like))
     controls = motion.controls(output.layout)
-    from rtmag.realtime.run.files import Batch, plan
+    from rtmag.realtime.run.files import FileBatch, plan
 
     piped = output.output == "-" and output.progress == "auto"
-    code = Batch(
+    code = FileBatch(
         controls=controls,
         model_sha256=model_sha256,
         engine=model.spec(),
         progress=_progress("none" if piped else output.progress),
-        note=notice,
+        notice=notice,
         done=print_result,
         **asdict(input),
         **output.arguments(),
@@ -264,9 +264,9 @@ def _repeated(context: typer.Context, like: Path) -> dict[str, Any]:
 
     Options of the command line have priority over these settings.
     """
-    from rtmag.realtime.run.provenance import read_note, repeated
+    from rtmag.realtime.run.provenance import read_settings, repeated
 
-    earlier = read_note(like)
+    earlier = read_settings(like)
     explicit = {
         name: value
         for name, value in context.params.items()

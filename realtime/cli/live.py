@@ -15,8 +15,8 @@ from rtmag.realtime.errors import OptionError, RtmagError
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from rtmag.realtime.run.live import Live
-    from rtmag.realtime.run.report import Report
+    from rtmag.realtime.run.live import LiveOptions
+    from rtmag.realtime.run.report import Report, Stats
     from rtmag.realtime.sources.source import SourceOptions
 
 
@@ -183,7 +183,7 @@ class ViewOptions:
     ] = 16
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `Live`; the layout is one of the controls."""
+        """The keyword arguments of `LiveOptions`; the layout is one of the controls."""
         return options.without(self, "layout")
 
 
@@ -223,7 +223,7 @@ class LiveOutputOptions:
     ] = None
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `Live`; the command itself prints the statistics."""
+        """The keyword arguments of `LiveOptions`; the command itself prints the statistics."""
         return {**options.without(self, "frames", "stats"), "limit": self.frames}
 
 
@@ -286,21 +286,24 @@ def _run(
         typer.Exit: the run was interrupted (code 130) or had errors (code 1).
     """
     controls = motion.controls(view.layout)
-    from rtmag.realtime.run.live import Live
+    from rtmag.realtime.run.live import LiveOptions, run_live
+    from rtmag.realtime.run.report import Stats
 
-    live = Live(
-        note=notice,
-        invite=print_link,
+    stats = Stats(print_result) if output.stats is not None else None
+    live = LiveOptions(
+        notice=notice,
+        print_link=print_link,
         controls=controls,
-        wanted=source,
+        source=source,
         engine=model.spec(),
         **view.arguments(),
         **output.arguments(),
+        stats=stats,
     )
-    if output.stats is not None and live.out is not None:
+    if stats is not None and live.out is not None:
         raise OptionError("--stats json and --out - both use standard output: leave out one")
-    report = live.run(spec) if output.stats is None else _run_with_stats(live, spec)
-    if output.stats is None:
+    report = run_live(spec, live) if stats is None else _run_with_stats(spec, live, stats)
+    if stats is None:
         (print_result if live.out is None else notice)(report)
     for error in report.errors:
         notice(f"error: {error}")
@@ -310,13 +313,12 @@ def _run(
         raise typer.Exit(1)
 
 
-def _run_with_stats(live: "Live", spec: str) -> "Report":
+def _run_with_stats(spec: str, live: "LiveOptions", stats: "Stats") -> "Report":
     """Run with statistics as JSON on standard output."""
-    from rtmag.realtime.run.report import Stats
+    from rtmag.realtime.run.live import run_live
 
-    live.stats = stats = Stats(print_result)
     try:
-        report = live.run(spec)
+        report = run_live(spec, live)
     except RtmagError:
         stats.fail()
         raise

@@ -15,8 +15,6 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
-from statistics import median
 
 import numpy as np
 from av.container import InputContainer
@@ -44,33 +42,6 @@ _DOUBTFUL_DELAY = 0.5
 
 _MAX_DOUBTS = 30
 """Surplus of doubtful over good timestamps at which the timestamps are no longer used."""
-
-_RATE_FRAMES = 30
-"""Number of frame intervals in a measured frame rate."""
-
-_MIN_RATE_FRAMES = 10
-"""Number of frame intervals before a frame rate is reported."""
-
-
-class RateMeter:
-    """Frames per second, measured over the last 30 frames."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=_RATE_FRAMES + 1)
-        self.fps: float | None = None
-        """Frames per second; None while unknown."""
-
-    @property
-    def last(self) -> float | None:
-        """Time of the last frame in seconds."""
-        return self._times[-1] if self._times else None
-
-    def add(self, time: float) -> None:
-        """Count a frame at a time in seconds."""
-        self._times.append(time)
-        if len(self._times) > _MIN_RATE_FRAMES:
-            step = median(b - a for a, b in pairwise(self._times))
-            self.fps = 1 / step if step > 0 else None
 
 
 class StreamClock:

@@ -1,11 +1,12 @@
-"""Which model, and at which motion scale, this machine can keep up with.
+"""Choice of model and motion scale so that this machine keeps up with the camera.
 
-Tried from the most faithful down (the order is that of the quality benchmark), on a noisy picture
-of the size that will come; the first one fast enough is taken. Motion is found more coarsely before
-frames are dropped; the picture always keeps its resolution.
+`choose` runs before the first frame. It tries (model, motion scale) pairs from the highest quality
+down, in the order of the quality benchmark, on noise of the frame size. It takes the first pair
+that is fast enough. `Pace` runs afterwards. It changes the motion scale when the machine becomes
+slower or faster. Motion is measured at a smaller size before frames are dropped; the picture always
+keeps its resolution.
 """
 
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, scale_name
 from rtmag.realtime.filters import Static
-from rtmag.realtime.frame import Frame
+from rtmag.realtime.frame import Frame, RateMeter
 from rtmag.realtime.log import logger
 
 CANDIDATES = (
@@ -30,61 +31,82 @@ CANDIDATES = (
     ("standard", 0.25),
     ("fast", 0.25),
 )
+"""(model, motion scale), highest quality first."""
 
-SHARE = 0.6
-"""Of the time between frames that a step may take: the rest is for capture, display, others."""
+STEP_SHARE = 0.6
+"""Share of the frame interval that a step of the model may take. Capture, display and other
+programs need the rest."""
 
 TRIALS = 5
+"""Number of timed steps per candidate."""
+
+SLOW_SHARE = 0.85
+"""Share of the frame interval above which the next smaller motion scale is taken, because frames
+are about to be dropped."""
+
+FAST_SECONDS = 10.0
+"""Time for which the next larger motion scale must have been fast enough before it is taken."""
+
+_WINDOW = 15
+"""Number of frames whose median counts."""
+
+_COST_RATIO = 4.0
+"""Highest ratio of the times at a motion scale and at half of it: four times the pixels."""
 
 
-def choose(wanted: EngineSpec, size: tuple[int, int], fps: float) -> Engine:
-    """The most faithful engine that takes a step in time, or the fastest there is.
+def choose(spec: EngineSpec, size: tuple[int, int], fps: float) -> Engine:
+    """Load the engine of the highest quality that is fast enough, or else the fastest one.
 
     Args:
-        wanted: What it names is kept to; `auto`, or no motion scale, leaves the choice.
-        size: (width, height) of the pictures that will come.
-        fps: How many of them a second.
+        spec: the requested engine. Model `auto` and motion scale None are chosen here, all else is
+            kept.
+        size: (width, height) of the frames in pixels.
+        fps: frames per second of the source.
 
     Raises:
-        ModelIncompatible, ProviderUnavailable: as `load_engine`, of the first that is tried.
+        ModelIncompatible, ProviderUnavailable: see `load_engine`, for the first candidate.
     """
-    if wanted.model != AUTO and wanted.motion_scale is not None:
-        return wanted.load()
-    return _first_in_time(_specs(wanted), lambda engine: step_time(engine, size), SHARE / fps)
+    if spec.model != AUTO and spec.motion_scale is not None:
+        return spec.load()
+    budget = STEP_SHARE / fps
+    return _first_within(budget, _candidates(spec), lambda engine: step_time(engine, size))
 
 
-def _specs(wanted: EngineSpec) -> list[EngineSpec]:
-    """What may be tried, most faithful first."""
-    if wanted.model != AUTO:
+def _candidates(spec: EngineSpec) -> list[EngineSpec]:
+    """Return the candidates that agree with the spec, highest quality first."""
+    if spec.model != AUTO:
         scales = sorted({scale for _, scale in CANDIDATES}, reverse=True)
-        return [replace(wanted, motion_scale=scale) for scale in scales]
+        return [replace(spec, motion_scale=scale) for scale in scales]
     return [
-        replace(wanted, model=model, motion_scale=scale)
+        replace(spec, model=model, motion_scale=scale)
         for model, scale in CANDIDATES
-        if wanted.motion_scale in (None, scale)
+        if spec.motion_scale in (None, scale)
     ]
 
 
-def _first_in_time(
-    specs: list[EngineSpec], measure: Callable[[Engine], float], most: float
+def _first_within(
+    budget: float, specs: list[EngineSpec], measure: Callable[[Engine], float]
 ) -> Engine:
+    """Load one spec after the other; return the first engine whose step takes `budget` seconds."""
     engine: Engine | None = None
     tried: list[tuple[float, EngineSpec]] = []
-    drawing: set[str | None] = set()
-    """Models that draw their pictures themselves, at one scale only."""
+    one_scale: set[str | None] = set()
+    """Models that know one motion scale only."""
     for spec in specs:
-        if spec.model in drawing:
+        if spec.model in one_scale:
             continue
-        engine = None  # 100 MB and more for a large picture: never two at once
+        engine = None  # an engine may need 100 MB for large frames: free it before the next one
         engine = spec.load()
         seconds = measure(engine)
-        tried_out = (spec.model, spec.motion_scale, 1e3 * seconds, 1e3 * most)
-        logger().debug("%s, motion at %s takes %.1f ms; may take %.1f", *tried_out)
-        if seconds <= most:
+        logger().debug(
+            "%s at motion scale %s takes %.1f ms per frame; %.1f ms are available",
+            spec.model, spec.motion_scale, 1e3 * seconds, 1e3 * budget,
+        )  # fmt: skip
+        if seconds <= budget:
             return engine
         tried.append((seconds, spec))
         if not engine.composes:
-            drawing.add(spec.model)
+            one_scale.add(spec.model)
     fastest = min(tried, key=lambda trial: trial[0])[1]
     if engine is None or fastest is not tried[-1][1]:
         engine = None
@@ -93,79 +115,82 @@ def _first_in_time(
 
 
 def step_time(engine: Engine, size: tuple[int, int]) -> float:
-    """Median seconds of a step on noise; the first steps, which allocate, do not count."""
+    """Return the median time of a step on noise, in seconds; the first steps are not counted."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (2, size[1], size[0], 3)).astype(np.uint8)
     sections = Static().sections(30.0)
     state = None
     times = []
     for number in range(TRIALS + 2):
-        began = time.perf_counter()
+        start = time.perf_counter()
         _, state = engine.step(images[number % 2], 20.0, sections, state)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[2:])
-
-
-MOST = 0.85
-"""Of the time between frames that one may take; beyond it frames are about to drop."""
-
-ROOM = 10.0
-"""Seconds for which the next larger scale would have had room, until it is tried."""
-
-_RECENT = 15
-
-_GROWTH = 4.0
-"""A scale twice as large takes at most so many times as long: it has four times the pixels."""
+        times.append(time.perf_counter() - start)
+    return median(times[2:])
 
 
 class Pace:
-    """Moves the controls' motion scale."""
+    """Changes the motion scale of the controls so that the loop keeps up with the source.
+
+    Nothing is changed after the user has selected a scale, or if the engine has only one.
+
+    Args:
+        controls: their `motion_scale` is changed.
+    """
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
         self._scale = controls.motion_scale
-        """The scale now; None where it cannot be changed, or somebody else has changed it."""
-        self._spent: deque[float] = deque(maxlen=_RECENT)
-        self._intervals: deque[float] = deque(maxlen=_RECENT)
+        """The scale that was set here; None once the user has selected another one."""
+        self._seconds: deque[float] = deque(maxlen=_WINDOW)
+        self._rate = RateMeter(_WINDOW, least=_WINDOW)
         self._last: Frame | None = None
-        self._room: float | None = None
+        self._fast_since: float | None = None
 
-    def took(self, frame: Frame, seconds: float) -> str | None:
-        """A frame took the loop so many seconds; returns what to tell when the scale changes."""
+    @classmethod
+    def for_engine(
+        cls, engine: Engine, controls: Controls, spec: EngineSpec, *, live: bool
+    ) -> "Pace | None":
+        """Set the motion scale of the controls to that of the engine, and return a pace for it.
+
+        Returns:
+            None if the user gave a motion scale, or if the source is not live.
+        """
+        controls.motion_scale = engine.motion_scale if engine.composes else None
+        return cls(controls) if spec.motion_scale is None and live else None
+
+    def update(self, frame: Frame, seconds: float) -> str | None:
+        """Take the processing time of a frame, in seconds; returns a message if the scale changes.
+
+        Frames that were dropped before this one count in the rate of the source.
+        """
         last, self._last = self._last, frame
         if self._controls.motion_scale != self._scale:
             self._scale = None
         if self._scale is None:
             return None
-        if last is not None and frame.index > last.index and frame.epoch == last.epoch:
-            # Frames that dropped in between came at the source's rate too.
-            self._intervals.append((frame.time - last.time) / (frame.index - last.index))
-        self._spent.append(seconds)
-        if len(self._intervals) < _RECENT or len(self._spent) < _RECENT:
+        if last is not None and (frame.epoch != last.epoch or frame.index <= last.index):
+            self._rate.restart()
+            last = None
+        self._rate.add(frame.time, frame.index - last.index if last is not None else 1)
+        self._seconds.append(seconds)
+        if self._rate.fps is None or len(self._seconds) < _WINDOW:
             return None
-        share = median(self._spent) / median(self._intervals)
-        if share > MOST:
-            self._room = None
+        share = median(self._seconds) * self._rate.fps
+        if share > SLOW_SHARE:
+            self._fast_since = None
             smaller = self._scale / 2
-            return self._move(smaller, "is too slow") if smaller in MOTION_SCALES else None
-        if self._scale * 2 not in MOTION_SCALES or share * _GROWTH > SHARE:
-            self._room = None
-        elif self._room is None:
-            self._room = frame.time
-        elif frame.time - self._room >= ROOM:
-            return self._move(self._scale * 2, "has room")
+            return self._change(smaller, "to keep up") if smaller in MOTION_SCALES else None
+        if self._scale * 2 not in MOTION_SCALES or share * _COST_RATIO > STEP_SHARE:
+            self._fast_since = None
+        elif self._fast_since is None:
+            self._fast_since = frame.time
+        elif frame.time - self._fast_since >= FAST_SECONDS:
+            return self._change(self._scale * 2, "as the machine is fast enough")
         return None
 
-    @classmethod
-    def following(
-        cls, controls: Controls, engine: Engine, wanted: EngineSpec, *, live: bool
-    ) -> "Pace | None":
-        """Tell the controls the engine's scale; one that moves it if nobody chose and none wait."""
-        controls.motion_scale = engine.motion_scale if engine.composes else None
-        return cls(controls) if wanted.motion_scale is None and live else None
-
-    def _move(self, scale: float, why: str) -> str:
+    def _change(self, scale: float, reason: str) -> str:
         self._scale = self._controls.motion_scale = scale
-        self._spent.clear()
-        self._room = None
-        return f"motion at {scale_name(scale)}: the machine {why}"
+        self._seconds.clear()
+        self._fast_since = None
+        size = "full" if scale == 1 else scale_name(scale)
+        return f"measuring motion at {size} size {reason}"

@@ -1,6 +1,6 @@
-"""The demo: the built-in scene through the real model, with the gain measured against the truth.
+"""`rtmag demo`: magnify the built-in scene and measure the gain against its known motion.
 
-Writes a video (original | magnified) and x-t slices of both vibrating things before and after.
+Writes a video (original and magnified side by side) and x-t slices of both vibrating objects.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.run.report import Progress, Report
 from rtmag.realtime.sinks.paths import check_free, make_folder, numbered, with_suffix
 from rtmag.realtime.sinks.sink import BaseSink, Sink
@@ -26,11 +26,11 @@ from rtmag.realtime.view.window import WindowSink
 FRAMES = 240
 
 BAND = (1.0, 8.0)
-"""Hz; of second order it passes 2 and 5 Hz alike within 2 %."""
+"""Frequency band in Hz. At second order its gains at 2 and 5 Hz differ by less than 2 %."""
 
 
-class _Labelled(BaseSink):
-    """Names the halves of the pictures on their way to another sink."""
+class _LabelledSink(BaseSink):
+    """Writes labels on both halves of a picture and passes it to another sink."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -44,51 +44,56 @@ class _Labelled(BaseSink):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a demo made and measured."""
+    """Files and measurements of a demo."""
 
     alpha: float
     report: Report
     gains: list[Gain]
     noise: tuple[float, float]
-    """Grey levels by which still pixels are off, before and after."""
+    """Mean absolute error of still pixels in grey levels, before and after magnification."""
     files: list[Path]
 
     @property
     def lines(self) -> list[str]:
-        """For a person: what to look for, what was measured, where it is."""
-        lines = ["On the left nothing seems to move but the crate; on the right:"]
+        """Text for the user: description, measurements and files."""
+        lines = ["On the left only the crate seems to move; on the right:"]
         lines += [self._gain(gain) for gain in self.gains]
         before, after = self.noise
         lines.append(
-            f"  what stands still differs from the truth by {after:.2f} grey levels, "
-            f"{before:.2f} of them the camera's noise"
+            f"  still pixels have an error of {after:.2f} grey levels, "
+            f"{before:.2f} of them from the noise of the camera"
         )
         return lines + [f"wrote {path}" for path in self.files]
 
     def _gain(self, gain: Gain) -> str:
         true = gain.vibration
-        words = f"  the {true.name} moves by {true.amplitude:g} px at {true.hz:g} Hz"
+        text = f"  the {true.name} moves by {true.amplitude:g} px at {true.hz:g} Hz"
         if gain.measured is None:
-            return f"{words}; {FRAMES} frames are enough to measure what becomes of it"
-        words += f", shown as {gain.measured:.2f} px"
-        return f"{words}: {gain.ratio:.1f} times (alpha {self.alpha:g})"
+            return f"{text}; at least {FRAMES} frames are needed to measure the gain"
+        text += f", shown as {gain.measured:.2f} px"
+        return f"{text}: {gain.ratio:.1f} times (alpha {self.alpha:g})"
 
 
 @dataclass(slots=True, kw_only=True)
 class Demo:
-    """How the demo is made."""
+    """Options of the demo."""
 
     progress: Progress
     frames: int = FRAMES
     alpha: float = 20.0
     out: str | None = None
-    """A folder, or the beginning of both outputs' paths."""
+    """Folder of both outputs, or the part of their paths before the suffix."""
     window: bool = False
     overwrite: bool = False
     engine: EngineSpec = field(default_factory=EngineSpec)
 
     def run(self) -> Outcome:
-        """Make the video and the slices, and measure."""
+        """Write the video and the slices, and measure the gain.
+
+        Raises:
+            OptionError: alpha is not finite.
+            SinkError: an output exists or cannot be written.
+        """
         prefix = self._prefix()
         video, picture = with_suffix(prefix, ".mp4"), with_suffix(prefix, ".png")
         check_free(video, overwrite=self.overwrite)
@@ -109,7 +114,14 @@ class Demo:
 
             try:
                 report = run(
-                    scene, magnifier, controls, [_Labelled(sink)], view=view, on_frame=on_frame
+                    Pipeline(
+                        scene,
+                        magnifier,
+                        controls,
+                        [_LabelledSink(sink)],
+                        view=view,
+                        on_frame=on_frame,
+                    )
                 )
             finally:
                 self.progress.end()
@@ -126,7 +138,7 @@ class Demo:
         )
 
     def _prefix(self) -> Path:
-        """Where both outputs begin; numbered when something is there already."""
+        """Return the path of both outputs without suffix, numbered if a file exists."""
         if self.out is None:
             prefix = Path("rtmag-demo")
         elif Path(self.out).is_dir() or self.out.endswith(("/", "\\")):

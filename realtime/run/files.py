@@ -1,4 +1,7 @@
-"""Magnifies files: every frame, with its time and its sound, one output beside each input."""
+"""`rtmag file`: magnify every frame of files and write an output for each, with its sound.
+
+`plan` turns arguments into jobs, `FileBatch` carries them out.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,8 +16,8 @@ from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SourceUnav
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.media.image_size import MAX_PIXELS
-from rtmag.realtime.run.loop import run
-from rtmag.realtime.run.provenance import describe, write_note
+from rtmag.realtime.run.loop import Pipeline, run
+from rtmag.realtime.run.provenance import describe, write_settings
 from rtmag.realtime.run.report import Ending, Progress, Report
 from rtmag.realtime.sinks.background import BackgroundSink
 from rtmag.realtime.sinks.paths import (
@@ -25,6 +28,7 @@ from rtmag.realtime.sinks.paths import (
     output_path,
 )
 from rtmag.realtime.sinks.pipe import STDOUT, PipeSink
+from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.opening import is_pattern, open_source
 from rtmag.realtime.sources.source import FrameSource, SourceOptions
@@ -32,52 +36,33 @@ from rtmag.realtime.sources.video_file import VideoSource
 from rtmag.realtime.view.window import WindowSink
 
 _TRANSFERS = {16: "PQ", 18: "HLG"}
-
-
-def caveats(video: VideoSource, filter: Filter, capture_fps: float | None = None) -> list[str]:
-    """One line for each thing about a video that costs precision or meaning."""
-    found = []
-    if video.bits > 8:
-        found.append(f"has {video.bits} bits per channel; the output has 8")
-    if video.colour.hdr:
-        curve = _TRANSFERS[video.colour.color_trc]
-        found.append(f"is HDR ({curve}); it is passed on as such, not tone-mapped")
-    if video.interlaced:
-        found.append("is interlaced: its lines show two moments, which is shown as motion")
-    if video.frames == 1:
-        found.append("has one frame: there is no motion to magnify")
-    elif filter.band is not None:
-        rate = capture_fps or video.fps
-        seconds = (video.frames or 0) / rate if rate else video.seconds
-        if seconds * filter.band[0] < 1:
-            found.append(f"lasts {seconds:.2g} s, less than one period at {filter.band[0]:g} Hz")
-    return [f"{video.name!r} {words}" for words in found]
-
+"""Names of the HDR transfer functions, by their numbers in ITU-T H.273."""
 
 _INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input and the output to make of it."""
+    """One input and its output."""
 
     source: Path
     output: Path
     folder: Path | None = None
-    """To be made, if it is not there, before the output."""
+    """Folder to make for the output; None: it exists."""
 
 
 def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
-    """Which outputs to make.
+    """Return the outputs to make.
 
     Args:
-        paths: inputs; of two, the second is the output if it does not exist, or came from rtmag.
-            Any other file may be a recording that was meant as an input too.
-        output: a folder, or a file when there is one input.
-        alpha: part of the outputs' names.
+        paths: inputs. The second of two paths is the output if it does not exist or was written by
+            rtmag; any other existing file could be meant as a second input.
+        output: a folder, or a file if there is one input; None: next to each input.
+        alpha: part of the names of the outputs.
 
     Raises:
-        OptionError: it cannot be told what is meant, or two inputs would share an output.
+        OptionError: the arguments are ambiguous, or two inputs would have the same output.
     """
     if output is None and len(paths) == 2:
         first, second = paths
@@ -92,7 +77,7 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
     target = Path(output)
     if output == STDOUT:
         if len(paths) != 1:
-            raise OptionError("-o - passes one video on, got several inputs")
+            raise OptionError(f"-o - writes one video to stdout, got {len(paths)} inputs")
         return [Job(Path(paths[0]), target)]
     if len(paths) == 1 and not target.is_dir() and target.suffix and not output.endswith("/"):
         return [Job(Path(paths[0]), target)]
@@ -102,6 +87,7 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:
+    """Return the jobs; raises OptionError if two of them have the same output."""
     seen: dict[Path, Path] = {}
     for job in jobs:
         if job.output in seen:
@@ -111,34 +97,46 @@ def _distinct(jobs: list[Job]) -> list[Job]:
     return jobs
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An open input of a job."""
+
+    source: FrameSource
+    video: VideoSource | None = None
+    """The source, if it is a video file; None: a folder or a pattern of pictures."""
+
+
 @dataclass(slots=True, kw_only=True)
-class Batch:
-    """How files are magnified. The model is loaded once the first file has proved fit for it."""
+class FileBatch:
+    """Options and state of a run over files. The model is loaded after the first file is open."""
 
     controls: Controls
     progress: Progress
-    note: Callable[[str], None]
-    """Takes warnings, and errors when there are several files."""
+    notice: Callable[[str], None]
+    """Prints warnings, and errors if there are several files."""
     done: Callable[[Path], None]
-    """Takes the path of each finished output."""
+    """Called with the path of each finished output."""
     capture_fps: float | None = None
+    """Rate in 1/s at which slow-motion files were filmed; None: as their timestamps say."""
     audio: bool = True
+    """True to copy the sound."""
     overwrite: bool = False
     skip_existing: bool = False
     strict: bool = False
-    """Damage that cost frames makes the exit code 1."""
+    """True to make the exit code 1 if damage cost frames."""
     max_pixels: int = MAX_PIXELS
+    """Larger pictures are refused before they are decoded."""
     model_sha256: str | None = None
-    """Of the model that an earlier output was made with, when that is to be repeated."""
+    """Hash of the model that an earlier output was made with, to repeat that; None: any model."""
     engine: EngineSpec = field(default_factory=EngineSpec)
     view: ViewKind = "none"
     _damaged: bool = field(default=False, init=False)
     _engine: Engine | None = field(default=None, init=False)
 
     def run(self, jobs: Sequence[Job]) -> int:
-        """Do the jobs one by one and return the exit code. A single job raises its error."""
+        """Carry out the jobs and return the exit code. The error of a single job is raised."""
         if len(jobs) == 1:
-            return _INTERRUPTED if self._do(jobs[0]) == "interrupt" else self._code()
+            return _INTERRUPTED if self._do(jobs[0]) == "interrupt" else self._exit_code()
         failed = 0
         for number, job in enumerate(jobs):
             ending: Ending = "end"
@@ -146,21 +144,22 @@ class Batch:
                 ending = self._do(job)
             except RtmagError as error:
                 failed += 1
-                self.note(f"error: {error}")
+                self.notice(f"error: {error}")
             if ending != "end":
-                self.note(f"stopped at file {number + 1} of {len(jobs)}")
+                self.notice(f"stopped at file {number + 1} of {len(jobs)}")
                 return _INTERRUPTED if ending == "interrupt" else 0
-        self.note(f"{len(jobs) - failed} of {len(jobs)} files done")
-        return 1 if failed else self._code()
+        self.notice(f"{len(jobs) - failed} of {len(jobs)} files done")
+        return 1 if failed else self._exit_code()
 
-    def _code(self) -> int:
+    def _exit_code(self) -> int:
         return 1 if self.strict and self._damaged else 0
 
     def _do(self, job: Job) -> Ending:
         if self.skip_existing and os.path.exists(job.output):
-            self.note(f"skipped: {str(job.output)!r} exists")
+            self.notice(f"skipped: {str(job.output)!r} exists")
             return "end"
-        with _open(job.source, self.max_pixels) as source:
+        opened = _open(job.source, self.max_pixels)
+        with opened.source as source:
             fps = self.capture_fps or source.fps
             if fps is not None:
                 self.controls.filter.check(fps)
@@ -170,15 +169,16 @@ class Batch:
                 check_free(job.output, overwrite=self.overwrite, source=job.source)
             if self._engine is None:
                 self._engine = self._load()
-            return self._magnify(source, job.output, self._engine)
+            return self._magnify(opened, job.output, self._engine)
 
     def _load(self) -> Engine:
         engine = self.engine.load()
         if self.model_sha256 not in (None, engine.metadata.get("rtmag.sha256")):
-            self.note(f"warning: model {engine.name!r} is not of the weights used before")
+            self.notice(f"warning: model {engine.name!r} has other weights than before")
         return engine
 
-    def _magnify(self, source: FrameSource, output: Path, engine: Engine) -> Ending:
+    def _magnify(self, opened: Input, output: Path, engine: Engine) -> Ending:
+        source, video = opened.source, opened.video
         controls = replace(self.controls)
         magnifier = Magnifier(
             engine,
@@ -188,64 +188,73 @@ class Batch:
             capture_fps=self.capture_fps,
         )
         view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
-        sink = self._open_sink(source, output, engine)
-        if isinstance(source, VideoSource):
-            for words in caveats(source, controls.filter, self.capture_fps):
-                self.note(f"warning: {words}")
+        file, sink = self._open_sink(opened, output, engine)
+        for warning in _warnings(video, controls.filter, self.capture_fps) if video else ():
+            self.notice(f"warning: {warning}")
         self.progress.begin(source.name, source.frames)
-        written = BackgroundSink(sink, whole=True) if isinstance(sink, VideoSink) else sink
         try:
             report = run(
-                source,
-                magnifier,
-                controls,
-                [written],
-                view=view,
-                on_frame=lambda _, __: self.progress.step(),
+                Pipeline(
+                    source,
+                    magnifier,
+                    controls,
+                    [sink],
+                    view=view,
+                    on_frame=lambda _, __: self.progress.step(),
+                )
             )
         finally:
             self.progress.end()
-        self._account(source, report, sink, engine)
+        written = file.path_written if file is not None else None
+        self._finish(source, report, written, engine)
         return report.ending
 
-    def _open_sink(self, source: FrameSource, output: Path, engine: Engine) -> VideoSink | PipeSink:
+    def _open_sink(
+        self, opened: Input, output: Path, engine: Engine
+    ) -> tuple[VideoSink | None, Sink]:
+        """Return the output file, None for stdout, and the sink that frames are written to."""
+        source = opened.source
         width, height = source.size
         size = (2 * width, height) if self.controls.layout == "side" else (width, height)
         if str(output) == STDOUT:
-            return PipeSink(fps=source.fps or 30.0, size=size)
+            return None, PipeSink(fps=source.fps or 30.0, size=size)
         comment = f"{SIGNATURE}{rtmag_version()}: alpha {self.controls.alpha:g}, "
         comment += f"{self.controls.filter}, model {engine.name}"
-        return VideoSink(
+        file = VideoSink(
             output,
-            like=source if isinstance(source, VideoSource) else None,
+            like=opened.video,
             fps=source.fps or 30.0,
             size=size,
             audio=self.audio,
             overwrite=self.overwrite,
             comment=comment,
         )
+        return file, BackgroundSink(file, whole=True)
 
-    def _account(
-        self, source: FrameSource, report: Report, sink: VideoSink | PipeSink, engine: Engine
+    def _finish(
+        self, source: FrameSource, report: Report, written: Path | None, engine: Engine
     ) -> None:
+        """Print warnings, and keep the settings of a complete output."""
         if not report.frames:
             if report.ending == "end":
-                raise SourceUnavailable(f"cannot read {source.name!r}: it holds no frames")
+                raise SourceUnavailable(f"cannot read {source.name!r}: it has no frames")
             return
         for error in report.errors:
-            self.note(f"warning: {error}")
-        damaged = source.damaged
-        if damaged:
-            self.note(f"warning: {source.name!r} is damaged; {damaged} parts of it were skipped")
-        self._damaged = self._damaged or bool(damaged or report.errors)
-        written = sink.path_written if isinstance(sink, VideoSink) else None
+            self.notice(f"warning: {error}")
+        if source.damaged:
+            self.notice(
+                f"warning: {source.name!r} is damaged; {source.damaged} parts of it were skipped"
+            )
+        self._damaged = self._damaged or bool(source.damaged or report.errors)
         if report.ending != "end":
-            self.note(f"stopped after {report.frames} frames; they are in {written or 'the pipe'}")
+            self.notice(
+                f"stopped after {report.frames} frames; they are in {written or 'the pipe'}"
+            )
         elif written is not None:
-            self._note_settings(source, written, engine)
+            self._write_settings(source, written, engine)
             self.done(written)
 
-    def _note_settings(self, source: FrameSource, output: Path, engine: Engine) -> None:
+    def _write_settings(self, source: FrameSource, output: Path, engine: Engine) -> None:
         settings = describe(
             self.controls,
             engine,
@@ -256,17 +265,43 @@ class Batch:
             capture_fps=self.capture_fps,
         )
         try:
-            write_note(output, settings)
+            write_settings(output, settings)
         except SinkError as error:
-            self.note(f"warning: {error}")
+            self.notice(f"warning: {error}")
 
 
-def _open(path: Path, max_pixels: int) -> FrameSource:
-    """A file, a folder or a pattern; names that also mean something else are files here."""
+def _open(path: Path, max_pixels: int) -> Input:
+    """Open a file, a folder or a pattern. Other meanings of a name, such as a camera, are ignored.
+
+    Raises:
+        SourceUnavailable: there is no such file, or it cannot be read.
+    """
+    options = SourceOptions(max_pixels=max_pixels)
     if os.path.isdir(path):
-        return open_source(path.absolute(), options=SourceOptions(max_pixels=max_pixels))
+        return Input(open_source(path.absolute(), options=options))
     if os.path.lexists(path):
-        return VideoSource(path, max_pixels=max_pixels)
+        video = VideoSource(path, max_pixels=max_pixels)
+        return Input(video, video)
     if is_pattern(str(path)):
-        return open_source(path, options=SourceOptions(max_pixels=max_pixels))
+        return Input(open_source(path, options=options))
     raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")
+
+
+def _warnings(video: VideoSource, filter: Filter, capture_fps: float | None) -> list[str]:
+    """Return a line for each property of a video that makes the output less exact."""
+    warnings = []
+    if video.bits > 8:
+        warnings.append(f"has {video.bits} bits per channel; the output has 8")
+    if video.colour.hdr:
+        curve = _TRANSFERS[video.colour.color_trc]
+        warnings.append(f"is HDR ({curve}); the output has the same curve and is not tone-mapped")
+    if video.interlaced:
+        warnings.append("is interlaced: the difference between its fields looks like motion")
+    if video.frames == 1:
+        warnings.append("has one frame: there is no motion to magnify")
+    elif filter.band is not None:
+        rate = capture_fps or video.fps
+        seconds = (video.frames or 0) / rate if rate else video.seconds
+        if seconds * filter.band[0] < 1:
+            warnings.append(f"lasts {seconds:.2g} s, less than one period at {filter.band[0]:g} Hz")
+    return [f"{video.name!r} {warning}" for warning in warnings]

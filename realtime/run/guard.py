@@ -1,9 +1,10 @@
-"""Keeps a live view alive when the model fails: frames pass unmagnified, and it is said why.
+"""Protection of a live run against a model that fails.
 
-After a failure the model is loaded anew, at most five times a minute. A result that is no picture,
-or a memory with numbers that are none, counts as a failure; neither is ever passed on. A step that
-never returns cannot be broken off from within the process: the watchdog ends it, with exit code 70,
-so that whatever supervises it starts it again.
+When the model raises an error, frames pass unmagnified and the view shows why. The model is loaded
+again, at most five times a minute. A result of the wrong shape or type, and a state that contains
+NaN or infinite values, count as errors; neither is passed on. A step that never returns cannot be
+stopped from within the process: a watchdog thread ends the process with exit code 70, so that a
+service manager can start it again.
 """
 
 import os
@@ -23,103 +24,117 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.sources.source import Closeable
 
 HANG = 10.0
-"""Seconds a step may take; the first ones, which prepare much, three times as long."""
+"""Seconds that a step may take; the first steps, which allocate memory, may take three times as
+long."""
 
 EXIT_HANG = 70
+"""Exit code after a hang."""
 
-_RESTARTS, _WITHIN = 5, 60.0
+_RELOADS, _RELOAD_PERIOD = 5, 60.0
+"""Largest number of reloads in a period, and its length in seconds."""
+
+_RELOAD_PAUSE = 1.0
+"""Seconds between two reloads."""
 
 _FIRST_STEPS = 5
 
-_LOOK = 30
-"""Steps between looks at a memory that lies on a GPU: it is fetched for that."""
-
-_PAUSE = 1.0
-"""Seconds between tries of a model that fails."""
+_GPU_CHECK_STEPS = 30
+"""Number of steps between two checks of a state on a GPU, which has to be copied for that."""
 
 
 class Guard(Closeable):
-    """Steps of a magnifier that never raise for its model's sake; a context manager.
+    """Calls a magnifier and survives errors of its model; a context manager.
 
     Args:
-        magnifier: what magnifies; its settings are set on it.
-        reload: loads the model anew.
-        note: told of each new kind of failure.
-        hang: seconds a step may take.
-        on_hang: called when one takes longer, from another thread; ends the process by default.
+        magnifier: called for each frame.
+        reload: loads the model again.
+        notice: prints a message for each new kind of error.
+        hang: seconds that a step may take.
+        on_hang: called from another thread when a step takes longer; ends the process by default.
     """
 
     def __init__(
         self,
         magnifier: Magnifier,
         reload: Callable[[], Engine],
-        note: Callable[[str], None],
+        notice: Callable[[str], None],
         *,
         hang: float = HANG,
         on_hang: Callable[[str], None] | None = None,
     ) -> None:
         self.failures = 0
-        """Frames that passed unmagnified because of the model."""
+        """Number of frames that passed unmagnified because the model failed."""
         self.alert: str | None = None
-        """What to write over the picture while the model fails."""
+        """Message to show over the picture while the model fails; None while it works."""
         self.magnifier = magnifier
-        self._reload, self._note = reload, note
-        self._hang, self._on_hang = hang, on_hang or _end
-        self._restarts: deque[float] = deque(maxlen=_RESTARTS)
-        self._retry = 0.0
+        self._reload, self._notice = reload, notice
+        self._hang, self._on_hang = hang, on_hang or _exit
+        self._reloads: deque[float] = deque(maxlen=_RELOADS)
+        self._next_reload = 0.0
         self._broken = False
         self._steps = 0
-        self._began: float | None = None
+        self._step_start: float | None = None
         self._stop = threading.Event()
         self._watchdog = threading.Thread(target=self._watch, name="rtmag watchdog", daemon=True)
         self._watchdog.start()
 
     def __call__(self, frame: Frame) -> Frame:
-        """The magnified frame, or the same frame when the model fails."""
-        if self._broken and not self._mended():
+        """Return the magnified frame, or the frame itself if the model fails."""
+        if self._broken and not self._reloaded():
             self.failures += 1
             return frame
-        self._began = time.monotonic()
+        self._step_start = time.monotonic()
         try:
-            magnified = self.magnifier(frame)
-            memory = self.magnifier.memory
-            fetched = isinstance(memory, np.ndarray) or self._steps % _LOOK == 0
-            _check(frame, magnified, memory if fetched else None)
-        except OptionError:  # a person's mistake, not the model's
+            magnified = self.magnifier.magnify(frame)
+            _check_image(frame, magnified)
+            self._check_state()
+        except OptionError:  # an error of the user, not of the model
             raise
-        except Exception as error:  # an engine may raise anything; the view goes on
+        except Exception as error:  # an engine may raise any error
             self.failures += 1
             self._fail(str(error) or type(error).__name__)
             return frame
         finally:
-            self._began = None
+            self._step_start = None
             self._steps += 1
         self.alert = None
         return magnified
 
     def close(self) -> None:
-        """End the watchdog."""
+        """Stop the watchdog."""
         self._stop.set()
         self._watchdog.join()
 
-    def _fail(self, words: str) -> None:
+    def _check_state(self) -> None:
+        """Raise ModelError if the state contains NaN or infinite values."""
+        state = self.magnifier.memory
+        if state is None or not (
+            isinstance(state, np.ndarray) or self._steps % _GPU_CHECK_STEPS == 0
+        ):
+            return
+        # One NaN or infinite value makes the sum so; summing takes a fraction of a millisecond.
+        if not np.isfinite(np.asarray(state).sum(dtype=np.float64)):
+            raise ModelError("the model returned NaN or infinite values")
+
+    def _fail(self, message: str) -> None:
         self._broken = True
         self.magnifier.reset()
-        words = f"not magnified: {redact(words)}"
-        if words != self.alert:
-            self._note(f"error: {words}")
-        self.alert = words
+        message = f"not magnified: {redact(message)}"
+        if message != self.alert:
+            self._notice(f"error: {message}")
+        self.alert = message
 
-    def _mended(self) -> bool:
-        """Load the model anew, if it is time for that."""
+    def _reloaded(self) -> bool:
+        """Load the model again if it is time for that; True if it was loaded."""
         now = time.monotonic()
-        spent = len(self._restarts) == _RESTARTS and now - self._restarts[0] < _WITHIN
-        if spent or now < self._retry:
+        exhausted = len(self._reloads) == _RELOADS and now - self._reloads[0] < _RELOAD_PERIOD
+        if exhausted or now < self._next_reload:
             return False
-        self._restarts.append(now)
-        self._retry = now + _PAUSE
+        self._reloads.append(now)
+        self._next_reload = now + _RELOAD_PAUSE
         try:
-            self.magnifier.engine = self._reload()
+            engine, scale = self._reload(), self.magnifier.motion_scale
+            self.magnifier.engine = engine if engine.motion_scale == scale else engine.at(scale)
         except Exception as error:
             self._fail(str(error) or type(error).__name__)
             return False
@@ -128,24 +143,22 @@ class Guard(Closeable):
 
     def _watch(self) -> None:
         while not self._stop.wait(min(0.5, self._hang / 4)):
-            began = self._began
-            most = self._hang * (3 if self._steps < _FIRST_STEPS else 1)
-            if began is not None and time.monotonic() - began > most:
-                self._on_hang(f"the model has not answered for {most:.0f} s")
+            start = self._step_start
+            limit = self._hang * (3 if self._steps < _FIRST_STEPS else 1)
+            if start is not None and time.monotonic() - start > limit:
+                self._on_hang(f"the model has not answered for {limit:.0f} s")
                 return
 
 
-def _check(frame: Frame, magnified: Frame, memory: object) -> None:
-    """Refuse what is no picture, and a memory that would spoil all pictures to come."""
+def _check_image(frame: Frame, magnified: Frame) -> None:
     image = magnified.image
     if image.dtype != np.uint8 or image.shape != frame.image.shape:
-        raise ModelError(f"the model gave {image.dtype} {image.shape}, not a picture")
-    # One sum shows any number that is none, and takes a fraction of a millisecond.
-    if memory is not None and not np.isfinite(np.asarray(memory).sum(dtype=np.float64)):
-        raise ModelError("the model gave numbers that are none")
+        raise ModelError(
+            f"the model returned {image.dtype} {image.shape}, expected uint8 {frame.image.shape}"
+        )
 
 
-def _end(words: str) -> None:
-    """Leave at once: a thread that hangs in a driver would hold up any other way out."""
-    print(f"error: {words}; started again, it may work", file=sys.stderr, flush=True)
+def _exit(message: str) -> None:
+    """End the process immediately: a thread that hangs in a driver would block a normal exit."""
+    print(f"error: {message}; try to start it again", file=sys.stderr, flush=True)
     os._exit(EXIT_HANG)

@@ -1,4 +1,8 @@
-"""Magnifies a camera, or any other source of frames, before one's eyes."""
+"""`rtmag camera` and `rtmag stream`: magnify a live source until the user quits.
+
+`run_live` is the whole command, `build` opens its parts in order: view, source, engine, magnifier,
+guard, sinks. The frame loop itself is in `rtmag.realtime.run.loop`.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -14,10 +18,10 @@ from rtmag.realtime.log import redact
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.adaptive import Pace, choose
 from rtmag.realtime.run.guard import Guard
-from rtmag.realtime.run.loop import run
-from rtmag.realtime.run.provenance import describe, note_of, write_note
+from rtmag.realtime.run.loop import Pipeline, run
+from rtmag.realtime.run.provenance import describe, settings_path, write_settings
 from rtmag.realtime.run.report import Report, Stats, Tally
-from rtmag.realtime.run.startup import Left, attended, resting_at
+from rtmag.realtime.run.startup import UserQuit, open_in_background, wait_with_view
 from rtmag.realtime.sinks.background import BackgroundSink, check_space
 from rtmag.realtime.sinks.paths import check_free, numbered, with_suffix
 from rtmag.realtime.sinks.pipe import PipeSink
@@ -31,209 +35,291 @@ from rtmag.realtime.sources.source import FrameSource, SourceOptions, Status
 from rtmag.realtime.view.viewer import View
 from rtmag.realtime.view.window import WindowSink
 
-_UNNAMED = Path("rtmag-camera.mp4")
+_DEFAULT_RECORDING = Path("rtmag-camera.mp4")
 
-_PIPE_SECONDS = 1.0
-"""Seconds for a reader to take the last frames."""
+_PIPE_TIMEOUT = 1.0
+"""Seconds for the reader of the pipe to take the last frames."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Live:
-    """How a live source is magnified and shown."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """Options for magnifying a live source."""
 
     controls: Controls
-    note: Callable[[str], None]
-    invite: Callable[[str], None] = lambda words: None
-    """Told the address of the page, with its token."""
-    wanted: SourceOptions = field(default_factory=SourceOptions)
+    """Initial settings; changed by keys."""
+    notice: Callable[[str], None]
+    """Prints a message."""
+    print_link: Callable[[str], None] = lambda message: None
+    """Prints the address of the web page, with its token."""
+    source: SourceOptions = field(default_factory=SourceOptions)
     record: Path | None = None
-    """Recorded to from the start; without it the key r records to rtmag-camera.mp4."""
+    """File to record to from the start; None: the key r records to rtmag-camera.mp4."""
     overwrite: bool = False
     view: LiveViewKind = "window"
     host: str = "127.0.0.1"
-    """Of the view in a browser, as are the next three."""
+    """Address that the web page is served on."""
     port: int | None = None
+    """Port of the web page; None: the first free one of a few."""
     max_viewers: int = 16
+    """Largest number of browsers that may watch at the same time."""
     token: str | None = field(default=None, repr=False)
-    """What others must know to see the page; None is one by chance."""
+    """Secret in the address of the web page; None: a random one."""
     engine: EngineSpec = field(default_factory=EngineSpec)
     limit: int | None = None
+    """Number of frames after which the run ends; None: no limit."""
     out: str | None = None
-    """`-` passes the frames on to another program too."""
+    """`-` also writes the frames to stdout."""
     virtual_camera: str | None = None
-    """Name of the device that shows them to other programs too, or `first`."""
-    _settings: Callable[[], dict[str, object]] = field(default=dict, init=False)
-    _whole: bool = field(default=False, init=False)
-    """Whether the source waits for us: then no frame of it is left out anywhere."""
-    _invited: bool = field(default=False, init=False)
+    """Name of a virtual camera that also gets the frames, or `first`."""
     stats: Stats | None = None
-    """Told of the figures as the run goes on, and at its end."""
+    """Prints statistics during the run."""
 
-    def run(self, spec: str) -> Report:
-        """Magnify until the view is closed, the limit is reached or Ctrl-C comes."""
-        if self.record is not None:
-            check_free(self.record, overwrite=self.overwrite)
-        self.controls.recording = self.record is not None
-        with ExitStack() as opened:
-            waits = self.wanted.wait is not None and "://" in spec
-            view = self._shown(redact(spec), opened) if waits else None
-            if hasattr(view, "url"):
-                self._announce(spec, view)
-            try:
-                source = opened.enter_context(self._open(spec, view))
-            except Left:
-                return Tally(live=True).report("quit", ())
-            if source.fps is not None:
-                self.controls.filter.check(source.fps)
-            view = view or self._shown(source.name, opened)
-            rate = source.fps or self.wanted.fps or 30.0
-            engine = choose(self.engine, source.size, rate)
-            magnifier = Magnifier(engine, alpha=self.controls.alpha, filter=self.controls.filter)
-            guard = opened.enter_context(Guard(magnifier, self.engine.load, self.note))
-            self._settings = partial(self._describe, engine, source)
-            self._whole = not source.live
-            self._announce(f"{source.name}, {magnifier.described}", view)
-            self.controls.whole = engine.size is not None
-            report = run(
-                source,
-                magnifier,
-                self.controls,
-                self._open_sinks(source.size, rate, opened),
-                guard=guard,
-                view=view,
-                record=lambda: self._open_recorder(rate),
-                limit=self.limit,
-                stats=self.stats,
-                pace=Pace.following(self.controls, engine, self.engine, live=source.live),
-            )
-            failed = guard.failures
-        words = (f"the model failed: {failed} frames were not magnified",) if failed else ()
-        return replace(report, errors=report.errors + words)
 
-    def _announce(self, words: str, view: View | None) -> None:
-        """Say what is shown, and the first time where."""
-        shown, address = redact(words), getattr(view, "url", None)
-        if address is not None and not self._invited:
-            self._invited = True
-            self.invite(f"{shown}; open {address}")
-        else:
-            self.note(f"{shown}; keys: h" if view is not None and address is None else shown)
+def run_live(spec: str, options: LiveOptions) -> Report:
+    """Magnify a live source until the user quits, the limit is reached or Ctrl-C comes.
 
-    def _open(self, spec: str, view: View | None) -> FrameSource:
-        if spec == "test":
-            return SceneSource(self.wanted.size or (640, 480), self.wanted.fps or 30.0, live=True)
+    Args:
+        spec: the source, see `open_source`; `test` is the built-in scene.
+        options: everything else.
+
+    Raises:
+        RtmagError: see `build` and `rtmag.realtime.run.loop.run`.
+    """
+    if options.record is not None:
+        check_free(options.record, overwrite=options.overwrite)
+    options.controls.recording = options.record is not None
+    with ExitStack() as stack:
         try:
-            source = self._opened(spec, view)
-        except SourceAbsent as error:
-            raise SourceAbsent(f"{error} (--wait waits for it)") from error
-        source.on_status = lambda status: self.note(_told(source.name, status))
-        for refused in source.refused:
-            self.note(f"{source.name} does not let us stop its {refused}")
-        return source
+            pipeline = build(spec, options, stack)
+        except UserQuit:
+            return Tally(live=True).report("quit", ())
+        report = run(pipeline)
+    failures = pipeline.guard.failures if pipeline.guard is not None else 0
+    if not failures:
+        return report
+    error = f"the model failed: {failures} frames were not magnified"
+    return replace(report, errors=(*report.errors, error))
 
-    def _opened(self, spec: str, view: View | None) -> FrameSource:
-        """Opened at once, or waited for at the view; raises Left when that is left."""
-        told = self.wanted.wait
-        if told is None or "://" not in spec:
-            return open_source(spec, options=self.wanted)
-        opener = partial(open_source, spec, options=replace(self.wanted, wait=None))
-        rest = resting_at(view, self.controls, redact(spec))
-        return wait_until_available(partial(attended, opener, rest), told, RetryPolicy(), rest)
 
-    def _open_sinks(self, size: tuple[int, int], fps: float, opened: ExitStack) -> list[Sink]:
-        """Whoever else sees the frames."""
-        width, height = size
-        size = (2 * width, height) if self.controls.layout == "side" else size
-        sinks: list[Sink] = []
-        if self.virtual_camera is not None:
-            named = None if self.virtual_camera == FIRST else self.virtual_camera
-            shown = VirtualCameraSink(size, fps, named)
-            opened.callback(shown.close)
-            self.note(f"virtual camera: {shown.device}")
-            sinks.append(shown)
-        if self.out is not None:
-            lacks = partial(self._tell_dropped, "the pipe")
-            sinks.append(
-                BackgroundSink(
-                    PipeSink(fps=fps, size=size),
-                    on_end=lacks,
-                    close_timeout=_PIPE_SECONDS,
-                    whole=self._whole,
-                )
+def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
+    """Open everything that the frame loop needs; `stack` closes it.
+
+    Raises:
+        UserQuit: the user quit in the view while the source was being waited for.
+        SourceUnavailable: the source cannot be opened.
+        OptionError: the frequency band does not fit the frame rate of the source.
+        SinkUnavailable: the view, a sink or the virtual camera cannot be opened.
+        ModelError, ProviderUnavailable: the model cannot be loaded.
+    """
+    controls = options.controls
+    early_view = _open_view(redact(spec), options, stack) if _waits(spec, options) else None
+    if early_view is not None and early_view.url is not None:
+        options.print_link(f"{redact(spec)}; open {early_view.url}")
+    source = stack.enter_context(_open_source(spec, options, early_view))
+    if source.fps is not None:
+        controls.filter.check(source.fps)
+    view = early_view or _open_view(source.name, options, stack)
+
+    fps = source.fps or options.source.fps or 30.0
+    engine = choose(options.engine, source.size, fps)
+    magnifier = Magnifier(engine, alpha=controls.alpha, filter=controls.filter)
+    guard = stack.enter_context(Guard(magnifier, options.engine.load, options.notice))
+    controls.whole = engine.size is not None
+    settings = partial(_settings, options, engine, source)
+    _announce(redact(f"{source.name}, {magnifier.described}"), view, early_view, options)
+
+    return Pipeline(
+        source,
+        magnifier,
+        controls,
+        _open_sinks(source, fps, options, stack),
+        guard=guard,
+        view=view,
+        open_recording=Recorder(options, fps, settings, whole=not source.live),
+        limit=options.limit,
+        stats=options.stats,
+        pace=Pace.for_engine(engine, controls, options.engine, live=source.live),
+    )
+
+
+def _announce(title: str, view: View | None, early_view: View | None, options: LiveOptions) -> None:
+    """Print the source and the model, and where to see them unless that was printed before."""
+    if view is not None and view.url is None:
+        options.notice(f"{title}; keys: h")
+    elif view is not None and early_view is None:
+        options.print_link(f"{title}; open {view.url}")
+    else:
+        options.notice(title)
+
+
+# ---- source -----------------------------------------------------------------------------------
+
+
+def _waits(spec: str, options: LiveOptions) -> bool:
+    """True if a source that is not available yet is waited for: only network streams are."""
+    return options.source.wait is not None and "://" in spec
+
+
+def _open_source(spec: str, options: LiveOptions, view: View | None) -> FrameSource:
+    if spec == "test":
+        size, fps = options.source.size or (640, 480), options.source.fps or 30.0
+        return SceneSource(size, fps, live=True)
+    try:
+        source = _open_or_wait(spec, options, view)
+    except SourceAbsent as error:
+        raise SourceAbsent(f"{error} (use --wait to wait for it)") from error
+    source.on_status = lambda status: options.notice(_status_line(source.name, status))
+    for setting in source.refused:
+        options.notice(f"{source.name} does not allow to turn off its {setting}")
+    return source
+
+
+def _open_or_wait(spec: str, options: LiveOptions, view: View | None) -> FrameSource:
+    if options.source.wait is None or not _waits(spec, options):
+        return open_source(spec, options=options.source)
+    opener = partial(open_source, spec, options=replace(options.source, wait=None))
+    wait = wait_with_view(view, options.controls, redact(spec))
+    return wait_until_available(
+        partial(open_in_background, opener, wait), options.source.wait, RetryPolicy(), wait
+    )
+
+
+def _status_line(name: str, status: Status) -> str:
+    line = f"{name}: {status.state.lower()}"
+    if status.state in ("RUNNING", "ENDED"):
+        return line
+    return f"warning: {line}; {status.message.removeprefix(name).lstrip()}"
+
+
+# ---- view -------------------------------------------------------------------------------------
+
+
+def _open_view(name: str, options: LiveOptions, stack: ExitStack) -> View | None:
+    view = _make_view(name, options)
+    if view is not None:
+        stack.callback(view.close)
+    return view
+
+
+def _make_view(name: str, options: LiveOptions) -> View | None:
+    if options.view == "window":
+        return WindowSink(f"rtmag: {name}")
+    if options.view == "none":
+        return None
+    with needing("--view web", "web"):
+        from rtmag.realtime.web.view import WebView
+    return WebView(
+        options.controls,
+        name,
+        host=options.host,
+        port=options.port,
+        max_viewers=options.max_viewers,
+        token=options.token,
+    )
+
+
+# ---- sinks ------------------------------------------------------------------------------------
+
+
+def _open_sinks(
+    source: FrameSource, fps: float, options: LiveOptions, stack: ExitStack
+) -> list[Sink]:
+    """Open the virtual camera and the pipe, where they are wanted."""
+    width, height = source.size
+    size = (2 * width, height) if options.controls.layout == "side" else (width, height)
+    sinks: list[Sink] = []
+    if options.virtual_camera is not None:
+        name = None if options.virtual_camera == FIRST else options.virtual_camera
+        camera = VirtualCameraSink(size, fps, name)
+        stack.callback(camera.close)
+        options.notice(f"virtual camera: {camera.device}")
+        sinks.append(camera)
+    if options.out is not None:
+        sinks.append(
+            BackgroundSink(
+                PipeSink(fps=fps, size=size),
+                on_end=partial(_report_dropped, options.notice, "the pipe", "its reader"),
+                close_timeout=_PIPE_TIMEOUT,
+                whole=not source.live,
             )
-        return sinks
-
-    def _shown(self, name: str, opened: ExitStack) -> View | None:
-        view = self._open_view(name)
-        if view is not None:
-            opened.callback(view.close)
-        return view
-
-    def _open_view(self, name: str) -> View | None:
-        if self.view == "window":
-            return WindowSink(f"rtmag: {name}")
-        if self.view == "none":
-            return None
-        with needing("--view web", "web"):
-            from rtmag.realtime.web.view import WebView
-        return WebView(
-            self.controls,
-            name,
-            host=self.host,
-            port=self.port,
-            max_viewers=self.max_viewers,
-            token=self.token,
         )
+    return sinks
 
-    def _open_recorder(self, fps: float) -> BackgroundSink:
-        """The file that was asked for; after that, or without it, numbered ones."""
-        path, self.record = self.record, None
-        overwrite = self.overwrite and path is not None
+
+def _settings(options: LiveOptions, engine: Engine, source: FrameSource) -> dict[str, object]:
+    controls = options.controls
+    return describe(
+        controls,
+        engine,
+        options.engine,
+        source=source.name,
+        size=source.size,
+        fps=controls.fps or source.fps,
+    )
+
+
+class Recorder:
+    """Opens the file of each recording. Its settings are kept in a JSON file next to it.
+
+    The first recording gets the requested path. All others, or all if no path was requested, get
+    numbered names.
+
+    Args:
+        options: path, overwriting, and the callback for messages.
+        fps: frame rate of the file.
+        settings: returns the settings of the run.
+        whole: True to drop no frame, for sources that wait.
+    """
+
+    def __init__(
+        self,
+        options: LiveOptions,
+        fps: float,
+        settings: Callable[[], dict[str, object]],
+        *,
+        whole: bool = False,
+    ) -> None:
+        self._path, self._overwrite, self._notice = (
+            options.record,
+            options.overwrite,
+            options.notice,
+        )
+        self._fps, self._settings, self._whole = fps, settings, whole
+
+    def __call__(self) -> Sink:
+        """Open the next file."""
+        path, self._path = self._path, None
+        overwrite = self._overwrite and path is not None
         if path is None:
-            suffix = _UNNAMED.suffix
-            path = with_suffix(numbered(_UNNAMED.with_suffix(""), (suffix,)), suffix)
+            suffix = _DEFAULT_RECORDING.suffix
+            path = with_suffix(numbered(_DEFAULT_RECORDING.with_suffix(""), (suffix,)), suffix)
         check_space(path)
-        self.note(f"recording to {path}")
-        sink, settings = VideoSink(path, fps=fps, overwrite=overwrite), self._settings()
-        self._note_settings(sink.partial_path, settings)  # now, for we may be killed
+        self._notice(f"recording to {path}")
+        sink, settings = VideoSink(path, fps=self._fps, overwrite=overwrite), self._settings()
+        self._write_settings(
+            sink.partial_path, settings
+        )  # at the start, as the process may be killed
         return BackgroundSink(
             sink,
             check=partial(check_space, path),
-            on_end=partial(self._recorded, sink, settings),
+            on_end=partial(self._finish, sink, settings),
             whole=self._whole,
         )
 
-    def _describe(self, engine: Engine, source: FrameSource) -> dict[str, object]:
-        return describe(
-            self.controls,
-            engine,
-            self.engine,
-            source=source.name,
-            size=source.size,
-            fps=self.controls.fps or source.fps,
-        )
-
-    def _recorded(self, sink: VideoSink, settings: dict[str, object], dropped: int) -> None:
-        self._tell_dropped(str(sink.path), dropped)
-        if sink.path_written is not None:  # or no frame came
-            self._note_settings(sink.path, settings)
+    def _finish(self, sink: VideoSink, settings: dict[str, object], dropped: int) -> None:
+        _report_dropped(self._notice, str(sink.path), "the encoder", dropped)
+        if sink.path_written is not None:  # None if no frame came
+            self._write_settings(sink.path, settings)
         with suppress(OSError):
-            note_of(sink.partial_path).unlink()
+            settings_path(sink.partial_path).unlink()
 
-    def _note_settings(self, path: Path, settings: dict[str, object]) -> None:
+    def _write_settings(self, path: Path, settings: dict[str, object]) -> None:
         try:
-            write_note(path, settings)
+            write_settings(path, settings)
         except SinkError as error:
-            self.note(f"warning: {error}")
-
-    def _tell_dropped(self, what: str, dropped: int) -> None:
-        if dropped:
-            self.note(f"warning: {what} lacks {dropped} frames, for which it was too slow")
+            self._notice(f"warning: {error}")
 
 
-def _told(name: str, status: Status) -> str:
-    """A line about a new state."""
-    told = f"{name}: {status.state.lower()}"
-    if status.state in ("RUNNING", "ENDED"):
-        return told
-    return f"warning: {told}; {status.message.removeprefix(name).lstrip()}"
+def _report_dropped(notice: Callable[[str], None], name: str, cause: str, dropped: int) -> None:
+    if dropped:
+        notice(f"warning: {name}: {dropped} frames were dropped because {cause} was too slow")

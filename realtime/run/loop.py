@@ -1,330 +1,330 @@
-"""The loop: frames in, magnified frames out, until the source ends or someone stops it.
+"""The frame loop: read a frame, magnify it, write it to the sinks, show it, answer keys.
 
-A live source is read through the latest-frame slot, so delay stays bounded and frames drop instead;
-of a file every frame is magnified. The view shows the layout chosen at the moment with what is
-written over it; sinks get the pictures alone, in the layout that was chosen at the start.
+Every frame of a file is magnified. Of a live source only the newest frame is: frames are dropped so
+that the delay stays bounded. The view shows the layout that is selected at the moment, with text
+over it. Sinks get pictures without text, in the layout that was selected at the start.
 """
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing, suppress
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any
 
-from rtmag.realtime.controls import Controls
+from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
-from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.adaptive import Pace
 from rtmag.realtime.run.guard import Guard
-from rtmag.realtime.run.recording import Recording
 from rtmag.realtime.run.report import Ending, Report, Stats, Tally
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sources.latest import LatestFrames
-from rtmag.realtime.sources.source import FrameSource
+from rtmag.realtime.sources.source import FrameSource, PolledSource
 from rtmag.realtime.view import overlay
-from rtmag.realtime.view.viewer import TICK, View, Viewer
+from rtmag.realtime.view.viewer import TICK, Facts, View, Viewer
 
-Step = Callable[[Frame], Frame]
-"""One frame magnified: the magnifier itself, or what guards it."""
-
-
-class Magnifies(Protocol):
-    """What is needed of a Magnifier."""
-
-    alpha: float
-    filter: Filter
-    warning: str | None
-    """Why the picture is shown unmagnified at present, if it is."""
-    region: Region | None
-    """Where motion is magnified; None is everywhere."""
-    motion_scale: float
-    """Size of the picture in which motion is looked for; cannot be changed in every engine."""
-
-    @property
-    def described(self) -> str:
-        """What runs, for a person to read."""
-        ...
-
-    @property
-    def fps(self) -> float | None:
-        """Measured frame rate, None while unknown."""
-        ...
-
-    def __call__(self, frame: Frame) -> Frame:
-        """The same moment, with its motion magnified."""
-        ...
-
-
-class Steering:
-    """Magnifies frame by frame as the controls ask, and tells when that cannot be.
-
-    Args:
-        magnifier: its alpha, filter, region and motion scale follow the controls.
-        step: what magnifies a frame by it.
-        controls: are told the measured rate in return.
-        viewer: shows what there is to say.
-        live: whether the source is; a rate that dips for a moment is no error there.
-    """
-
-    def __init__(
-        self, magnifier: Magnifies, step: Step, controls: Controls, viewer: Viewer, *, live: bool
-    ) -> None:
-        self.errors: list[str] = []
-        """What a run that nobody watches must not keep to itself."""
-        self._magnifier, self._step, self._controls = magnifier, step, controls
-        self._viewer, self._live = viewer, live
-
-    def __call__(self, frame: Frame) -> Frame:
-        """Magnify.
-
-        Raises:
-            OptionError: the rate turns out not to allow the band, and nobody sees why.
-        """
-        self._controls.fps = self._magnifier.fps
-        try:
-            magnified = self._steered(frame)
-        except OptionError as error:
-            # A band that the measured rate turns out not to allow must not end a view that runs.
-            if not self._viewer.watched or self._controls.filter.band is None:
-                raise
-            self._viewer.say(str(error))
-            self._controls.set_mode("static")
-            magnified = self._steered(frame)
-        if self._magnifier.warning is not None:
-            self._warn(self._magnifier.warning)
-        return magnified
-
-    def _steered(self, frame: Frame) -> Frame:
-        if self._magnifier.filter != self._controls.filter:
-            self._magnifier.filter = self._controls.filter
-        if self._magnifier.alpha != self._controls.alpha:
-            self._magnifier.alpha = self._controls.alpha
-        self._magnifier.region = self._controls.region
-        if self._controls.motion_scale is not None:
-            self._magnifier.motion_scale = self._controls.motion_scale
-        return self._step(frame)
-
-    def _warn(self, words: str) -> None:
-        """The magnifier passes frames on as they are: nobody must take them for magnified."""
-        if self._viewer.watched:
-            self._viewer.say(words)
-        # A rate that dips for a moment must not end a run that nobody watches.
-        if not (self._viewer.watched and self._live) and not self.errors:  # rates in words vary
-            self.errors.append(words)
-
-
-_CALM_TICK = 0.1
-"""Seconds between looks at the keys while a source is away: waiting must cost next to nothing."""
+_SLOW_TICK = 0.1
+"""The same after a second without a frame, so that waiting for a lost source needs little CPU."""
 
 OnFrame = Callable[[Frame, Frame], None]
-"""Called with each original and its magnified frame."""
+"""Callback that gets each original frame and its magnified frame."""
 
 
-def run(
-    source: FrameSource,
-    magnifier: Magnifies,
-    controls: Controls,
-    sinks: Sequence[Sink] = (),
-    *,
-    guard: Guard | None = None,
-    view: View | None = None,
-    record: Callable[[], Sink] | None = None,
-    limit: int | None = None,
-    on_frame: OnFrame | None = None,
-    stats: Stats | None = None,
-    pace: Pace | None = None,
-) -> Report:
-    """Magnify a source until it ends, someone quits, `limit` is reached or Ctrl-C comes.
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts of one run: a source, a magnifier, and the places that frames go to."""
 
-    Args:
-        source: left open; its owner closes it.
-        magnifier: its alpha and filter follow the controls.
-        controls: what the keys change; also the layout of the sinks, fixed at the start.
-        sinks: get every magnified frame; closed at the end.
-        guard: takes the magnifier's steps, so that a model that fails does not end the run.
-        view: shows the frames and gives keys; closed at the end.
-        record: opens a file whenever recording is turned on.
-        limit: stop after so many frames.
-        on_frame: told of every frame, for progress and measurements.
-        stats: told of the figures as the run goes on.
-        pace: told how long each frame takes; moves the controls' motion scale.
+    source: FrameSource
+    """Read until its end; not closed by the loop."""
+    magnifier: Magnifier
+    """Its alpha, filter, region and motion scale follow the controls."""
+    controls: Controls
+    """Changed by keys. The layout at the start is the layout of the sinks."""
+    sinks: Sequence[Sink] = ()
+    """Get every magnified frame; closed at the end."""
+    guard: Guard | None = None
+    """Calls the magnifier, so that an error of the model does not end the run."""
+    view: View | None = None
+    """Shows the frames and reads keys; closed at the end."""
+    open_recording: Callable[[], Sink] | None = None
+    """Opens a file each time recording is turned on; None if recording is not possible."""
+    limit: int | None = None
+    """Number of frames after which the run ends; None: no limit."""
+    on_frame: OnFrame | None = None
+    """Called after each frame, for progress and measurements."""
+    stats: Stats | None = None
+    """Prints statistics during the run."""
+    pace: Pace | None = None
+    """Changes the motion scale of the controls so that the model keeps up with the camera."""
+
+
+def run(pipeline: Pipeline) -> Report:
+    """Magnify frames until the source ends, the user quits, the limit is reached or Ctrl-C comes.
 
     Returns:
-        The counts. Ctrl-C is an ending, not an exception: what was written of a file is kept as a
-        part, a live recording is finished.
+        The counts of the run. Ctrl-C is a normal ending: an unfinished file is kept under its
+        temporary name, and a live recording is finished.
 
     Raises:
-        RtmagError: of a live source, the magnifier or a sink; what was written of a file is kept as
-            a part. A failed recording ends the run only when it has neither view nor sinks. A file
-            that ends in damage is an ending, told in the report's errors.
+        RtmagError: the live source, the magnifier or a sink failed. An unfinished file is kept
+            under its temporary name. A recording that fails ends the run only if there is neither
+            a view nor another sink. A damaged end of a file is an ending, not an error: it is
+            listed in `Report.errors`.
     """
-    session = _Session(source, magnifier, controls, sinks, guard, view, record, stats, pace)
+    loop = _Loop(pipeline)
+    live = pipeline.source.live
     try:
-        ending = session.play(limit, on_frame)
+        ending = loop.play()
     except KeyboardInterrupt:
         ending = "interrupt"
     except BaseException:
         with suppress(SinkError):
-            session.close(finished=source.live)
+            loop.close(finished=live)
         raise
-    session.close(finished=source.live or ending == "end")
-    return session.report(ending)
+    loop.close(finished=live or ending == "end")
+    return loop.report(ending)
 
 
 def _arrivals(source: FrameSource) -> Generator[Frame | None, None, None]:
-    """Every frame of a file; the newest of a live source, and None when none came for a moment."""
+    """Yield every frame of a file, or the newest frames of a live source.
+
+    While a live source has no new frame, None is yielded about 30 times per second, and less often
+    after a second.
+    """
     if not source.live:
         yield from source
         return
-    polled = source.polled
-    if polled is not None:
-        while not polled.ended:
-            yield polled.get(TICK if source.status.state == "RUNNING" else _CALM_TICK)
-        return
-    with LatestFrames(source) as latest:
+    polled, waited = source.polled, 0.0
+    reader: AbstractContextManager[PolledSource]
+    reader = LatestFrames(source) if polled is None else nullcontext(polled)
+    with reader as latest:
         while not latest.ended:
-            yield latest.get(TICK)
+            frame = latest.get(TICK if waited < 1 else _SLOW_TICK)
+            waited = 0.0 if frame is not None else waited + TICK
+            yield frame
 
 
-class _Session:
-    """The parts of one run."""
+class _Loop:
+    """State of one run."""
 
-    def __init__(
-        self,
-        source: FrameSource,
-        magnifier: Magnifies,
-        controls: Controls,
-        sinks: Sequence[Sink],
-        guard: Guard | None,
-        view: View | None,
-        record: Callable[[], Sink] | None,
-        stats: Stats | None,
-        pace: Pace | None,
-    ) -> None:
-        self._source, self._magnifier, self._controls = source, magnifier, controls
-        self._guard = guard
-        self._sinks, self._layout = sinks, controls.layout
-        self._tally = Tally(live=source.live)
-        self._recording = Recording(record, controls)
-        self._viewer = Viewer(view, controls, self._info, self._alerts, self._facts)
-        self._steering = Steering(
-            magnifier, guard or magnifier, controls, self._viewer, live=source.live
-        )
-        self._stats, self._pace = stats, pace
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._parts = pipeline
+        self._source, self._controls = pipeline.source, pipeline.controls
+        self._magnifier, self._guard = pipeline.magnifier, pipeline.guard
+        self._sinks, self._layout = pipeline.sinks, pipeline.controls.layout
+        self._step: Callable[[Frame], Frame] = pipeline.guard or pipeline.magnifier.magnify
+        self._tally = Tally(live=self._source.live)
+        self._recording = Recording(pipeline.open_recording, self._controls)
+        self._viewer = Viewer(pipeline.view, self._controls, self._facts)
+        self._watched = pipeline.view is not None
+        self._settings: tuple[object, ...] = ()
+        """Settings of the controls that the magnifier has now."""
+        self._model = self._mode = ""
         self._errors: list[str] = []
+        self._warning: str | None = None
 
-    def play(self, limit: int | None, on_frame: OnFrame | None) -> Ending:
+    def play(self) -> Ending:
+        """Read and process frames until the end."""
         try:
-            # Closed at once, whatever happens: its thread must not read a source that is closed.
+            # Closed even after an error: its thread must not read from a closed source.
             with closing(_arrivals(self._source)) as arrivals:
-                return self._play(arrivals, limit, on_frame)
+                return self._play(arrivals)
         except SourceLost as error:
             if self._source.live:
                 raise
             self._errors.append(str(error))
             return "end"
 
-    def _play(
-        self, arrivals: Iterable[Frame | None], limit: int | None, on_frame: OnFrame | None
-    ) -> Ending:
+    def _play(self, arrivals: Iterable[Frame | None]) -> Ending:
+        stats = self._parts.stats
         for frame in arrivals:
             if frame is None:
                 self._viewer.idle()
             else:
-                self._handle(frame, on_frame)
+                self._handle(frame)
                 self._viewer.poll()
-            self._tell()
+            if stats is not None:
+                stats.tick(self._snapshot)
             if self._controls.paused:
-                self._viewer.wait(self._tell)
-                self._tally.paused()
+                self._pause()
             if self._controls.quit:
                 return "quit"
-            if self._tally.frames == limit:
+            if self._tally.frames == self._parts.limit:
                 break
         return "end"
 
-    def _handle(self, frame: Frame, on_frame: OnFrame | None) -> None:
-        began = time.monotonic()
-        self._tally.arrived(frame)
-        magnified = self._steering(frame)
-        with deferred():  # written, and counted as written
-            self._deliver(frame, magnified)
-        if on_frame is not None:
-            on_frame(frame, magnified)
-        said = self._pace.took(frame, time.monotonic() - began) if self._pace else None
-        if said is not None:
-            self._viewer.say(said)
+    def _pause(self) -> None:
+        stats = self._parts.stats
+        while self._controls.paused and not self._controls.quit:
+            self._viewer.idle()
+            if stats is not None:
+                stats.tick(self._snapshot)
+            time.sleep(TICK)
+        self._tally.pause()
+
+    def _handle(self, frame: Frame) -> None:
+        start = time.monotonic()
+        magnified = self._magnify(frame)
+        writing = bool(self._sinks) or self._controls.recording or self._recording.running
+        # Ctrl-C must not come between the writing of a frame and its counting.
+        with deferred() if writing else nullcontext():
+            self._write(frame, magnified)
+        parts = self._parts
+        if parts.on_frame is not None:
+            parts.on_frame(frame, magnified)
+        if parts.pace is not None:
+            message = parts.pace.update(frame, time.monotonic() - start)
+            if message is not None:
+                self._viewer.say(message)
 
     def close(self, *, finished: bool) -> None:
-        """Close everything, then raise the first failure."""
-        failures = []
-        for sink in self._sinks:
+        """Close all sinks and the view, then raise the first error."""
+        closers: list[Callable[..., object]] = [sink.close for sink in self._sinks]
+        errors = []
+        for close in (*closers, self._recording.close):
             try:
-                sink.close(finished=finished)
+                close(finished=finished)
             except SinkError as error:
-                failures.append(error)
-        try:
-            self._recording.close(finished=finished)
-        except SinkError as error:
-            failures.append(error)
+                errors.append(error)
         self._viewer.close()
-        if failures:
-            raise failures[0]
+        if errors:
+            raise errors[0]
 
     def report(self, ending: Ending) -> Report:
-        return self._tally.report(ending, (*self._errors, *self._steering.errors))
+        """Return the counts and errors of the whole run."""
+        warnings = () if self._warning is None else (self._warning,)
+        return self._tally.report(ending, (*self._errors, *warnings))
 
-    def _deliver(self, frame: Frame, magnified: Frame) -> None:
+    # ---- magnification ------------------------------------------------------------------------
+
+    def _magnify(self, frame: Frame) -> Frame:
+        try:
+            self._apply_controls()
+            magnified = self._step(frame)
+        except OptionError as error:
+            # A band that does not fit the measured frame rate must not end a run with a view.
+            if not self._watched or self._controls.filter.band is None:
+                raise
+            self._viewer.say(str(error))
+            self._controls.set_mode("static")
+            self._apply_controls()
+            magnified = self._step(frame)
+        self._controls.fps = self._magnifier.fps
+        # Frames that pass unmagnified are an error of the run, unless the live view shows why.
+        if not (self._watched and self._source.live) and self._warning is None:
+            self._warning = self._magnifier.warning
+        return magnified
+
+    def _apply_controls(self) -> None:
+        """Pass the settings of the controls to the magnifier if they changed."""
+        controls, magnifier = self._controls, self._magnifier
+        settings = (controls.alpha, controls.filter, controls.region, controls.motion_scale)
+        if settings == self._settings:
+            return
+        if magnifier.filter != controls.filter:
+            magnifier.filter = controls.filter
+        magnifier.alpha, magnifier.region = controls.alpha, controls.region
+        if controls.motion_scale is not None:
+            magnifier.motion_scale = controls.motion_scale
+        self._settings = settings
+        self._model, self._mode = magnifier.described, str(controls.filter)
+
+    # ---- output -------------------------------------------------------------------------------
+
+    def _write(self, frame: Frame, magnified: Frame) -> None:
         if self._sinks:
             picture = overlay.lay_out(frame.image, magnified.image, self._layout)
             for sink in self._sinks:
                 sink.write(magnified.with_image(picture))
-        self._record(frame, magnified)
+        if self._controls.recording or self._recording.running:
+            self._record(frame, magnified)
         self._viewer.show(frame, magnified)
-        self._tally.delivered(frame)
+        self._tally.count(frame)
 
     def _record(self, frame: Frame, magnified: Frame) -> None:
         try:
-            notice = self._recording.write(frame, magnified)
+            message = self._recording.write(frame, magnified)
         except SinkError as error:
-            if not self._viewer.watched and not self._sinks:
+            if not self._watched and not self._sinks:
                 raise
-            self._errors.append(str(error))
-            notice = str(error)
-        if notice is not None:
-            self._viewer.say(notice)
+            message = str(error)
+            self._errors.append(message)
+        if message is not None:
+            self._viewer.say(message)
 
-    def _tell(self) -> None:
-        if self._stats is not None:
-            self._stats.tick(self._figures)
+    # ---- state of the run ---------------------------------------------------------------------
 
-    def _figures(self) -> dict[str, Any]:
+    def _snapshot(self) -> dict[str, Any]:
         return self._tally.snapshot(self._source.status)
 
-    def _alerts(self) -> list[str]:
-        """What is wrong at present with the source and with the model."""
-        alerts = (self._source.status.alert(), self._guard and self._guard.alert)
-        return [words for words in alerts if words]
-
-    def _facts(self) -> dict[str, Any]:
-        failing = self._guard.alert if self._guard else None
-        return {
-            **self._figures(),
-            "words": self._source.status.alert() or "",
-            "rate": self._controls.fps,
-            "recording": self._recording.running,
-            "warning": failing or self._magnifier.warning,
-            "model": self._magnifier.described,
-        }
-
-    def _info(self) -> list[str]:
-        return overlay.info_lines(
-            fps=self._tally.fps,
-            latency_ms=self._tally.latency_ms,
-            dropped=self._tally.dropped,
-            alpha=self._controls.alpha,
-            mode=str(self._controls.filter),
-            recording=self._recording.running,
+    def _facts(self) -> Facts:
+        failure = self._guard.alert if self._guard else None
+        recording, status = self._recording.running, self._source.status
+        return Facts(
+            message=status.alert() or "",
+            **self._tally.snapshot(status),
+            rate=self._controls.fps,
+            recording=recording,
+            warning=failure or self._magnifier.warning,
+            model=self._model,
+            mode=self._mode,
         )
+
+
+class Recording:
+    """Follows the recording switch of the controls: opens a new file each time it is turned on.
+
+    Args:
+        opener: opens a file; None if recording is not possible.
+        controls: their layout at the start of a recording is its layout until the end, because a
+            video file has one frame size.
+    """
+
+    def __init__(self, opener: Callable[[], Sink] | None, controls: Controls) -> None:
+        self._opener = opener
+        self._controls = controls
+        self._sink: Sink | None = None
+        self._layout: Layout = controls.layout
+
+    @property
+    def running(self) -> bool:
+        """True if a file is being written."""
+        return self._sink is not None
+
+    def write(self, original: Frame, magnified: Frame) -> str | None:
+        """Record a frame if the switch is on; returns a message for the user, or None.
+
+        Raises:
+            SinkError: the file cannot be written. The switch is then off, and the incomplete file
+                is kept under its temporary name.
+        """
+        try:
+            if not self._controls.recording:
+                return self.close(finished=True)
+            if self._opener is None:
+                self._controls.recording = False
+                return "recording is not possible here"
+            if self._sink is None:
+                self._layout = self._controls.layout
+                self._sink = self._opener()
+            image = overlay.lay_out(original.image, magnified.image, self._layout)
+            self._sink.write(magnified.with_image(image))
+        except SinkError:
+            self._controls.recording = False
+            with suppress(SinkError):
+                self.close(finished=False)
+            raise
+        return None
+
+    def close(self, *, finished: bool) -> str | None:
+        """Close the file, if one is open; returns a message for the user if it is complete."""
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return None
+        sink.close(finished=finished)
+        if not finished:
+            return None
+        message = f"recording saved as {sink.name}" if sink.name else "recording saved"
+        return message + (f"; {sink.dropped} frames were dropped" if sink.dropped else "")

@@ -1,6 +1,7 @@
-"""How an output was made: FILE.json beside FILE, for people and for `rtmag file --like FILE`.
+"""Settings of an output, in FILE.json next to FILE, for the user and for `rtmag file --like FILE`.
 
-Names are kept, folders are not: the note may be passed on with the video.
+Only the names of files are kept, not their folders, because the settings may be published together
+with the video.
 """
 
 import json
@@ -27,15 +28,15 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 }  # fmt: skip
 
 REPEATED = (*_NUMBERS, *_CHOICES, "model")
-"""What `--like` takes over."""
+"""Settings that `--like` repeats."""
 
 _PARAMETERS = tuple(name for filter in FILTERS.values() for name in filter.parameters())
 
-_MOTION = ("mode", *_PARAMETERS)
+_FILTER = ("mode", *_PARAMETERS)
 
 
-def note_of(output: Path) -> Path:
-    """Where it lies how an output was made."""
+def settings_path(output: Path) -> Path:
+    """Return the path of the settings of an output."""
     return output.with_name(output.name + ".json")
 
 
@@ -49,8 +50,18 @@ def describe(
     fps: float | None,
     capture_fps: float | None = None,
 ) -> dict[str, object]:
-    """Everything that the pictures of an output depend on, as it is kept beside it."""
-    outside = spec.model is not None and engine.name not in model_names()
+    """Return all settings that the frames of an output depend on.
+
+    Args:
+        controls: alpha, filter and layout.
+        engine: the model that was loaded.
+        spec: the model that was requested.
+        source: name of the input.
+        size: (width, height) of the input in pixels.
+        fps: frame rate of the input in 1/s.
+        capture_fps: rate in 1/s at which a slow-motion file was filmed.
+    """
+    custom = spec.model is not None and engine.name not in model_names()
     return {
         "rtmag": rtmag_version(),
         "source": source,
@@ -62,50 +73,51 @@ def describe(
         **controls.filter.parameters(),
         "capture_fps": capture_fps,
         "layout": controls.layout,
-        "model": Path(str(spec.model)).name if outside else engine.name,
+        "model": Path(str(spec.model)).name if custom else engine.name,
         "model_sha256": engine.metadata.get("rtmag.sha256"),
         "motion_scale": scale_name(engine.motion_scale),
     }
 
 
-def write_note(output: Path, settings: Mapping[str, object]) -> None:
-    """Keep settings beside an output: whole, or not at all.
+def write_settings(output: Path, settings: Mapping[str, object]) -> None:
+    """Write the settings of an output atomically.
 
     Raises:
-        SinkError: something else lies there, or it cannot be written.
+        SinkError: a file of another program is in the way, or the file cannot be written.
     """
-    note = note_of(output)
-    if os.path.lexists(note) and "rtmag" not in _read(note):
-        raise SinkError(f"cannot note settings in {str(note)!r}: another file is there")
-    part = note.with_name(f"{note.name}.{os.getpid()}.part")
+    path = settings_path(output)
+    if os.path.lexists(path) and "rtmag" not in _read(path):
+        raise SinkError(f"cannot write settings to {str(path)!r}: another file is there")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("x", encoding="utf-8") as file:
             json.dump(settings, file, indent=2)
             file.write("\n")
-        part.replace(note)
+        part.replace(path)
     except OSError as error:
         reason = (error.strerror or "the system refused it").lower()
-        raise SinkError(f"cannot note settings in {str(note)!r}: {reason}") from error
+        raise SinkError(f"cannot write settings to {str(path)!r}: {reason}") from error
     finally:
         with suppress(OSError):
             part.unlink()
 
 
-def read_note(output: Path) -> dict[str, Any]:
-    """The settings that an output was made with.
+def read_settings(output: Path) -> dict[str, Any]:
+    """Read the settings of an output.
 
     Raises:
-        OptionError: nothing of that kind lies beside it.
+        OptionError: there are none, or they are not valid.
     """
-    settings = _read(note_of(output))
+    path = settings_path(output)
+    settings = _read(path)
     if "rtmag" not in settings:
-        raise OptionError(
-            f"cannot repeat {str(output)!r}: its settings would be in {str(note_of(output))!r}"
-        )
+        raise OptionError(f"cannot repeat {str(output)!r}: no settings in {str(path)!r}")
     for name in REPEATED:
         value = settings.get(name)
         if value is not None and not _valid(name, value):
-            raise OptionError(f"cannot repeat {str(output)!r}: {name} is noted as {value!r}")
+            raise OptionError(
+                f"cannot repeat {str(output)!r}: {name} is {value!r} in {str(path)!r}"
+            )
     return settings
 
 
@@ -115,21 +127,25 @@ def _valid(name: str, value: object) -> bool:
     return value in _CHOICES[name] if name in _CHOICES else isinstance(value, str)
 
 
-def repeated(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of before, under those given now.
+def repeated(settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an earlier run, with new options in place of old ones.
 
-    What is given of one way to measure motion takes the place of all that belongs to another.
+    An option for another filter replaces all old options of the filter.
+
+    Args:
+        settings: of the earlier run, see `read_settings`.
+        options: that were given now.
     """
     old = {name: settings[name] for name in REPEATED if settings.get(name) is not None}
-    banded = ("fl" in given or "fh" in given) and old.get("mode") != "temporal"
-    if banded or given.keys() & {"mode", "drift", "band", "preset"}:
-        old = {name: value for name, value in old.items() if name not in _MOTION}
-    return old | dict(given)
+    banded = ("fl" in options or "fh" in options) and old.get("mode") != "temporal"
+    if banded or options.keys() & {"mode", "drift", "band", "preset"}:
+        old = {name: value for name, value in old.items() if name not in _FILTER}
+    return old | dict(options)
 
 
-def _read(note: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}

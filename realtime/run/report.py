@@ -1,4 +1,4 @@
-"""What a run does and did: counts, rates and delays."""
+"""Statistics of a run: counts while it runs, the final report, JSON lines and progress."""
 
 import json
 import time
@@ -13,28 +13,35 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.sources.source import Status
 
 Ending = Literal["end", "quit", "interrupt"]
-"""The source ended or the limit was reached; a person quit; Ctrl-C."""
+"""`end`: the source ended or the limit was reached; `quit`: by the user; `interrupt`: Ctrl-C."""
+
+STATS_INTERVAL = 1.0
+"""Seconds between two lines of statistics."""
 
 _RECENT = 30
+"""Number of frames that the current figures are taken over."""
 
 _KEPT = 3000
+"""Number of frames that the latencies of the report are taken over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did."""
+    """Result of a run."""
 
     frames: int
-    """Frames magnified."""
+    """Number of frames magnified."""
     dropped: int
-    """Frames never looked at because newer ones had come; always 0 for files."""
+    """Number of frames that were skipped because newer ones had come; always 0 for files."""
     seconds: float
+    """Duration of the run."""
     latency_p50_ms: float | None
-    """From grab to write, live only: median and 95th percentile over the last minutes."""
+    """Median time from grab to write over the last 3000 frames, in ms; None for files."""
     latency_p95_ms: float | None
+    """95th percentile of that time, in ms."""
     ending: Ending
     errors: tuple[str, ...] = ()
-    """What failed without ending the run: recordings in a view, the damaged end of a file."""
+    """Errors that did not end the run: of recordings in a view, or a damaged end of a file."""
 
     @property
     def fps(self) -> float:
@@ -42,15 +49,19 @@ class Report:
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
     def __str__(self) -> str:
-        words = f"{self.frames} frames in {self.seconds:.1f} s ({self.fps:.1f} fps)"
+        text = f"{self.frames} frames in {self.seconds:.1f} s ({self.fps:.1f} fps)"
         if self.latency_p50_ms is not None:
-            words += f", {self.dropped} dropped, latency {self.latency_p50_ms:.0f} ms"
-            words += f" (95 %: {self.latency_p95_ms:.0f} ms)"
-        return words
+            text += f", {self.dropped} dropped, latency {self.latency_p50_ms:.0f} ms"
+            text += f" (95 %: {self.latency_p95_ms:.0f} ms)"
+        return text
 
 
 class Tally:
-    """The counts of a run in progress."""
+    """Counts frames and measures rate and latency during a run.
+
+    Args:
+        live: True for a live source, which has a latency and may drop frames.
+    """
 
     def __init__(self, *, live: bool) -> None:
         self.frames = 0
@@ -58,47 +69,41 @@ class Tally:
         self._live = live
         self._start = time.monotonic()
         self._last_index: int | None = None
-        self._moments: deque[float] = deque(maxlen=_RECENT)
+        self._times: deque[float] = deque(maxlen=_RECENT)
         self._latencies: deque[float] = deque(maxlen=_KEPT)
 
-    def arrived(self, frame: Frame) -> None:
-        """A frame was taken from the source."""
-        if self._live and self._last_index is not None:
-            self.dropped += max(frame.index - self._last_index - 1, 0)
-        self._last_index = frame.index
-
-    def delivered(self, frame: Frame) -> None:
-        """The frame was magnified and written."""
+    def count(self, frame: Frame) -> None:
+        """Count a frame that was magnified and written, and the frames dropped before it."""
         now = time.monotonic()
         self.frames += 1
-        self._moments.append(now)
+        self._times.append(now)
         if self._live:
             self._latencies.append(1e3 * (now - frame.time))
+            if self._last_index is not None:
+                self.dropped += max(frame.index - self._last_index - 1, 0)
+        self._last_index = frame.index
 
-    def paused(self) -> None:
-        """Frames that pass now are no loss."""
+    def pause(self) -> None:
+        """Do not count the frames until the next call of `count` as dropped."""
         self._last_index = None
-        self._moments.clear()
+        self._times.clear()
 
     @property
     def fps(self) -> float:
-        """Frames per second over the last moments, 0 while unknown."""
-        span = self._moments[-1] - self._moments[0] if len(self._moments) > 1 else 0.0
-        return (len(self._moments) - 1) / span if span > 0 else 0.0
+        """Frames per second over the last 30 frames; 0 if unknown.
 
-    @property
-    def latency_ms(self) -> float | None:
-        """Median over the last moments, None for files."""
-        recent = list(self._latencies)[-_RECENT:]
-        return float(np.median(recent)) if recent else None
-
-    def snapshot(self, status: Status | None = None) -> dict[str, Any]:
-        """The figures of this moment, for programs.
-
-        Rate and delays over the last moments, in 1/s and ms; None while there are none. `status` is
-        the source's, if it has one: `errors` are its damaged packets and pictures.
+        This is the mean, not the median interval of `RateMeter`: it counts frames that were
+        processed, and after drops their intervals differ.
         """
-        status = status or Status()
+        span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
+        return (len(self._times) - 1) / span if span > 0 else 0.0
+
+    def snapshot(self, status: Status) -> dict[str, Any]:
+        """Return the current figures: rate in 1/s and latencies in ms over the last 30 frames.
+
+        Args:
+            status: of the source; its `errors` are damaged packets and pictures.
+        """
         recent = list(self._latencies)[-_RECENT:]
         p50, p95 = np.percentile(recent, (50, 95)).round(2).tolist() if recent else (None, None)
         return {
@@ -114,7 +119,7 @@ class Tally:
         }
 
     def report(self, ending: Ending, errors: tuple[str, ...]) -> Report:
-        """The final account."""
+        """Return the result of the run."""
         p50 = p95 = None
         if self._latencies:
             p50, p95 = (float(v) for v in np.percentile(list(self._latencies), (50, 95)))
@@ -122,37 +127,34 @@ class Tally:
         return Report(self.frames, self.dropped, seconds, p50, p95, ending, errors)
 
 
-EVERY = 1.0
-"""Seconds between two lines."""
-
-Figures = Callable[[], dict[str, Any]]
-"""Those of the moment, as Tally.snapshot has them."""
-
-
 class Stats:
-    """Writes lines of JSON.
+    """Writes statistics as lines of JSON: one per second, and a summary.
 
     Args:
-        write: takes a line.
+        write: gets each line.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        self._due = time.monotonic() + EVERY
-        self._figures: Figures | None = None
+        self._due = time.monotonic() + STATS_INTERVAL
+        self._snapshot: Callable[[], dict[str, Any]] | None = None
 
-    def tick(self, figures: Figures) -> None:
-        """A line, if it is time for one."""
-        self._figures = figures
+    def tick(self, snapshot: Callable[[], dict[str, Any]]) -> None:
+        """Write a line if a second has passed since the last one.
+
+        Args:
+            snapshot: returns the current figures, see `Tally.snapshot`.
+        """
+        self._snapshot = snapshot
         now = time.monotonic()
         if now >= self._due:
-            self._due = now + EVERY
-            self._tell(figures())
+            self._due = now + STATS_INTERVAL
+            self._write(json.dumps(snapshot()))
 
     def end(self, report: Report) -> None:
-        """The summary: the same keys, but of the whole run, and how it ended."""
-        figures = self._figures() if self._figures is not None else {}
-        told = {
+        """Write the summary: the same keys over the whole run, and how it ended."""
+        figures = self._snapshot() if self._snapshot is not None else {}
+        summary = {
             "frames": report.frames,
             "dropped": report.dropped,
             "fps": round(report.fps, 2),
@@ -163,15 +165,13 @@ class Stats:
             "seconds": round(report.seconds, 2),
             "failures": list(report.errors),
         }
-        self._tell(figures | told)
+        self._write(json.dumps(figures | summary))
 
     def fail(self) -> None:
-        """The last figures of a run that ended in an error, if it had begun."""
-        if self._figures is not None:
-            self._tell(self._figures() | {"state": "FAILED", "ending": "failure"})
-
-    def _tell(self, figures: dict[str, Any]) -> None:
-        self._write(json.dumps(figures))
+        """Write the last figures of a run that ended with an error, if it had started."""
+        if self._snapshot is not None:
+            figures = self._snapshot() | {"state": "FAILED", "ending": "failure"}
+            self._write(json.dumps(figures))
 
 
 def _rounded(value: float | None) -> float | None:
@@ -179,16 +179,16 @@ def _rounded(value: float | None) -> float | None:
 
 
 class Progress(Protocol):
-    """Told of each frame of one file after another."""
+    """Progress display for one file after another."""
 
     def begin(self, name: str, frames: int | None) -> None:
-        """A file begins; `frames` is how many it may have."""
+        """Start a file; `frames` is its estimated number of frames, None if unknown."""
         ...
 
     def step(self) -> None:
-        """A frame is done."""
+        """Count a frame as done."""
         ...
 
     def end(self) -> None:
-        """The file is done, well or not."""
+        """Finish the file, after success or an error."""
         ...

@@ -1,47 +1,36 @@
-"""Waits for a source that is not there yet, as a machine must that starts after a power cut.
+"""Opening a source in the background, while the view shows what is being waited for.
 
-Only what time may mend is waited for. A wrong password, or an address of something else, stays
-wrong; a name that is not known, or a path that is not there, may be: routers and recorders start
-later than what asks them.
-
-Whoever looks at a view meanwhile is told what is waited for, and may leave.
+Used for a source that is not available yet, for example after a power cut: routers and recorders
+may start later than this program. The user can quit in the view while waiting.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
 
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.run.report import Tally
 from rtmag.realtime.sources.latest import LatestSlot
-from rtmag.realtime.sources.source import Status
-from rtmag.realtime.view.viewer import View, Viewer
+from rtmag.realtime.sources.source import FrameSource
+from rtmag.realtime.view.viewer import Facts, View, Viewer
 
 _TICK = 0.1
+"""Seconds between two looks at the keys."""
 
 
-class Closes(Protocol):
-    """Something to close."""
-
-    def close(self) -> None:
-        """Free it."""
-        ...
+class UserQuit(Exception):
+    """The user quit before the source was open."""
 
 
-Opened = TypeVar("Opened", bound=Closes)
+def open_in_background(
+    opener: Callable[[], FrameSource], wait: Callable[[float], None]
+) -> FrameSource:
+    """Call `opener` in a thread and `wait` in this one until the source is open.
 
-
-class Left(Exception):
-    """Whoever waited has left."""
-
-
-def attended(opener: Callable[[], Opened], rest: Callable[[float], None]) -> Opened:
-    """What the opener opens, in a thread of its own, for it may take long, and `rest` goes on.
-
-    Whatever `rest` raises ends it, and what is opened all the same is closed.
+    Args:
+        opener: opens the source; its errors are raised here.
+        wait: waits for the given seconds. If it raises, a source that is opened later is closed.
     """
-    slot: LatestSlot[Opened] = LatestSlot()
+    slot: LatestSlot[FrameSource] = LatestSlot()
 
     def work() -> None:
         try:
@@ -55,7 +44,7 @@ def attended(opener: Callable[[], Opened], rest: Callable[[float], None]) -> Ope
     threading.Thread(target=work, name="rtmag opener", daemon=True).start()
     try:
         while (opened := slot.get(0)) is None:
-            rest(_TICK)
+            wait(_TICK)
         return opened
     except BaseException:
         slot.close()
@@ -65,22 +54,31 @@ def attended(opener: Callable[[], Opened], rest: Callable[[float], None]) -> Ope
         raise
 
 
-def resting_at(view: View | None, controls: Controls, name: str) -> Callable[[float], None]:
-    """What lets time pass at a view that says what is waited for; raises Left when it is left."""
-    began = time.monotonic()
+def wait_with_view(view: View | None, controls: Controls, name: str) -> Callable[[float], None]:
+    """Return a function that waits for the given seconds, keeps the view alive and answers keys.
 
-    def facts() -> dict[str, Any]:
-        waited = f"waiting for {name} ({time.monotonic() - began:.0f} s)"
-        return {**Tally(live=True).snapshot(Status("CONNECTING", began)), "words": waited}
+    Args:
+        view: shows the name and for how long it has been waited for; None: nothing is shown.
+        controls: changed by keys.
+        name: of the source, without credentials.
 
-    viewer = Viewer(view, controls, list, facts=facts)
+    Raises:
+        UserQuit: by the returned function, if the user quits.
+    """
+    start = time.monotonic()
 
-    def rest(seconds: float) -> None:
+    def facts() -> Facts:
+        seconds = time.monotonic() - start
+        return Facts(state="CONNECTING", message=f"waiting for {name} ({seconds:.0f} s)")
+
+    viewer = Viewer(view, controls, facts)
+
+    def wait(seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             viewer.idle()
             if controls.quit:
-                raise Left
+                raise UserQuit
             time.sleep(min(left, _TICK))
 
-    return rest
+    return wait

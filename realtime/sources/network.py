@@ -27,12 +27,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from rtmag.realtime.errors import OptionError, SourceAbsent, SourceLost, SourceUnavailable
-from rtmag.realtime.frame import Frame
+from rtmag.realtime.frame import Frame, RateMeter
 from rtmag.realtime.log import redact
 from rtmag.realtime.media.colour import Converter
 from rtmag.realtime.media.container import first_video_stream, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
-from rtmag.realtime.media.timestamps import RateMeter, StreamClock
+from rtmag.realtime.media.timestamps import StreamClock
 from rtmag.realtime.sources.network_errors import (
     CODEC,
     DATA,

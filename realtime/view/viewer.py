@@ -1,87 +1,162 @@
-"""What a person sees of a run and does to it: the view, what is written over it, and the keys."""
+"""The view of a run: the picture, the text over it, and the keys."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.frame import Frame
+from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.log import logger
-from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.view import overlay
 from rtmag.realtime.view.keys import HELP, press
 
 TICK = 0.03
-"""Seconds between looks at the keys while no frame comes."""
+"""Seconds between two looks at the keys while no frame comes."""
 
 _NOTICE_SECONDS = 2.5
 
 
-class View(Sink, Protocol):
-    """A sink that a person looks at, and types into."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """State of a run at one moment, for a view."""
+
+    frames: int = 0
+    """Number of frames magnified."""
+    dropped: int = 0
+    """Number of frames of a live source that were skipped because newer ones had come."""
+    fps: float = 0.0
+    """Magnified frames per second."""
+    latency_ms: float | None = None
+    """Median time from grab to display in ms; None for files."""
+    latency_p95_ms: float | None = None
+    """95th percentile of that time in ms."""
+    state: str = "RUNNING"
+    """State of the source, as in `rtmag.realtime.sources.source.Status`."""
+    reconnects: int = 0
+    stalls: int = 0
+    errors: int = 0
+    """Number of damaged packets and pictures of the source."""
+    message: str = ""
+    """State of the source in words, such as 'reconnecting (12 s)'; empty while it runs."""
+    rate: float | None = None
+    """Frames per second of the source, as measured; None if unknown."""
+    recording: bool = False
+    """True if a recording is being written."""
+    warning: str | None = None
+    """Reason why frames are shown unmagnified; None if they are magnified."""
+    model: str = ""
+    """Name of the model, its motion scale and the provider."""
+    mode: str = ""
+    """The temporal filter, such as '0.5-3 Hz'."""
+    notice: str = ""
+    """Answer to a key or a passing event; shown for some seconds."""
+
+
+class View(Protocol):
+    """A place where the user sees the frames and presses keys."""
+
+    @property
+    def url(self) -> str | None:
+        """Address of the view, with its token, if it is a web page; else None."""
+        ...
 
     @property
     def closed(self) -> bool:
-        """True once the person has closed it."""
+        """True if the user closed the view."""
         ...
 
     def poll(self) -> int | None:
-        """The key pressed since the last call, if any."""
+        """Return the code of a key that was pressed since the last call, or None."""
         ...
 
     def toggle_fullscreen(self) -> None:
-        """Fill the screen, or stop doing so."""
+        """Switch between full screen and normal size."""
         ...
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
-        """Tell the state of the run while there is no picture; `words` are for a person."""
+    def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
+        """Show a pair of frames, or the last pair again, in the layout of the controls."""
+        ...
+
+    def show_message(self, facts: Facts) -> None:
+        """Show `facts.message` while there is no frame yet."""
+        ...
+
+    def close(self, *, finished: bool = True) -> None:
+        """Close the view. Safe to call twice."""
         ...
 
 
-@runtime_checkable
-class Draws(Protocol):
-    """A view that lays the picture out by itself, and tells in its own way what is to be told."""
+class PictureView:
+    """Base class of views that show a single picture, with text drawn into it."""
 
-    def show(self, original: Frame, magnified: Frame, facts: Mapping[str, Any]) -> None:
-        """Show a pair of frames, perhaps the one shown before, and the state of the run."""
-        ...
+    url: str | None = None
+
+    def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
+        """Show a pair of frames, or the last pair again, in the layout of the controls."""
+        self.write(magnified.with_image(draw(original.image, magnified.image, controls, facts)))
+
+    @abstractmethod
+    def write(self, frame: Frame) -> None:
+        """Show one frame as it is."""
+
+
+def draw(original: Image, magnified: Image, controls: Controls, facts: Facts) -> Image:
+    """Return both pictures in the layout of the controls, with labels, state and help as text."""
+    layout, wipe = controls.shown, controls.wipe
+    picture = overlay.label(overlay.lay_out(original, magnified, layout, wipe), layout, wipe)
+    rows: list[overlay.Row] = []
+    if controls.info:
+        rows += overlay.info_lines(
+            fps=facts.fps,
+            latency_ms=facts.latency_ms,
+            dropped=facts.dropped,
+            alpha=controls.alpha,
+            mode=facts.mode,
+            recording=facts.recording,
+        )
+    if facts.notice:
+        rows.append(facts.notice)
+    picture = overlay.write(picture, rows, alert=controls.recording and controls.info)
+    alerts = [text for text in (facts.message, facts.warning) if text]
+    picture = overlay.write(picture, alerts, corner="bottom", alert=True)
+    return overlay.write(picture, HELP, corner="middle") if controls.help else picture
 
 
 class Viewer:
-    """Draws frames as the controls ask and carries out keys; without a view it does nothing."""
+    """Shows frames on a view as the controls require, and carries out keys.
 
-    def __init__(
-        self,
-        view: View | None,
-        controls: Controls,
-        info: Callable[[], list[str]],
-        alerts: Callable[[], list[str]] = list,
-        facts: Callable[[], dict[str, Any]] = dict,
-    ) -> None:
+    Args:
+        view: None: nothing is shown, and there are no keys.
+        controls: changed by keys.
+        facts: returns the state of the run.
+    """
+
+    def __init__(self, view: View | None, controls: Controls, facts: Callable[[], Facts]) -> None:
         self._view = view
         self._controls = controls
-        self._info, self._alerts = info, alerts
         self._facts = facts
         self._last: tuple[Frame, Frame] | None = None
-        self._notice = ("", 0.0)
+        self._notice, self._notice_end = "", 0.0
 
-    @property
-    def watched(self) -> bool:
-        """True when somebody may be told something."""
-        return self._view is not None
-
-    def say(self, words: str) -> None:
-        """Write a line over the picture for a moment."""
-        logger().debug("%s", words)
-        self._notice = (words, time.monotonic() + _NOTICE_SECONDS)
+    def say(self, message: str) -> None:
+        """Show a message over the picture for some seconds."""
+        logger().debug("%s", message)
+        self._notice, self._notice_end = message, time.monotonic() + _NOTICE_SECONDS
 
     def show(self, original: Frame, magnified: Frame) -> None:
         """Show a new pair of frames."""
         self._last = (original, magnified)
         self._draw()
 
+    def idle(self) -> None:
+        """Show the last frames again and answer keys, while there is no new frame."""
+        self._draw()
+        self.poll()
+
     def poll(self) -> None:
-        """Carry out the key pressed, if any."""
+        """Carry out the key that was pressed, if any."""
         if self._view is None:
             return
         code = self._view.poll()
@@ -89,23 +164,11 @@ class Viewer:
             self._controls.quit = True
         elif code is not None:
             fullscreen = self._controls.fullscreen
-            said = press(self._controls, code)
-            if said is not None:
-                self.say(said)
+            message = press(self._controls, code)
+            if message is not None:
+                self.say(message)
             if self._controls.fullscreen != fullscreen:
                 self._view.toggle_fullscreen()
-
-    def idle(self) -> None:
-        """Answer keys while there is no new frame."""
-        self._draw()
-        self.poll()
-
-    def wait(self, meanwhile: Callable[[], None]) -> None:
-        """Stand still until the pause ends."""
-        while self._controls.paused and not self._controls.quit:
-            self.idle()
-            meanwhile()
-            time.sleep(TICK)
 
     def close(self) -> None:
         """Close the view."""
@@ -115,24 +178,11 @@ class Viewer:
     def _draw(self) -> None:
         if self._view is None:
             return
+        facts = self._facts()
         if self._last is None:
-            facts = self._facts()
-            if facts.get("words"):
-                self._view.tell(facts)
+            if facts.message:
+                self._view.show_message(facts)
             return
-        controls, (original, magnified) = self._controls, self._last
-        words, until = self._notice
-        notice = [words] if time.monotonic() < until else []
-        if isinstance(self._view, Draws):
-            self._view.show(original, magnified, {**self._facts(), "notice": "".join(notice)})
-            return
-        parts = controls.shown, controls.wipe
-        picture = overlay.lay_out(original.image, magnified.image, *parts)
-        picture = overlay.label(picture, *parts)
-        rows: list[overlay.Row] = list(self._info()) if controls.info else []
-        rows += notice
-        picture = overlay.write(picture, rows, alert=controls.recording and controls.info)
-        picture = overlay.write(picture, self._alerts(), corner="bottom", alert=True)
-        if controls.help:
-            picture = overlay.write(picture, HELP, corner="middle")
-        self._view.write(magnified.with_image(picture))
+        if time.monotonic() < self._notice_end:
+            facts = replace(facts, notice=self._notice)
+        self._view.show(*self._last, self._controls, facts)

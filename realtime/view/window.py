@@ -6,8 +6,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.view.overlay import write
+from rtmag.realtime.view.viewer import Facts, PictureView
 
 _WAITING = (640, 480)
 """(width, height) of a window that has no picture yet."""
@@ -28,7 +27,7 @@ _NO_WINDOWS = (
 )
 
 
-class WindowSink(BaseSink):
+class WindowSink(BaseSink, PictureView):
     """A window on the screen that shows the newest frame. Use it from the main thread only.
 
     Raises:
@@ -69,9 +68,9 @@ class WindowSink(BaseSink):
         except cv2.error as error:
             raise SinkError(f"cannot show a frame in the window {self.title!r}") from error
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
-        """Say it on a dark picture."""
-        picture = write(_black(_WAITING), [facts["words"]], corner="middle")
+    def show_message(self, facts: Facts) -> None:
+        """Show the message on a dark picture."""
+        picture = write(_black(_WAITING), [facts.message], corner="middle")
         waiting, self._waiting = self._waiting or not self._open, False
         self.write(Frame(picture, time.monotonic(), 0))
         self._waiting = waiting

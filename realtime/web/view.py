@@ -9,8 +9,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rtmag.realtime.analysis.motion import MotionMeter
@@ -23,6 +22,7 @@ from rtmag.realtime.presets import PRESETS
 from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.sources.latest import LatestSlot
 from rtmag.realtime.view.overlay import lay_out
+from rtmag.realtime.view.viewer import Facts
 from rtmag.realtime.web.hub import MOTION, PICTURE
 from rtmag.realtime.web.messages import InvalidRequest, Request
 from rtmag.realtime.web.server import Server
@@ -109,10 +109,10 @@ class WebView(BaseSink):
         """True once the view was closed or the server has ended."""
         return self._closed or not self.server.running
 
-    def show(self, original: Frame, magnified: Frame, facts: Mapping[str, Any]) -> None:
+    def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
         """Publish the state of the run and, if a viewer needs it, encode the pair of frames."""
-        self._publish({**facts, "size": magnified.size})
-        controls, hub = self._controls, self.server.hub
+        self._publish({**asdict(facts), "size": magnified.size})
+        hub = self.server.hub
         task = (magnified.index, magnified.time, hub.subscriptions, controls.shown, controls.wipe)
         if task != self._last_task and (hub.picture_viewers or hub.motion_viewers):
             self._last_task = task
@@ -120,13 +120,9 @@ class WebView(BaseSink):
                 _Task(original, magnified, controls.shown, controls.wipe, controls.region)
             )
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
+    def show_message(self, facts: Facts) -> None:
         """Publish the state of the run while there is no picture."""
-        self._publish(dict(facts))
-
-    def write(self, frame: Frame) -> None:
-        """Show a frame that has no original."""
-        self.show(frame, frame, {})
+        self._publish(asdict(facts))
 
     def poll(self) -> int | None:
         """Apply the changes made by viewers; return the code of a key that one pressed, if any."""

@@ -4,22 +4,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rtmag.realtime.engines.engine import Engine, InTurn
+from rtmag.realtime.engines.engine import Engine, IdentityEngine, InTurn
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.filters import Filter, Static
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.models import motion_form, read_model
 from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.sources.source import BaseSource
+from rtmag.realtime.view.viewer import Facts, PictureView
 
 ENVIRONMENT = {
     **os.environ,
@@ -58,7 +58,7 @@ class FakeSource(BaseSource):
         self.frames = frames
         self.live = live
         self.fps: float | None = 30.0
-        self.left = False
+        self.left = self.closed = False
         self._every = every
         self._error = error
 
@@ -76,24 +76,18 @@ class FakeSource(BaseSource):
             self.left = True
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
-class FakeMagnifier:
+class FakeMagnifier(Magnifier):
     """Adds 100 grey levels, after `before` was called with the frame."""
 
     def __init__(self, before: Callable[[Frame], None] = lambda frame: None) -> None:
-        self.alpha = 20.0
-        self.filter: Filter = Static()
-        self.warning: str | None = None
-        self.region: tuple[int, int, int, int] | None = None
-        self.motion_scale = 1.0
-        self.described = "fake"
-        self.fps: float | None = 30.0
-        self._before = before
+        super().__init__(IdentityEngine(), fps=30.0)
+        self._before_step = before
 
-    def __call__(self, frame: Frame) -> Frame:
-        self._before(frame)
+    def magnify(self, frame: Frame) -> Frame:
+        self._before_step(frame)
         return frame.with_image(frame.image + np.uint8(100))
 
 
@@ -151,7 +145,7 @@ class FakeSink(BaseSink):
             self.finished = finished
 
 
-class FakeView(FakeSink):
+class FakeView(FakeSink, PictureView):
     """Shows to nobody; `keys` are pressed one by one, after each look. None: no key."""
 
     def __init__(self, keys: str = "", close_after: int | None = None) -> None:
@@ -160,7 +154,7 @@ class FakeView(FakeSink):
         self._close_after = close_after
         self.polls = 0
         self.fullscreen = False
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
     @property
     def closed(self) -> bool:
@@ -174,8 +168,8 @@ class FakeView(FakeSink):
     def toggle_fullscreen(self) -> None:
         self.fullscreen = not self.fullscreen
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
-        self.told.append(facts["words"])
+    def show_message(self, facts: Facts) -> None:
+        self.messages.append(facts.message)
 
 
 def said_half(folder: Path) -> Path:

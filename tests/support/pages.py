@@ -15,7 +15,7 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.guard import Guard
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.run.report import Report
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sources.scene.scene import SceneSource
@@ -73,12 +73,14 @@ class ServedRun:
     def _run(self) -> None:
         with self.source as source, self._guard or nullcontext():
             self.report = run(
-                source,
-                self.magnifier,
-                self.controls,
-                guard=self._guard,
-                view=self.view,
-                record=self._record,
+                Pipeline(
+                    source,
+                    self.magnifier,
+                    self.controls,
+                    guard=self._guard,
+                    view=self.view,
+                    open_recording=self._record,
+                )
             )
 
     def connect(self, **options: Any) -> ClientConnection:

@@ -104,7 +104,7 @@ def test_keys_have_the_same_effect_as_in_the_window(page: Browser, served: Serve
     press("h")
     assert not find(page, "#shortcuts").is_displayed()
     press("r")
-    wait_until(lambda: "nothing to record to" in find(page, "#notice").text)
+    wait_until(lambda: "recording is not possible" in find(page, "#notice").text)
     assert not console_errors(page)
 
 

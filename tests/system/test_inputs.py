@@ -24,6 +24,7 @@ import pytest
 
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.run.live import run_live
 from rtmag.realtime.sources.pipe import Y4mPipe
 from rtmag.realtime.sources.video_file import VideoSource
 from tests.realtime.run.test_live import make
@@ -188,7 +189,7 @@ def test_matroska_of_rtmag_is_whole(clip: MakeClip) -> None:
     """I02: neither outputs nor recordings are taken for damaged."""
     clip("in.mp4", frames=6)
     assert magnify("in.mp4", "-o", "file.mkv") == 0
-    make("identity.onnx", record=Path("live.mkv"))[0].run("test")
+    run_live("test", make("identity.onnx", record=Path("live.mkv"))[0])
     for name in ("file.mkv", "live.mkv"):
         assert magnify(name, "--strict") == 0
 

@@ -66,8 +66,8 @@ function showState(name, text) {
 function showStatus(status) {
   const name = status.state;
   if (!offlineSince) {
-    if (name === "CONNECTING") $("cover-text").textContent = status.words;
-    showState(settings.paused && name === "RUNNING" ? "PAUSED" : name, status.words);
+    if (name === "CONNECTING") $("cover-text").textContent = status.message;
+    showState(settings.paused && name === "RUNNING" ? "PAUSED" : name, status.message);
   }
   $("fps").textContent = status.fps ? status.fps.toFixed(status.fps < 10 ? 1 : 0) : "–";
   $("latency").textContent = status.latency_ms == null ? "–" : `${status.latency_ms.toFixed(0)} ms`;

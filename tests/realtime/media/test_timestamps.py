@@ -7,7 +7,6 @@ import pytest
 
 from rtmag.realtime.media.timestamps import (
     FileClock,
-    RateMeter,
     StreamClock,
     duration,
     typical_step,
@@ -123,16 +122,6 @@ def test_an_early_frame_waits_until_it_is_due() -> None:
     assert clock.early_by(10.5, 1000.6) == 0
     assert clock.early_by(4000.0, 1000.1) == 0
     assert clock.early_by(None, 1000.1) == 0
-
-
-def test_a_rate_is_reported_after_enough_frames() -> None:
-    rate = RateMeter()
-    for index in range(10):
-        rate.add(index / 25)
-    assert rate.fps is None
-    for index in range(10, 40):
-        rate.add(index / 25)
-    assert rate.fps == pytest.approx(25)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The demo makes its outputs and measures its gain."""
+"""The demo: its files and its measurements."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rtmag.realtime.run.demo import Demo, Outcome
 from tests.support.fakes import identity_model
 
 needs_model = pytest.mark.skipif(
-    "standard" not in model_names(), reason="no model inside the package yet"
+    "standard" not in model_names(), reason="no model inside the package"
 )
 
 
@@ -34,7 +34,7 @@ def play(**options: Any) -> Outcome:
     return Demo(progress=open_progress("none", Console(), Console()), **options).run()
 
 
-def test_it_writes_a_video_and_slices(model: str) -> None:
+def test_demo_writes_a_video_and_slices(model: str) -> None:
     outcome = play(engine=EngineSpec(model=model), frames=10)
     assert outcome.files == [Path("rtmag-demo.mp4"), Path("rtmag-demo.png")]
     with av.open("rtmag-demo.mp4") as container:
@@ -46,7 +46,7 @@ def test_it_writes_a_video_and_slices(model: str) -> None:
     assert picture.shape[1] > 900
 
 
-def test_an_earlier_demo_is_kept(model: str) -> None:
+def test_earlier_demo_is_not_overwritten(model: str) -> None:
     Path("rtmag-demo.png").write_bytes(b"precious")
     outcome = play(engine=EngineSpec(model=model), frames=2)
     assert outcome.files == [Path("rtmag-demo-2.mp4"), Path("rtmag-demo-2.png")]
@@ -64,11 +64,11 @@ def test_an_earlier_demo_is_kept(model: str) -> None:
         ("mine.mp4", "mine.mp4"),
     ],
 )
-def test_outputs_go_where_they_are_wanted(model: str, out: str, video: str) -> None:
+def test_outputs_have_the_requested_paths(model: str, out: str, video: str) -> None:
     assert play(engine=EngineSpec(model=model), frames=1, out=out).files[0] == Path(video)
 
 
-def test_what_is_unchanged_has_gain_one_and_no_leak(model: str) -> None:
+def test_identity_model_has_gain_one_and_adds_no_error(model: str) -> None:
     outcome = play(engine=EngineSpec(model=model), frames=105)
     for gain in outcome.gains:
         assert gain.ratio == pytest.approx(1, abs=0.15)
@@ -76,20 +76,20 @@ def test_what_is_unchanged_has_gain_one_and_no_leak(model: str) -> None:
     assert before == after == pytest.approx(1.24, abs=0.1)
 
 
-def test_a_short_demo_does_not_pretend_to_measure(model: str) -> None:
+def test_short_demo_reports_no_gain(model: str) -> None:
     outcome = play(engine=EngineSpec(model=model), frames=5)
     assert all(gain.ratio is None for gain in outcome.gains)
     assert any("240 frames" in line for line in outcome.lines)
 
 
-def test_nonsense_is_refused_before_anything_is_written(model: str, tmp_path: Path) -> None:
+def test_invalid_alpha_is_refused_before_anything_is_written(model: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError):
         play(engine=EngineSpec(model=model), frames=3, alpha=float("nan"))
     assert not list(tmp_path.glob("rtmag*"))
 
 
 @needs_model
-def test_the_gain_is_alpha_and_what_is_still_stays_still() -> None:
+def test_gain_is_alpha_and_still_pixels_stay_still() -> None:
     outcome = play(frames=135)
     for gain in outcome.gains:
         assert gain.ratio == pytest.approx(20, rel=0.1), outcome.lines

@@ -1,4 +1,4 @@
-"""Files in, files out."""
+"""`rtmag file`: planning, outputs, errors and interruption."""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
 from rtmag.realtime.filters import Dynamic, Temporal
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.run.files import Batch, Job, plan
+from rtmag.realtime.run.files import FileBatch, Job, plan
 from rtmag.realtime.sinks.video_file import VideoSink
 from tests.support.fakes import identity_model
 
@@ -27,16 +27,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(identity_model(tmp_path_factory.mktemp("model") / "identity.onnx"))
 
 
-class Told:
-    """A batch with everything it says."""
+class LoggedBatch:
+    """A batch that keeps its messages."""
 
     def __init__(self, model: str, controls: Controls | None = None, **options: Any) -> None:
         self.notes: list[str] = []
         self.done: list[Path] = []
-        self.batch = Batch(
+        self.batch = FileBatch(
             controls=controls or Controls(alpha=20),
             progress=open_progress("none", Console(), Console()),
-            note=self.notes.append,
+            notice=self.notes.append,
             done=self.done.append,
             engine=EngineSpec(model=model),
             **options,
@@ -70,17 +70,19 @@ def test_plan_of_input_and_output(tmp_path: Path) -> None:
     assert len(plan(["a.mp4", str(there)], str(tmp_path), 20)) == 2
 
 
-def test_an_output_of_ours_may_be_named_again(clip: MakeClip, model: str, tmp_path: Path) -> None:
+def test_output_written_by_rtmag_may_be_the_second_path(
+    clip: MakeClip, model: str, tmp_path: Path
+) -> None:
     source, output = clip(), tmp_path / "out.mp4"
-    assert Told(model).run(source, output) == 0
+    assert LoggedBatch(model).run(source, output) == 0
     before = output.read_bytes()
     with pytest.raises(SinkUnavailable, match="--overwrite"):
-        Told(model).run(source, output)
+        LoggedBatch(model).run(source, output)
     assert output.read_bytes() == before
-    assert Told(model, Controls(alpha=3), overwrite=True).run(source, output) == 0
+    assert LoggedBatch(model, Controls(alpha=3), overwrite=True).run(source, output) == 0
     assert output.read_bytes() != before
     with pytest.raises(OptionError, match="-o"):
-        Told(model, overwrite=True).run(output, source)
+        LoggedBatch(model, overwrite=True).run(output, source)
 
 
 def test_plan_of_several_inputs(tmp_path: Path) -> None:
@@ -94,116 +96,122 @@ def test_plan_of_several_inputs(tmp_path: Path) -> None:
         plan(["a.mp4", "b.mp4"], str(tmp_path / "file.mp4"), 5)
 
 
-def test_a_file_becomes_a_file(clip: MakeClip, model: str, tmp_path: Path) -> None:
-    told = Told(model)
-    assert told.run(clip("in.mp4", frames=12)) == 0
-    assert told.done == [tmp_path / "in.mag20.mp4"]
-    assert count(told.done[0]) == 12
+def test_output_has_all_frames_and_no_temporary_file_is_left(
+    clip: MakeClip, model: str, tmp_path: Path
+) -> None:
+    logged = LoggedBatch(model)
+    assert logged.run(clip("in.mp4", frames=12)) == 0
+    assert logged.done == [tmp_path / "in.mag20.mp4"]
+    assert count(logged.done[0]) == 12
     assert not list(tmp_path.glob("*.part*"))
 
 
-def test_a_frame_is_encoded_while_the_next_is_magnified(
+def test_frames_are_encoded_in_the_background(
     clip: MakeClip, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = set()
     add = VideoSink.write
 
-    def noted(sink: VideoSink, frame: Frame) -> None:
+    def write(sink: VideoSink, frame: Frame) -> None:
         threads.add(threading.current_thread().name)
         add(sink, frame)
 
-    monkeypatch.setattr(VideoSink, "write", noted)
-    told = Told(model)
-    assert told.run(clip("in.mp4", frames=12)) == 0
+    monkeypatch.setattr(VideoSink, "write", write)
+    logged = LoggedBatch(model)
+    assert logged.run(clip("in.mp4", frames=12)) == 0
     assert threads == {"rtmag writer"}
-    assert count(told.done[0]) == 12
+    assert count(logged.done[0]) == 12
 
 
-def test_side_by_side_is_twice_as_wide(clip: MakeClip, model: str) -> None:
-    told = Told(model, Controls(layout="side"))
-    told.run(clip("in.mp4", frames=3))
-    with av.open(str(told.done[0])) as container:
+def test_layout_side_is_twice_as_wide(clip: MakeClip, model: str) -> None:
+    logged = LoggedBatch(model, Controls(layout="side"))
+    logged.run(clip("in.mp4", frames=3))
+    with av.open(str(logged.done[0])) as container:
         assert container.streams.video[0].width == 128
 
 
-def test_settings_are_noted_in_the_file(clip: MakeClip, model: str) -> None:
-    told = Told(model, Controls(alpha=7, filter=Dynamic()))
-    told.run(clip("in.mp4", frames=3))
-    with av.open(str(told.done[0])) as container:
+def test_settings_are_in_the_comment_of_the_file(clip: MakeClip, model: str) -> None:
+    logged = LoggedBatch(model, Controls(alpha=7, filter=Dynamic()))
+    logged.run(clip("in.mp4", frames=3))
+    with av.open(str(logged.done[0])) as container:
         assert "alpha 7, dynamic, model identity" in container.metadata["comment"]
 
 
-def test_sound_is_kept_unless_unwanted(clip: MakeClip, model: str, tmp_path: Path) -> None:
+def test_sound_is_copied_unless_audio_is_off(clip: MakeClip, model: str, tmp_path: Path) -> None:
     source = clip("in.mp4", frames=10, audio=["aac"])
     for audio, name in ((True, "with.mp4"), (False, "without.mp4")):
-        Told(model, audio=audio).run(source, output=tmp_path / name)
+        LoggedBatch(model, audio=audio).run(source, output=tmp_path / name)
         with av.open(str(tmp_path / name)) as container:
             assert bool(container.streams.audio) is audio
 
 
-def test_several_files_go_on_after_an_error(clip: MakeClip, model: str, tmp_path: Path) -> None:
+def test_batch_continues_after_an_error(clip: MakeClip, model: str, tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
-    told = Told(model)
+    logged = LoggedBatch(model)
     folder = tmp_path / "new" / "folder"
-    assert told.run(clip("a.mp4"), empty, clip("b.mp4"), output=folder) == 1
-    assert [path.name for path in told.done] == ["a.mag20.mp4", "b.mag20.mp4"]
-    assert told.notes[0].startswith("error: ")
-    assert "empty.mp4" in told.notes[0]
-    assert told.notes[-1] == "2 of 3 files done"
+    assert logged.run(clip("a.mp4"), empty, clip("b.mp4"), output=folder) == 1
+    assert [path.name for path in logged.done] == ["a.mag20.mp4", "b.mag20.mp4"]
+    assert logged.notes[0].startswith("error: ")
+    assert "empty.mp4" in logged.notes[0]
+    assert logged.notes[-1] == "2 of 3 files done"
 
 
-def test_one_unreadable_file_raises_its_error(model: str, tmp_path: Path) -> None:
+def test_error_of_a_single_file_is_raised(model: str, tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match="no such file"):
-        Told(model).run(tmp_path / "none.mp4")
+        LoggedBatch(model).run(tmp_path / "none.mp4")
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(SourceUnavailable):
-        Told(model).run(tmp_path / "text.mp4")
+        LoggedBatch(model).run(tmp_path / "text.mp4")
     assert not list(tmp_path.glob("*mag20*"))
 
 
 @pytest.mark.parametrize("name", ["0", "test"])
-def test_names_with_another_meaning_are_files_here(
+def test_names_of_other_sources_mean_files_here(
     name: str, clip: MakeClip, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceUnavailable, match="no such file"):
-        Told(model).run(Path(name))
+        LoggedBatch(model).run(Path(name))
     clip("in.mp4", frames=4).rename(name)
-    assert Told(model).run(Path(name)) == 0
+    assert LoggedBatch(model).run(Path(name)) == 0
     assert count(tmp_path / f"{name}.mag20.mp4") == 4
 
 
-def test_outputs_are_not_replaced_unasked(clip: MakeClip, model: str, tmp_path: Path) -> None:
+def test_outputs_are_replaced_only_with_overwrite(
+    clip: MakeClip, model: str, tmp_path: Path
+) -> None:
     source, output = clip("in.mp4", frames=5), tmp_path / "out.mp4"
     output.write_bytes(b"precious")
     with pytest.raises(SinkUnavailable, match="--overwrite"):
-        Told(model).run(source, output=output)
-    skipping = Told(model, skip_existing=True)
+        LoggedBatch(model).run(source, output=output)
+    skipping = LoggedBatch(model, skip_existing=True)
     assert skipping.run(source, output=output) == 0
     assert "skipped" in skipping.notes[0]
     assert output.read_bytes() == b"precious"
-    assert Told(model, overwrite=True).run(source, output=output) == 0
+    assert LoggedBatch(model, overwrite=True).run(source, output=output) == 0
     assert count(output) == 5
 
 
-def test_a_band_above_nyquist_is_refused_before_work_begins(clip: MakeClip, tmp_path: Path) -> None:
+def test_band_above_nyquist_is_refused_before_the_model_is_loaded(
+    clip: MakeClip, tmp_path: Path
+) -> None:
     controls = Controls(filter=Temporal(5, 20))
     with pytest.raises(OptionError, match="fps = 30"):
-        Told("no model is needed for this", controls).run(clip("in.mp4"))
+        LoggedBatch("no model is needed for this", controls).run(clip("in.mp4"))
     assert not list(tmp_path.glob("*mag*"))
 
 
-def test_slow_motion_has_bands_of_its_capture_rate(clip: MakeClip, model: str) -> None:
+def test_bands_of_slow_motion_refer_to_its_capture_rate(clip: MakeClip, model: str) -> None:
     controls = Controls(filter=Temporal(36, 38, order=2))
-    assert Told(model, controls, capture_fps=240).run(clip("in.mp4", frames=5)) == 0
+    assert LoggedBatch(model, controls, capture_fps=240).run(clip("in.mp4", frames=5)) == 0
 
 
 @pytest.mark.parametrize("several", [True, False])
-def test_ctrl_c_keeps_the_part_and_says_where(
+def test_ctrl_c_keeps_the_incomplete_file_and_prints_its_path(
     several: bool, clip: MakeClip, model: str, tmp_path: Path
 ) -> None:
-    told = Told(model)
+    logged = LoggedBatch(model)
     steps = 0
 
     class Interrupting:
@@ -215,20 +223,20 @@ def test_ctrl_c_keeps_the_part_and_says_where(
             if steps == 6:
                 raise KeyboardInterrupt
 
-    told.batch.progress = Interrupting()
+    logged.batch.progress = Interrupting()
     inputs = [clip("a.mp4"), clip("b.mp4")] if several else [clip("a.mp4")]
-    assert told.run(*inputs, output=tmp_path / "out/") == 130
+    assert logged.run(*inputs, output=tmp_path / "out/") == 130
     part = tmp_path / "out" / "a.mag20.part.mp4"
-    assert str(part) in told.notes[0]
+    assert str(part) in logged.notes[0]
     assert count(part) == 6
-    assert told.done == []
+    assert logged.done == []
     assert not (tmp_path / "out" / "b.mag20.mp4").exists()
 
 
-def test_a_damaged_file_keeps_its_good_frames(clip: MakeClip, model: str, tmp_path: Path) -> None:
+def test_frames_before_damage_are_magnified(clip: MakeClip, model: str, tmp_path: Path) -> None:
     whole = clip("in.mkv", frames=60).read_bytes()
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(whole[: len(whole) * 2 // 3])
-    told = Told(model)
-    assert told.run(broken) == 0
-    assert 5 < count(told.done[0]) < 60
+    logged = LoggedBatch(model)
+    assert logged.run(broken) == 0
+    assert 5 < count(logged.done[0]) < 60

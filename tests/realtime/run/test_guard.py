@@ -1,9 +1,9 @@
-"""F10: a model that raises, gives nonsense or hangs does not end a live view."""
+"""F10: a model that raises errors, returns invalid values or hangs does not end a live view."""
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run import guard
 from rtmag.realtime.run.guard import Guard
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
+from rtmag.realtime.view.viewer import Facts
 from tests.support.fakes import ENVIRONMENT, FakeSink, FakeSource, FakeView
 
 
 class Engine(IdentityEngine):
-    """Adds 100 grey levels; at step `at`, and as long as `lasting`, does what `fault` does."""
+    """Adds 100 grey levels; after step `at` it returns the result of `fault`, if there is one."""
 
     def __init__(self, fault: Callable[[], Any], at: int = 3) -> None:
         super().__init__()
@@ -41,13 +42,13 @@ def broken() -> None:
     raise RuntimeError("CUDA error 700")
 
 
-def nan_memory() -> tuple[Any, Any]:
+def nan_state() -> tuple[Any, Any]:
     memory = np.zeros((1, 2, 3, 4), np.float32)
     memory[0, 1, 2, 3] = np.nan
     return np.zeros((48, 64, 3), np.uint8), memory
 
 
-def infinite_memory() -> tuple[Any, Any]:
+def infinite_state() -> tuple[Any, Any]:
     return np.zeros((48, 64, 3), np.uint8), np.full((1, 2, 3, 4), np.inf, np.float32)
 
 
@@ -57,7 +58,7 @@ def nan_picture() -> tuple[Any, Any]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_PAUSE", 0.05)
+    monkeypatch.setattr(guard, "_RELOAD_PAUSE", 0.05)
 
 
 @pytest.fixture
@@ -75,13 +76,15 @@ def guarded() -> Iterator[Callable[..., tuple[Guard, list[str]]]]:
         each.close()
 
 
-@pytest.mark.parametrize("fault", [broken, nan_memory, infinite_memory, nan_picture])
-def test_frames_pass_unmagnified_and_it_is_said(fault: Any, guarded: Any) -> None:
+@pytest.mark.parametrize("fault", [broken, nan_state, infinite_state, nan_picture])
+def test_frames_pass_unmagnified_with_a_message_while_the_model_fails(
+    fault: Any, guarded: Any
+) -> None:
     guard, notes = guarded(Engine(fault))
     sink, view = FakeSink(), FakeView()
     controls = Controls(info=False)
     source = FakeSource(40, live=True, every=0.02)
-    report = run(source, guard.magnifier, controls, [sink], guard=guard, view=view)
+    report = run(Pipeline(source, guard.magnifier, controls, [sink], guard=guard, view=view))
     assert report.ending == "end"
     shown = [(int(f.image[0, 0, 0]), f.index) for f in sink.frames]
     assert all(value == index or value == index + 100 for value, index in shown)
@@ -90,13 +93,13 @@ def test_frames_pass_unmagnified_and_it_is_said(fault: Any, guarded: Any) -> Non
     assert notes
     assert all(note.startswith("error: not magnified: ") for note in notes)
     assert len(notes) < 3
-    assert len(np.unique(view.frames[-1].image)) > 5  # words are written over it
+    assert len(np.unique(view.frames[-1].image)) > 5  # text is drawn over it
 
 
-def test_a_memory_on_a_gpu_is_looked_at_now_and_then(
+def test_state_on_a_gpu_is_checked_every_few_steps(
     guarded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "_LOOK", 4)
+    monkeypatch.setattr(guard, "_GPU_CHECK_STEPS", 4)
     fetched: list[int] = []
 
     class OnGpu:
@@ -114,45 +117,45 @@ def test_a_memory_on_a_gpu_is_looked_at_now_and_then(
     assert (fetched, kept.failures) == ([1], 0)
     kept(frames[4])
     assert (fetched, kept.failures) == ([1, 5], 1)
-    assert notes == ["error: not magnified: the model gave numbers that are none"]
+    assert notes == ["error: not magnified: the model returned NaN or infinite values"]
 
 
 class Page(FakeView):
-    """A view that draws for itself, and so is told in facts what is wrong."""
+    """A view that draws by itself and keeps the warnings it gets."""
 
     def __init__(self) -> None:
         super().__init__()
         self.warnings: list[str | None] = []
 
-    def show(self, original: Frame, magnified: Frame, facts: Mapping[str, Any]) -> None:
+    def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
         self.write(magnified)
-        self.warnings.append(facts["warning"])
+        self.warnings.append(facts.warning)
 
 
-def test_a_view_that_draws_for_itself_is_told(guarded: Any) -> None:
+def test_view_that_draws_by_itself_gets_the_warning(guarded: Any) -> None:
     good, page = Engine(broken, at=10**9), Page()
     guard, _ = guarded(Engine(broken), reload=lambda: good)
     source = FakeSource(30, live=True, every=0.02)
-    run(source, guard.magnifier, Controls(), guard=guard, view=page)
+    run(Pipeline(source, guard.magnifier, Controls(), guard=guard, view=page))
     for frame, warning in zip(page.frames, page.warnings, strict=True):
         passed = int(frame.image[0, 0, 0]) == frame.index
         assert warning == ("not magnified: CUDA error 700" if passed else None)
     assert len(set(page.warnings)) == 2
 
 
-def test_a_model_that_is_loaded_anew_goes_on(guarded: Any) -> None:
+def test_reloaded_model_magnifies_again(guarded: Any) -> None:
     good = Engine(broken, at=10**9)
     guard, _ = guarded(Engine(broken), reload=lambda: good)
     source = FakeSource(30, live=True, every=0.02)
     sink = FakeSink()
-    run(source, guard.magnifier, Controls(), [sink], guard=guard)
+    run(Pipeline(source, guard.magnifier, Controls(), [sink], guard=guard))
     assert good.steps > 5
     assert guard.alert is None
     assert 0 < guard.failures < 10
     assert int(sink.frames[-1].image[0, 0, 0]) == sink.frames[-1].index + 100
 
 
-def test_it_is_loaded_anew_five_times_a_minute_at_most(guarded: Any) -> None:
+def test_model_is_reloaded_at_most_five_times_a_minute(guarded: Any) -> None:
     loads = []
 
     def reload() -> Engine:
@@ -168,7 +171,7 @@ def test_it_is_loaded_anew_five_times_a_minute_at_most(guarded: Any) -> None:
     assert guard.failures == 100
 
 
-def test_a_persons_mistake_is_still_raised(guarded: Any) -> None:
+def test_invalid_settings_are_still_raised(guarded: Any) -> None:
     guard, _ = guarded(Engine(broken, at=10**9))
     for index in range(20):
         guard(Frame(np.zeros((48, 64, 3), np.uint8), index / 30, index))
@@ -178,7 +181,7 @@ def test_a_persons_mistake_is_still_raised(guarded: Any) -> None:
         guard.magnifier.alpha = float("nan")
 
 
-def test_a_hang_is_noticed(guarded: Any) -> None:
+def test_hang_is_detected(guarded: Any) -> None:
     hung: list[str] = []
 
     def hang() -> None:
@@ -199,7 +202,7 @@ from tests.support.fakes import FakeSource
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.engines.engine import IdentityEngine
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.magnifier import Magnifier
 class Hangs(IdentityEngine):
     steps = 0
@@ -211,13 +214,13 @@ class Hangs(IdentityEngine):
 engine = Hangs()
 magnifier = Magnifier(engine)
 guard = Guard(magnifier, lambda: engine, print, hang=float(sys.argv[1]))
-run(FakeSource(None, live=True, every=0.01), magnifier, Controls(), guard=guard)
+run(Pipeline(FakeSource(None, live=True, every=0.01), magnifier, Controls(), guard=guard))
 """
 
 
 @pytest.mark.parametrize("seconds", [2, pytest.param(guard.HANG, marks=pytest.mark.slow)])
 def test_a_hang_ends_the_process_with_70(seconds: float) -> None:
-    """F10: a hang of 15 s, within 20 s."""
+    """F10: a hang of 15 s ends the process within 20 s."""
     run = [sys.executable, "-c", HANGS, str(seconds)]
     begun = time.monotonic()
     done = subprocess.run(run, capture_output=True, text=True, env=ENVIRONMENT, check=False)
@@ -226,7 +229,7 @@ def test_a_hang_ends_the_process_with_70(seconds: float) -> None:
     assert done.stderr.startswith(f"error: the model has not answered for {seconds:.0f} s")
 
 
-def test_no_thread_is_left(guarded: Any) -> None:
+def test_close_ends_the_watchdog(guarded: Any) -> None:
     guard, _ = guarded(Engine(broken))
     guard.close()
     assert not guard._watchdog.is_alive()

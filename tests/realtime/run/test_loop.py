@@ -1,4 +1,4 @@
-"""The loop: files in full, live ones in time, keys obeyed, everything closed."""
+"""The frame loop: files, live sources, keys, sinks, errors and closing."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from rtmag.realtime.errors import OptionError, SinkError, SourceLost
 from rtmag.realtime.filters import Dynamic, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.sections import Sections, State
 from tests.support.fakes import FakeEngine, FakeMagnifier, FakeSink, FakeSource, FakeView, blank
 
@@ -25,15 +25,17 @@ def interrupt_at(index: int) -> Callable[[Frame], None]:
     return check
 
 
-def test_of_a_file_every_frame_is_magnified() -> None:
+def test_all_frames_of_a_file_are_magnified() -> None:
     sink = FakeSink()
     seen: list[tuple[int, int]] = []
     report = run(
-        FakeSource(40),
-        FakeMagnifier(lambda frame: time.sleep(0.001)),
-        Controls(),
-        [sink],
-        on_frame=lambda a, b: seen.append((int(a.image[0, 0, 0]), int(b.image[0, 0, 0]))),
+        Pipeline(
+            FakeSource(40),
+            FakeMagnifier(lambda frame: time.sleep(0.001)),
+            Controls(),
+            [sink],
+            on_frame=lambda a, b: seen.append((int(a.image[0, 0, 0]), int(b.image[0, 0, 0]))),
+        )
     )
     assert [frame.index for frame in sink.frames] == list(range(40))
     assert seen[7] == (7, 107)
@@ -43,9 +45,11 @@ def test_of_a_file_every_frame_is_magnified() -> None:
     assert report.fps > 0
 
 
-def test_live_frames_drop_and_delay_stays_bounded() -> None:
+def test_live_frames_are_dropped_and_the_delay_is_bounded() -> None:
     source = FakeSource(None, live=True, every=0.005)
-    report = run(source, FakeMagnifier(lambda frame: time.sleep(0.03)), Controls(), limit=12)
+    report = run(
+        Pipeline(source, FakeMagnifier(lambda frame: time.sleep(0.03)), Controls(), limit=12)
+    )
     assert report.frames == 12
     assert report.dropped > 20
     assert report.latency_p50_ms is not None
@@ -54,23 +58,23 @@ def test_live_frames_drop_and_delay_stays_bounded() -> None:
     assert source.left
 
 
-def test_the_limit_is_an_end() -> None:
+def test_run_ends_at_the_limit() -> None:
     sink = FakeSink()
-    report = run(FakeSource(None), FakeMagnifier(), Controls(), [sink], limit=3)
+    report = run(Pipeline(FakeSource(None), FakeMagnifier(), Controls(), [sink], limit=3))
     assert (report.frames, report.ending, sink.finished) == (3, "end", True)
 
 
-def test_controls_steer_the_magnifier() -> None:
+def test_magnifier_follows_the_controls() -> None:
     magnifier = FakeMagnifier()
     controls = Controls(alpha=5, filter=Dynamic())
-    run(FakeSource(2), magnifier, controls)
+    run(Pipeline(FakeSource(2), magnifier, controls))
     assert magnifier.alpha == 5
     assert magnifier.filter == Dynamic()
 
 
-def test_sinks_get_the_layout_of_the_start_without_words() -> None:
+def test_sinks_get_the_initial_layout_without_text() -> None:
     sink, view = FakeSink(), FakeView("ss")
-    run(FakeSource(4), FakeMagnifier(), Controls(layout="side"), [sink], view=view)
+    run(Pipeline(FakeSource(4), FakeMagnifier(), Controls(layout="side"), [sink], view=view))
     assert {frame.size for frame in sink.frames} == {(128, 48)}
     assert set(np.unique(sink.frames[2].image)) == {2, 102}
     assert {frame.size for frame in view.frames} == {(128, 48), (64, 48)}
@@ -80,7 +84,7 @@ def test_sinks_get_the_layout_of_the_start_without_words() -> None:
 def test_keys_change_a_running_view() -> None:
     view, magnifier = FakeView("+m.hf"), FakeMagnifier()
     controls = Controls(alpha=10)
-    run(FakeSource(8), magnifier, controls, view=view)
+    run(Pipeline(FakeSource(8), magnifier, controls, view=view))
     assert controls.alpha == magnifier.alpha == 12.5
     assert magnifier.filter == Dynamic()
     assert controls.help
@@ -90,13 +94,13 @@ def test_keys_change_a_running_view() -> None:
 
 @pytest.mark.parametrize("view", [FakeView("..q"), FakeView(close_after=2)])
 @pytest.mark.parametrize("live", [True, False])
-def test_quitting_keeps_a_part_of_a_file_and_finishes_a_recording(
+def test_quitting_keeps_an_incomplete_file_and_finishes_a_recording(
     view: FakeView, live: bool
 ) -> None:
     view.polls, view._keys = 0, list("..q")
     sink = FakeSink()
     source = FakeSource(50, live=live, every=0.01)
-    report = run(source, FakeMagnifier(), Controls(info=False), [sink], view=view)
+    report = run(Pipeline(source, FakeMagnifier(), Controls(info=False), [sink], view=view))
     assert report.ending == "quit"
     assert report.frames < 10
     assert sink.finished is live
@@ -106,17 +110,17 @@ def test_quitting_keeps_a_part_of_a_file_and_finishes_a_recording(
 def test_ctrl_c_is_an_ending(live: bool) -> None:
     sink, view = FakeSink(), FakeView()
     source = FakeSource(50, live=live, every=0.005)
-    report = run(source, FakeMagnifier(interrupt_at(3)), Controls(), [sink], view=view)
+    report = run(Pipeline(source, FakeMagnifier(interrupt_at(3)), Controls(), [sink], view=view))
     assert report.ending == "interrupt"
     assert report.frames == len(sink.frames) > 0
     assert sink.finished is live
     assert view.finished is not None
 
 
-def test_a_pause_shows_the_same_frame_and_answers_keys() -> None:
+def test_pause_shows_the_same_frame_and_answers_keys() -> None:
     view = FakeView(" ..i. ")
     controls = Controls()
-    report = run(FakeSource(5), FakeMagnifier(), controls, view=view)
+    report = run(Pipeline(FakeSource(5), FakeMagnifier(), controls, view=view))
     assert report.frames == 5
     assert not controls.info
     indices = [frame.index for frame in view.frames]
@@ -124,77 +128,77 @@ def test_a_pause_shows_the_same_frame_and_answers_keys() -> None:
     assert indices[-4:] == [1, 2, 3, 4]
 
 
-def test_a_pause_of_a_live_source_is_no_loss_of_frames() -> None:
+def test_frames_during_a_pause_do_not_count_as_dropped() -> None:
     view = FakeView(" " + "." * 8 + " ")
     source = FakeSource(40, live=True, every=0.012)
-    report = run(source, FakeMagnifier(), Controls(), view=view)
+    report = run(Pipeline(source, FakeMagnifier(), Controls(), view=view))
     assert report.frames < 35
     assert report.dropped < 5
 
 
-def test_a_silent_source_does_not_stop_the_keys() -> None:
+def test_keys_work_while_the_source_sends_nothing() -> None:
     start = time.monotonic()
     source = FakeSource(3, live=True, every=0.4)
-    report = run(source, FakeMagnifier(), Controls(), view=FakeView("...q"))
+    report = run(Pipeline(source, FakeMagnifier(), Controls(), view=FakeView("...q")))
     assert report.ending == "quit"
     assert time.monotonic() - start < 1.5
 
 
-def test_comparing_shows_the_original() -> None:
+def test_key_c_shows_the_original() -> None:
     view, sink = FakeView("c.c"), FakeSink()
-    run(FakeSource(4), FakeMagnifier(), Controls(info=False), [sink], view=view)
+    run(Pipeline(FakeSource(4), FakeMagnifier(), Controls(info=False), [sink], view=view))
     shown = [int(frame.image[24, -1, 0]) for frame in view.frames]
     assert shown == [100, 1, 2, 103]
     assert [int(frame.image[0, -1, 0]) for frame in sink.frames] == [100, 101, 102, 103]
 
 
-def test_whatever_ends_a_run_its_reader_ends_first() -> None:
+def test_reader_thread_ends_before_the_error_is_raised() -> None:
     source = FakeSource(None, live=True, every=0.002)
     sink = FakeSink(3, SinkError("disk full"))
     before = threading.enumerate()
     try:
-        run(source, FakeMagnifier(), Controls(), [sink])
+        run(Pipeline(source, FakeMagnifier(), Controls(), [sink]))
     except SinkError:
-        # Here, as in the owner's `with`, the error is still being handled.
+        # The error is still being handled here, as in the `with` block of a caller.
         assert source.left
         assert set(threading.enumerate()) <= set(before)
     assert len(sink.frames) == 3
 
 
-def test_a_live_source_that_is_lost_keeps_its_recording() -> None:
+def test_recording_of_a_lost_source_is_finished() -> None:
     sink = FakeSink()
     source = FakeSource(3, live=True, every=0.02, error=SourceLost("unplugged"))
     with pytest.raises(SourceLost, match="unplugged"):
-        run(source, FakeMagnifier(), Controls(), [sink])
+        run(Pipeline(source, FakeMagnifier(), Controls(), [sink]))
     assert len(sink.frames) == 3
     assert sink.finished is True
 
 
-def test_a_file_that_ends_in_damage_ends_there() -> None:
+def test_damaged_end_of_a_file_ends_the_run() -> None:
     sink = FakeSink()
     source = FakeSource(3, error=SourceLost("damaged after frame 3"))
-    report = run(source, FakeMagnifier(), Controls(), [sink])
+    report = run(Pipeline(source, FakeMagnifier(), Controls(), [sink]))
     assert report.frames == len(sink.frames) == 3
     assert report.errors == ("damaged after frame 3",)
     assert sink.finished is True
 
 
-def test_a_sink_that_fails_ends_the_run_and_closes_the_others() -> None:
+def test_failing_sink_ends_the_run_and_closes_the_others() -> None:
     full, good = FakeSink(2, SinkError("disk full")), FakeSink()
     with pytest.raises(SinkError, match="disk full"):
-        run(FakeSource(9), FakeMagnifier(), Controls(), [good, full])
+        run(Pipeline(FakeSource(9), FakeMagnifier(), Controls(), [good, full]))
     assert good.finished is False
     assert full.finished is False
 
 
-def test_a_failure_while_closing_is_told_after_all_are_closed() -> None:
+def test_error_of_close_is_raised_after_all_sinks_are_closed() -> None:
     class Unclosable(FakeSink):
         def close(self, *, finished: bool = True) -> None:
             raise SinkError("disk full")
 
     good = FakeSink()
     with pytest.raises(SinkError, match="disk full"):
-        run(FakeSource(2), FakeMagnifier(), Controls(), [Unclosable(), good])
+        run(Pipeline(FakeSource(2), FakeMagnifier(), Controls(), [Unclosable(), good]))
     assert good.finished is True
 
 
@@ -206,38 +210,38 @@ def refuse_bands(magnifier: FakeMagnifier) -> Callable[[Frame], None]:
     return check
 
 
-def test_a_band_that_turns_out_impossible_does_not_end_a_view() -> None:
+def test_band_that_does_not_fit_the_rate_does_not_end_a_view() -> None:
     magnifier = FakeMagnifier()
-    magnifier._before = refuse_bands(magnifier)
+    magnifier._before_step = refuse_bands(magnifier)
     controls = Controls(filter=Temporal(0.5, 3))
-    report = run(FakeSource(3), magnifier, controls, view=FakeView())
+    report = run(Pipeline(FakeSource(3), magnifier, controls, view=FakeView()))
     assert report.frames == 3
     assert magnifier.filter == Static()
 
 
-def test_a_band_that_turns_out_impossible_ends_a_run_nobody_watches() -> None:
+def test_band_that_does_not_fit_the_rate_ends_a_run_without_view() -> None:
     magnifier = FakeMagnifier()
-    magnifier._before = refuse_bands(magnifier)
+    magnifier._before_step = refuse_bands(magnifier)
     with pytest.raises(OptionError):
-        run(FakeSource(3), magnifier, Controls(filter=Temporal(0.5, 3)))
+        run(Pipeline(FakeSource(3), magnifier, Controls(filter=Temporal(0.5, 3))))
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_unmagnified_frames_are_never_passed_off_as_magnified(live: bool) -> None:
+def test_unmagnified_frames_are_marked_or_reported(live: bool) -> None:
     magnifier = FakeMagnifier()
     magnifier.warning = "need fh < fps/2"
     controls = Controls(info=False)
     source = FakeSource(3, live=live, every=0.02)
     view = FakeView()
-    run(source, magnifier, controls, view=view)
+    run(Pipeline(source, magnifier, controls, view=view))
     assert len(np.unique(view.frames[0].image)) > 2
-    report = run(source, magnifier, controls)
+    report = run(Pipeline(source, magnifier, controls))
     assert report.errors == ("need fh < fps/2",)
     assert report.frames > 0
 
 
 class Filtering(FakeEngine):
-    """An engine that tells what the filter makes of each picture's brightness."""
+    """An engine that applies the filter to the brightness of each picture and keeps the results."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         super().__init__()
@@ -266,7 +270,7 @@ class Filtering(FakeEngine):
 
 
 class Swinging(FakeSource):
-    """Sixty pictures a second whose brightness swings once a second."""
+    """Sixty frames per second with brightness that oscillates at 1 Hz."""
 
     def __iter__(self) -> Iterator[Frame]:
         start = time.monotonic()
@@ -279,7 +283,7 @@ class Swinging(FakeSource):
 
 
 def test_a_model_slower_than_the_camera() -> None:
-    """F09: delay stays bounded, frames drop, and the filter's gain at 1 Hz is as without drops."""
+    """F09: the delay is bounded, frames are dropped, and the gain at 1 Hz is as without drops."""
     gains = []
     for seconds, live in ((0.0, False), (0.1, True)):
         engine = Filtering(seconds)
@@ -287,7 +291,7 @@ def test_a_model_slower_than_the_camera() -> None:
         source = Swinging(480, live=live)
         controls = Controls(filter=Temporal(0.5, 2))
         sink = FakeSink()
-        report = run(source, magnifier, controls, [sink])
+        report = run(Pipeline(source, magnifier, controls, [sink]))
         results = np.array(engine.results[len(engine.results) // 2 :])
         gains.append(results.std())
         if live:

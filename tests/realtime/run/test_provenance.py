@@ -1,4 +1,4 @@
-"""Settings beside an output, and outputs made again from them."""
+"""Settings next to an output, and outputs repeated from them."""
 
 import json
 import os
@@ -16,7 +16,8 @@ from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkError
 from rtmag.realtime.filters import Dynamic, Static, Temporal
-from rtmag.realtime.run.provenance import note_of, read_note, repeated, write_note
+from rtmag.realtime.run.live import Recorder, run_live
+from rtmag.realtime.run.provenance import read_settings, repeated, settings_path, write_settings
 from tests.realtime.run.test_live import make
 from tests.support.fakes import ENVIRONMENT, identity_model
 
@@ -33,8 +34,8 @@ def magnify(*args: str) -> int:
     return execute(["file", *args, "--progress", "none"])
 
 
-def test_settings_lie_beside_the_output(clip: MakeClip, tmp_path: Path) -> None:
-    """Everything the pictures depend on; no folders, no temporary files (S05, S06)."""
+def test_settings_are_written_next_to_the_output(clip: MakeClip, tmp_path: Path) -> None:
+    """All settings that the frames depend on; no folders, no temporary files (S05, S06)."""
     clip("in.mp4", frames=4)
     source = str(tmp_path / "in.mp4")
     model = str(tmp_path / "identity.onnx")
@@ -53,16 +54,16 @@ def test_settings_lie_beside_the_output(clip: MakeClip, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part*"))
 
 
-def test_like_repeats_them_and_options_given_win(clip: MakeClip, tmp_path: Path) -> None:
+def test_like_repeats_settings_and_new_options_replace_them(clip: MakeClip, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         clip(name, frames=4)
     model = ["--model", "identity.onnx"]
     assert magnify("a.mp4", *model, "--alpha", "7", "--fl", "1", "--fh", "3") == 0
     assert magnify("b.mp4", "--like", "a.mag7.mp4") == 0
     assert magnify("c.mp4", "--like", "a.mag7.mp4", "--alpha", "9", "--drift", "0.2") == 0
-    first, second = read_note(tmp_path / "a.mag7.mp4"), read_note(tmp_path / "b.mag7.mp4")
+    first, second = read_settings(tmp_path / "a.mag7.mp4"), read_settings(tmp_path / "b.mag7.mp4")
     assert second == first | {"source": "b.mp4"}
-    third = read_note(tmp_path / "c.mag9.mp4")
+    third = read_settings(tmp_path / "c.mag9.mp4")
     assert (third["mode"], third["drift"], third["fl"], third["alpha"]) == ("static", 0.2, None, 9)
 
 
@@ -79,14 +80,14 @@ def test_like_repeats_them_and_options_given_win(clip: MakeClip, tmp_path: Path)
 def test_like_repeats_a_live_recording(
     controls: Controls, clip: MakeClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its source, size and rate are its own; everything that was chosen is taken over."""
-    live, _ = make("fast", controls, record=Path("live.mp4"))
-    live.engine = EngineSpec(model="fast", motion_scale=0.5)
-    live.run("test")
+    """Source, size and rate differ; all options are repeated."""
+    spec = EngineSpec(model="fast", motion_scale=0.5)
+    options, _ = make("fast", controls, record=Path("live.mp4"), engine=spec)
+    run_live("test", options)
     clip("in.mp4", frames=4, size=(32, 32))
     assert magnify("in.mp4", "-o", "again.mp4", "--like", "live.mp4") == 0
     assert "weights" not in capsys.readouterr().err
-    recorded, again = read_note(tmp_path / "live.mp4"), read_note(tmp_path / "again.mp4")
+    recorded, again = read_settings(tmp_path / "live.mp4"), read_settings(tmp_path / "again.mp4")
     own = {"source": "in.mp4", "size": [32, 32], "fps": again["fps"]}
     assert again == recorded | own
     assert (recorded["size"], recorded["motion_scale"]) == ([64, 48], "1/2")
@@ -96,8 +97,8 @@ def test_like_repeats_a_live_recording(
     assert not list(tmp_path.glob("*.part*"))
 
 
-def test_like_repeats_a_recording_that_was_killed(clip: MakeClip, tmp_path: Path) -> None:
-    """What is left of one has its settings beside it, as a whole one has."""
+def test_like_repeats_a_recording_after_a_kill(clip: MakeClip, tmp_path: Path) -> None:
+    """An incomplete file has its settings next to it, as a complete one has."""
     code = "from rtmag.realtime.cli.main import main; main()"
     command = ["camera", "test", "--view", "none", "--model", "fast", "--alpha", "7"]
     run = [sys.executable, "-c", code, *command, "--record", "live.mp4"]
@@ -111,19 +112,19 @@ def test_like_repeats_a_recording_that_was_killed(clip: MakeClip, tmp_path: Path
     assert not Path("live.mp4").exists()
     clip("in.mp4", frames=4)
     assert magnify("in.mp4", "-o", "again.mp4", "--like", "live.part.mp4") == 0
-    assert read_note(tmp_path / "again.mp4")["alpha"] == read_note(part)["alpha"] == 7
+    assert read_settings(tmp_path / "again.mp4")["alpha"] == read_settings(part)["alpha"] == 7
 
 
 def test_a_recording_without_a_frame_leaves_no_settings(tmp_path: Path) -> None:
-    live, _ = make("none", record=Path("live.mp4"))
-    writer = live._open_recorder(30.0)
-    assert note_of(tmp_path / "live.part.mp4").exists()
+    options, _ = make("none", record=Path("live.mp4"))
+    writer = Recorder(options, 30.0, dict)()
+    assert settings_path(tmp_path / "live.part.mp4").exists()
     writer.close()
     assert not list(tmp_path.glob("live*"))
 
 
 @pytest.mark.parametrize(
-    ("old", "given", "expected"),
+    ("old", "new", "expected"),
     [
         ({"mode": "temporal", "fl": 1, "fh": 3}, {"fl": 2}, {"mode": "temporal", "fl": 2, "fh": 3}),
         ({"mode": "temporal", "fl": 1, "fh": 3}, {"mode": "dynamic"}, {"mode": "dynamic"}),
@@ -131,13 +132,13 @@ def test_a_recording_without_a_frame_leaves_no_settings(tmp_path: Path) -> None:
         ({"alpha": 5, "model": None}, {}, {"alpha": 5}),
     ],
 )
-def test_ways_to_measure_motion_do_not_mix(
-    old: dict[str, object], given: dict[str, object], expected: dict[str, object]
+def test_options_of_different_filters_do_not_mix(
+    old: dict[str, object], new: dict[str, object], expected: dict[str, object]
 ) -> None:
-    assert repeated(old, given) == expected
+    assert repeated(old, new) == expected
 
 
-def test_other_weights_than_before_are_told(
+def test_other_weights_than_before_give_a_warning(
     clip: MakeClip, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip("a.mp4", frames=4)
@@ -145,41 +146,41 @@ def test_other_weights_than_before_are_told(
     note = json.loads(Path("one.mp4.json").read_text()) | {"model_sha256": "0" * 64}
     Path("one.mp4.json").write_text(json.dumps(note))
     assert magnify("a.mp4", "-o", "two.mp4", "--like", "one.mp4") == 0
-    assert "not of the weights used before" in capsys.readouterr().err
+    assert "has other weights than before" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", [None, "no json", "[1]", "{}"])
-def test_what_is_no_note_cannot_be_repeated(
+def test_missing_settings_are_refused(
     text: str | None, clip: MakeClip, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip("a.mp4", frames=2)
     if text is not None:
         Path("old.mp4.json").write_text(text)
     assert magnify("a.mp4", "--like", "old.mp4") == 2
-    assert "its settings would be in 'old.mp4.json'" in capsys.readouterr().err
+    assert "no settings in 'old.mp4.json'" in capsys.readouterr().err
 
 
-def test_a_note_with_nonsense_in_it_is_refused(clip: MakeClip) -> None:
+def test_invalid_settings_in_the_file_are_refused(clip: MakeClip) -> None:
     clip("a.mp4", frames=2)
     Path("old.mp4.json").write_text('{"rtmag": "1", "alpha": "many"}')
     assert magnify("a.mp4", "--like", "old.mp4") == 2
 
 
-def test_the_files_of_others_are_kept(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_not_overwritten(tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
-    note_of(output).write_text("precious")
+    settings_path(output).write_text("precious")
     with pytest.raises(SinkError, match="another file is there"):
-        write_note(output, {"rtmag": "1"})
-    assert note_of(output).read_text() == "precious"
+        write_settings(output, {"rtmag": "1"})
+    assert settings_path(output).read_text() == "precious"
     with pytest.raises(OptionError):
-        read_note(output)
+        read_settings(output)
     with pytest.raises(SinkError, match="no such file"):
-        write_note(tmp_path / "no" / "out.mp4", {"rtmag": "1"})
+        write_settings(tmp_path / "no" / "out.mp4", {"rtmag": "1"})
 
 
-@pytest.mark.skipif(os.name != "posix", reason="no modes here")
-def test_outputs_have_the_modes_that_the_umask_says(clip: MakeClip, tmp_path: Path) -> None:
-    """S06: temporary files lie beside the output and are no wider open than it."""
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+def test_outputs_have_the_permissions_of_the_umask(clip: MakeClip, tmp_path: Path) -> None:
+    """S06: temporary files have no wider permissions than the output."""
     clip("in.mp4", frames=2)
     before = os.umask(0o077)
     try:

@@ -1,4 +1,4 @@
-"""A stream that is not there when we start: refused at once, or waited for when that is asked."""
+"""A stream that is not available at the start: refused, or waited for with --wait."""
 
 import signal
 import subprocess
@@ -12,16 +12,16 @@ import pytest
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.errors import SourceAbsent, SourceUnavailable
 from rtmag.realtime.run import live
-from rtmag.realtime.run.startup import Left, attended
+from rtmag.realtime.run.startup import UserQuit, open_in_background
 from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
-from tests.support.fakes import ENVIRONMENT, FakeView
+from tests.support.fakes import ENVIRONMENT, FakeSource, FakeView
 from tests.support.servers import free_port, http, mpegts, paced, serving
 
 MAIN = "from rtmag.realtime.cli.main import main; main()"
 SHOWN = ["--view", "none", "--model", "none"]
 
 
-def test_every_reason_is_told_once_until_it_is_there() -> None:
+def test_each_reason_to_wait_is_reported_once() -> None:
     answers: Iterator[Exception | str] = iter(
         [SourceAbsent("a"), SourceAbsent("a"), SourceAbsent("b"), "here"]
     )
@@ -32,12 +32,12 @@ def test_every_reason_is_told_once_until_it_is_there() -> None:
             raise answer
         return answer
 
-    told: list[str] = []
-    assert wait_until_available(opener, told.append, RetryPolicy(delays=(0.01,))) == "here"
-    assert told == ["waiting: a", "waiting: b"]
+    reasons: list[str] = []
+    assert wait_until_available(opener, reasons.append, RetryPolicy(delays=(0.01,))) == "here"
+    assert reasons == ["waiting: a", "waiting: b"]
 
 
-def test_what_time_does_not_mend_is_not_waited_for() -> None:
+def test_permanent_errors_are_not_waited_for() -> None:
     def opener() -> None:
         raise SourceUnavailable("wrong password")
 
@@ -45,8 +45,8 @@ def test_what_time_does_not_mend_is_not_waited_for() -> None:
         wait_until_available(opener, print, RetryPolicy())
 
 
-def test_a_camera_that_is_switched_on_later_is_waited_for() -> None:
-    """As after a power cut: the stream's server comes 2 s after the program."""
+def test_stream_that_starts_later_is_waited_for() -> None:
+    """As after a power cut: the server of the stream starts 2 s after the program."""
     port = free_port()
     run = [sys.executable, "-c", MAIN, "stream", f"tcp://127.0.0.1:{port}", "--wait", *SHOWN]
     with subprocess.Popen(
@@ -58,13 +58,13 @@ def test_a_camera_that_is_switched_on_later_is_waited_for() -> None:
         assert "[E-REFUSED]" in first
         time.sleep(2)
         with serving(paced(mpegts(300, (160, 120)), 10), port):
-            said = process.communicate(timeout=30)[1]
+            errors = process.communicate(timeout=30)[1]
     assert process.returncode == 0
-    assert "waiting" not in said
+    assert "waiting" not in errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-def test_waiting_can_be_ended() -> None:
+def test_sigint_ends_the_waiting() -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
     run = [sys.executable, "-c", MAIN, "stream", address, "--wait", *SHOWN]
     with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
@@ -72,33 +72,33 @@ def test_waiting_can_be_ended() -> None:
         assert process.stderr.readline().startswith("waiting: ")
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        said = process.communicate(timeout=20)[1]
+        errors = process.communicate(timeout=20)[1]
         assert time.monotonic() - began < 2
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("leaving", ["q", "closed"])
-def test_a_window_says_what_is_waited_for(leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the start; `q` and closing it end the program, with nothing shown."""
+def test_window_shows_what_is_waited_for(leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start; the key `q` and closing the window end the program without a frame."""
     view = FakeView("." * 8 + "q") if leaving == "q" else FakeView(close_after=8)
     monkeypatch.setattr(live, "WindowSink", lambda title: view)
     address = f"tcp://127.0.0.1:{free_port()}"
     began = time.monotonic()
     assert execute(["stream", address, "--wait", "--model", "none"]) == 0
     assert time.monotonic() - began < 10
-    assert view.told[0] == f"waiting for {address} (0 s)"
+    assert view.messages[0] == f"waiting for {address} (0 s)"
     assert not view.frames
     assert view.finished is not None
 
 
-def test_the_first_picture_ends_the_waiting_at_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_frame_ends_the_waiting_in_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     view, port = FakeView(), free_port()
     monkeypatch.setattr(live, "WindowSink", lambda title: view)
     opened = threading.Event()
 
     def switched_on() -> None:
-        while not view.told:
+        while not view.messages:
             time.sleep(0.05)
         with serving(paced(mpegts(300, (160, 120)), 10), port):
             opened.wait(60)
@@ -114,38 +114,38 @@ def test_the_first_picture_ends_the_waiting_at_a_window(monkeypatch: pytest.Monk
     assert {frame.size for frame in view.frames} == {(160, 120)}
 
 
-def test_what_comes_after_one_has_left_is_closed() -> None:
-    source, opening = FakeView(), threading.Event()
+def test_source_that_opens_after_quitting_is_closed() -> None:
+    source, opening = FakeSource(), threading.Event()
 
-    def opener() -> FakeView:
+    def opener() -> FakeSource:
         opening.wait(10)
         return source
 
-    def rest(seconds: float) -> None:
-        raise Left
+    def wait(seconds: float) -> None:
+        raise UserQuit
 
-    with pytest.raises(Left):
-        attended(opener, rest)
+    with pytest.raises(UserQuit):
+        open_in_background(opener, wait)
     opening.set()
-    while source.finished is None:
+    while not source.closed:
         time.sleep(0.01)
 
 
-def test_without_it_a_wrong_address_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_address_is_refused_immediately_without_wait(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     began = time.monotonic()
     assert execute(["stream", f"rtsp://127.0.0.1:{free_port()}/live", *SHOWN]) == 2
     assert time.monotonic() - began < 2
-    said = capsys.readouterr().err
-    assert said.endswith("[E-REFUSED] (--wait waits for it)\n")
-    assert said.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert errors.endswith("[E-REFUSED] (use --wait to wait for it)\n")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
-def test_a_wrong_password_is_not_tried_twice(
-    status: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Cameras lock accounts after a few tries."""
+def test_wrong_password_is_tried_once(status: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cameras lock accounts after a few attempts."""
     with serving(http(lambda connection: None, "text/plain", status)) as (port, connections):
         assert execute(["stream", f"http://127.0.0.1:{port}/live", "--wait", *SHOWN]) == 2
-        assert len(connections) <= 2  # FFmpeg asks again once it has been told how to prove itself
+        assert len(connections) <= 2  # FFmpeg sends a second request with the credentials
     assert "[E-AUTH]" in capsys.readouterr().err

@@ -149,13 +149,14 @@ _VIEWED = """
 import sys
 from tests.support.fakes import FakeMagnifier, FakeSource, FakeView
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sinks.background import BackgroundSink
 
 view, source = FakeView(), FakeSource(150, live=True, every=0.02)
 recorder = lambda: BackgroundSink(VideoSink(sys.argv[1]))
-report = run(source, FakeMagnifier(), Controls(recording=True), view=view, record=recorder)
+controls = Controls(recording=True)
+report = run(Pipeline(source, FakeMagnifier(), controls, view=view, open_recording=recorder))
 print(report.frames + report.dropped, len(view.frames) >= report.frames, *report.errors, sep="|")
 """
 

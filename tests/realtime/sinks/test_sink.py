@@ -17,6 +17,7 @@ from rtmag.realtime.sinks.background import BackgroundSink
 from rtmag.realtime.sinks.sink import NullSink, Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.view import window as sinks
+from rtmag.realtime.view.viewer import Facts
 from rtmag.realtime.view.window import WindowSink, check_display
 
 MakeFrames = Callable[..., list[Frame]]
@@ -118,7 +119,7 @@ class TestWindow:
     def test_words_before_the_first_picture(self, highgui: FakeHighgui, frames: MakeFrames) -> None:
         window = WindowSink("title")
         for _ in range(2):
-            window.tell({"words": "waiting for a camera (3 s)"})
+            window.show_message(Facts(message="waiting for a camera (3 s)"))
         assert highgui.shown is not None
         assert highgui.shown.shape == (480, 640, 3)
         assert 0 < np.count_nonzero(highgui.shown) < 0.1 * highgui.shown.size

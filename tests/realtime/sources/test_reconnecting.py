@@ -17,7 +17,7 @@ from rtmag.realtime.engines.engine import IdentityEngine
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.sources.opening import open_source
 from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from rtmag.realtime.sources.retry import RetryPolicy
@@ -146,7 +146,7 @@ import sys, time
 from tests.support.fakes import FakeMagnifier, FakeView
 from tests.realtime.sources.test_reconnecting import Camera
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.run.loop import run
+from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.sources.reconnecting import ReconnectingSource
 camera, view = Camera(fault=sys.argv[1]), FakeView()
 began, busy = time.monotonic(), 0.0
@@ -160,7 +160,7 @@ def poll():
     return ord("q") if passed > 6 else None
 view.poll = poll
 with ReconnectingSource(camera.open, camera=True) as source:
-    run(source, FakeMagnifier(), Controls(), view=view)
+    run(Pipeline(source, FakeMagnifier(), Controls(), view=view))
     camera.plug(True)
 print(source.status.state, (time.process_time() - busy) / 3)
 """
@@ -235,7 +235,7 @@ def test_the_view_shows_the_state_and_sinks_get_real_frames_only() -> None:
         timer.start()
         again.start()
         controls = Controls(info=False)
-        report = run(source, FakeMagnifier(), controls, [sink], view=view, limit=60)
+        report = run(Pipeline(source, FakeMagnifier(), controls, [sink], view=view, limit=60))
         timer.join()
         again.join()
     assert report.frames == len(sink.frames) == 60

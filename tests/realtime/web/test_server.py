@@ -35,7 +35,7 @@ from rtmag.realtime.controls import Controls  # noqa: E402
 from rtmag.realtime.errors import OptionError, SinkUnavailable  # noqa: E402
 from rtmag.realtime.opencv import cv2  # noqa: E402
 from rtmag.realtime.presets import PRESETS  # noqa: E402
-from rtmag.realtime.run.live import Live  # noqa: E402
+from rtmag.realtime.run.live import LiveOptions, run_live  # noqa: E402
 from rtmag.realtime.sources.source import SourceOptions  # noqa: E402
 from rtmag.realtime.web.hub import PICTURE, WebSocketViewer  # noqa: E402
 from rtmag.realtime.web.view import WebView  # noqa: E402
@@ -668,16 +668,16 @@ def test_reloading_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_the_command_serves_the_scene() -> None:
     notes: list[str] = []
     invitations: list[str] = []
-    live = Live(
+    options = LiveOptions(
         controls=Controls(),
-        note=notes.append,
-        invite=invitations.append,
+        notice=notes.append,
+        print_link=invitations.append,
         view="web",
         port=0,
         limit=5,
-        wanted=SourceOptions(size=(64, 48)),
+        source=SourceOptions(size=(64, 48)),
     )
-    assert live.run("test").frames == 5
+    assert run_live("test", options).frames == 5
     (invitation,) = invitations
     assert invitation.startswith("the built-in scene, ")
     assert "; open http://127.0.0.1:" in invitation
