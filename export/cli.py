@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rtmag.realtime.cli.options import parse_size
-from rtmag.realtime.errors import OptionError, needing
+from rtmag.realtime.errors import OptionError, requires_extra
 
 if TYPE_CHECKING:
     from rtmag.export.parity import Parity
@@ -65,7 +65,7 @@ def export(
     frozen = parse_size(size)
     parity: Parity | None
     if target == "tensorrt":
-        with needing("rtmag export", "export"):
+        with requires_extra("rtmag export", "export"):
             from rtmag.export.torch_export import export_tensorrt
 
         parity = export_tensorrt(
@@ -88,7 +88,7 @@ def export(
 
 
 def _maker(target: str) -> "Callable[..., Parity]":
-    with needing("rtmag export", "export"):
+    with requires_extra("rtmag export", "export"):
         if target == "pt2":
             from rtmag.export.torch_export import export_torch
 

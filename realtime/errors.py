@@ -1,22 +1,22 @@
-"""Every error rtmag raises on purpose.
+"""Exceptions of rtmag.
 
-Each class is also the builtin of the same meaning, so callers may catch either. Messages are one
-line: what was attempted, the value, the way out.
+Each class is also a subclass of the matching built-in exception, so callers may catch either. A
+message is one line with the attempted action, the value and the way out.
 
 RtmagError(Exception)
 |-- SourceError(RtmagError, OSError)
-|   |-- SourceUnavailable              cannot open: no such camera, file or URL; busy; permission
-|   |   `-- SourceAbsent               a stream that is not there now, and may come
-|   `-- SourceLost                     opened, then failed: unplugged, stream dropped, undecodable
+|   |-- SourceUnavailable              no such camera, file or URL; busy; no permission
+|   |   `-- SourceAbsent               a stream that may become available later
+|   `-- SourceLost                     failed after opening: unplugged, disconnected, undecodable
 |-- SinkError(RtmagError, OSError)
-|   |-- SinkUnavailable                no display, codec refused, output exists
-|   `-- SinkClosed(BrokenPipeError)    whoever read the frames reads no more
+|   |-- SinkUnavailable                no display; codec not available; output exists
+|   `-- SinkClosed(BrokenPipeError)    the reader closed the pipe
 |-- ModelError(RtmagError, RuntimeError)
-|   |-- ModelIncompatible(ValueError)  inputs, outputs or metadata are not the contract's
-|   `-- ProviderUnavailable            the execution provider asked for cannot be opened
-|-- OptionError(RtmagError, ValueError) an option, or several together, that cannot be carried out
-|-- MissingExtra(RtmagError, ImportError)  a library is absent; names the pip command or the remedy
-`-- ParityError(RtmagError, AssertionError)  export only: exported graph and trained net differ
+|   |-- ModelIncompatible(ValueError)  inputs, outputs or metadata violate the contract
+|   `-- ProviderUnavailable            the requested runtime or execution provider does not open
+|-- OptionError(RtmagError, ValueError)  an invalid option, or options that contradict each other
+|-- MissingExtra(RtmagError, ImportError)  a library is not installed, or does not load
+`-- ParityError(RtmagError, AssertionError)  export only: the exported graph differs
 """
 
 from collections.abc import Generator
@@ -24,67 +24,71 @@ from contextlib import contextmanager
 
 
 class RtmagError(Exception):
-    """Root of every error rtmag raises on purpose."""
+    """Base class of all exceptions of rtmag."""
 
 
 class SourceError(RtmagError, OSError):
-    """Frames cannot be read."""
+    """Frames cannot be read from a source."""
 
 
 class SourceUnavailable(SourceError):
-    """A source that cannot be opened."""
+    """A source cannot be opened."""
 
 
 class SourceAbsent(SourceUnavailable):
-    """A stream that is not there now; time may mend that."""
+    """A stream cannot be opened now, but may become available later."""
 
 
 class SourceLost(SourceError):
-    """A source that was opened and failed later; the frames before it are good."""
+    """A source failed after it was opened. The frames before the failure are valid."""
 
 
 class SinkError(RtmagError, OSError):
-    """Frames cannot be shown or written."""
+    """Frames cannot be shown or written by a sink."""
 
 
 class SinkUnavailable(SinkError):
-    """A sink that cannot be opened."""
+    """A sink cannot be opened."""
 
 
 class SinkClosed(SinkError, BrokenPipeError):
-    """Whoever read the frames reads no more; no fault of anyone."""
+    """The reader closed the pipe (EPIPE). Not a failure."""
 
 
 class ModelError(RtmagError, RuntimeError):
-    """A model that cannot be loaded or run."""
+    """A model cannot be loaded or run."""
 
 
 class ModelIncompatible(ModelError, ValueError):
-    """A model file whose inputs, outputs or metadata are not the contract's."""
+    """Inputs, outputs or metadata of a model file violate the contract of exported models."""
 
 
 class ProviderUnavailable(ModelError):
-    """An execution provider that was asked for and cannot be opened."""
+    """A requested runtime or execution provider cannot be opened."""
 
 
 class OptionError(RtmagError, ValueError):
-    """An option, or a combination of options, that cannot be carried out."""
+    """An option is invalid, or options contradict each other."""
 
 
 class MissingExtra(RtmagError, ImportError):
-    """A library that is not installed, or does not load; the message names the remedy."""
+    """A library is not installed, or does not load. The message says what to install."""
 
 
 class ParityError(RtmagError, AssertionError):
-    """An exported graph whose results are not the trained network's."""
+    """Results of an exported graph differ from those of the trained network."""
 
 
 @contextmanager
-def needing(what: str, extra: str) -> Generator[None, None, None]:
-    """Import modules of ours in here that need libraries of an extra.
+def requires_extra(feature: str, extra: str) -> Generator[None, None, None]:
+    """Context for imports of modules that need the libraries of an extra.
+
+    Args:
+        feature: begins the message, such as "rtmag train".
+        extra: name of the extra in pyproject.toml.
 
     Raises:
-        MissingExtra: such a library is not installed. A fault of our own is passed on.
+        MissingExtra: a library is not installed. An ImportError inside rtmag is passed on.
     """
     try:
         yield
@@ -92,4 +96,4 @@ def needing(what: str, extra: str) -> Generator[None, None, None]:
         if isinstance(error, RtmagError) or (error.name or "").startswith("rtmag"):
             raise
         library = (error.name or "").partition(".")[0]
-        raise MissingExtra(f"{what} needs {library}: pip install 'rtmag[{extra}]'") from error
+        raise MissingExtra(f"{feature} needs {library}: pip install 'rtmag[{extra}]'") from error

@@ -1,7 +1,7 @@
-"""Keeps passwords and tokens out of everything that is shown, logged or written.
+"""Package logger, and removal of passwords and tokens from text that is shown, logged or written.
 
-A password may contain any character, '@', '/' and '?' among them, so where it ends cannot be told
-from an address alone. What cannot be parsed for certain is left out whole.
+A password in a URL may contain any character, even '@', '/' and '?', so its end is ambiguous. A URL
+that cannot be parsed with certainty is therefore removed completely, except for its scheme.
 """
 
 import logging
@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 HIDDEN = "..."
+"""Replacement for removed text."""
 
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://\S+")
 
@@ -18,7 +19,7 @@ _SIMPLE = re.compile(r"(?P<user>[^@/?#]*@)?(?P<host>[^@/?#\s]+)(?P<path>/[^?#]*)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(:\d+)?")
 
 _PLAIN_PATH = re.compile(r"(/[\w.-]{0,20}){0,6}")
-"""Some cameras want the password in the path: what looks like more than words is left out."""
+"""Paths that are kept. Others are removed, because some cameras take the password in the path."""
 
 _SCHEMELESS = re.compile(r"[^\s'\"(]+:\S*@\S+")
 
@@ -34,30 +35,31 @@ _SECRETS = ("token", "password", "secret")
 
 
 def is_secret(name: str) -> bool:
-    """Whether what goes by this name is never shown."""
+    """True if the value of an option of this name must not be shown."""
     return any(word in name for word in _SECRETS)
 
 
 def redact(text: str) -> str:
-    """The same text without user names, passwords, tokens and queries.
+    """Remove user names, passwords, tokens and the queries of URLs from text.
 
     >>> redact("cannot open 'rtsp://admin:pa@ss/w?#@10.0.0.1/live'")
     "cannot open 'rtsp://...'"
     >>> redact("rtsp://admin:secret@10.0.0.1:554/live refused")
     'rtsp://10.0.0.1:554/live refused'
     """
-    text = _ADDRESS.sub(_shown, text)
+    text = _ADDRESS.sub(_redact_address, text)
     text = _SCHEMELESS.sub(HIDDEN, text)
     text = _HEADER.sub(rf"\1: {HIDDEN}", text)
     return _QUERY.sub(rf"\1={HIDDEN}", text)
 
 
-def _shown(found: re.Match[str]) -> str:
-    whole = found[0]
+def _redact_address(match: re.Match[str]) -> str:
+    """Scheme, host and path of a URL, as far as they can be parsed with certainty."""
+    whole = match[0]
     address = whole.rstrip(_TAIL + ".")
     scheme, _, rest = address.partition("://")
     parts = _SIMPLE.fullmatch(rest)
-    # Every '@' that is not the one before the host might be part of a password.
+    # An '@' after the host may belong to a password: the URL is ambiguous.
     if parts is None or "@" in (parts["path"] or "") + (parts["rest"] or ""):
         return f"{scheme}://{HIDDEN}" + _closing(whole)
     if not _HOST.fullmatch(parts["host"]):
@@ -66,17 +68,17 @@ def _shown(found: re.Match[str]) -> str:
     path = path if _PLAIN_PATH.fullmatch(path) else f"/{HIDDEN}"
     tail = whole[len(address) :]
     if parts["rest"]:
-        tail = f"?{HIDDEN}{tail.lstrip('.')}"  # which may have been redacted before
+        tail = f"?{HIDDEN}{tail.lstrip('.')}"  # without the dots of an earlier redaction
     return f"{scheme}://{parts['host']}{path}{tail}"
 
 
 def _closing(whole: str) -> str:
-    """A quotation mark that was opened before the address; more might belong to a password."""
+    """The closing quotation mark after a URL. More of the tail may belong to a password."""
     return whole[-1] if whole[-1] in "'\"" else ""
 
 
 def redact_data(data: Any) -> Any:
-    """The same JSON document with every string redacted."""
+    """A copy of a JSON document with every string redacted."""
     if isinstance(data, dict):
         return {key: redact_data(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
@@ -85,11 +87,11 @@ def redact_data(data: Any) -> Any:
 
 
 class RedactingFilter(logging.Filter):
-    """Redacts records on their way to the handlers, arguments and tracebacks included."""
+    """Logging filter that redacts messages, their arguments and tracebacks."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, without its secrets."""
-        with suppress(TypeError, ValueError):  # arguments that do not fit: logging says so itself
+        """Redact a record; always True, so that no record is dropped."""
+        with suppress(TypeError, ValueError):  # wrong arguments: logging reports them itself
             record.msg, record.args = redact(record.getMessage()), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
@@ -99,9 +101,9 @@ class RedactingFilter(logging.Filter):
 
 
 def logger() -> logging.Logger:
-    """The logger of the package, `rtmag`, which never lets a credential through."""
-    found = logging.getLogger("rtmag")
-    if not any(isinstance(each, RedactingFilter) for each in found.filters):
-        found.addFilter(RedactingFilter())
-        found.addHandler(logging.NullHandler())
-    return found
+    """The package logger, `rtmag`, with redaction of credentials."""
+    package = logging.getLogger("rtmag")
+    if not any(isinstance(each, RedactingFilter) for each in package.filters):
+        package.addFilter(RedactingFilter())
+        package.addHandler(logging.NullHandler())
+    return package

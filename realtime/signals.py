@@ -1,6 +1,6 @@
-"""Ctrl-C and requests to stop: obeyed once at leisure, at once when Ctrl-C comes again.
+"""SIGINT, SIGTERM and SIGHUP: graceful stop, immediate exit, and deferral in critical sections.
 
-They are put off while something must not be torn in two.
+The first signal asks for a graceful stop. A second Ctrl-C (SIGINT) exits immediately.
 """
 
 import os
@@ -10,58 +10,63 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+_STOP_SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
-_heard: list[int] = []
-"""What the process was told so far, once `listen` was called; a process has one set of handlers."""
+_received: list[int] = []
+"""Numbers of the signals received since `listen`. Global, because handlers are per process."""
 
 
 def listen() -> list[int]:
-    """Turn requests to stop into KeyboardInterrupt; returns the list of what has come.
+    """Install handlers that raise KeyboardInterrupt at the first signal.
 
-    Ending takes a while where a file must be finished. Ctrl-C during that ends the process at once;
-    the file's fragments are readable. Other requests are not repeated by hand, and change nothing.
+    A graceful stop may take a while, for example to finish a file. A Ctrl-C during that time exits
+    immediately; the part of the file written so far is readable. Further signals of other kinds are
+    ignored.
+
+    Returns:
+        The list to which the numbers of received signals are appended.
     """
-    for number in _STOPS:
+    for number in _STOP_SIGNALS:
         signal.signal(number, _stop)
-    return _heard
+    return _received
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    _heard.append(number)
-    if len(_heard) == 1:
+    """Handler: raise KeyboardInterrupt at the first signal, exit at a second SIGINT."""
+    _received.append(number)
+    if len(_received) == 1:
         raise KeyboardInterrupt
     if number == signal.SIGINT:
-        os._exit(128 + _heard[0])
+        os._exit(128 + _received[0])
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Signals that come meanwhile take effect at the end.
+    """Critical section: signals that arrive inside take effect at its end.
 
-    A packet lost between encoder and file costs every frame that builds on it. Only the main
-    thread gets signals; in others nothing is done.
+    For example, a packet lost between encoder and file would damage all frames predicted from it.
+    Python delivers signals to the main thread only, so in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    received: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in _STOPS}
-    # A handler that Python did not set it could not set again either.
+    pending: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    # None: the handler was not installed from Python and could not be restored.
     before = {number: handler for number, handler in handlers.items() if handler is not None}
     ours = before.get(signal.SIGINT) is _stop
 
-    def put_off(number: int, frame: FrameType | None) -> None:
-        if ours and number == signal.SIGINT and (_heard or received):
-            os._exit(128 + (_heard or received)[0])
-        received.append(number)
+    def defer(number: int, frame: FrameType | None) -> None:
+        if ours and number == signal.SIGINT and (_received or pending):
+            os._exit(128 + (_received or pending)[0])
+        pending.append(number)
 
     for number in before:
-        signal.signal(number, put_off)
+        signal.signal(number, defer)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in received:
+        for number in pending:
             signal.raise_signal(number)

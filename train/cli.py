@@ -2,7 +2,7 @@
 
 import typer
 
-from rtmag.realtime.errors import needing
+from rtmag.realtime.errors import requires_extra
 
 
 def main(args: list[str]) -> None:
@@ -12,7 +12,7 @@ def main(args: list[str]) -> None:
         MissingExtra: torch or another library of the extra `train` is not installed.
         typer.Exit: the run was interrupted (code 130).
     """
-    with needing("rtmag train", "train"):
+    with requires_extra("rtmag train", "train"):
         from rtmag.train.__main__ import app
 
     code = app(args, prog_name="rtmag train", standalone_mode=False)

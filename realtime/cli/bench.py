@@ -12,7 +12,7 @@ from typer import Option
 
 from rtmag.realtime.cli import options
 from rtmag.realtime.cli.console import print_result
-from rtmag.realtime.errors import needing
+from rtmag.realtime.errors import requires_extra
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,5 +152,5 @@ def _export_oh2018(stack: ExitStack) -> Path:
         MissingExtra: a library of the extra `export` is not installed.
     """
     folder = Path(stack.enter_context(TemporaryDirectory()))
-    with needing("rtmag bench --oh2018", "export"):
+    with requires_extra("rtmag bench --oh2018", "export"):
         return Path(import_module("rtmag.export.onnx_export").export_baseline(folder))

@@ -13,7 +13,7 @@ from pathlib import Path
 from rtmag.realtime.controls import Controls, LiveViewKind
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import EngineSpec
-from rtmag.realtime.errors import SinkError, SourceAbsent, needing
+from rtmag.realtime.errors import SinkError, SourceAbsent, requires_extra
 from rtmag.realtime.log import redact
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.adaptive import Pace, choose
@@ -206,7 +206,7 @@ def _make_view(name: str, options: LiveOptions) -> View | None:
         return WindowSink(f"rtmag: {name}")
     if options.view == "none":
         return None
-    with needing("--view web", "web"):
+    with requires_extra("--view web", "web"):
         from rtmag.realtime.web.view import WebView
     return WebView(
         options.controls,

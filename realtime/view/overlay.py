@@ -1,4 +1,7 @@
-"""Original and magnified in one picture, and words over it. Images in, new images out."""
+"""Layouts of original and magnified picture, and text over a picture.
+
+All functions return new images, or the given one unchanged; they never draw into their arguments.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
 
 Row = str | tuple[str, ...]
+"""A line of text, or its columns."""
 
 Corner = Literal["top", "bottom", "middle"]
 
@@ -21,13 +25,19 @@ _RED = (60, 60, 235)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 _SMALLEST = 32
+"""Least width and height in pixels of a picture that gets text."""
 
 
 def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5) -> Image:
-    """Original and magnified as one picture.
+    """Combine original and magnified picture into one.
 
-    'side' is twice as wide; 'split' shows the original left of a thin line, at `wipe` of the width,
-    and the magnified picture right of it; 'difference' is magnified less original, around mid-grey.
+    Args:
+        original: (H, W, 3) uint8 BGR.
+        magnified: of the same size.
+        layout: 'magnified' and 'original' are one of the two. 'side' shows both, original left, in
+            twice the width. 'split' shows the original left of a white line and the magnified
+            picture right of it. 'difference' is magnified minus original plus 128 (mid-grey).
+        wipe: position of the line of 'split', from 0, the left edge, to 1, the right one.
     """
     if layout == "magnified":
         return magnified
@@ -38,54 +48,55 @@ def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5
     if layout == "difference":
         return np.asarray(cv2.addWeighted(magnified, 1, original, -1, 128), np.uint8)
     picture = magnified.copy()
-    middle = round(picture.shape[1] * wipe)
-    picture[:, :middle] = original[:, :middle]
-    picture[:, max(middle - 1, 0) : middle + 1] = 255
+    border = round(picture.shape[1] * wipe)
+    picture[:, :border] = original[:, :border]
+    picture[:, max(border - 1, 0) : border + 1] = 255
     return picture
 
 
 def label(image: Image, layout: Layout, wipe: float = 0.5) -> Image:
-    """Name the parts, and what could be taken for magnified."""
+    """Write 'original' or 'magnified' on the parts of a picture from `lay_out`.
+
+    The layouts 'magnified' and 'difference' have no label.
+    """
     if layout in ("magnified", "difference"):
         return image
     if layout == "original":
         return write(image, ["original"], corner="bottom")
-    middle = round(image.shape[1] * (wipe if layout == "split" else 0.5))
-    left = write(image[:, :middle], ["original"], corner="bottom")
-    right = write(image[:, middle:], ["magnified"], corner="bottom")
+    border = round(image.shape[1] * (wipe if layout == "split" else 0.5))
+    left = write(image[:, :border], ["original"], corner="bottom")
+    right = write(image[:, border:], ["magnified"], corner="bottom")
     return np.hstack([left, right])
 
 
 def write(
     image: Image, rows: Sequence[Row], *, corner: Corner = "top", alert: bool = False
 ) -> Image:
-    """Write rows, each of one or more columns, on a darkened ground and fitted to the picture.
+    """Write text on a darkened box. The letters are small enough to fit the picture.
 
     Args:
-        image: left as it is.
-        rows: top to bottom; a string is a row of one column.
-        corner: the left end of the top or bottom edge, or the middle.
-        alert: the first row in red.
+        image: (H, W, 3) uint8 BGR; returned unchanged if it is too small for text.
+        rows: lines from top to bottom, each of one or more columns.
+        corner: place of the box: top left, bottom left, or the middle of the picture.
+        alert: True writes the first row in red.
     """
     height, width = image.shape[:2]
     if not rows or min(height, width) < _SMALLEST:
         return image
     cells = [(row,) if isinstance(row, str) else tuple(row) for row in rows]
-    type_ = _fit(cells, width, height)
-    box_width = min(sum(type_.columns) + 2 * type_.pad, width)
-    box_height = min(type_.step * (len(cells) - 1) + type_.row + 2 * type_.pad, height)
+    font = _fit(cells, width, height)
+    box_width = min(sum(font.columns) + 2 * font.pad, width)
+    box_height = min(font.step * (len(cells) - 1) + font.row + 2 * font.pad, height)
     left = (width - box_width) // 2 if corner == "middle" else 0
     top = {"top": 0, "bottom": height - box_height, "middle": (height - box_height) // 2}[corner]
     picture = image.copy()
-    ground = picture[top : top + box_height, left : left + box_width]
-    ground[:] = ground // 3
+    box = picture[top : top + box_height, left : left + box_width]
+    box[:] = box // 3
     for number, row in enumerate(cells):
         color = _RED if alert and number == 0 else _WHITE
-        x, y = left + type_.pad, top + type_.pad + type_.row + number * type_.step
-        for words, column in zip(row, type_.columns, strict=False):
-            cv2.putText(
-                picture, words, (x, y), _FONT, type_.scale, color, type_.weight, cv2.LINE_AA
-            )
+        x, y = left + font.pad, top + font.pad + font.row + number * font.step
+        for text, column in zip(row, font.columns, strict=False):
+            cv2.putText(picture, text, (x, y), _FONT, font.scale, color, font.weight, cv2.LINE_AA)
             x += column
     return picture
 
@@ -93,7 +104,7 @@ def write(
 def info_lines(
     *, fps: float, latency_ms: float | None, dropped: int, alpha: float, mode: str, recording: bool
 ) -> list[str]:
-    """The state of a run in one or two short lines."""
+    """The state of a run in two or three short lines."""
     speed = f"{fps:.0f} fps" if fps >= 10 else f"{fps:.1f} fps"
     if latency_ms is not None:
         speed += f"  {latency_ms:.0f} ms  {dropped} dropped"
@@ -102,38 +113,46 @@ def info_lines(
 
 
 @dataclass(frozen=True, slots=True)
-class _Type:
-    """Sizes of the letters, in pixels but for the scale."""
+class _Font:
+    """Sizes of letters and table, in pixels except `scale`."""
 
     scale: float
+    """Size relative to OpenCV's font."""
     weight: int
+    """Thickness of strokes."""
     row: int
+    """Height of a capital letter."""
     columns: tuple[int, ...]
+    """Width of each column, gap included."""
 
     @property
     def pad(self) -> int:
+        """Distance between text and edge of the box."""
         return max(round(0.6 * self.row), 3)
 
     @property
     def step(self) -> int:
+        """Distance between the baselines of two rows."""
         return round(1.6 * self.row)
 
 
-def _fit(cells: Sequence[tuple[str, ...]], width: int, height: int) -> _Type:
-    """Letters as large as the picture asks for, and no larger than it has room for."""
+def _fit(cells: Sequence[tuple[str, ...]], width: int, height: int) -> _Font:
+    """Font for a picture of this height, reduced until all rows and columns fit."""
     scale = max(height / 900, 0.4)
-    wanted = _measure(cells, scale)
-    across = width / (sum(wanted.columns) + 2 * wanted.pad)
-    down = height / (wanted.step * len(cells) + 2 * wanted.pad)
+    font = _measure(cells, scale)
+    across = width / (sum(font.columns) + 2 * font.pad)
+    down = height / (font.step * len(cells) + 2 * font.pad)
     return _measure(cells, scale * min(across, down, 1.0))
 
 
-def _measure(cells: Sequence[tuple[str, ...]], scale: float) -> _Type:
+def _measure(cells: Sequence[tuple[str, ...]], scale: float) -> _Font:
+    """Font of this scale, with the width of each column."""
     weight = max(1, round(scale * 1.3))
     (gap, row), _ = cv2.getTextSize("Ag", _FONT, scale, weight)
     columns = [0] * max(len(row) for row in cells)
     for cell in cells:
-        for place, words in enumerate(cell):
-            wide = int(cv2.getTextSize(words, _FONT, scale, weight)[0][0])
-            columns[place] = max(columns[place], wide + (gap if place < len(columns) - 1 else 0))
-    return _Type(scale, weight, max(int(row), 1), tuple(columns))
+        for column, text in enumerate(cell):
+            width = int(cv2.getTextSize(text, _FONT, scale, weight)[0][0])
+            last = column == len(columns) - 1
+            columns[column] = max(columns[column], width + (0 if last else gap))
+    return _Font(scale, weight, max(int(row), 1), tuple(columns))

@@ -1,4 +1,4 @@
-"""Where frames go: one protocol; a window, nowhere. Video files are in recorder.py."""
+"""OpenCV window, and a check that the machine can show one."""
 
 import os
 import re
@@ -17,21 +17,21 @@ from rtmag.realtime.view.overlay import write
 from rtmag.realtime.view.viewer import Facts, PictureView
 
 _WAITING = (640, 480)
-"""(width, height) of a window that has no picture yet."""
+"""Width and height in pixels of a window that has no picture yet."""
 
-_NO_DISPLAY = "no display; use --view none"
+_NO_DISPLAY = "cannot open a window: no display; use --view none"
 
 _NO_WINDOWS = (
-    "this OpenCV has no windows; pip uninstall opencv-python-headless, "
-    "then pip install --force-reinstall opencv-python; or use --view none"
+    "cannot open a window: this OpenCV was built without windows; pip uninstall "
+    "opencv-python-headless, then pip install --force-reinstall opencv-python; or use --view none"
 )
 
 
 class WindowSink(BaseSink, PictureView):
-    """A window on the screen that shows the newest frame. Use it from the main thread only.
+    """A window that shows the newest frame. Use it from the main thread only.
 
     Raises:
-        SinkUnavailable: no display, an OpenCV without windows, or another thread.
+        SinkUnavailable: no display, an OpenCV without windows, or not the main thread.
     """
 
     def __init__(self, title: str = "rtmag") -> None:
@@ -43,7 +43,7 @@ class WindowSink(BaseSink, PictureView):
 
     @property
     def closed(self) -> bool:
-        """True once the person has closed the window, or close() was called."""
+        """True after the user closed the window, or after `close`."""
         if self._open and not self._visible():
             self._open, self._closed = False, True
         return self._closed
@@ -51,11 +51,11 @@ class WindowSink(BaseSink, PictureView):
     def _visible(self) -> bool:
         try:
             return bool(cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1)
-        except cv2.error:  # Some toolkits raise it once no window is left.
+        except cv2.error:  # raised by some toolkits after the last window was closed
             return False
 
     def write(self, frame: Frame) -> None:
-        """Show a frame; a window that was closed stays closed."""
+        """Show a frame. A closed window is not opened again."""
         if self.closed:
             return
         try:
@@ -69,7 +69,7 @@ class WindowSink(BaseSink, PictureView):
             raise SinkError(f"cannot show a frame in the window {self.title!r}") from error
 
     def show_message(self, facts: Facts) -> None:
-        """Show the message on a dark picture."""
+        """Show the message on a black picture."""
         picture = write(_black(_WAITING), [facts.message], corner="middle")
         waiting, self._waiting = self._waiting or not self._open, False
         self.write(Frame(picture, time.monotonic(), 0))
@@ -80,20 +80,20 @@ class WindowSink(BaseSink, PictureView):
             self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
         )
         cv2.resizeWindow(self.title, *size)
-        # A window is not visible before the system has drawn it.
+        # Without this, `_visible` would be False until the system draws the window.
         cv2.imshow(self.title, _black(size))
         cv2.waitKey(1)
         self._open = True
 
     def poll(self) -> int | None:
-        """Let the window live for a moment; the code of a key that was pressed, else None."""
+        """Process window events; returns the code of a pressed key, or None."""
         if not self._open:
             return None
         code = int(cv2.waitKeyEx(1))
         return None if code < 0 else code
 
     def toggle_fullscreen(self) -> None:
-        """Fill the screen, or stop doing so."""
+        """Switch full screen on or off."""
         if self._open:
             self._fullscreen = not self._fullscreen
             state = cv2.WINDOW_FULLSCREEN if self._fullscreen else cv2.WINDOW_NORMAL
@@ -108,7 +108,7 @@ class WindowSink(BaseSink, PictureView):
 
 
 def check_display() -> None:
-    """Make sure that a window can be opened: OpenCV ends the whole process where it cannot.
+    """Check that a window can be opened. If it cannot, OpenCV would abort the process.
 
     Raises:
         SinkUnavailable: there is no display, or this OpenCV was built without windows.
@@ -118,7 +118,7 @@ def check_display() -> None:
         raise SinkUnavailable(_NO_WINDOWS)
     if not sys.platform.startswith("linux"):
         return
-    # OpenCV's own Qt speaks X11 alone; other builds may speak Wayland too.
+    # The Qt inside OpenCV supports X11 only; other builds may support Wayland too.
     if not toolkit.startswith("QT") and os.environ.get("WAYLAND_DISPLAY"):
         return
     if not _x11_answers(os.environ.get("DISPLAY", "")):
@@ -126,12 +126,13 @@ def check_display() -> None:
 
 
 def _toolkit() -> str:
-    found = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
-    return found[1].upper() if found else ""
+    """Name of OpenCV's window toolkit in upper case; "NONE" if it was built without one."""
+    match = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
+    return match[1].upper() if match else ""
 
 
 def _x11_answers(display: str) -> bool:
-    """Whether a server listens at an X11 address, 'host:number.screen'."""
+    """True if a server listens at an X11 address, 'host:number.screen'."""
     address = re.fullmatch(r"(?P<host>.*):(?P<number>\d+)(\.\d+)?", display)
     if address is None:
         return False

@@ -1,3 +1,5 @@
+"""The tree of exceptions."""
+
 import builtins
 import inspect
 import re
@@ -15,7 +17,7 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("error", CLASSES)
-def test_each_error_is_ours_and_a_builtin(error: type[Exception]) -> None:
+def test_each_error_is_an_rtmag_error_and_a_builtin_one(error: type[Exception]) -> None:
     assert issubclass(error, RtmagError)
     theirs = [base for base in error.__mro__ if base.__module__ == builtins.__name__]
     specific = set(theirs) - {Exception, BaseException, object}
@@ -23,12 +25,12 @@ def test_each_error_is_ours_and_a_builtin(error: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize("error", CLASSES)
-def test_each_error_carries_its_line(error: type[Exception]) -> None:
+def test_each_error_keeps_its_message(error: type[Exception]) -> None:
     assert str(error("cannot open 'x': no such file")) == "cannot open 'x': no such file"
     assert error.__doc__
 
 
-def test_the_drawn_tree_is_the_real_one() -> None:
+def test_the_tree_in_the_docstring_matches_the_classes() -> None:
     drawn = {}
     levels: list[str] = []
     for line in (errors.__doc__ or "").splitlines():

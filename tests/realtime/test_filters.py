@@ -1,4 +1,4 @@
-"""Every filter against scipy.signal, as the recurrence that the exported graph carries out."""
+"""Every filter against scipy.signal, run as the recurrence of the exported graph."""
 
 import math
 
@@ -80,7 +80,7 @@ def signal() -> Signal:
 
 @pytest.mark.parametrize(("fps", "fl", "fh"), BANDS)
 @pytest.mark.parametrize("order", [1, 2])
-def test_temporal_is_scipys_butterworth(
+def test_temporal_equals_the_butterworth_of_scipy(
     fps: float, fl: float, fh: float, order: int, signal: Signal
 ) -> None:
     sections = Temporal(fl, fh, order).sections(fps)
@@ -113,7 +113,7 @@ def test_drift_is_the_difference_from_a_slow_average(fps: float, signal: Signal)
 
 @pytest.mark.parametrize("filter", EXAMPLES, ids=str)
 @pytest.mark.parametrize("fps", [10.0, 30.0, 1000.0])
-def test_a_constant_is_nothing_from_the_first_frame_on(filter: Filter, fps: float) -> None:
+def test_the_output_for_a_constant_is_zero_from_the_first_frame(filter: Filter, fps: float) -> None:
     assert filtered(filter.sections(fps), np.full(200, 123.456)) == pytest.approx(0, abs=1e-12)
 
 
@@ -152,13 +152,13 @@ def test_a_band_above_nyquist_is_refused_with_the_measured_rate(fps: float) -> N
 
 
 @pytest.mark.parametrize("filter", [Static(), Static(drift=40), Dynamic()], ids=str)
-def test_the_others_take_any_rate(filter: Filter) -> None:
+def test_filters_without_a_band_accept_every_rate(filter: Filter) -> None:
     filter.check(0.1)
     assert np.isfinite(filter.sections(0.1)).all()
 
 
 @pytest.mark.parametrize("drift", [0, -1, math.nan, math.inf])
-def test_a_drift_that_is_none_is_refused(drift: float) -> None:
+def test_an_invalid_drift_is_refused(drift: float) -> None:
     with pytest.raises(OptionError, match="drift must be a positive number of hertz"):
         Static(drift=drift)
 
@@ -166,26 +166,26 @@ def test_a_drift_that_is_none_is_refused(drift: float) -> None:
 @pytest.mark.parametrize(
     ("fl", "fh"), [(0, 3), (-1, 3), (3, 1), (2, 2), (math.nan, 3), (1, math.nan), (1, math.inf)]
 )
-def test_a_band_that_is_none_is_refused(fl: float, fh: float) -> None:
+def test_an_invalid_band_of_numbers_is_refused(fl: float, fh: float) -> None:
     with pytest.raises(OptionError, match="need 0 < fl < fh in hertz, got fl"):
         Temporal(fl, fh)
 
 
 @pytest.mark.parametrize("order", [0, 3, -1])
-def test_only_orders_1_and_2_are_known(order: int) -> None:
+def test_orders_other_than_1_and_2_are_refused(order: int) -> None:
     with pytest.raises(OptionError, match=f"got order = {order}"):
         Temporal(1, 2, order)
 
 
-def test_their_names() -> None:
+def test_each_filter_has_a_text() -> None:
     names = ["static", "static, drift 0.2 Hz", "dynamic", "temporal 0.4-3 Hz", "temporal 2-2.5 Hz"]
     assert [str(filter) for filter in EXAMPLES] == names
 
 
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("band", [(0.001, 0.49), (0.01, 0.02), (0.1, 0.4), (0.3, 0.31)])
-def test_coefficients_are_scipys(order: int, band: tuple[float, float]) -> None:
-    """But for the zeros, which are shared out evenly, and hence the gains of single sections."""
+def test_coefficients_equal_those_of_scipy(order: int, band: tuple[float, float]) -> None:
+    """Except the zeros, which are distributed evenly, and so the gains of single sections."""
     fl, fh = (30 * edge for edge in band)
     sos = butter(order, [fl, fh], "bandpass", fs=30, output="sos")
     sections = Temporal(fl, fh, order).sections(30)
@@ -193,7 +193,7 @@ def test_coefficients_are_scipys(order: int, band: tuple[float, float]) -> None:
     assert np.prod(sections[:, 0]) == pytest.approx(np.prod(sos[:, 0]), rel=1e-5)
 
 
-def test_a_band_loads_no_large_library() -> None:
+def test_a_band_does_not_import_scipy() -> None:
     code = """if True:
         import sys
         from rtmag.realtime import Temporal
@@ -282,7 +282,7 @@ def test_every_mode_has_a_filter() -> None:
     assert [filter.mode for filter in FILTERS.values()] == list(MODES)
 
 
-def test_the_modes_load_no_large_library() -> None:
+def test_the_modes_do_not_import_numpy() -> None:
     code = """if True:
         import sys
         import rtmag.realtime.controls, rtmag.realtime.presets

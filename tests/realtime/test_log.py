@@ -1,4 +1,4 @@
-"""S05: no password and no token is ever shown."""
+"""S05: passwords and tokens are never shown."""
 
 import json
 import logging
@@ -41,19 +41,19 @@ ADDRESSES = [
 
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("text", ["{}", "cannot open '{}': no", '["{}"]', "a {}; b", "({})."])
-def test_addresses_lose_their_secrets(address: str, text: str) -> None:
+def test_secrets_are_removed_from_addresses(address: str, text: str) -> None:
     shown = redact(text.format(address))
     assert CANARY not in shown
     assert shown.startswith(text.split("{}")[0])
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\"'")))
-def test_any_password_is_left_out(password: str) -> None:
+def test_every_password_is_removed(password: str) -> None:
     shown = redact(f"open rtsp://user:{CANARY}{password}{CANARY}@camera.local:554/live failed")
     assert CANARY not in shown
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_text_without_secrets_is_unchanged() -> None:
     for text in (
         "cannot open 'clip.mp4': no such file",
         "rtsp://10.0.0.1:554/live refused",
@@ -89,7 +89,7 @@ def test_the_log_is_redacted(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("password", [CANARY, f"a@{CANARY}", f"a:{CANARY}", f"a%2F{CANARY}"])
-def test_errors_are_redacted_to_their_roots(password: str) -> None:
+def test_an_error_and_its_causes_are_redacted(password: str) -> None:
     def refuse(connection: object) -> None:
         pass
 
@@ -104,7 +104,7 @@ def test_errors_are_redacted_to_their_roots(password: str) -> None:
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
 @pytest.mark.parametrize("address", [ADDRESSES[1], ADDRESSES[8], ADDRESSES[12]])
-def test_the_command_line_is_silent_about_secrets(address: str, debug: list[str]) -> None:
+def test_the_command_line_shows_no_secrets(address: str, debug: list[str]) -> None:
     code = "import sys; from rtmag.realtime.cli.main import main; main()"
     address = address.replace("10.0.0.1", "127.0.0.1:9")
     run = [sys.executable, "-c", code, "stream", "--view", "none", *debug]
@@ -122,8 +122,8 @@ def test_the_command_line_is_silent_about_secrets(address: str, debug: list[str]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-def test_nothing_that_a_whole_run_shows_or_leaves_holds_a_password(tmp_path: Path) -> None:
-    """S05: page, metrics, health, what viewers are sent, sidecar, recording, output, processes."""
+def test_no_output_of_a_run_contains_a_password(tmp_path: Path) -> None:
+    """S05: page, metrics, health, messages, settings file, recording, output, process list."""
     httpx = pytest.importorskip("httpx")
     client = pytest.importorskip("websockets.sync.client")
     code = "import sys; from rtmag.realtime.cli.main import main; main()"

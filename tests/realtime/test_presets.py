@@ -14,6 +14,6 @@ def test_every_preset_fits_a_camera_of_30_fps() -> None:
         assert preset.why.endswith(".")
 
 
-def test_no_preset_but_a_machines_asks_for_more_than_25_fps() -> None:
+def test_only_the_machine_preset_needs_more_than_25_fps() -> None:
     fast = {name for name, preset in PRESETS.items() if preset.filter.fh >= 12.5}
     assert fast == {"machine"}

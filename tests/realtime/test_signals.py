@@ -1,4 +1,4 @@
-"""What must not be torn in two is not."""
+"""Deferral of signals in critical sections."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ import pytest
 from rtmag.realtime.signals import deferred
 
 
-def test_an_interrupt_waits_for_the_end() -> None:
+def test_an_interrupt_takes_effect_after_the_critical_section() -> None:
     steps = []
     with pytest.raises(KeyboardInterrupt), deferred():
         signal.raise_signal(signal.SIGINT)
@@ -17,19 +17,19 @@ def test_an_interrupt_waits_for_the_end() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_without_an_interrupt_nothing_happens() -> None:
+def test_handlers_are_restored_without_a_signal() -> None:
     with deferred():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_errors_pass_and_handlers_come_back() -> None:
+def test_handlers_are_restored_after_an_error() -> None:
     with pytest.raises(KeyError), deferred():
         raise KeyError
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_other_threads_are_left_alone() -> None:
+def test_other_threads_keep_the_handlers() -> None:
     entered = []
 
     def work() -> None:

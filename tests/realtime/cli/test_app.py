@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from rtmag.realtime.cli import app as module
 from rtmag.realtime.cli.main import execute
-from rtmag.realtime.errors import MissingExtra, needing
+from rtmag.realtime.errors import MissingExtra, requires_extra
 from rtmag.realtime.presets import PRESETS
 from tests.support.fakes import ENVIRONMENT
 
@@ -76,7 +76,7 @@ def test_all_arguments_are_passed_to_the_training_script(monkeypatch: pytest.Mon
 
 
 def test_a_missing_module_of_rtmag_is_not_reported_as_a_missing_extra() -> None:
-    with pytest.raises(ModuleNotFoundError) as caught, needing("rtmag train", "train"):
+    with pytest.raises(ModuleNotFoundError) as caught, requires_extra("rtmag train", "train"):
         raise ModuleNotFoundError("No module named 'rtmag.train.x'", name="rtmag.train.x")
     assert not isinstance(caught.value, MissingExtra)
 

@@ -1,4 +1,4 @@
-"""What options mean together."""
+"""Options of the command line combined into controls."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ NONE: dict[str, Any] = {"alpha": 20.0, "mode": None, "fl": None, "fh": None}
         ({"preset": "machine", "mode": "static", "drift": 0.1}, Static(0.1)),
     ],
 )
-def test_options_choose_the_filter(options: dict[str, Any], filter: Filter) -> None:
+def test_options_select_the_filter(options: dict[str, Any], filter: Filter) -> None:
     assert make_controls(**NONE | options).filter == filter
 
 
@@ -56,12 +56,12 @@ def test_options_choose_the_filter(options: dict[str, Any], filter: Filter) -> N
         ({"preset": "pulse", "drift": 1.0}, "--mode temporal"),
     ],
 )
-def test_contradictions_are_refused(options: dict[str, Any], message: str) -> None:
+def test_contradictory_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         make_controls(**NONE | options)
 
 
-def test_alpha_is_the_presets_unless_given() -> None:
+def test_a_given_alpha_wins_over_the_preset() -> None:
     assert make_controls().alpha == 20
     assert make_controls(preset="building").alpha == 50
     assert make_controls(preset="building", alpha=0.0).alpha == 0

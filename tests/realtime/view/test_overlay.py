@@ -1,4 +1,4 @@
-"""Layouts and words over the picture."""
+"""Layouts, labels and text over a picture."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ from tests.support.fakes import blank
 BEFORE, AFTER = blank(40), blank(200)
 
 
-def test_magnified_is_the_magnified_picture_itself() -> None:
+def test_the_layout_magnified_is_the_magnified_picture() -> None:
     assert overlay.lay_out(BEFORE, AFTER, "magnified") is AFTER
 
 
-def test_the_original_is_the_picture_itself_and_is_named() -> None:
+def test_the_layout_original_is_the_original_with_a_label() -> None:
     assert overlay.lay_out(BEFORE, AFTER, "original") is BEFORE
     named = overlay.label(BEFORE, "original")
     assert named.shape == BEFORE.shape
@@ -28,7 +28,7 @@ def test_side_by_side_is_twice_as_wide() -> None:
     assert (picture[:, 64:] == 200).all()
 
 
-def test_split_shares_the_picture_with_a_line_between() -> None:
+def test_split_shows_both_parts_with_a_line_between_them() -> None:
     picture = overlay.lay_out(BEFORE, AFTER, "split")
     assert picture.shape == BEFORE.shape
     assert (picture[:, :30] == 40).all()
@@ -36,7 +36,7 @@ def test_split_shares_the_picture_with_a_line_between() -> None:
     assert (picture[:, 31:33] == 255).any()
 
 
-def test_the_wipe_parts_it_elsewhere() -> None:
+def test_the_wipe_moves_the_line() -> None:
     picture = overlay.lay_out(BEFORE, AFTER, "split", 0.25)
     assert (picture[:, :15] == 40).all()
     assert (picture[:, 17:] == 200).all()
@@ -45,14 +45,14 @@ def test_the_wipe_parts_it_elsewhere() -> None:
         assert overlay.label(BEFORE, "split", end).shape == BEFORE.shape
 
 
-def test_the_difference_has_a_sign_and_is_grey_where_nothing_moved() -> None:
+def test_the_difference_is_signed_and_grey_without_motion() -> None:
     assert (overlay.lay_out(AFTER, AFTER, "difference") == 128).all()
     assert (overlay.lay_out(blank(100), blank(110), "difference") == 138).all()
     assert (overlay.lay_out(blank(110), blank(100), "difference") == 118).all()
     assert (overlay.lay_out(BEFORE, AFTER, "difference") == 255).all()
 
 
-def test_nothing_changes_the_pictures_it_was_given() -> None:
+def test_arguments_are_not_modified() -> None:
     overlay.label(overlay.lay_out(BEFORE, AFTER, "split"), "split")
     overlay.write(AFTER, ["words"], corner="middle", alert=True)
     assert (BEFORE == 40).all()
@@ -61,7 +61,7 @@ def test_nothing_changes_the_pictures_it_was_given() -> None:
 
 @pytest.mark.parametrize("corner", ["top", "bottom", "middle"])
 @pytest.mark.parametrize("size", [(1, 1), (17, 3), (64, 48), (320, 240), (1920, 1080), (240, 2000)])
-def test_words_fit_any_size(size: tuple[int, int], corner: overlay.Corner) -> None:
+def test_text_fits_every_size(size: tuple[int, int], corner: overlay.Corner) -> None:
     image = blank(120, size)
     written = overlay.write(image, HELP, corner=corner)
     assert written.shape == image.shape
@@ -71,7 +71,7 @@ def test_words_fit_any_size(size: tuple[int, int], corner: overlay.Corner) -> No
         assert not any((edge > 200).any() for edge in edges), "letters touch the edge"
 
 
-def test_words_are_legible_and_small() -> None:
+def test_text_is_legible_and_small() -> None:
     image = blank(120, (640, 480))
     written = overlay.write(image, ["30 fps  41 ms", "alpha 20  static"])
     changed = (written != image).any(2)
@@ -89,7 +89,7 @@ def test_an_alert_is_red() -> None:
     assert red.nonzero()[0].max() < 20
 
 
-def test_both_halves_are_named() -> None:
+def test_both_halves_have_labels() -> None:
     image = overlay.lay_out(blank(0, (320, 240)), blank(0, (320, 240)), "side")
     written = overlay.label(image, "side")
     assert written.shape == image.shape
@@ -97,7 +97,7 @@ def test_both_halves_are_named() -> None:
     assert written[:, 320:].any()
 
 
-def test_information_says_what_matters() -> None:
+def test_the_information_shows_rate_delay_and_settings() -> None:
     lines = overlay.info_lines(
         fps=29.6, latency_ms=41.2, dropped=3, alpha=20, mode="static", recording=True
     )
