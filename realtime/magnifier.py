@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Filter, Static
+from rtmag.realtime.filters import Filter, as_filter
 from rtmag.realtime.frame import Frame, Image, as_bgr
+from rtmag.realtime.presets import PresetName, preset_of
 from rtmag.realtime.sections import Sections, State, advance, rescale_state
 
 Region = tuple[int, int, int, int]
@@ -44,8 +45,10 @@ class Magnifier:
     Args:
         engine: Engine that runs the model; None loads the default model.
         alpha: Total magnification factor: 1 leaves motion unchanged, 20 shows it 20 times larger,
-            0 to 1 attenuates, 0 freezes.
-        filter: Temporal filter that selects motion; None is Static().
+            0 to 1 attenuates, 0 freezes. None is the preset's, or 20.
+        filter: Filter that selects the motion, or its text such as "48-72bpm"; None is the
+            preset's, or Static().
+        preset: Name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`.
         fps: Frames per second, if known. Otherwise the rate is measured, and a temporal filter
             starts after a few frames.
         capture_fps: For slow-motion files: the rate at which the scene was filmed. Frames then
@@ -59,8 +62,9 @@ class Magnifier:
         self,
         engine: Engine | None = None,
         *,
-        alpha: float = 20.0,
-        filter: Filter | None = None,
+        alpha: float | None = None,
+        filter: Filter | str | None = None,
+        preset: PresetName | None = None,
         fps: float | None = None,
         capture_fps: float | None = None,
     ) -> None:
@@ -73,10 +77,14 @@ class Magnifier:
         """Magnify only here; None is the whole picture."""
         self.warning: str | None = None
         """Why the picture is shown unmagnified at present; None when all is well."""
-        self.alpha = alpha
+        if preset is not None:
+            chosen = preset_of(preset)
+            alpha = chosen.alpha if alpha is None else alpha
+            filter = chosen.filter if filter is None else filter
+        self.alpha = 20.0 if alpha is None else alpha
         self._intervals: deque[float] = deque(maxlen=WINDOW)
         self._hint = fps
-        self._filter: Filter = filter or Static()
+        self._filter = as_filter(filter)
         if self.fps is not None:
             self._filter.check(self.fps)
         self.reset()
@@ -114,7 +122,8 @@ class Magnifier:
         return self._filter
 
     @filter.setter
-    def filter(self, value: Filter) -> None:
+    def filter(self, value: Filter | str | None) -> None:
+        value = as_filter(value)
         if self.fps is not None and self._known:
             value.check(self.fps)
         if value.state_key != self._filter.state_key:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Temporal, Unit
 
 PresetName = Literal["pulse", "breath", "machine", "building", "micro"]
@@ -67,3 +68,15 @@ PRESETS: dict[PresetName, Preset] = {
         "do not ring, and unlike --mode dynamic a band shows its full height, not only its onset.",
     ),
 }
+
+
+def preset_of(name: str) -> Preset:
+    """Find a preset by its name.
+
+    Raises:
+        OptionError: no preset has this name.
+    """
+    preset = next((each for key, each in PRESETS.items() if key == name), None)
+    if preset is None:
+        raise OptionError(f"preset must be {', '.join(PRESETS)}, got {name!r}")
+    return preset

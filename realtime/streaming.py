@@ -9,6 +9,7 @@ from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.presets import PresetName
 from rtmag.realtime.sources.latest import newest
 from rtmag.realtime.sources.opening import open_source
 
@@ -16,8 +17,9 @@ from rtmag.realtime.sources.opening import open_source
 def stream(
     source: str | int | Path,
     *,
-    alpha: float = 20.0,
-    filter: Filter | None = None,
+    alpha: float | None = None,
+    filter: Filter | str | None = None,
+    preset: PresetName | None = None,
     model: str | Path | None = None,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
@@ -30,8 +32,10 @@ def stream(
     Args:
         source: camera index or name, address of a stream, video file, image folder or glob pattern,
             or `test`.
-        alpha: total magnification factor; 1 leaves the motion unchanged.
-        filter: temporal filter that selects the motion; Static() by default.
+        alpha: total magnification factor, 1 = unchanged; None is the preset's, or 20.
+        filter: filter that selects the motion, or its text such as "48-72bpm"; None is the
+            preset's, or Static().
+        preset: name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`.
         model: name or path of a model; by default the packaged one.
         size: requested (width, height) of a camera in pixels.
         fps: requested frames per second of a camera.
@@ -50,7 +54,9 @@ def stream(
     with open_source(source, size=size, fps=fps) as frames:
         rate = None if frames.live else frames.fps
         engine = load_engine(model, motion_scale=motion_scale, unsafe=unsafe)
-        magnifier = Magnifier(engine, alpha=alpha, filter=filter, fps=rate, capture_fps=capture_fps)
+        magnifier = Magnifier(
+            engine, alpha=alpha, filter=filter, preset=preset, fps=rate, capture_fps=capture_fps
+        )
         with closing(newest(frames) if frames.live else frames) as reader:
             for frame in reader:
                 magnified = magnifier(frame)

@@ -303,7 +303,7 @@ def test_a_band_waits_for_an_unknown_rate(engine: NumpyEngine) -> None:
 def test_a_band_known_to_be_out_of_reach_is_refused_at_once(engine: NumpyEngine) -> None:
     for options in ({"fps": 12.0}, {"capture_fps": 12.0}):
         with pytest.raises(OptionError, match=r"fh = 6, measured fps = 12\.00"):
-            Magnifier(engine, filter=Temporal(1, 6), **options)
+            Magnifier(engine, filter=Temporal(1, 6), **options)  # type: ignore[arg-type]
     magnifier = Magnifier(engine, fps=12)
     with pytest.raises(OptionError, match="measured fps"):
         magnifier.filter = Temporal(1, 6)
@@ -488,3 +488,18 @@ def test_float_images_are_refused_with_the_reason() -> None:
             magnifier(image)
         with pytest.raises(OptionError, match="images must be uint8 from 0 to 255, got float"):
             magnifier(Frame(image, 0, 0))  # type: ignore[arg-type]
+
+
+def test_filters_may_be_texts_and_presets_set_alpha_too() -> None:
+    magnifier = Magnifier(NumpyEngine(), filter="48-72bpm")
+    assert magnifier.filter == Temporal(0.8, 1.2, order=2)  # narrower than an octave
+    magnifier.filter = "dynamic"
+    assert magnifier.filter == Dynamic()
+    preset = Magnifier(NumpyEngine(), preset="breath")
+    assert (preset.alpha, preset.filter) == (10, Temporal(10 / 60, 40 / 60))
+    own = Magnifier(NumpyEngine(), preset="breath", alpha=5, filter=Static())
+    assert (own.alpha, own.filter) == (5, Static())
+    with pytest.raises(OptionError, match=r"preset must be pulse, breath, .* got 'brain'"):
+        Magnifier(NumpyEngine(), preset="brain")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"a filter is .* got 'quick'"):
+        magnifier.filter = "quick"

@@ -97,3 +97,11 @@ def test_what_is_wrong_is_said_at_the_first_frame(
     with pytest.raises(ModelIncompatible):
         next(stream(path, model=path))
     assert len(list(stream(path, filter=Temporal(2, 16), model=model, capture_fps=240))) == 30
+
+
+def test_presets_and_bands_as_text(clip: MakeClip, model: Path) -> None:
+    path = clip(frames=40)
+    assert len(list(stream(path, model=model, preset="breath"))) == 40
+    assert len(list(stream(path, model=model, filter="48-72bpm"))) == 40
+    with pytest.raises(OptionError, match="need 0 < fl < fh < fps/2"):
+        list(stream(path, model=model, filter="20-30Hz"))
