@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rtmag.realtime.analysis.gain import Gain, SceneMeasurement
 from rtmag.realtime.controls import Controls
+from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.errors import SinkError
 from rtmag.realtime.filters import Temporal
@@ -97,32 +98,13 @@ class Demo:
         prefix = self._prefix()
         video, picture = with_suffix(prefix, ".mp4"), with_suffix(prefix, ".png")
         check_free(video, overwrite=self.overwrite)
-        controls = Controls(
-            alpha=self.alpha, filter=Temporal(*BAND, order=2), order=2, layout="side"
-        )
         engine = self.engine.load()
         with SceneSource(frames=self.frames) as scene:
-            magnifier = Magnifier(engine, alpha=self.alpha, filter=controls.filter, fps=scene.fps)
             measurement = SceneMeasurement(scene)
-            view = WindowSink("rtmag demo") if self.window else None
-            sink = VideoSink(video, fps=scene.fps or 30.0, overwrite=self.overwrite)
+            pipeline, sink = self._pipeline(scene, engine, video, measurement)
             self.progress.begin("rtmag demo", scene.frames)
-
-            def on_frame(original: Frame, magnified: Frame) -> None:
-                measurement.add(original, magnified)
-                self.progress.step()
-
             try:
-                report = run(
-                    Pipeline(
-                        scene,
-                        magnifier,
-                        controls,
-                        [_LabelledSink(sink)],
-                        view=view,
-                        on_frame=on_frame,
-                    )
-                )
+                report = run(pipeline)
             finally:
                 self.progress.end()
         files = []
@@ -136,6 +118,23 @@ class Demo:
             noise=measurement.noise(),
             files=files,
         )
+
+    def _pipeline(
+        self, scene: SceneSource, engine: Engine, video: Path, measurement: SceneMeasurement
+    ) -> tuple[Pipeline, VideoSink]:
+        controls = Controls(
+            alpha=self.alpha, filter=Temporal(*BAND, order=2), order=2, layout="side"
+        )
+        magnifier = Magnifier(engine, alpha=self.alpha, filter=controls.filter, fps=scene.fps)
+        view = WindowSink("rtmag demo") if self.window else None
+        sink = VideoSink(video, fps=scene.fps or 30.0, overwrite=self.overwrite)
+
+        def on_frame(original: Frame, magnified: Frame) -> None:
+            measurement.add(original, magnified)
+            self.progress.step()
+
+        sinks = [_LabelledSink(sink)]
+        return Pipeline(scene, magnifier, controls, sinks, view=view, on_frame=on_frame), sink
 
     def _prefix(self) -> Path:
         """Return the path of both outputs without suffix, numbered if a file exists."""
