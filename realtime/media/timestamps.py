@@ -114,7 +114,7 @@ _MAX_BACKWARD = 1.0
 """A larger step back, in seconds, is a discontinuity."""
 
 _MAX_FORWARD = 12 * 3600.0
-"""A larger step forward, in seconds, is one too; MPEG-TS clocks wrap around after 26 hours."""
+"""A larger step forward is one too, in seconds. MPEG-TS clocks wrap around after 26 hours."""
 
 
 def is_discontinuity(step: float) -> bool:

@@ -80,7 +80,7 @@ class CameraSource(BaseSource):
         pixel_format: four letters, such as YUYV for pictures without compression. The default MJPG
             needs less USB bandwidth.
         lock_exposure: True to turn off automatic exposure and white balance, whose steps look like
-            motion. `refused` names those that the camera does not let us turn off.
+            motion. `refused` names those that the camera refused to turn off.
 
     Raises:
         OptionError: the pixel format does not have four letters.

@@ -179,7 +179,7 @@ class ReconnectingSource(BaseSource):
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """Names of the automatic functions that the camera did not let us turn off."""
+        """Names of the automatic functions that the camera refused to turn off."""
         source = self._source
         return () if source is None else source.refused
 
