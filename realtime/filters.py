@@ -15,7 +15,7 @@ import cmath
 import math
 import re
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from rtmag.realtime.errors import OptionError
@@ -84,7 +84,7 @@ class Filter(ABC):
 
     def parameters(self) -> dict[str, float | None]:
         """Values of the fields by name."""
-        return asdict(self)
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def band(self) -> Band | None:

@@ -13,8 +13,10 @@ HIDDEN = "..."
 """Replacement for removed text."""
 
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://\S+")
+"""URL with a scheme, up to the next space."""
 
 _SIMPLE = re.compile(r"(?P<user>[^@/?#]*@)?(?P<host>[^@/?#\s]+)(?P<path>/[^?#]*)?(?P<rest>[?#].*)?")
+"""URL without its scheme, split at the first separators."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(:\d+)?")
 
@@ -22,6 +24,7 @@ _PLAIN_PATH = re.compile(r"(/[\w.-]{0,20}){0,6}")
 """Paths that are kept. Others are removed, because some cameras take the password in the path."""
 
 _SCHEMELESS = re.compile(r"[^\s'\"(]+:\S*@\S+")
+"""user:password@host without a scheme."""
 
 _QUERY = re.compile(
     r"(?i)\b(token|key|api_?key|auth|pass|passw(?:or)?d|pwd|secret|sig|signature|user)=[^&\s'\"]+"
@@ -30,6 +33,7 @@ _QUERY = re.compile(
 _HEADER = re.compile(r"(?i)\b(authorization|proxy-authorization|cookie):\s*[^\r\n'\"]+")
 
 _TAIL = "'\"),;:]>"
+"""Characters after a URL that belong to the sentence around it."""
 
 _SECRETS = ("token", "password", "secret")
 

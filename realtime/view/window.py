@@ -49,6 +49,7 @@ class WindowSink(BaseSink, PictureView):
         return self._closed
 
     def _visible(self) -> bool:
+        """True if the system shows the window."""
         try:
             return bool(cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1)
         except cv2.error:  # raised by some toolkits after the last window was closed
@@ -76,6 +77,7 @@ class WindowSink(BaseSink, PictureView):
         self._waiting = waiting
 
     def _show_window(self, size: tuple[int, int]) -> None:
+        """Open the window with a width and height in pixels."""
         cv2.namedWindow(
             self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
         )
@@ -132,7 +134,7 @@ def _toolkit() -> str:
 
 
 def _x11_answers(display: str) -> bool:
-    """True if a server listens at an X11 address, 'host:number.screen'."""
+    """True if an X server answers at an address such as 'host:number.screen'."""
     address = re.fullmatch(r"(?P<host>.*):(?P<number>\d+)(\.\d+)?", display)
     if address is None:
         return False
@@ -144,6 +146,7 @@ def _x11_answers(display: str) -> bool:
 
 
 def _connects(family: int, target: object) -> bool:
+    """True if a socket of this address family can connect to the target within 2 s."""
     with socket.socket(family) as connection:
         connection.settimeout(2.0)
         try:
@@ -153,4 +156,5 @@ def _connects(family: int, target: object) -> bool:
 
 
 def _black(size: tuple[int, int]) -> Image:
+    """Black picture of a width and height in pixels."""
     return np.zeros((size[1], size[0], 3), np.uint8)
