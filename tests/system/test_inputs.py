@@ -46,13 +46,13 @@ def magnify(*args: str, model: str = "identity.onnx") -> int:
 
 
 def decoded(path: Path) -> list[Any]:
-    """Every picture as the decoder gives it, in BGR."""
+    """Decode all pictures of a file to BGR."""
     with VideoSource(path) as video:
         return [frame.image for frame in video]
 
 
 def bomb(path: Path, width: int, height: int) -> Path:
-    """A GIF of 35 bytes that claims a size."""
+    """A GIF of 35 bytes that claims the given size."""
     screen = struct.pack("<HH", width, height)
     head = b"GIF89a" + screen + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
     path.write_bytes(head + b"," + bytes(4) + screen + b"\0" + b"\x02\x02\x4c\x01\0;")
@@ -71,7 +71,7 @@ print(code, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 102
 
 
 def refused(*args: str) -> str:
-    """What `rtmag file` says, in one line, having given up at once and at little memory."""
+    """Return the one-line error of `rtmag file`, which must end quickly and with little memory."""
     run = [sys.executable, "-c", _PEAK, "file", *args, "--model", "identity.onnx"]
     done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     code, megabytes, seconds = done.stdout.split()
@@ -84,15 +84,15 @@ def refused(*args: str) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
 @pytest.mark.parametrize("size", [(16000, 16000), (65535, 65535), (7680, 4320)])
-def test_few_bytes_that_claim_many_pixels(size: tuple[int, int], tmp_path: Path) -> None:
-    """I05: refused at once, at little memory."""
+def test_a_small_video_that_claims_many_pixels(size: tuple[int, int], tmp_path: Path) -> None:
+    """I05: refused quickly, with little memory."""
     bomb(tmp_path / "bomb.gif", *size)
     assert "cannot open 'bomb.gif'" in refused("bomb.gif")
     assert not list(tmp_path.glob("*mag*"))
 
 
 def claiming(path: Path, width: int, height: int) -> Path:
-    """A small PNG that claims a size, and begins as if it had it."""
+    """A small PNG that claims a size and starts with data of that size."""
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
         (b"IDAT", zlib.compress(bytes(1_000_000))),
@@ -108,8 +108,8 @@ def claiming(path: Path, width: int, height: int) -> Path:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
 @pytest.mark.parametrize("source", ["pictures", "pictures/*.png"])
-def test_small_pictures_that_claim_many_pixels(source: str, tmp_path: Path) -> None:
-    """I05: they are held to the limit of videos."""
+def test_a_small_image_that_claims_many_pixels(source: str, tmp_path: Path) -> None:
+    """I05: the limit of videos applies."""
     (tmp_path / "pictures").mkdir()
     claiming(tmp_path / "pictures" / "a.png", 30_000, 30_000)
     said = refused(source, "-o", "o.mp4")
@@ -118,10 +118,10 @@ def test_small_pictures_that_claim_many_pixels(source: str, tmp_path: Path) -> N
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
 @pytest.mark.parametrize("source", ["pictures", "pictures/*.png"])
-def test_pictures_that_are_none_are_stepped_over(
+def test_invalid_images_are_skipped(
     source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """I01, I05: a pipe, which would be waited for; one that is too large; one of another kind."""
+    """I01, I05: a named pipe, which would block; an image that is too large; another file type."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     os.mkfifo(folder / "a.png")
@@ -137,9 +137,7 @@ def test_pictures_that_are_none_are_stepped_over(
     assert len(decoded(Path("out.mp4"))) == 2
 
 
-def test_the_limit_of_pixels_is_an_option(
-    clip: MakeClip, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_max_pixels_is_an_option(clip: MakeClip, capsys: pytest.CaptureFixture[str]) -> None:
     """I05."""
     clip("in.mp4", frames=2)
     assert magnify("in.mp4", "--max-pixels", str(64 * 48 - 1)) == 2
@@ -167,7 +165,7 @@ FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
         ("in.mp4", {"container": FRAGMENTS, "options": {"g": "15"}}),
     ],
 )
-def test_damage_is_a_warning_or_with_strict_a_failure(
+def test_damage_is_a_warning_or_a_failure_with_strict(
     name: str,
     options: dict[str, Any],
     flags: tuple[str, ...],
@@ -185,8 +183,8 @@ def test_damage_is_a_warning_or_with_strict_a_failure(
     assert 10 < len(decoded(Path("out.mp4"))) < 60
 
 
-def test_matroska_of_rtmag_is_whole(clip: MakeClip) -> None:
-    """I02: neither outputs nor recordings are taken for damaged."""
+def test_matroska_files_of_rtmag_count_as_complete(clip: MakeClip) -> None:
+    """I02: neither outputs nor recordings count as damaged."""
     clip("in.mp4", frames=6)
     assert magnify("in.mp4", "-o", "file.mkv") == 0
     run_live("test", make("identity.onnx", record=Path("live.mkv"))[0])
@@ -199,7 +197,7 @@ def _noise(index: int, size: tuple[int, int]) -> Any:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
-def test_a_few_frames_stay_as_many_and_are_told(
+def test_very_short_videos_are_kept_and_reported(
     frames: int, clip: MakeClip, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """I03: shorter than any filter needs."""
@@ -211,7 +209,7 @@ def test_a_few_frames_stay_as_many_and_are_told(
     assert words in capsys.readouterr().err
 
 
-def test_a_motion_keeps_its_frequency_at_a_rate_that_varies(clip: MakeClip) -> None:
+def test_a_motion_keeps_its_frequency_at_a_variable_rate(clip: MakeClip) -> None:
     """I06: 2 Hz is 2 Hz at steps of 16 to 100 ms, and every frame keeps its time."""
     rng = np.random.default_rng(0)
     ticks = np.cumsum(rng.integers(16, 101, 120)).tolist()
@@ -238,7 +236,7 @@ def test_a_motion_keeps_its_frequency_at_a_rate_that_varies(clip: MakeClip) -> N
 
 
 def y4m(path: Path, rate: str) -> Path:
-    """Nine pictures whose header has a rate as it is written here."""
+    """Y4M of nine pictures with the given rate in its header."""
     picture = bytes([90]) * (64 * 48) + bytes([128]) * (64 * 48 // 2)
     head = f"YUV4MPEG2 W64 H48 {rate} Ip A1:1 C420jpeg\n".encode()
     path.write_bytes(head + 9 * (b"FRAME\n" + picture))
@@ -246,7 +244,7 @@ def y4m(path: Path, rate: str) -> Path:
 
 
 def avi(clip: MakeClip, scale: int, rate: int, microseconds: int) -> Path:
-    """Nine pictures; scale and rate of the stream's header, a frame's length of the file's."""
+    """AVI of nine pictures, with rates in the stream header and in the file header."""
     path = clip("in.avi", frames=9, codec="mjpeg", pixel_format="yuvj420p")
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, data.index(b"avih") + 8, microseconds)
@@ -260,7 +258,7 @@ BAND = ["--fl", "1", "--fh", "3"]
 
 @pytest.mark.parametrize("rate", ["F0:0", "F0:1", "F30:0", ""])
 def test_y4m_without_a_rate(rate: str) -> None:
-    """I06: 0:0 is y4m for an unknown one; 25, as FFmpeg and its players take it."""
+    """I06: 0:0 means unknown in Y4M; it counts as 25, as in FFmpeg."""
     path = y4m(Path("in.y4m"), rate)
     assert magnify("in.y4m", "-o", "out.mkv", *BAND) == 0
     with path.open("rb") as stream, Y4mPipe(stream) as pipe:
@@ -278,7 +276,7 @@ def test_y4m_without_a_rate(rate: str) -> None:
 def test_an_avi_without_a_rate(
     scale: int, rate: int, microseconds: int, fps: float, clip: MakeClip
 ) -> None:
-    """I06: the file's own is taken where the stream's is missing, and 25 where both are."""
+    """I06: the file's rate replaces a missing rate of the stream; 25 if both are missing."""
     avi(clip, scale, rate, microseconds)
     assert magnify("in.avi", "-o", "out.mkv", *BAND) == 0
     with VideoSource("out.mkv") as video:
@@ -289,10 +287,10 @@ def test_an_avi_without_a_rate(
 @pytest.mark.parametrize(
     "size", [(321, 241), (1, 1), (2, 2), (17, 3), (4096, 16), (240, 320)], ids=str
 )
-def test_sizes_stay_what_they_are(
+def test_sizes_are_kept_through_a_model(
     size: tuple[int, int], clip: MakeClip, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """I04: through a real model too."""
+    """I04: also with a real model."""
     clip("in.mkv", frames=3, size=size, pixel_format="yuv444p")
     assert magnify("in.mkv", "-o", "out.mp4", model="fast") == 0
     assert [each.shape[1::-1] for each in decoded(Path("out.mp4"))] == [size] * 3
@@ -315,7 +313,7 @@ FORMATS = [
 
 
 @pytest.mark.parametrize(("codec", "pixels", "tags", "warning"), FORMATS)
-def test_every_kind_of_pixels_stays_what_it_is(
+def test_all_pixel_formats_are_kept(
     codec: str,
     pixels: str,
     tags: tuple[int, int, int, int] | None,
@@ -323,7 +321,7 @@ def test_every_kind_of_pixels_stays_what_it_is(
     clip: MakeClip,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """I07: at alpha 1 within 1.5 grey levels of the plain decode; told where bits are lost."""
+    """I07: at alpha 1 within 1.5 grey levels of the decoded input; a warning if bits are lost."""
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     clip(
         "in.mkv", frames=4, size=(160, 120), codec=codec, pixel_format=pixels, tags=tags,
@@ -369,16 +367,16 @@ NAMES = [
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has fewer names")
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_names(name: str, clip: MakeClip, tmp_path: Path) -> None:
-    """I10: nothing in them is expanded, split or taken for an option."""
+def test_special_characters_in_names(name: str, clip: MakeClip, tmp_path: Path) -> None:
+    """I10: names are not expanded, split or read as options."""
     clip("in.mp4", frames=3).rename(tmp_path / name)
     assert magnify(f"./{name}") == 0
     (output,) = (p for p in tmp_path.iterdir() if ".mag20" in p.name and p.suffix == ".mp4")
     assert len(decoded(output)) == 3
 
 
-def test_a_name_as_long_as_names_may_be(clip: MakeClip, capsys: pytest.CaptureFixture[str]) -> None:
-    """I10: its output would be longer still; another may be named."""
+def test_a_name_of_maximal_length(clip: MakeClip, capsys: pytest.CaptureFixture[str]) -> None:
+    """I10: the default name of the output would be too long; -o names another one."""
     name = "x" * 251 + ".mp4"
     clip("in.mp4", frames=3).rename(name)
     assert magnify(name) == 2
@@ -389,7 +387,7 @@ def test_a_name_as_long_as_names_may_be(clip: MakeClip, capsys: pytest.CaptureFi
 def test_links_are_followed_and_the_input_is_safe(
     clip: MakeClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """I10: output = input under another name."""
+    """I10: the output is the input under another name."""
     clip("in.mp4", frames=3)
     (tmp_path / "link.mp4").symlink_to(tmp_path / "in.mp4")
     os.link(tmp_path / "in.mp4", tmp_path / "hard.mp4")
@@ -401,8 +399,8 @@ def test_links_are_followed_and_the_input_is_safe(
     assert (tmp_path / "in.mp4").read_bytes() == before
 
 
-def test_the_same_again_is_the_same(clip: MakeClip) -> None:
-    """I12: bit by bit, with the real model."""
+def test_two_runs_give_identical_files(clip: MakeClip) -> None:
+    """I12: bit for bit, with the real model."""
     clip("in.mp4", frames=12, size=(96, 64), picture=smooth)
     sums = []
     for name in ("one.mp4", "two.mp4"):
@@ -413,7 +411,7 @@ def test_the_same_again_is_the_same(clip: MakeClip) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
-def test_what_is_no_video_is_refused_at_once(
+def test_other_data_are_refused_immediately(
     clip: MakeClip,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -476,7 +474,7 @@ def test_too_little_memory_is_said_in_a_line(clip: MakeClip, tmp_path: Path) -> 
 
 
 def test_packets_of_hdr_keep_their_tags(clip: MakeClip) -> None:
-    """I07: PQ stays PQ, so that players show it as they showed the input."""
+    """I07: PQ stays PQ, so players display it like the input."""
     clip(
         "in.mp4", frames=3, codec="libx265", pixel_format="yuv420p10le", tags=(1, 9, 9, 16),
         options={"x265-params": "log-level=none"},
