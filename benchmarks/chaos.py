@@ -1,14 +1,14 @@
-"""Does a live view outlive everything? The whole program, harmed at random, watched by one viewer.
+"""Run the whole program under random faults, with one viewer that watches it.
 
 `rtmag stream` with the real model and the web view, a process of its own, shows a real RTSP server
-(Debian's GStreamer) through a proxy. Every half minute or two one of these is done to it: the way
-is cut or swallows everything for 5 s, the server comes back with another size, or one packet in a
-hundred is damaged for 10 s. What is watched: that new pictures come back in time, that the process
-never ends, its memory, descriptors and threads, and its latency while nothing is wrong.
+(Debian's GStreamer) through a proxy. Every 30 to 90 s one fault is injected: the connection is cut
+or drops all packets for 5 s, the server restarts with another picture size, or one packet in a
+hundred is damaged for 10 s. Checked are the time until new pictures arrive, that the process keeps
+running, its memory, file descriptors and threads, and its latency between the faults.
 
     python -m benchmarks.chaos [--minutes 30] [--out FILE.json] [--plot FILE.png]
 
-The last line of stdout is one JSON document. Exits 1 when something is not as it must be.
+The last line of stdout is one JSON document. The exit code is 1 if a limit is exceeded.
 """
 
 import json
@@ -41,20 +41,20 @@ SIZES = ((320, 240), (240, 180))
 FPS = 15
 FAULT_SECONDS = 5.0
 NEXT_FAULT = (30.0, 90.0)
-"""Seconds between one fault's end and the next one, at least and at most."""
+"""Seconds from the end of a fault to the next one: minimum and maximum."""
 LIMIT = 2.5 + 1.0
-"""Seconds from a fault's end to a new picture; the second one is the server's own, which starts."""
+"""Seconds from the end of a fault to a new picture; one second is for the start of the server."""
 SAMPLE_EVERY = 5.0
 WARM = 1 / 3
-"""Of the run; until then every harm was done for the first time."""
+"""Share of the run that is not judged: the first time that each fault occurs."""
 CALM = 5.0
-"""Seconds after a fault that its latencies are not counted."""
+"""Seconds after a fault whose latencies are not counted."""
 ALLOWED_MB_PER_HOUR = 1.0
 ALLOWED_P99 = 1.1
 ALLOWED_CALM_MS = 100.0
-"""Median latency from one fault to the next: pictures must not stay late for having been harmed."""
+"""Limit of the median latency between two faults: a fault must not leave a lasting delay."""
 ALLOWED_SHARE = 0.78
-"""Of the pictures, while packets are damaged."""
+"""Smallest share of the pictures that must arrive while packets are damaged."""
 CORRUPT = "1 % corrupt"
 
 
@@ -62,7 +62,7 @@ Row = dict[str, Any]
 
 
 class Viewer(threading.Thread):
-    """Watches as a browser does, and notes when new pictures and figures came."""
+    """Watch like a browser and note when pictures and figures arrive."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -74,7 +74,7 @@ class Viewer(threading.Thread):
         self._socket = connect(url.replace("http", "ws") + "ws", origin=origin)
 
     def run(self) -> None:
-        """Take everything until the server goes."""
+        """Receive until the server closes the connection."""
         with suppress(ConnectionClosed):
             for message in self._socket:
                 if isinstance(message, bytes):
@@ -84,7 +84,7 @@ class Viewer(threading.Thread):
         self.gone = True
 
     def until_picture(self, after: float, longest: float = 60.0) -> float | None:
-        """Seconds from `after` to the first picture that came later; None: none came."""
+        """Seconds from `after` to the next picture; None if none arrived."""
         while (now := time.monotonic()) < after + longest:
             if self.newest > after:
                 return self.newest - after
@@ -93,7 +93,7 @@ class Viewer(threading.Thread):
 
 
 class Stage:
-    """The server, the way to it, and what can be done to both."""
+    """Server and proxy, and the faults that can be injected into them."""
 
     def __init__(self, server: RtspServer, proxy: ChaosProxy) -> None:
         self._server, self._proxy = server, proxy
@@ -104,17 +104,17 @@ class Stage:
         }  # fmt: skip
 
     def cut(self) -> float:
-        """Each returns when the harm was over."""
+        """Cut the connection; like all faults, return the time of its end."""
         self._proxy.cut()
         return self._healed(FAULT_SECONDS)
 
     def swallow(self) -> float:
-        """Take everything, pass on nothing."""
+        """Drop all packets."""
         self._proxy.hole = True
         return self._healed(FAULT_SECONDS)
 
     def resize(self) -> float:
-        """Come back with the other size."""
+        """Restart the server with the other picture size."""
         self._server.kill()
         self._size = 1 - self._size
         self._server.show(SIZES[self._size], FPS)
@@ -122,7 +122,7 @@ class Stage:
         return time.monotonic()
 
     def corrupt(self) -> float:
-        """Pictures go on coming."""
+        """Damage packets; pictures continue to arrive."""
         self._proxy.corrupt = 0.01
         end = self._healed(2 * FAULT_SECONDS)
         self._proxy.corrupt = 0.0
@@ -135,21 +135,21 @@ class Stage:
 
 
 def started(address: str) -> tuple["subprocess.Popen[str]", str]:
-    """The program, and where its page is."""
+    """Start the program; return the process and the address of its page."""
     how = ["--view", "web", "--port", "0", "--model", "fast", "--motion-scale", "1/2"]
     run = [sys.executable, "-m", "rtmag.realtime.cli.main", "stream", address, *how]
     process = subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stderr is not None
-    said = process.stderr.readline()
-    found = re.search(r"open (http\S+)", said)
+    line = process.stderr.readline()
+    found = re.search(r"open (http\S+)", line)
     if found is None:
-        raise RuntimeError(f"rtmag did not start: {said}{process.stderr.read()}")
+        raise RuntimeError(f"rtmag did not start: {line}{process.stderr.read()}")
     threading.Thread(target=process.stderr.read, daemon=True).start()
     return process, found[1]
 
 
 def sample(process: psutil.Process, viewer: Viewer, began: float, calm: bool) -> Row:
-    """What the process holds at the moment, and how it does."""
+    """Memory, descriptors, threads and latency at this moment."""
     return {
         "seconds": round(time.monotonic() - began, 1),
         "rss_mb": round(process.memory_info().rss / 1e6, 2),
@@ -161,7 +161,7 @@ def sample(process: psutil.Process, viewer: Viewer, began: float, calm: bool) ->
 
 
 def harmed(stage: Stage, viewer: Viewer, name: str, began: float) -> Row:
-    """Do one harm, and time the return of pictures."""
+    """Inject one fault and time the recovery."""
     at, pictures = time.monotonic(), viewer.pictures
     healed = stage.faults[name]()
     recovered = viewer.until_picture(healed)
@@ -175,7 +175,7 @@ def harmed(stage: Stage, viewer: Viewer, name: str, began: float) -> Row:
 
 
 def latest_stretch(rows: list[Row], faults: list[Row]) -> float:
-    """The largest median latency of all stretches from one fault to the next, ms."""
+    """Largest median latency between two faults, in ms."""
     between = [fault["at"] for fault in faults]
     stretches: dict[int, list[float]] = {}
     for row in rows:
@@ -186,7 +186,7 @@ def latest_stretch(rows: list[Row], faults: list[Row]) -> float:
 
 
 def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
-    """Whether all of it is as it must be, once every harm was done; growth is of medians."""
+    """Figures of the run without its warm-up, and `passed`; growth compares medians of halves."""
     later = rows[round(WARM * len(rows)) :]
     early, late = later[: len(later) // 2], later[len(later) // 2 :]
 
@@ -229,12 +229,12 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
 
 
 def main(
-    minutes: Annotated[float, typer.Option(min=1, help="How long.")] = 30.0,
-    seed: Annotated[int, typer.Option(help="Of what is done when.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the samples here.")] = None,
+    minutes: Annotated[float, typer.Option(min=1, help="Duration of the run.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Plot the samples into this file.")] = None,
 ) -> None:
-    """Run, harm, sample, judge."""
+    """Run, inject faults, sample and check the limits."""
     chance, commit = random.Random(seed), code()  # noqa: S311
     rows: list[Row] = []
     faults: list[Row] = []

@@ -1,11 +1,11 @@
-"""Classical magnifiers, to compare with: none of them is part of the product.
+"""Classical magnifiers for comparison. They are not part of the product.
 
-    Unchanged   shows its input
+    Unchanged   returns its input
     Eulerian    image + (alpha - 1) * filtered image
-    Laplacian   the same per level of a pyramid, fine levels less (H.-Y. Wu et al., SIGGRAPH 2012)
+    Laplacian   the same per pyramid level, less for fine levels (H.-Y. Wu et al., SIGGRAPH 2012)
 
-All take the steps of rtmag.realtime.engines.engine.Engine: the same sections, the same meaning
-of alpha.
+All have the `step` of rtmag.realtime.engines.engine.Engine, with the same sections and the same
+meaning of alpha.
 """
 
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ Memory = list[list[Plane]]
 
 
 class Stepper(Protocol):
-    """What is compared: anything that can take one step."""
+    """A method under comparison: it has a name and can take one step."""
 
     name: str
 
@@ -57,7 +57,7 @@ def pyramid(image: Plane, levels: int) -> list[Plane]:
 
 
 def collapse(levels: list[Plane]) -> Plane:
-    """The picture that a Laplacian pyramid was made of."""
+    """Rebuild the picture from its Laplacian pyramid."""
     image = levels[-1]
     for level in reversed(levels[:-1]):
         image = level + cv2.pyrUp(image, dstsize=(level.shape[1], level.shape[0]))
@@ -65,7 +65,7 @@ def collapse(levels: list[Plane]) -> Plane:
 
 
 def depth(image: Plane) -> int:
-    """Levels until a side would fall below 8 px."""
+    """Number of levels before a side becomes smaller than 8 px."""
     return max(1, int(np.log2(min(image.shape[:2]) / 8)))
 
 
@@ -75,7 +75,7 @@ def rounded(light: Plane) -> Image:
 
 
 class Unchanged:
-    """Shows its input."""
+    """Return the input."""
 
     name = "input unchanged"
 
@@ -85,29 +85,29 @@ class Unchanged:
 
 
 class Eulerian:
-    """Brightness changes times alpha - 1, added: right as long as they are far below an edge."""
+    """Add brightness changes times alpha - 1; correct for motion much smaller than an edge."""
 
     name = "linear Eulerian"
 
     def step(self, image: Image, alpha: float, sections: Sections, state: Any) -> tuple[Image, Any]:
-        """Image plus its filtered self, (alpha - 1) times."""
+        """Return the image plus (alpha - 1) times the filtered image."""
         light = image.astype(np.float32)
         change, state = cascade(light, sections, state)
         return rounded(light + (alpha - 1) * change), state
 
 
 class Laplacian:
-    """The same in bands: where alpha is more than a band's wavelength bears, it is cut down."""
+    """The same per band, with alpha limited by the wavelength of the band."""
 
     name = "Laplacian pyramid"
     CUTOFF = 16.0  # px: wavelengths below are magnified less, as in the authors' examples
 
     def step(self, image: Image, alpha: float, sections: Sections, state: Any) -> tuple[Image, Any]:
-        """Image plus the filtered levels of its pyramid, each with the factor it bears."""
+        """Return the image plus its filtered pyramid levels, each with its limited factor."""
         light = image.astype(np.float32)
         bands = pyramid(light, depth(light))
         memory = state or [None] * len(bands)
-        bound = self.CUTOFF / 8 / (1 + max(alpha - 1, 0))  # the displacement that alpha bears
+        bound = self.CUTOFF / 8 / (1 + max(alpha - 1, 0))  # the largest displacement at this alpha
         out, after = [], []
         for index, (band, before) in enumerate(zip(bands, memory, strict=True)):
             change, kept = cascade(band, sections, before)

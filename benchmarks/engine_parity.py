@@ -1,9 +1,8 @@
-"""How near the CPU's engines come to the network itself, up to alpha 100.
+"""Compare the CPU engines with the network itself, up to alpha 100.
 
-The reference is the network in PyTorch, in float32, with the weights that the shipped model was
-made of. Two clips go through both, state carried: the texture of export's own check, which sways by
-half a pixel, and the scene of `rtmag demo`, which moves by an eighth. What is shown is compared as
-the quality benchmark compares with the truth.
+The reference is the network in PyTorch in float32, with the weights of the shipped model. Both
+process two clips frame by frame: the texture of the export check, which sways by half a pixel, and
+the scene of `rtmag demo`, which moves by an eighth of a pixel. Their pictures are compared.
 
     python -m benchmarks.engine_parity [--engine NAME]... [--frames 16] [--out FILE.json]
 
@@ -43,7 +42,7 @@ FILTERS: tuple[Filter, ...] = (Static(), Temporal(0.5, 3))
 
 
 def clips(frames: int) -> dict[str, list[Image]]:
-    """Pictures that move, by name."""
+    """Clips by name."""
     with SceneSource(SIZE, frames=frames) as source:
         scene = [frame.image for frame in source]
     return {"texture": parity.clip(SIZE, frames), "scene": scene}
@@ -58,7 +57,7 @@ def reference(name: str, sha256: str) -> Graph:
 
 
 def shown(step: Any, images: list[Image], alpha: float, filter: Filter) -> list[Image]:
-    """What becomes of a clip; its first picture is the reference and left out."""
+    """Magnify a clip; the first picture is the reference and is left out."""
     state: State | None = None
     out = []
     for image in images:
@@ -68,7 +67,7 @@ def shown(step: Any, images: list[Image], alpha: float, filter: Filter) -> list[
 
 
 def score(expected: list[list[Image]], found: list[list[Image]]) -> dict[str, float]:
-    """How near pictures of several runs are to those expected; `psnr` in dB."""
+    """Similarity and differences of the pictures of several runs; `psnr` in dB."""
     pairs = [pair for run in zip(expected, found, strict=True) for pair in zip(*run, strict=True)]
     differences = [np.abs(one.astype(np.float32) - other) for one, other in pairs]
     square = mean(float(np.square(each).mean()) for each in differences)
@@ -88,7 +87,7 @@ def score(expected: list[list[Image]], found: list[list[Image]]) -> dict[str, fl
 def compared(
     graph: Graph, engines: list[Engine], films: dict[str, list[Image]]
 ) -> list[dict[str, Any]]:
-    """A row per clip, factor and engine; filters are taken together."""
+    """Rows by clip, alpha and engine; all filters together."""
     rows = []
     exact = partial(parity._torch_step, graph)
     for (film, images), alpha in product(films.items(), ALPHAS):
@@ -104,8 +103,8 @@ def compared(
 
 def main(
     engines: BenchEngines = None,
-    frames: Annotated[int, typer.Option(min=2, help="Of each clip.")] = 16,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 16,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Compare every shipped model on every engine with its network."""
     films, rows, commits = clips(frames), [], {}

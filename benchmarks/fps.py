@@ -1,12 +1,12 @@
-"""`rtmag bench --oh2018` with classical magnifiers in the same turns.
+"""`rtmag bench --oh2018` with classical magnifiers in the same rounds.
 
     python -m benchmarks.fps [--model NAME|PATH]... [--size 640x480]... [--engine NAME]... [--quick]
                              [--precision auto|fp32|fp16]... [--streams 1,2,4] [--out FILE.json]
 
-With several streams, the models that are names are timed as graphs of `rtmag export --streams any`
-too, which take them at once. `oh2018`, the network of the paper, is exported untrained when no file
-of that name is given. The classical magnifiers (classical.py, riesz.py) are NumPy and OpenCV on the
-CPU. The last line of stdout is one JSON document.
+With several streams, built-in models are also timed as graphs of `rtmag export --streams any`,
+which take all streams in one run. `oh2018`, the network of the paper, is exported untrained unless
+a file of that name is given. The classical magnifiers (classical.py, riesz.py) run in NumPy and
+OpenCV on the CPU. The last line of stdout is one JSON document.
 """
 
 import json
@@ -31,7 +31,7 @@ WEIGHTS = Path(__file__).parent.parent / "train" / "checkpoints"
 
 
 class Classical(InTurn):
-    """A classical magnifier in an engine's place."""
+    """A classical magnifier as an engine."""
 
     provider = "numpy"
     size: tuple[int, int] | None = None
@@ -44,12 +44,12 @@ class Classical(InTurn):
         self.step = magnifier.step
 
     def at(self, motion_scale: float) -> Engine:
-        """There are no other scales."""
+        """Refuse: there is one motion scale only."""
         raise one_scale(self.name, motion_scale)
 
 
 def variants(names: list[str], folder: Path, *, half: bool, streams: bool) -> list[Path]:
-    """The models inside the package in half precision, and as graphs of several streams."""
+    """Export built-in models in half precision and as graphs for several streams."""
     from rtmag.export.onnx_export import export_unchecked
 
     made = []
@@ -67,16 +67,16 @@ def variants(names: list[str], folder: Path, *, half: bool, streams: bool) -> li
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
     size: Annotated[list[str] | None, typer.Option(help="WxH; repeatable.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Steps timed per model and size.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed steps per model and size.")] = 30,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     engines: BenchEngines = None,
     precisions: Annotated[
         list[str] | None,
-        typer.Option("--precision", help="auto, fp32, and fp16 of models that are names."),
+        typer.Option("--precision", help="auto, fp32, or fp16 (built-in models)."),
     ] = None,
     streams: BenchStreams = "1",
-    quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only check that it runs.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Time the models and classical magnifiers against oh2018."""
     from rtmag.export.onnx_export import export_baseline

@@ -1,10 +1,9 @@
-"""Damaged videos by the thousand: none may crash the program, hang it or surprise it.
+"""Magnify thousands of damaged videos: none may crash or hang the program.
 
-Six small videos with sound are damaged in five ways, at random but always the same for a seed and
-number. Each is then made into an output as `rtmag file` does it, but for the model: read, timed,
-coded anew, its sound copied. That happens in child processes with 1 GB of memory, which are used
-for many mutants. Whatever is no frame, no refusal and no loss that our own errors tell is a
-failure; its file is kept.
+Six small videos with sound are damaged in five ways, at random but reproducibly. Each is converted
+as `rtmag file` does it, without the model: decoded, timed, encoded, its sound copied. This runs in
+child processes with 1 GB of memory, each of which takes many videos. Only frames and errors of our
+own classes are allowed; anything else is a failure, and its file is kept.
 
     python -m benchmarks.fuzz [--mutants 2000] [--keep FOLDER] [--out FILE.json]
 
@@ -37,10 +36,10 @@ from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.video_file import VideoSource
 
 SECONDS = 10.0
-"""So long a mutant may take."""
+"""Time limit of one mutant."""
 MEMORY = 1 << 30
 FRESH = 100
-"""So many mutants one child takes: what leaks is seen, and does not spoil the rest."""
+"""Mutants per child process: enough to see leaks, few enough to limit them."""
 MOST_FRAMES = 500
 SEEDS = {
     "a.mp4": ("libx264", "aac", "yuv420p"),
@@ -56,7 +55,7 @@ Bytes = NDArray[np.uint8]
 
 
 def seed(path: Path) -> Path:
-    """Make one of the videos that are damaged: 24 frames, a second of sound."""
+    """Write one of the original videos: 24 frames, one second of sound."""
     video, audio, pixels = SEEDS[path.name]
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as output:
@@ -71,31 +70,31 @@ def seed(path: Path) -> Path:
         output.mux(stream.encode(None))
         if sound is not None:
             noise = rng.normal(0, 0.1, (2, 48_000)).astype(np.float32)
-            heard = av.AudioFrame.from_ndarray(noise, "fltp", "stereo")
-            heard.sample_rate = 48_000
+            samples = av.AudioFrame.from_ndarray(noise, "fltp", "stereo")
+            samples.sample_rate = 48_000
             resampler = av.AudioResampler(sound.codec_context.format, "stereo", 48_000)
-            for piece in (*resampler.resample(heard), *resampler.resample(None)):
+            for piece in (*resampler.resample(samples), *resampler.resample(None)):
                 output.mux(sound.encode(piece))
             output.mux(sound.encode(None))
     return path
 
 
 def _place(data: Bytes, rng: np.random.Generator) -> int:
-    """Somewhere; half of the time near an end, where headers and indices are."""
+    """Random position; half of the time near an end, where headers and indices are."""
     near = int(rng.integers(0, min(len(data), 1500)))
     places = (near, len(data) - 1 - near, *rng.integers(0, len(data), 2))
     return int(places[rng.integers(4)])
 
 
 def flip(data: Bytes, rng: np.random.Generator) -> Bytes:
-    """Some bytes are others."""
+    """Replace some bytes."""
     for _ in range(2 ** rng.integers(0, 8)):
         data[_place(data, rng)] = rng.integers(256)
     return data
 
 
 def extreme(data: Bytes, rng: np.random.Generator) -> Bytes:
-    """Some numbers of four bytes are as large or as small as can be."""
+    """Set some four-byte numbers to extreme values."""
     numbers = ([0] * 4, [255] * 4, [127, 255, 255, 255], [128, 0, 0, 0], [0, 0, 0, 1])
     for _ in range(rng.integers(1, 6)):
         at = min(_place(data, rng), len(data) - 4)
@@ -104,12 +103,12 @@ def extreme(data: Bytes, rng: np.random.Generator) -> Bytes:
 
 
 def cut(data: Bytes, rng: np.random.Generator) -> Bytes:
-    """The end is missing."""
+    """Cut off the end."""
     return data[: _place(data, rng)]
 
 
 def blot(data: Bytes, rng: np.random.Generator) -> Bytes:
-    """A stretch is zero or noise."""
+    """Overwrite a part with zeros or noise."""
     at, length = _place(data, rng), int(2 ** rng.integers(2, 12))
     hole = data[at : at + length]
     hole[:] = 0 if rng.integers(2) else rng.integers(0, 256, len(hole))
@@ -117,7 +116,7 @@ def blot(data: Bytes, rng: np.random.Generator) -> Bytes:
 
 
 def shuffle(data: Bytes, rng: np.random.Generator) -> Bytes:
-    """A stretch is missing, or there twice."""
+    """Remove or repeat a part."""
     at, length = _place(data, rng), int(2 ** rng.integers(0, 12))
     middle = data[at : at + length]
     return np.concatenate([data[:at], *[middle] * (2 * int(rng.integers(2))), data[at + length :]])
@@ -129,14 +128,14 @@ WAYS: tuple[Callable[[Bytes, np.random.Generator], Bytes], ...] = (
 
 
 def mutant(whole: bytes, number: int) -> bytes:
-    """The video, damaged in one of the ways."""
+    """Damage the video in one of the ways."""
     rng = np.random.default_rng(number)
     data = np.frombuffer(whole, np.uint8).copy()
     return WAYS[rng.integers(len(WAYS))](data, rng).tobytes()
 
 
 def magnify(path: Path) -> str:
-    """What `rtmag file` makes of a file: `whole`, `damaged`, `refused` or what it never should."""
+    """Convert a file; return `whole`, `damaged`, `refused`, or a failure with a colon."""
     try:
         with VideoSource(path) as source:
             sink = VideoSink(output_path(path, 1), like=source, overwrite=True)
@@ -153,25 +152,25 @@ def magnify(path: Path) -> str:
     except RtmagError as error:
         return "refused" if "\n" not in str(error) else f"several lines: {error!r}"
     except Exception as error:
-        return f"surprise: {error!r}"
+        return f"unexpected: {error!r}"
 
 
 def child() -> None:
-    """Answer one line for each path on stdin."""
+    """Answer each path on stdin with one line."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for line in sys.stdin:
         print(json.dumps(magnify(Path(line.rstrip("\n")))), flush=True)
 
 
 class Children:
-    """One child at a time, replaced when it is worn, dead or stuck."""
+    """One child process at a time, replaced after many mutants, a crash or a hang."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._taken = 0
 
     def ask(self, path: Path) -> str:
-        """The outcome of a file."""
+        """Return the outcome of a file."""
         process = self._ready()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -191,7 +190,7 @@ class Children:
         if self._process is None or self._taken == FRESH:
             self.end()
             run = [sys.executable, "-c", "from benchmarks import fuzz; fuzz.child()"]
-            # Threads of other libraries reserve address space that nobody uses.
+            # Threads of libraries reserve address space that counts against the limit.
             few = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
             self._process = subprocess.Popen(
                 run,
@@ -206,7 +205,7 @@ class Children:
         return self._process
 
     def end(self) -> None:
-        """Let the child go."""
+        """End the child process."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -214,7 +213,7 @@ class Children:
 
 
 def outcomes(folder: Path, mutants: int, keep: Path) -> Iterator[dict[str, Any]]:
-    """What became of each mutant."""
+    """Yield the outcome of each mutant."""
     wholes = {name: seed(folder / name).read_bytes() for name in SEEDS}
     children = Children()
     try:
@@ -234,11 +233,11 @@ def outcomes(folder: Path, mutants: int, keep: Path) -> Iterator[dict[str, Any]]
 
 
 def main(
-    mutants: Annotated[int, typer.Option(min=1, help="How many.")] = 2000,
-    keep: Annotated[Path, typer.Option(help="Where failures are kept.")] = Path("fuzz-failures"),
-    out: Annotated[Path | None, typer.Option(help="Also write the result here.")] = None,
+    mutants: Annotated[int, typer.Option(min=1, help="Number of damaged videos.")] = 2000,
+    keep: Annotated[Path, typer.Option(help="Folder for failures.")] = Path("fuzz-failures"),
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
-    """Damage videos and see what becomes of them; exit code 1 if anything fails."""
+    """Damage and convert videos; the exit code is 1 if any fails."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for row in outcomes(Path(folder), mutants, keep):

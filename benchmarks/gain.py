@@ -1,10 +1,10 @@
-"""Realised magnification: how far things are shown to move, over alpha times how far they moved.
+"""Measured magnification: shown displacement divided by alpha times the true displacement.
 
 A part of the quality benchmark. Pictures that training never sees are shifted by a known fraction
-of a pixel with a Fourier phase, rounded to 8 bits with dither, and magnified in static mode from
-the unshifted one; the shown shift is measured by registration (analysis/tracking.py) on the
-picture shifted as far as it should be: on the unshifted one it may lock in on the next brick.
-1.00 is perfect.
+of a pixel with a Fourier phase, rounded to 8 bits with dither, and magnified in static mode with
+the unshifted picture as reference. The shown shift is measured by registration
+(analysis/tracking.py) against the ideally shifted picture; against the unshifted one, periodic
+textures such as bricks are ambiguous. 1.00 is perfect.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ DIRECTION = 0.6  # rad: neither along rows nor along columns
 
 
 def shifted(spectrum: NDArray[np.complex128], dx: float, dy: float, seed: int) -> Image:
-    """The picture moved by (dx, dy) px, rounded with dither."""
+    """Shift the picture by (dx, dy) px and round with dither."""
     fy, fx = (np.fft.fftfreq(n) for n in spectrum.shape[:2])
     phase = np.exp(-2j * np.pi * (fy[:, None] * dy + fx[None, :] * dx))
     moved = np.fft.ifft2(spectrum * phase[..., None], axes=(0, 1)).real
@@ -31,7 +31,7 @@ def shifted(spectrum: NDArray[np.complex128], dx: float, dy: float, seed: int) -
 
 
 def cases() -> list[tuple[float, float]]:
-    """Motion and alpha."""
+    """All pairs of motion and alpha."""
     return [(m, a) for m in MOTIONS for a in ALPHAS]
 
 

@@ -1,10 +1,11 @@
-"""A minute's look at a training run: which of two small experiments is better?
+"""Score training runs in a minute each, to compare small experiments.
 
     python -m benchmarks.glance RUN... [--untrained NAME]
 
-A part of the quality benchmark (two pairs under some conditions, seven gains on every picture), on
-the network itself, without export. Prints one line of a table per run: SSIM by set, leak in grey
-levels, and the least and the largest gain. benchmarks/EXPERIMENTS.md is made of such lines.
+It runs a part of the quality benchmark (two pairs under some conditions, seven gains on every
+picture) on the network itself, without export. It prints one table row per run: SSIM by set,
+leak in grey levels, and the smallest and largest gain. benchmarks/EXPERIMENTS.md consists of
+such rows.
 """
 
 import statistics
@@ -27,7 +28,7 @@ CASES = ((0.05, 2.0), (0.05, 20.0), (0.1, 5.0), (0.25, 10.0), (0.5, 5.0), (1.0, 
 
 
 class Net:
-    """A network as the benchmark wants it, in static mode."""
+    """A network with the step of a magnifier, in static mode."""
 
     def __init__(self, net: MagNet | Oh2018, name: str) -> None:
         self.net = net.eval()
@@ -35,7 +36,7 @@ class Net:
 
     @torch.no_grad()
     def step(self, image: Any, alpha: float, _: Any, state: Any) -> tuple[Any, Any]:
-        """Magnify from the first image on."""
+        """Magnify motion from the first image."""
         x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
         texture, shape = self.net.encode(x)
         if state is None:
@@ -46,7 +47,7 @@ class Net:
 
 
 def conditions() -> list[pairs.Condition]:
-    """Those of SETS, a few of the two long ones."""
+    """Conditions of SETS; only some of the two long sets."""
     noises = pairs.NOISES[1::4]
     few = {"axial": (0.04, 0.1, 0.25, 1.0), "noise": noises}
     return [c for c in pairs.conditions() if c.set in SETS and c.at in few.get(c.set, (c.at,))]
@@ -67,7 +68,7 @@ def look(net: Net, pictures: list[Any]) -> str:
 def main(
     runs: Annotated[list[Path] | None, typer.Argument(help="Folders of training runs.")] = None,
     untrained: Annotated[
-        list[str] | None, typer.Option(help="A configuration as it begins; repeatable.")
+        list[str] | None, typer.Option(help="Configuration before training; repeatable.")
     ] = None,
 ) -> None:
     """Score runs."""

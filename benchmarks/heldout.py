@@ -1,8 +1,8 @@
-"""Pictures that training never sees: what the quality benchmark is made of.
+"""Pictures for the quality benchmark that training never sees.
 
 Photographs are those that train.data.textures sets apart (HELD_OUT), and matplotlib's portrait of
-Grace Hopper (public domain). Three more are drawn by rules of their own, none of which training
-knows: cracked earth, a brick wall, and the rings of a tree. A test holds the two worlds apart.
+Grace Hopper (public domain). Three more are drawn by rules that training does not use: cracked
+earth, a brick wall, and tree rings. A test checks that benchmark and training share no pictures.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def earth() -> Picture:
 
 
 def bricks() -> Picture:
-    """A wall of bricks, each of its own colour, with rough mortar between them."""
+    """A brick wall with bricks of different colours and rough mortar."""
     rng = np.random.default_rng(12)
     image = np.full((SIDE, SIDE, 3), (168, 176, 180), np.float32)
     height, width, joint = 34, 88, 6
@@ -55,7 +55,7 @@ def bricks() -> Picture:
 
 
 def rings() -> Picture:
-    """A sawn tree: uneven rings around a centre off the picture's middle, and a few cracks."""
+    """A sawn trunk: uneven rings around an off-centre point, and a few cracks."""
     rng = np.random.default_rng(13)
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     angle = np.arctan2(y - 210, x - 300)

@@ -1,10 +1,10 @@
-"""Layered scenes whose every displacement is known: what magnifiers are compared on.
+"""Layered scenes with known displacements, to compare magnifiers.
 
-Nothing here is shared with training (train.data.synthesis): other pictures, other outlines, other
-interpolation and sampling. A layer is a picture with an outline; a point p of it lies at
-p + m D(p), where D is a translation plus a rotation about the layer's middle, and m is any number:
-0 in the reference, 1 in the moved frame, alpha in the truth. Layers are sampled by cubic
-interpolation four times per pixel and direction, and averaged.
+Nothing is shared with training (train.data.synthesis): pictures, outlines, interpolation and
+sampling differ. A layer is a picture with an outline. A point p of it is at p + m D(p), where D is
+a translation plus a rotation about the middle of the layer; m is 0 in the reference, 1 in the moved
+frame and alpha in the truth. Layers are sampled by cubic interpolation four times per pixel and
+direction, and averaged.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ Light = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One thing that moves as a whole."""
+    """One object that moves as a whole."""
 
     picture: NDArray[np.uint8]
     shift: tuple[float, float] = (0.0, 0.0)
@@ -34,9 +34,9 @@ class Layer:
     turn: float = 0.0
     """Radians clockwise, at m = 1."""
     centre: tuple[float, float] = (0.0, 0.0)
-    """Where its middle lies, px from the scene's."""
+    """Position of its middle, px from the middle of the scene."""
     radius: float | None = None
-    """Size of its outline, px; None covers everything."""
+    """Radius of its outline, px; None covers everything."""
     lobes: int = 5
     contrast: float = 1.0
 
@@ -48,7 +48,7 @@ class Scene:
     layers: Sequence[Layer]
 
     def render(self, times: Sequence[Sequence[float]]) -> list[Light]:
-        """Pictures of the scene; `times` gives m of each layer, picture by picture."""
+        """Render pictures of the scene; `times` has m of each layer for each picture."""
         return [self._picture(each) for each in times]
 
     def _picture(self, times: Sequence[float]) -> Light:
@@ -59,7 +59,7 @@ class Scene:
         return np.asarray(F.avg_pool2d(light, OVER)[0].permute(1, 2, 0).contiguous().numpy())
 
     def still(self, times: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
-        """Pixels that show the same standing layer in all of these pictures, (H, W)."""
+        """Pixels that show the same still layer in all of these pictures, (H, W)."""
         if any(m[0] for m in times) and self._moves(0):
             return np.zeros((SIZE, SIZE), bool)
         touched = torch.zeros(1, 1, SIZE, SIZE)
@@ -85,7 +85,7 @@ class Scene:
 
 
 def _points(layer: Layer, m: float) -> torch.Tensor:
-    """Where the scene's samples lie on the layer, px from its middle, (S, S, 2)."""
+    """Positions of the scene's samples on the layer, px from its middle, (S, S, 2)."""
     axis = (torch.arange(SIZE * OVER, dtype=torch.float64) + 0.5) / OVER - SIZE / 2
     dx = axis[None, :] - layer.centre[0] - m * layer.shift[0]
     dy = axis[:, None] - layer.centre[1] - m * layer.shift[1]
@@ -103,7 +103,7 @@ def _sample(layer: Layer, points: torch.Tensor) -> torch.Tensor:
 
 
 def _coverage(layer: Layer, points: torch.Tensor) -> torch.Tensor:
-    """1 where the layer is, (1, 1, S, S): a blob with a few lobes."""
+    """Coverage of the layer, 0 to 1, (1, 1, S, S): a blob with a few lobes."""
     if layer.radius is None:
         return torch.ones(1, 1, *points.shape[:2])
     x, y = points.unbind(-1)
@@ -113,7 +113,7 @@ def _coverage(layer: Layer, points: torch.Tensor) -> torch.Tensor:
 
 
 def shot(light: Light, noise: float, rng: np.random.Generator) -> Image:
-    """What a camera makes of it: noise that grows with the brightness, dither, 8 bits.
+    """Simulate a camera: noise that grows with the brightness, dither, 8 bits.
 
     Args:
         light: A clean picture.

@@ -1,11 +1,10 @@
-"""How long a picture takes from camera to screen: the whole live loop, at a camera's pace.
+"""Measure the latency of the whole live loop at the rate of a camera.
 
-A source gives pictures of the built-in scene, drawn beforehand, 15 to 60 times a second; they go
-through the latest-frame slot, the magnifier and the loop to a sink that keeps nothing, and in a
-second run beside that into an mp4, as recordings do. Latency counts from the moment when a camera
-would have delivered the frame until the sink has it. A frame is late when it was dropped, or took
-longer than two intervals. Model and motion scale are chosen, and the scale follows the machine, as
-in the program. Stages: benchmarks/stages.py.
+A source delivers rendered pictures of the built-in scene 15 to 60 times a second. They pass the
+latest-frame slot, the magnifier and the loop to a sink that discards them; in a second run they are
+also recorded as mp4. Latency counts from the moment when a camera would have delivered the frame
+until the sink has it. A frame is late if it was dropped or took longer than two intervals. Model
+and motion scale are chosen and adapted as in the program. Stages: benchmarks/stages.py.
 
     python -m benchmarks.live [--model NAME|PATH|auto] [--motion-scale auto|1|1/2|1/4]
                               [--size 640x480[@30]]... [--seconds 12] [--out FILE.json]
@@ -43,13 +42,11 @@ from rtmag.realtime.sources.scene.scene import SceneSource
 from rtmag.realtime.sources.source import BaseSource
 
 CAMERAS = ("640x480@30", "640x480@60", "1280x720@30", "1920x1080@15", "1920x1080@30")
-WARM = (
-    6.0  # seconds that do not count: the filter settles, caches fill, motion scale finds its place
-)
+WARM = 6.0  # seconds of warm-up: filter, caches and motion scale become stable
 
 
 class Paced(BaseSource):
-    """Pictures that come by the clock; those for which nobody asked in time never existed."""
+    """Pictures at fixed times, like a camera."""
 
     live = True
     name = "paced scene"
@@ -63,7 +60,7 @@ class Paced(BaseSource):
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:
-        """Each at its time."""
+        """Yield each frame at its time."""
         start = time.monotonic()
         for index in range(self._count):
             due = start + index * self._interval
@@ -78,13 +75,13 @@ class Paced(BaseSource):
 
 
 class Screen(BaseSink):
-    """Keeps nothing but when frames come."""
+    """A sink that keeps only the latency of each frame."""
 
     def __init__(self) -> None:
         self.latencies: dict[int, float] = {}
 
     def write(self, frame: Frame) -> None:
-        """A frame would be seen now."""
+        """Note the latency of a frame."""
         self.latencies[frame.index] = time.monotonic() - frame.time
 
     def close(self, *, finished: bool = True) -> None:
@@ -92,7 +89,7 @@ class Screen(BaseSink):
 
 
 def parsed(case: str) -> tuple[tuple[int, int], float]:
-    """Size and rate from '640x480@15' or '640x480', which is at 30."""
+    """Size and rate from '640x480@15'; the rate is 30 by default."""
     size, _, rate = case.partition("@")
     return parse_size(size) or (640, 480), float(rate or 30)
 
@@ -105,7 +102,7 @@ def measure(
     seconds: float,
     record: Path | None,
 ) -> dict[str, Any]:
-    """One line of the table; `engine` is as it was at the end, `chosen` as it began."""
+    """Measure one row: `engine` is the model at the end, `chosen` the one at the start."""
     with SceneSource(size, frames=30) as scene:
         images = [frame.image for frame in scene]
     stages, screen = Stages(), Screen()
@@ -145,10 +142,10 @@ def main(
     model: Annotated[str, typer.Option(help="Name, path or auto.")] = "auto",
     motion_scale: LiveScale = "auto",
     size: Annotated[list[str] | None, typer.Option(help="WxH or WxH@FPS; repeatable.")] = None,
-    seconds: Annotated[float, typer.Option(help="Measured, per run.")] = 12.0,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    seconds: Annotated[float, typer.Option(help="Measured seconds per run.")] = 12.0,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
-    """Run the loop at a camera's pace."""
+    """Run the loop at the rate of a camera."""
     spec = EngineSpec(model=model, motion_scale=scale_of(motion_scale))
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
-"""How much memory a run takes: `rtmag` in a process of its own, watched until it ends.
+"""Measure the memory of `rtmag` in a process of its own.
 
-Clips of several lengths go from an mp4 into an mp4, and the built-in scene through the live loop
-into a recording, with every model; the scene also with what is chosen unasked, `auto`. What a
-longer clip takes more than a shorter one is growth; there should be none.
+Clips of several lengths are converted from mp4 to mp4, and the built-in scene is recorded through
+the live loop, with every model and, for the scene, with the default `auto`. The memory must not
+grow with the length of a clip.
 
     python -m benchmarks.memory [--size 1280x720] [--frames 40]... [--out FILE.json]
 
@@ -34,7 +34,7 @@ _LOOK_EVERY = 0.02
 
 
 def resident(*args: str | Path, cwd: Path) -> tuple[float, float]:
-    """MB that `rtmag` with these arguments had in memory: the most, and the median over time."""
+    """Peak and median memory in MB of `rtmag` with these arguments."""
     run = [sys.executable, "-c", MAIN, *map(str, args)]
     seen: list[int] = []
     most = 0
@@ -51,7 +51,7 @@ def resident(*args: str | Path, cwd: Path) -> tuple[float, float]:
 
 
 def _most_so_far(process: int) -> int:
-    """Bytes, as Linux has noted; moments between two looks do not escape it. 0 elsewhere."""
+    """Peak memory in bytes as counted by Linux, also between two samples; 0 elsewhere."""
     with suppress(OSError):
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -60,7 +60,7 @@ def _most_so_far(process: int) -> int:
 
 
 def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
-    """The built-in scene as a video; its first second comes again and again."""
+    """Write the built-in scene as a video that repeats its first second."""
     with SceneSource(size, frames=30) as scene:
         images = [frame.image for frame in scene]
     sink = VideoSink(path, fps=30.0)
@@ -71,9 +71,9 @@ def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 
 def main(
-    size: Annotated[str, typer.Option(help="WxH of the pictures.")] = "1280x720",
-    frames: Annotated[list[int] | None, typer.Option(help="Length of a clip; repeatable.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    size: Annotated[str, typer.Option(help="WxH of the video.")] = "1280x720",
+    frames: Annotated[list[int] | None, typer.Option(help="Frames of a clip; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Run every model on clips of every length, and live."""
     extent = parse_size(size) or (1280, 720)

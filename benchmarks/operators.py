@@ -1,10 +1,10 @@
-"""Where the time of a step goes, on this machine's CPU.
+"""Measure the time of a step by kind of operator, on the CPU of this machine.
 
     python -m benchmarks.operators [--model NAME|PATH]... [--size 640x480] [--out FILE.json]
 
-ONNX Runtime's own profiler says how long each operator of the graph took; they are summed by what
-they are for. What is left of the whole step is the picture, composed by OpenCV, and the calls. The
-last line of stdout is one JSON document.
+ONNX Runtime's profiler gives the time of each operator of the graph; the times are summed by kind.
+The picture is the time in which OpenCV warps the frame. The last line of stdout is one JSON
+document.
 """
 
 import json
@@ -42,18 +42,18 @@ KINDS = {
 REST = "other arithmetic"
 PICTURE = "picture (OpenCV)"
 WARM = 5
-"""Steps that do not count: they allocate."""
+"""Steps of warm-up."""
 
 
 def kind_of(operator: str) -> str:
-    """What an operator is for."""
+    """Kind of an operator."""
     return next((kind for kind, names in KINDS.items() if operator in names), REST)
 
 
 def profiled(
     motion: bytes, channels: int, size: tuple[int, int], threads: int | None, rounds: int
 ) -> dict[str, float]:
-    """Milliseconds per step and kind of operator, and of the picture; medians."""
+    """Median milliseconds per step by kind of operator, and for the picture."""
     width, height = size
     with SceneSource(size, frames=1) as scene:
         image = next(iter(scene)).image
@@ -84,7 +84,7 @@ def profiled(
 
 
 def _session(motion: bytes, threads: int | None, folder: Path) -> Any:
-    """As `providers.open_session` opens it, but taking notes."""
+    """Open a session as the engine does, with profiling."""
     options = session_options("cpu", threads)
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
@@ -94,11 +94,11 @@ def _session(motion: bytes, threads: int | None, folder: Path) -> Any:
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
     size: Annotated[str, typer.Option(help="WxH, multiples of 16.")] = "640x480",
-    rounds: Annotated[int, typer.Option(min=1, help="Steps timed per model.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed steps per model.")] = 60,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
-    """Tell where the time of a step goes."""
+    """Measure the time of a step by kind of operator."""
     shown = parse_size(size) or (640, 480)
     rows, commits, floors = [], {}, {"cpu": measure_floor()}
     for name in model or model_names():

@@ -1,13 +1,13 @@
-"""Pairs of frames and the truth of their magnification: the sets of the quality benchmark.
+"""Pairs of frames with their true magnification: the sets of the quality benchmark.
 
-axial       the grid of the Axial evaluation: 15 motions, shown as 10 px
-noise       21 strengths of noise at 0.05 px, shown as 10 px
-alpha       factors 2 to 100 at 0.1 px
+axial       the grid of the axial evaluation: 15 motions, magnified to 10 px
+noise       21 noise levels at 0.05 px, magnified to 10 px
+alpha       alpha 2 to 100 at 0.1 px
 large       motions of 2 to 10 px at alpha 3
-rotation    an object that turns; motion is that of its rim
-contrast    a quarter of a pixel at alpha 20, ever less contrast
-occlusion   an object before a still background, scored along its rim alone
-static      nothing moves, only noise: alpha 20
+rotation    an object that rotates; the motion is that of its outline
+contrast    a quarter of a pixel at alpha 20, decreasing contrast
+occlusion   an object in front of a still background, scored at its outline only
+static      no motion, only noise, alpha 20
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ from rtmag.realtime.filters import Static
 
 MOTIONS = (0.04, 0.05, 0.063, 0.079, 0.1, 0.13, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.79, 1.0)
 NOISES = tuple(round(float(level), 3) for level in np.geomspace(0.01, 100, 21))
-BORDER = 8  # px left out all round, as in the Axial protocol
+BORDER = 8  # px left out on each side, as in the axial protocol
 RIM = 6  # px to each side of an object's outline
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a pair is like."""
+    """Condition of a pair."""
 
     set: str
     at: float
@@ -42,7 +42,7 @@ class Condition:
 
 
 def conditions() -> list[Condition]:
-    """All of them."""
+    """All conditions."""
     return [
         *(Condition("axial", m, m, 10 / m) for m in MOTIONS),
         *(Condition("noise", n, 0.05, 200, noise=n) for n in NOISES),
@@ -57,7 +57,7 @@ def conditions() -> list[Condition]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """A reference, a moved frame, and what a perfect magnifier makes of the latter."""
+    """A reference, a moved frame, and the true magnified picture of the moved frame."""
 
     reference: Image
     moved: Image
@@ -69,7 +69,7 @@ class Pair:
 
 
 def scene(condition: Condition, pictures: list[Image], rng: np.random.Generator) -> Scene:
-    """Two layers that move in different directions, or one, or none."""
+    """A scene of two layers; both, one or none of them moves."""
     behind, before = rng.choice(len(pictures), 2, replace=False)
     moves = condition.set not in ("occlusion", "rotation", "static")
     radius = float(rng.uniform(30, 45))
@@ -100,9 +100,9 @@ def _direction(length: float, rng: np.random.Generator) -> tuple[float, float]:
 
 
 def pairs(condition: Condition, pictures: list[Image], count: int) -> Iterator[Pair]:
-    """The same `count` pairs for whoever asks."""
+    """Yield `count` pairs; the same ones for every caller."""
     for index in range(count):
-        # Only what varies within a set differs from one of its values to the next.
+        # Within a set, pairs differ in the varied value only.
         made = scene(condition, pictures, np.random.default_rng([index, hash_of(condition.set)]))
         rng = np.random.default_rng([index, int(1000 * condition.at)])
         times = [[m] * 2 for m in (0.0, 1.0, condition.alpha)]
@@ -120,12 +120,12 @@ def pairs(condition: Condition, pictures: list[Image], count: int) -> Iterator[P
 
 
 def hash_of(name: str) -> int:
-    """A number for a set that stays the same from run to run."""
+    """Number of a set that is the same in every run."""
     return int.from_bytes(name.encode(), "big")
 
 
 def score(method: Stepper, pair: Pair, alpha: float) -> dict[str, float]:
-    """How far a method's picture is from the truth: MAE (of 1), SSIM, PSNR (dB), leak (of 255)."""
+    """Compare a method's picture with the truth: MAE (of 1), SSIM, PSNR (dB), leak (of 255)."""
     sections = Static().sections(30.0)
     _, state = method.step(pair.reference, alpha, sections, None)
     shown, _ = method.step(pair.moved, alpha, sections, state)

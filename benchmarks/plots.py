@@ -1,4 +1,4 @@
-"""Draws SSIM against motion, noise and alpha: `python -m benchmarks.plots RESULTS.json OUT.png`."""
+"""Plot SSIM over motion, noise and alpha: `python -m benchmarks.plots RESULTS.json OUT.png`."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from benchmarks.scoreboard import UNFINISHED
 
 AXES = {
-    "axial": "motion shown as 10 px (px)",
+    "axial": "motion magnified to 10 px (px)",
     "noise": "noise (grey levels) at 0.05 px, alpha 200",
     "alpha": "alpha at 0.1 px",
 }
@@ -26,13 +26,13 @@ def draw(document: dict[str, Any], out: Path) -> None:
         1, len(AXES), figsize=(15, 4), sharey=True, layout="constrained"
     )
     methods = list(dict.fromkeys(row["method"] for row in document["pairs"]))
-    for panel, (name, label) in zip(panels, AXES.items(), strict=True):
+    for panel, (name, axis) in zip(panels, AXES.items(), strict=True):
         for method in methods:
             rows = [r for r in document["pairs"] if (r["set"], r["method"]) == (name, method)]
             style = "-o" if method in document["models"] else ":" if "1/" in method else "--"
-            told = UNFINISHED.get(method, method)
-            panel.plot([r["at"] for r in rows], [r["ssim"] for r in rows], style, ms=3, label=told)
-        panel.set(xscale="log", xlabel=label, ylim=(0, 1))
+            label = UNFINISHED.get(method, method)
+            panel.plot([r["at"] for r in rows], [r["ssim"] for r in rows], style, ms=3, label=label)
+        panel.set(xscale="log", xlabel=axis, ylim=(0, 1))
         panel.grid(alpha=0.3)
     panels[0].set(ylabel="SSIM to the truth")
     figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="outside right center")
@@ -41,7 +41,7 @@ def draw(document: dict[str, Any], out: Path) -> None:
 
 
 def main(results: Path, out: Path) -> None:
-    """Draw the committed results."""
+    """Plot a file of results."""
     draw(json.loads(results.read_text()), out)
 
 

@@ -1,19 +1,19 @@
-"""How good the magnified picture is: models and classical methods on the same data, in one run.
+"""Measure the quality of models and classical methods on the same data, in one run.
 
-Everything is synthesised from pictures that training never sees (benchmarks/heldout.py):
+All data is synthesised from pictures that training never sees (benchmarks/heldout.py):
 
     pairs       two frames and the truth, by set (benchmarks/pairs.py): MAE, SSIM, PSNR, leak
-    gain        motion shown over motion asked for (benchmarks/gain.py)
+    gain        shown motion divided by requested motion (benchmarks/gain.py)
     sequences   60-frame clips under each filter (benchmarks/sequences.py)
-    steadiness  flicker of a still, noisy clip; largest change at alpha 1, grey levels
+    steadiness  flicker of a still, noisy clip; largest change at alpha 1 in grey levels
     band        gains along a wide band and a narrow one
-    beside      two things in one clip, one within the band and one beside it
+    beside      two objects in one clip, one within the band and one outside it
     scene       the scene of `rtmag demo`: gains at alpha 20, error of still pixels
 
-Methods are the models given (all that are shipped, and `oh2018` as far as it was trained, which is
-left out of the last three), at every motion scale that they can have, and beside them the input
-unchanged, the linear Eulerian, the Laplacian and the Riesz pyramid (benchmarks/classical.py,
-riesz.py). LPIPS is left out: the weights that it needs lie in no package.
+The methods are the given models at every motion scale, the unchanged input, and the linear
+Eulerian, Laplacian and Riesz magnifiers (benchmarks/classical.py, riesz.py). By default the models
+are the shipped ones and `oh2018` with its short training, which is left out of the last three
+parts. LPIPS is left out because its weights are in no package.
 
     python -m benchmarks.quality [--model NAME|PATH]... [--quick] [--out FILE.json]
 
@@ -45,7 +45,7 @@ PAPER = Path(__file__).parent.parent / "train" / "checkpoints" / "oh2018"
 
 
 def described(engine: Engine) -> dict[str, str]:
-    """Which weights these were."""
+    """Commit and checksum of the weights."""
     training = json.loads(engine.metadata["rtmag.training"])
     return {"commit": training.get("commit", ""), "sha256": engine.metadata["rtmag.sha256"]}
 
@@ -62,8 +62,8 @@ def paper(folder: Path) -> str:
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or path; repeatable.")] = None,
     engine: EngineOption = "onnx",
-    quick: Annotated[bool, typer.Option("--quick", help="For smoke only.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only check that it runs.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Compare models and classical methods."""
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The README's moving picture: two seconds of what `rtmag demo` wrote, as a looping WebP.
+"""Make the animation of the README: two seconds of the output of `rtmag demo` as a looping WebP.
 
 rtmag demo && python -m benchmarks.readme_clip rtmag-demo.mp4 .github/demo.webp
 """
@@ -18,10 +18,10 @@ START, SECONDS = 3.0, 2.0  # two seconds hold whole periods of 2 and 5 Hz, so th
 
 
 def main(
-    clip: Annotated[Path, typer.Argument(help="Original beside magnified.")],
+    clip: Annotated[Path, typer.Argument(help="Video with original and magnified side by side.")],
     out: Annotated[Path, typer.Argument(help="The .webp to write.")],
 ) -> None:
-    """Cut, shrink and loop."""
+    """Cut, scale and loop the clip."""
     with (
         VideoSource(clip) as source,
         av.open(str(out), "w", format="webp", options={"loop": "0"}) as file,

@@ -1,13 +1,14 @@
-"""What a recording loses when its process is killed, its disk is full, or Ctrl-C is pressed.
+"""Measure the loss of a recording when it is killed, its disk is full, or Ctrl-C is pressed.
 
-The whole program, `rtmag camera test --record`, is harmed again and again at moments that differ:
-SIGKILL; a real file system that runs full (a small tmpfs, which only root can mount); the key
-itself on a terminal of its own. What was given to the recording until then is compared with what
-plays of its file.
+The whole program, `rtmag camera test --record`, is ended repeatedly at different moments: by
+SIGKILL; by a real file system that becomes full (a small tmpfs, which only root can mount); by the
+key on a terminal of its own. The frames given to the recording are compared with those that its
+file plays.
 
     python -m benchmarks.recording_loss [--times 10] [--out FILE.json]
 
-The last line of stdout is one JSON document. Exits 1 when more than a second was lost.
+The last line of stdout is one JSON document. The exit code is 1 if more than one second was
+lost.
 """
 
 import json
@@ -33,19 +34,19 @@ ALLOWED = 1.0
 DISK_KILOBYTES = 1000
 """Filled within a few seconds."""
 LONGEST = 90.0
-"""Seconds until a program that should have ended has hung."""
-# The program, which also notes the time of each frame that its recording was given. The reserve of
-# space, which ends a recording before its disk is full, would refuse so small a one.
+"""Seconds after which a program that should have ended counts as hung."""
+# The program, which also logs the time of each frame given to its recording. The reserve of free
+# space is set to 0, as it would refuse a disk of this size.
 PROGRAM = """
 import sys
 from rtmag.realtime.run import live
 from rtmag.realtime.sinks import background as writer
 log = open(sys.argv.pop(1), "w", buffering=1)
-class Told(live.BackgroundSink):
+class LoggedSink(live.BackgroundSink):
     def write(self, frame):
         super().write(frame)
         print(frame.time, file=log)
-live.BackgroundSink, writer.LEAST_FREE = Told, 0
+live.BackgroundSink, writer.LEAST_FREE = LoggedSink, 0
 from rtmag.realtime.cli.main import main
 main()
 """
@@ -53,13 +54,13 @@ SHOWN = ["--view", "none", "--model", "none", "--size", "640x480"]
 
 
 def command(log: Path, output: Path) -> list[str]:
-    """The program, recording."""
+    """Command line of the recording program."""
     camera = ["camera", "test", *SHOWN, "--record", str(output)]
     return [sys.executable, "-c", PROGRAM, str(log), *camera]
 
 
 def await_frames(log: Path, count: int) -> None:
-    """Wait until the recording was given so many."""
+    """Wait until the recording has received `count` frames."""
     end = time.monotonic() + LONGEST
     while not log.exists() or log.read_text().count("\n") < count:
         if time.monotonic() > end:
@@ -68,7 +69,7 @@ def await_frames(log: Path, count: int) -> None:
 
 
 def lost(log: Path, output: Path) -> float:
-    """Seconds between the last frame that was given and the last one that plays."""
+    """Seconds from the last frame that plays to the last one that was given."""
     moments = [float(line) for line in log.read_text().splitlines()]
     played = 0.0
     with av.open(str(output)) as container, suppress(av.FFmpegError):
@@ -78,7 +79,7 @@ def lost(log: Path, output: Path) -> float:
 
 
 def killed(folder: Path, number: int) -> float:
-    """SIGKILL, at some moment between two fragments."""
+    """Kill the program at a moment between two fragments; return the loss in seconds."""
     log, output = folder / "log", folder / "out.mp4"
     with subprocess.Popen(command(log, output), stderr=subprocess.DEVNULL) as process:
         await_frames(log, 60 + 7 * number)
@@ -87,7 +88,7 @@ def killed(folder: Path, number: int) -> float:
 
 
 def disk_full(folder: Path, number: int) -> float:
-    """The disk is full, a little sooner or later."""
+    """Fill the disk, earlier or later by number; return the loss in seconds."""
     log, ballast = folder / "log", 20_000 * number
     with small_disk(folder / "disk", DISK_KILOBYTES) as disk:
         (disk / "ballast").write_bytes(bytes(ballast))
@@ -101,7 +102,7 @@ def disk_full(folder: Path, number: int) -> float:
 
 
 def interrupted(folder: Path, number: int) -> float:
-    """Ctrl-C, the key, on a terminal of its own."""
+    """Press Ctrl-C on a terminal of its own; return the loss in seconds."""
     log, output = folder / "log", folder / "out.mp4"
     run = command(log, output)
     pid, terminal = pty.fork()
@@ -119,7 +120,7 @@ def interrupted(folder: Path, number: int) -> float:
 
 
 def _exit_code(pid: int, terminal: int) -> int:
-    """Once it has ended; what it says is read, or it would wait for that."""
+    """Exit code at the end; its output is read, as it would otherwise block."""
     while True:
         ready, _, _ = select.select([terminal], [], [], 0.05)
         with suppress(OSError):
@@ -135,10 +136,10 @@ CASES: dict[str, Callable[[Path, int], float]] = {
 
 
 def main(
-    times: Annotated[int, typer.Option(min=1, help="How often each.")] = 10,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    times: Annotated[int, typer.Option(min=1, help="Recordings per case.")] = 10,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
-    """Harm recordings, and see what is left."""
+    """End recordings and measure the loss."""
     rows: list[dict[str, Any]] = []
     for name, case in CASES.items():
         losses = []
@@ -147,7 +148,7 @@ def main(
                 with TemporaryDirectory() as folder:
                     losses.append(round(case(Path(folder), number), 3))
         except NoDisk as error:
-            print(f"{name}: not done: {error}")
+            print(f"{name}: skipped: {error}")
             continue
         rows.append({"case": name, "times": times, "lost": losses, "most": max(losses)})
         print(rows[-1], flush=True)

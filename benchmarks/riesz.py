@@ -1,13 +1,13 @@
-"""A phase-based magnifier on a Riesz pyramid, to compare with. Not part of the product.
+"""A phase-based magnifier on a Riesz pyramid, for comparison. It is not part of the product.
 
 N. Wadhwa, M. Rubinstein, F. Durand, W. T. Freeman, Riesz Pyramids for Fast Phase-Based Video
-Magnification, ICCP 2014. The method is patented (US 9 338 331): this file exists so that the
-benchmark can compare, is not installed with the package, and must stay out of it.
+Magnification, ICCP 2014. The method is patented (US 9 338 331): this file is for
+the benchmark only, is not installed with the package, and must stay out of it.
 
 Each band of a Laplacian pyramid and its Riesz transform (two three-tap filters) make a quaternion
 whose phase, a vector along the local orientation, follows motion. The phase is unwrapped from frame
-to frame, filtered in time by the common recurrence, smoothed by amplitude, multiplied and put back.
-Brightness only; colours stay where they are.
+to frame, filtered in time by the common recurrence, smoothed by amplitude, multiplied and applied.
+Only brightness is magnified, not colour.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ NOTHING = 1e-20
 
 @dataclass(slots=True, eq=False)
 class Band:
-    """What is remembered of one band."""
+    """State of one band."""
 
     real: Plane
     x: Plane
@@ -45,9 +45,9 @@ def riesz(band: Plane) -> tuple[Plane, Plane, Plane]:
 
 
 def advance(real: Plane, x: Plane, y: Plane, before: Band) -> Plane:
-    """Phase by which a band moved on since the frame before, (2, h, w) along x and y.
+    """Change of phase since the previous frame, (2, h, w) along x and y.
 
-    The quaternion (real, x, y) times the conjugate of the one before.
+    It is the quaternion (real, x, y) times the conjugate of the previous one.
     """
     scalar = real * before.real + x * before.x + y * before.y
     i = -real * before.x + before.real * x
@@ -58,12 +58,12 @@ def advance(real: Plane, x: Plane, y: Plane, before: Band) -> Plane:
 
 
 class Riesz:
-    """Magnifies phase, hence motion, band by band."""
+    """Magnify the phase of each band."""
 
     name = "Riesz pyramid"
 
     def step(self, image: Image, alpha: float, sections: Sections, state: Any) -> tuple[Image, Any]:
-        """The image with the phase of its brightness magnified."""
+        """Return the image with the phase of its brightness magnified."""
         colours = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2YCrCb)
         levels = pyramid(np.ascontiguousarray(colours[..., 0]), depth(image.astype(np.float32)))
         shown, bands = [], []
@@ -83,7 +83,7 @@ class Riesz:
 
     @staticmethod
     def _shifted(parts: tuple[Plane, Plane, Plane], phase: Plane) -> Plane:
-        """The real part after a turn by this phase."""
+        """Real part after rotation by this phase."""
         real, x, y = parts
         angle = np.hypot(phase[0], phase[1])
         towards = (x * phase[0] + y * phase[1]) / (angle + TINY)
@@ -91,7 +91,7 @@ class Riesz:
 
 
 def smoothed(phase: Plane, amplitude: Plane) -> Plane:
-    """Blurred, so that places with a clear phase speak for those without."""
+    """Blur the phase weighted by amplitude."""
     weight = cv2.GaussianBlur(amplitude, (0, 0), SMOOTHING) + TINY
     blurred = [cv2.GaussianBlur(part * amplitude, (0, 0), SMOOTHING) / weight for part in phase]
     return np.stack(blurred)

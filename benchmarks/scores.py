@@ -1,4 +1,4 @@
-"""What the quality benchmark asks of every method, each a list of rows: benchmarks/quality.py."""
+"""Parts of the quality benchmark (benchmarks/quality.py), each a list of rows."""
 
 import statistics
 import sys
@@ -41,7 +41,7 @@ def score_pairs(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> 
 
 
 def score_gain(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Realised magnification of each method, motion and factor."""
+    """Measured gain of each method by motion and alpha."""
     rows = []
     for method in methods:
         for motion, alpha in [(0.5, 5.0)] if quick else gain.cases():
@@ -54,7 +54,7 @@ def score_gain(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> l
 
 
 def score_sequences(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Sinusoids under each filter."""
+    """Scores of clips with sinusoidal motion under each filter."""
     names = ["temporal"] if quick else list(sequences.FILTERS)
     rows = []
     for name in names:
@@ -68,7 +68,7 @@ def score_sequences(methods: list[Stepper], pictures: list[Any], *, quick: bool)
 
 
 def score_steadiness(methods: list[Stepper], pictures: list[Any]) -> list[Row]:
-    """Flicker of still noisy clips, and the largest error of alpha 1."""
+    """Flicker of still, noisy clips, and the largest change at alpha 1."""
     rows = []
     for method in methods:
         flicker = [sequences.flicker(method, p, 2.0, seed) for seed, p in enumerate(pictures[:3])]
@@ -80,7 +80,7 @@ def score_steadiness(methods: list[Stepper], pictures: list[Any]) -> list[Row]:
 
 
 def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Gains below, at, within and above the edges of bands, beside the filters' design."""
+    """Designed and measured gains below, at, within and above the edges of bands."""
     bands = (sequences.BAND, sequences.NARROW)
     rows = []
     for band, hz in [(b, hz) for b in bands for hz in ((b.fh,) if quick else around(b))]:
@@ -97,7 +97,7 @@ def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> l
 
 
 def score_beside(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
-    """Gains of a thing in the middle of each band and of one beside it at twice its upper edge."""
+    """Gains of an object in the middle of each band and of one at twice the upper edge."""
     rows = []
     for band in (sequences.BAND, sequences.NARROW):
         _, _, middle, _, above = around(band)
@@ -116,12 +116,12 @@ def score_beside(methods: list[Stepper], pictures: list[Any], *, quick: bool) ->
 
 
 def around(band: Temporal) -> tuple[float, ...]:
-    """Hz: half of the lower edge, the edge, the middle, the upper edge, twice that."""
+    """Hz: half the lower edge, lower edge, middle, upper edge, twice the upper edge."""
     return band.fl / 2, band.fl, float(np.sqrt(band.fl * band.fh)), band.fh, 2 * band.fh
 
 
 def score_scene(engines: list[Engine], *, quick: bool) -> list[Row]:
-    """The scene of `rtmag demo`: how many times larger its things are shown to move; its noise."""
+    """Gains and noise in the scene of `rtmag demo`."""
     rows = []
     for engine in engines:
         with SceneSource(frames=30 if quick else demo.FRAMES) as scene:
@@ -137,7 +137,7 @@ def score_scene(engines: list[Engine], *, quick: bool) -> list[Row]:
 
 
 def identity(method: Stepper, picture: Any) -> int:
-    """Largest change of a moved picture at alpha 1, grey levels."""
+    """Largest change of a moved picture at alpha 1, in grey levels."""
     sections = Static().sections(30.0)
     _, state = method.step(picture, 1.0, sections, None)
     moved = np.roll(picture, 1, axis=1)
@@ -152,10 +152,10 @@ def mean(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def worst(gains: list[float]) -> float:
-    """The one furthest from 1."""
+    """Return the gain furthest from 1."""
     return max(gains, key=lambda value: abs(value - 1))
 
 
 def rounded(value: float) -> float:
-    """Four decimals: what JSON holds."""
+    """Round to four decimals."""
     return round(float(value), 4)

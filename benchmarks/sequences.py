@@ -1,7 +1,7 @@
-"""Clips: what a live magnifier is judged by. Sinusoids under every filter, noise, selectivity.
+"""Clips of the quality benchmark: sinusoids under every filter, noise, selectivity.
 
-Shape is linear and so is what a filter makes of it: a thing displaced by x(t) should be shown
-displaced by x + (alpha - 1) F{x}, whatever the filter F. That is the truth these clips are held to.
+Shape and filter are linear: an object displaced by x(t) should be shown displaced by
+x + (alpha - 1) F{x} for every filter F. This is the truth of these clips.
 """
 
 from collections.abc import Iterator
@@ -34,19 +34,19 @@ FILTERS: dict[str, Filter] = {
 
 
 def sos(sections: Sections) -> NDArray[np.float64]:
-    """The sections as scipy wants them, with a0 = 1."""
+    """Sections in the layout of SciPy, with a0 = 1."""
     return np.insert(sections.astype(np.float64), 3, 1.0, axis=1)
 
 
 def filtered(x: NDArray[np.float64], sections: Sections) -> NDArray[np.float64]:
-    """A signal that starts from rest at x[0], through the cascade, by scipy."""
+    """Filter a signal that starts from rest at x[0], with SciPy."""
     return np.asarray(sosfilt(sos(sections), x - x[0]), np.float64)
 
 
 def magnified(
     method: Stepper, clip: list[Image], sections: Sections, alpha: float = ALPHA
 ) -> Iterator[Image]:
-    """The clip, frame by frame."""
+    """Magnify a clip frame by frame."""
     state = None
     for image in clip:
         shown, state = method.step(image, alpha, sections, state)
@@ -55,16 +55,16 @@ def magnified(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """What a camera saw, and what a perfect magnifier would show."""
+    """A clip and its true magnification."""
 
     images: list[Image]
     truth: list[Light]
     still: NDArray[np.bool_]
-    """Pixels that show the background all the time."""
+    """Pixels that always show the background."""
 
 
 def sinusoid(sections: Sections, pictures: list[Image], seed: int) -> Clip:
-    """An object at 2 Hz before a still, noisy background."""
+    """An object that moves at 2 Hz in front of a still, noisy background."""
     rng = np.random.default_rng([seed, 5])
     behind, before = rng.choice(len(pictures), 2, replace=False)
     angle = rng.uniform(0, 2 * np.pi)
@@ -80,7 +80,7 @@ def sinusoid(sections: Sections, pictures: list[Image], seed: int) -> Clip:
 
 
 def score(method: Stepper, clip: Clip, sections: Sections) -> dict[str, float]:
-    """SSIM and MAE (of 1) over the clip; unrest of its still pixels over that of the input's."""
+    """SSIM and MAE (of 1) over the clip; flicker of its still pixels relative to the input."""
     shown = list(magnified(method, clip.images, sections))
     inner = np.s_[8:-8, 8:-8]
     similarity, error = [], []
@@ -91,43 +91,43 @@ def score(method: Stepper, clip: Clip, sections: Sections) -> dict[str, float]:
     return {
         "ssim": float(np.mean(similarity)),
         "mae": float(np.mean(error)),
-        "flicker": unrest(shown, clip.still) / unrest(clip.images, clip.still),
+        "flicker": deviation(shown, clip.still) / deviation(clip.images, clip.still),
     }
 
 
 def flicker(method: Stepper, picture: Image, noise: float, seed: int) -> float:
-    """Unrest of a still, noisy clip under the temporal filter, over that of the clip itself."""
+    """Flicker of a still, noisy clip under the temporal filter, relative to the clip itself."""
     rng = np.random.default_rng([seed, 6])
     light = Scene([Layer(picture)]).render([[0.0]])[0]
     clip = [shot(light, noise, rng) for _ in range(FRAMES)]
     everywhere = np.ones(light.shape[:2], bool)
     shown = list(magnified(method, clip, BAND.sections(FPS)))
-    return unrest(shown, everywhere) / unrest(clip, everywhere)
+    return deviation(shown, everywhere) / deviation(clip, everywhere)
 
 
-def unrest(clip: list[Image], where: NDArray[np.bool_]) -> float:
+def deviation(clip: list[Image], where: NDArray[np.bool_]) -> float:
     """Standard deviation over time, averaged over pixels, grey levels."""
     return float(np.stack([image[where] for image in clip]).astype(np.float32).std(0).mean())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sway:
-    """A picture that sways at one frequency, and the yardstick for what is shown of it."""
+    """A picture that sways at one frequency, with the measurement of its gain."""
 
     hz: float
     clip: list[Image]
     truth: list[Image]
-    """What a perfect magnifier shows."""
+    """The true magnified clip."""
     sections: Sections
     designed: float
-    """Its gain: that of the filter, magnified, beside the motion that is there anyway."""
+    """True gain: the original motion plus (alpha - 1) times the filtered motion."""
 
     def gain(self, method: Stepper) -> float:
-        """A method's gain."""
+        """Measure the gain of a method."""
         return self.gain_of(list(magnified(method, self.clip, self.sections)))
 
     def gain_of(self, shown: list[Image]) -> float:
-        """What the gain is, by a yardstick that finds the perfect magnifier's right."""
+        """Gain of a magnified clip, calibrated so that the truth has its designed gain."""
         return self.designed * self._swing(shown) / self._swing(self.truth)
 
     def _swing(self, shown: list[Image]) -> float:
@@ -138,21 +138,21 @@ class Sway:
 
 
 def side_by_side(method: Stepper, left: Sway, right: Sway) -> tuple[float, float]:
-    """Gains of two things that sway at two frequencies in one clip, under the left one's filter."""
+    """Gains of two pictures at two frequencies in one clip, under the left one's filter."""
     clip = [np.hstack(pair) for pair in zip(left.clip, right.clip, strict=True)]
     shown = list(magnified(method, clip, left.sections))
     side = left.clip[0].shape[1]
     return left.gain_of([x[:, :side] for x in shown]), right.gain_of([x[:, side:] for x in shown])
 
 
-SETTLE = 60  # frames until the filter has forgotten how it began
+SETTLE = 60  # frames until the transient of the filter is over
 
 
 def sway(picture: Image, hz: float, band: Temporal = BAND, side: int = 160) -> Sway:
-    """The middle of a picture, swaying so far that what a filter leaves of it can be seen.
+    """The middle of a picture, which sways by a fifth of a pixel.
 
-    A filter may leave a fiftieth. Rounded to whole grey levels, a picture does not show a shift of
-    a few hundredths of a pixel, whatever the network says (benchmarks/EXPERIMENTS.md).
+    A filter may leave a fiftieth of the motion. In whole grey levels a picture does not show a
+    shift of a few hundredths of a pixel, whatever the network computes (EXPERIMENTS.md).
     """
     sections = band.sections(FPS)
     count, size = SETTLE + 120, 0.2

@@ -1,11 +1,11 @@
-"""The tests that take minutes, and what came of each: daily runs leave them out.
+"""Run the tests that take minutes and report their outcomes.
 
     xvfb-run -a python -m benchmarks.slow [--again FILE.json] [--out FILE.json]
 
-Reconnections by the hundred, an outage of a minute, storms of connections, a page that is hidden
-for minutes, memory that runs out. With --again only those are run that have not passed in an
-earlier report; the others keep the commit at which they did. The last line of stdout is one JSON
-document. Exits as pytest.
+These are hundreds of reconnections, an outage of a minute, many connections at the same time, a
+page that is hidden for minutes, and too little memory. `--again` runs only the tests that have not
+passed in an earlier report; the others keep the commit at which they passed. The last line of
+stdout is one JSON document. The exit code is that of pytest.
 """
 
 import json
@@ -24,29 +24,29 @@ ROOT = Path(__file__).parent.parent
 
 
 def rows(report: Path, commit: str | None) -> list[dict[str, Any]]:
-    """What pytest's report in JUnit's form says of each test."""
+    """One row per test of pytest's JUnit report."""
     found = []
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
         module = case.get("classname", "").removeprefix("tests.").replace(".", "/")
         name = f"{module}.py::{case.get('name')}"
-        told = {each.tag: each.get("message") for each in case}
-        outcome = next((tag for tag in ("failure", "error", "skipped") if tag in told), "passed")
+        messages = {each.tag: each.get("message") for each in case}
+        outcome = next((t for t in ("failure", "error", "skipped") if t in messages), "passed")
         row = {"test": name, "outcome": outcome, "seconds": round(float(case.get("time", 0)), 1)}
-        row |= {"commit": commit} if outcome == "passed" else {"why": told[outcome]}
+        row |= {"commit": commit} if outcome == "passed" else {"why": messages[outcome]}
         found.append(row)
     return found
 
 
 def main(
-    again: Annotated[Path | None, typer.Option(help="An earlier report, to complete.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    again: Annotated[Path | None, typer.Option(help="Earlier report to complete.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Run every slow test."""
     before = json.loads(again.read_text())["rows"] if again is not None else []
     kept = [row for row in before if row["outcome"] == "passed"]
     missing = [f"tests/{row['test']}" for row in before if row not in kept]
     if again is not None and not missing:
-        print("all of them have passed")
+        print("all tests have passed")
         return
     commit = code()
     with TemporaryDirectory() as folder:

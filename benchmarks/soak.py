@@ -1,14 +1,14 @@
-"""Does anything grow? Millions of frames through the real loop, as fast as they go.
+"""Check that memory does not grow over millions of frames in the real loop.
 
-A source of noise, 160x120, lost and opened again every 20 000 frames, goes through supervisor,
-guard, magnifier and loop, with the identity engine in place of a model. Memory, descriptors,
-threads and the collector's objects are sampled; after a tenth of the run, which fills caches, none
-may grow. 2 600 000 frames are those of a day at 30 a second.
+A source of noise, 160x120, is lost and opened again every 20 000 frames. Its frames pass
+supervisor, guard, magnifier and loop, with the identity engine in place of a model. Memory, file
+descriptors, threads and Python objects are sampled. After the first tenth of the run, which fills
+caches, none of them may grow. 2 600 000 frames are a day at 30 fps.
 
     python -m benchmarks.soak [--frames 2600000] [--out FILE.json] [--plot FILE.png]
 
 In the background: nohup nice -n 10 python -m benchmarks.soak --out soak.json > soak.log 2>&1 &
-Samples are written as it goes. The last line of stdout is one JSON document.
+Samples are written during the run. The last line of stdout is one JSON document.
 """
 
 import gc
@@ -45,7 +45,7 @@ ALLOWED_MB_PER_100K = 1.0
 
 
 class Noise(BaseSource):
-    """Pictures as fast as they are taken, `turn` by turn; lost after a while."""
+    """Pictures of noise, one per release of `turn`; lost after `LOST_EVERY` frames."""
 
     live, name, size = True, "noise", SIZE
     frames: int | None = None
@@ -58,7 +58,7 @@ class Noise(BaseSource):
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:
-        """Each a picture of its own, as a camera's would be."""
+        """Yield a new array for each frame, like a camera."""
         for index in range(LOST_EVERY):
             self._turn.acquire(timeout=1.0)
             if self._closed:
@@ -72,7 +72,7 @@ class Noise(BaseSource):
 
 
 class Sampler:
-    """Notes what the process holds, every so many frames."""
+    """Sample the resources of the process at regular intervals."""
 
     def __init__(self, total: int, out: Path | None) -> None:
         self.turn = threading.Semaphore()
@@ -82,7 +82,7 @@ class Sampler:
         self._out, self._count, self._start = out, 0, time.monotonic()
 
     def __call__(self, original: Frame, magnified: Frame) -> None:
-        """Count a frame, and let the next one come."""
+        """Count a frame and release the next one."""
         self.turn.release()
         self._count += 1
         if self._count % self._every:
@@ -102,7 +102,7 @@ class Sampler:
 
 
 def verdict(rows: list[dict[str, float]]) -> dict[str, Any]:
-    """What grew after the first tenth, and whether that is allowed."""
+    """Growth after the first tenth of the run, and `passed`."""
     later = rows[int(WARM * len(rows)) :]
     frames = np.array([row["frames"] for row in later]) / 1e5
 
@@ -110,7 +110,7 @@ def verdict(rows: list[dict[str, float]]) -> dict[str, Any]:
         return round(float(np.polyfit(frames, [row[key] for row in later], 1)[0]), 3)
 
     def growth(key: str) -> float:
-        """Of the last tenth over the first, by medians: a reader thread may come and go."""
+        """Median of the last tenth minus that of the first; single threads start and end."""
         values = [row[key] for row in later]
         part = max(len(values) // 10, 1)
         return round(float(np.median(values[-part:]) - np.median(values[:part])), 2)
@@ -130,7 +130,7 @@ def verdict(rows: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
-    """The samples over the frames."""
+    """Plot the samples over the frames."""
     keys = {"rss_mb": "memory, MB", "descriptors": "descriptors", "threads": "threads",
             "objects": "objects"}  # fmt: skip
     over = [row["frames"] / 1e6 for row in document["samples"]]
@@ -140,7 +140,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
 def plotted(
     path: Path, rows: list[dict[str, Any]], keys: dict[str, str], over: list[float], along: str
 ) -> None:
-    """Several figures above each other, over what is the same for all."""
+    """Plot several figures below each other over the same axis."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -159,11 +159,11 @@ def plotted(
 
 
 def main(
-    frames: Annotated[int, typer.Option(min=100, help="How many go through.")] = 2_600_000,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the samples here.")] = None,
+    frames: Annotated[int, typer.Option(min=100, help="Number of frames.")] = 2_600_000,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Plot the samples into this file.")] = None,
 ) -> None:
-    """Run, sample, judge; exits 1 when something grew."""
+    """Run, sample and check; the exit code is 1 if something grew."""
     sampler = Sampler(frames, out)
     policy = RetryPolicy(delays=(0.01,), long_outage_delays=(0.01,))
     engine = load_engine("none")

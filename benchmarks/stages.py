@@ -1,9 +1,9 @@
-"""The stages of a frame's way through the live loop, each timed where it is called from outside.
+"""Timing of the stages of the live loop.
 
 `capture` lasts from the moment when a camera would have delivered the picture until the loop has
-it, `pre` until the network has its inputs, `infer` until it gave its outputs, `post` until the
-picture is made of them. `encode` is a recording's, in a thread of its own. Nothing in rtmag knows
-of this: the parts are wrapped, and where nobody measures there is nothing.
+it, `pre` until the network has its inputs, `infer` until it has its outputs, and `post` until the
+picture is ready. `encode` is the recording, in a thread of its own. The classes here wrap the parts
+from outside, so rtmag itself has no code for it.
 """
 
 import time
@@ -26,11 +26,11 @@ class Stages:
         self._took: dict[str, dict[int, float]] = {stage: {} for stage in STAGES}
 
     def add(self, stage: str, index: int, seconds: float) -> None:
-        """One frame has been through a stage."""
+        """Add the time of one frame in a stage."""
         self._took[stage][index] = seconds
 
     def summary(self, first: int) -> dict[str, dict[str, float]]:
-        """Median and 95th percentile in ms from frame `first` on, of the stages there were."""
+        """Median and 95th percentile in ms of each stage with frames, from frame `first` on."""
         found = {}
         for stage, took in self._took.items():
             times = [1e3 * seconds for index, seconds in took.items() if index >= first]
@@ -41,7 +41,7 @@ class Stages:
 
 
 class TimedSession:
-    """What runs an engine's network; notes when it last began and ended."""
+    """Wrapper of an engine's session that notes the start and end of the last run."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -51,7 +51,7 @@ class TimedSession:
         return getattr(self._session, name)
 
     def run(self, *args: Any) -> Any:
-        """Pass on."""
+        """Call the wrapped object."""
         self.began = time.monotonic()
         out = self._session.run(*args)
         self.ended = time.monotonic()
@@ -59,7 +59,7 @@ class TimedSession:
 
 
 class TimedMagnifier(Magnifier):
-    """A magnifier whose steps are told apart; of an engine without a session all is `infer`."""
+    """A magnifier that times its stages; without a session, everything counts as `infer`."""
 
     def __init__(self, engine: Any, stages: Stages, **settings: Any) -> None:
         self._stages = stages
@@ -85,17 +85,17 @@ class TimedMagnifier(Magnifier):
 
 
 class TimedEncoder(BaseSink):
-    """A sink that codes pictures."""
+    """Wrapper of a sink that times encoding."""
 
     def __init__(self, sink: Sink, stages: Stages) -> None:
         self._sink, self._stages = sink, stages
 
     def write(self, frame: Frame) -> None:
-        """Pass on."""
+        """Call the wrapped object."""
         began = time.monotonic()
         self._sink.write(frame)
         self._stages.add("encode", frame.index, time.monotonic() - began)
 
     def close(self, *, finished: bool = True) -> None:
-        """Pass on."""
+        """Call the wrapped object."""
         self._sink.close(finished=finished)

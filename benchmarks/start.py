@@ -1,7 +1,7 @@
-"""How long rtmag takes to begin: until help is shown, and until the first frame of a video is out.
+"""Measure start times: until the help is shown, and until the first frame of a video is written.
 
-Each is started several times, as a process of its own, from a warm disk. The best of them says
-what it takes; the median, what a busy machine makes of it; the processors' time, whether it was.
+Each is started several times as a process of its own, from a warm disk. The best time is that of an
+idle machine; the median includes other load; the CPU time tells them apart.
 
     python -m benchmarks.start [--rounds 7] [--size 640x480] [--out FILE.json]
 
@@ -30,11 +30,11 @@ from rtmag.realtime.models import DEFAULT_MODEL
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How long something took to be there, in seconds."""
+    """Duration of a start in seconds."""
 
     seconds: float
     cpu: float
-    """What all processors spent on it: about what it takes where nothing else runs."""
+    """CPU time of all cores."""
 
 
 def timed(start: Callable[[], None]) -> Start:
@@ -52,7 +52,7 @@ def show_help() -> None:
 
 
 def give_first_frame(clip: Path, size: tuple[int, int]) -> None:
-    """Wait until the first frame that `rtmag file` magnifies has come through a pipe, whole."""
+    """Wait until the first frame of `rtmag file` has arrived through a pipe."""
     run = [sys.executable, "-c", MAIN, "file", str(clip), "-o", "-"]
     with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout is not None
@@ -61,13 +61,13 @@ def give_first_frame(clip: Path, size: tuple[int, int]) -> None:
         picture = child.stdout.read(size[0] * size[1] * 3 // 2)
         child.kill()
     if not head.startswith(b"YUV4MPEG2") or len(picture) < size[0] * size[1] * 3 // 2:
-        raise RuntimeError(f"no frame came: {head!r}")
+        raise RuntimeError(f"no frame arrived: {head!r}")
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Starts of each.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, help="Starts per case.")] = 7,
     size: Annotated[str, typer.Option(help="WxH of the video.")] = "640x480",
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Start rtmag several times."""
     extent = parse_size(size) or (640, 480)

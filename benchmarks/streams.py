@@ -1,9 +1,9 @@
-"""How long a lost stream takes to come back, with a real RTSP server (Debian's GStreamer).
+"""Measure the recovery of lost streams with a real RTSP server (Debian's GStreamer).
 
     python -m benchmarks.streams [--long] [--out FILE.json]
 
-Each case runs the loop's own way of taking frames. Recovery counts from the moment at which the
-server, or the way to it, was whole again until a new frame came. `--long` adds the cut of a minute.
+Each case takes frames as the live loop does. Recovery counts from the moment at which the server or
+the connection works again until a new frame arrives. `--long` adds an outage of a minute.
 The last line of stdout is one JSON document.
 """
 
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 class Watcher:
-    """Takes frames in the way of the loop, and notes when they came."""
+    """Take frames like the live loop and note when they arrive."""
 
     def __init__(self, address: str) -> None:
         began = time.monotonic()
@@ -43,7 +43,7 @@ class Watcher:
         source.on_status = lambda status: self.states.append((time.monotonic(), status.state))
 
     def take(self, seconds: float, *, work: float = 0.0) -> list[float]:
-        """Take frames for a while, as a model would that needs `work` seconds each."""
+        """Take frames for some seconds with a model that needs `work` seconds per frame."""
         latencies = []
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
@@ -66,12 +66,12 @@ class Watcher:
         raise TimeoutError(f"no frame within {longest} s")
 
     def first_state(self, state: str, after: float) -> float:
-        """Seconds from `after` until a state was entered."""
+        """Seconds from `after` until a state began."""
         return next(at for at, name in self.states if name == state and at >= after) - after
 
 
 def killed(seconds: float) -> Row:
-    """The server is killed, and started again after a while."""
+    """Kill the server and start it again after some seconds."""
     with RtspServer(SIZE, FPS) as server:
         watcher = Watcher(server.url)
         watcher.take(3.0)
@@ -86,7 +86,7 @@ def killed(seconds: float) -> Row:
 
 
 def cut(seconds: float, *, hole: bool = False) -> Row:
-    """The way to the server is cut (refused), or swallows everything, for a while."""
+    """Cut the connection (new ones are refused), or drop all packets, for some seconds."""
     with RtspServer(SIZE, FPS) as server, ChaosProxy(server.port) as proxy:
         watcher = Watcher(server.url.replace(str(server.port), str(proxy.port)))
         watcher.take(3.0)
@@ -99,12 +99,12 @@ def cut(seconds: float, *, hole: bool = False) -> Row:
         proxy.heal()
         back = time.monotonic()
         moment, _ = watcher.until_frame()
-        told = watcher.first_state("STALLED" if hole else "RECONNECTING", began)
-        return finished(watcher, outage=back - began, recovered=moment - back, detected=told)
+        detected = watcher.first_state("STALLED" if hole else "RECONNECTING", began)
+        return finished(watcher, outage=back - began, recovered=moment - back, detected=detected)
 
 
 def another_size() -> Row:
-    """The server comes back with another size."""
+    """Restart the server with another picture size."""
     with RtspServer(SIZE, FPS) as server:
         watcher = Watcher(server.url)
         watcher.take(2.0)
@@ -118,7 +118,7 @@ def another_size() -> Row:
 
 
 def corrupt(share: float) -> Row:
-    """A share of the packets is damaged on the way."""
+    """Damage a share of the packets."""
     with RtspServer(SIZE, FPS) as server, ChaosProxy(server.port) as proxy:
         watcher = Watcher(server.url.replace(str(server.port), str(proxy.port)))
         proxy.corrupt = share
@@ -129,7 +129,7 @@ def corrupt(share: float) -> Row:
 
 
 def slow(work: float) -> Row:
-    """The model needs longer than there is time between frames."""
+    """A model that needs longer than a frame interval."""
     with RtspServer(SIZE, FPS) as server:
         watcher = Watcher(server.url)
         watcher.take(1.0)
@@ -149,10 +149,10 @@ def finished(watcher: Watcher, **figures: Any) -> Row:
 
 
 def main(
-    long: Annotated[bool, typer.Option("--long", help="Also the cut of a minute.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.")] = None,
+    long: Annotated[bool, typer.Option("--long", help="Also an outage of a minute.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
-    """Do harm to a stream, and time its return."""
+    """Interrupt a stream and time its recovery."""
     cases: dict[str, Callable[[], Row]] = {
         "server killed and started": lambda: killed(3.0),
         "cut": lambda: cut(5.0),
