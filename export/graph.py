@@ -1,23 +1,21 @@
-"""The graph that is exported: a network with the recurrence, colours and rounding around it.
+"""The graph to export: a network with bytes in and out and the temporal filter inside.
 
 Inputs
     image     (H, W, 3) uint8, BGR; H and W multiples of 16
     alpha     () total magnification factor
     sections  (S, 5) b0, b1, b2, a1, a2 of each second-order section; S is 1 or 2
-    reset     () 1: take this image as the new reference; the state is ignored
-    state     (1, 2 S C, H/stride, W/stride) what the step before returned
+    reset     () 1: this image becomes the reference and the state is ignored; else 0
+    state     (1, 2 S C, H/stride, W/stride) the state_out of the step before
 Outputs
     image_out (H, W, 3) uint8, BGR
-    state_out like state: z1 then z2 of the first section, then of the second, C channels each
-Another output of MagNet, for those who compose the picture themselves
-    flow      (1, 2, H/4, W/4) where to look for each pixel, x then y, px
-`Streams` is the same for N streams at once: the first dimension of everything is the stream.
+    state_out like state: z1, then z2 of the first section, then of the second, C channels each
+    flow      (1, 2, H/4, W/4) px, x then y: the backward flow; MagNet only, for runtimes that warp
+              the picture outside the graph
+`Streams` has N streams in one step: the first dimension of every input and output is the stream.
 
 Conventions
-    The cascade is linear in (shape, state), so one step of it is one small matrix times both. The
-    matrix is made of the sections inside the graph. A reset is another matrix, which ignores the
-    state: y = 0, z1 = -b0 s, z2 = b2 s in the first section, 0 in the second
-    (rtmag/realtime/filters.py).
+    The filter is linear in (shape, state), so one step is the product of one small matrix with
+    both (train/network/recurrence.py). The graph computes that matrix from the sections.
 """
 
 import torch
@@ -46,15 +44,14 @@ class Graph(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Run one step of one stream; the module's docstring gives inputs and outputs."""
         # Products of matrices, not of batches of one matrix: they are faster in ONNX Runtime.
-        out, *rest = self._step(image[None], alpha, sections, transition(sections, reset), state)
-        return out[0], *rest
+        matrix = transition(sections, reset)
+        out, *rest = self._step(self._cast(image)[None], alpha, sections, matrix, state)
+        return out[0].to(torch.uint8), *rest
 
     def _step(
         self, image: Tensor, alpha: Tensor, sections: Tensor, matrix: Tensor, state: Tensor
     ) -> tuple[Tensor, ...]:
         """Run one step of N streams; `matrix` has a dimension of streams, or none where N = 1."""
-        if self.floats:
-            image = image.to(torch.float32)
         x = image.permute(0, 3, 1, 2).to(torch.float32) / 255  # (N, 3, H, W)
         if isinstance(self.net, MagNet):
             texture, shape = self.net.encoder(_pad_border(image), white=255.0)
@@ -69,16 +66,17 @@ class Graph(nn.Module):
         memory = (matrix[..., 1:, :] @ memory).reshape(state.shape)
         if not isinstance(self.net, MagNet):
             out = self.net.decode(x, texture, shape, difference, alpha)
-            return self._to_bytes(out), memory
+            return self._levels(out), memory
         flow = self.net.motion(texture, shape, difference, alpha)
-        return self._to_bytes(self.net.compose(x, flow)), memory, flow
+        return self._levels(self.net.compose(x, flow)), memory, flow
 
-    def _to_bytes(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, H, W, 3) uint8, rounded."""
+    def _cast(self, image: Tensor) -> Tensor:
+        return image.to(torch.float32) if self.floats else image
+
+    def _levels(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, H, W, 3) grey levels, rounded; bytes unless `floats`."""
         levels = torch.round(image.clamp(0, 1) * 255)
-        if self.floats:
-            return levels.permute(0, 2, 3, 1).to(torch.uint8)
-        return levels.to(torch.uint8).permute(0, 2, 3, 1)
+        return (levels if self.floats else levels.to(torch.uint8)).permute(0, 2, 3, 1)
 
 
 class Streams(Graph):
@@ -100,7 +98,8 @@ class Streams(Graph):
             The outputs of `Graph`: (N, H, W, 3), the new state, and (N, 2, H/4, W/4).
         """
         matrix = transition(sections.permute(1, 2, 0)[..., None], reset[:, None, None])
-        return self._step(image, alpha, sections, matrix, state)
+        out, *rest = self._step(self._cast(image), alpha, sections, matrix, state)
+        return out.to(torch.uint8), *rest
 
 
 def _pad_border(image: Tensor) -> Tensor:

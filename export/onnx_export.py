@@ -1,4 +1,4 @@
-"""Checkpoint -> ONNX files that keep the engine's contract, one per form, or no file at all."""
+"""Export to ONNX: a checkpoint becomes one file per form of the graph, after a parity check."""
 
 import json
 import logging
@@ -7,10 +7,19 @@ from pathlib import Path
 
 import onnx
 import onnx.utils
+import onnxscript  # noqa: F401 - torch.onnx needs it; its absence must show before any work
 import torch
 
 from rtmag.export.parity import Parity, check_parity
-from rtmag.export.source import ExportSource, Precision, Size, load_source, refuse_existing
+from rtmag.export.source import (
+    ExportSource,
+    Precision,
+    Report,
+    Size,
+    load_source,
+    refuse_existing,
+    silent,
+)
 from rtmag.realtime.bench.timing import BASELINE
 from rtmag.realtime.engines.contract import INPUTS, MOTION, OUTPUTS
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
@@ -31,42 +40,48 @@ def export_onnx(
     precision: Precision = "fp32",
     streams: str | None = None,
     overwrite: bool = False,
+    report: Report = silent,
 ) -> Parity:
-    """Export a training run's averaged weights and prove that nothing changed.
+    """Export a run's averaged weights to ONNX, if the graph computes what the network computes.
 
     Args:
         run: Folder made by `rtmag train`.
-        out: The file to write; its form `motion` is written beside it.
-        name: What the model calls itself.
-        size: (width, height) to freeze, rounded up to what the network can see; None accepts any.
-        precision: Of texture and decoder; motion is found in float32 always.
-        streams: How many it takes at once: `any`, or a number; None is one.
-        overwrite: Replace an existing file.
+        out: The file to write. For MagNet a second file next to it, `NAME.motion.onnx`, ends at
+            the flow; CPUs use that one and warp the picture with OpenCV.
+        name: Name of the model, stored in the file.
+        size: (width, height) to freeze, rounded up to multiples of 16; None accepts any size.
+        precision: Precision of texture and decoder; motion is always estimated in float32.
+        streams: Number of streams per step, or `any`; None is one stream.
+        overwrite: True to replace existing files.
+        report: Receives the name of each stage as it begins.
 
     Returns:
-        How far graph and network were apart.
+        The differences between graph and network.
 
     Raises:
         ModelIncompatible: the folder holds no usable checkpoint.
-        OptionError: the output exists, or size, precision or streams are not what the network can
-            have.
-        ParityError: the graph computes something else than the network; nothing is written.
+        OptionError: the output exists, or the network cannot have this size, precision or number
+            of streams.
+        ParityError: the graph differs from the network; nothing is written.
     """
     refuse_existing(out, motion_form(out), overwrite=overwrite)
+    report(f"loading {run}")
     source = load_source(run, name=name, size=size, precision=precision, streams=streams)
+    report("tracing the network as ONNX")
     forms = trace(source)
-    parity = _prove(source, forms)
-    write(forms, source.facts | {"rtmag.parity": json.dumps(parity.to_dict())}, out)
+    parity = _check_forms(source, forms, report)
+    report(f"writing {out}")
+    write(forms, source.metadata | {"rtmag.parity": json.dumps(parity.to_dict())}, out)
     return parity
 
 
-def write(forms: list[onnx.ModelProto], facts: dict[str, str], out: Path) -> None:
-    """Write each form to its file, with what the model says about itself."""
+def write(forms: list[onnx.ModelProto], metadata: dict[str, str], out: Path) -> None:
+    """Write each form with its metadata: the whole graph to `out`, the motion form next to it."""
     for form in forms:
-        onnx.helper.set_model_props(form, facts)
+        onnx.helper.set_model_props(form, metadata)
         onnx.checker.check_model(form)
     out.parent.mkdir(parents=True, exist_ok=True)
-    motion_form(out).unlink(missing_ok=True)  # of other weights
+    motion_form(out).unlink(missing_ok=True)  # it would belong to other weights
     for path, form in zip((out, motion_form(out)), forms, strict=False):
         partial = path.with_name(path.name + ".part")
         partial.write_bytes(form.SerializeToString())
@@ -74,28 +89,32 @@ def write(forms: list[onnx.ModelProto], facts: dict[str, str], out: Path) -> Non
 
 
 def trace(source: ExportSource) -> list[onnx.ModelProto]:
-    """The graph up to the picture, and up to the flow where there is one."""
+    """The graph up to the picture and, for MagNet, the graph up to the flow."""
     whole = onnx.utils.Extractor(_trace(source))
     outputs = [OUTPUTS, MOTION] if isinstance(source.graph.net, MagNet) else [OUTPUTS]
     return [whole.extract_model(list(INPUTS), list(each)) for each in outputs]
 
 
-def _prove(source: ExportSource, forms: list[onnx.ModelProto]) -> Parity:
+def _check_forms(source: ExportSource, forms: list[onnx.ModelProto], report: Report) -> Parity:
     """Compare the network with each form of its graph; returns the worse result."""
-    found = []
-    for form in forms:
-        onnx.helper.set_model_props(form, source.facts)
-        name = source.facts["rtmag.model"]
+    results = []
+    for number, form in enumerate(forms):
+
+        def count(done: int, total: int, number: int = number) -> None:
+            report(f"checking parity {number * total + done}/{len(forms) * total}")
+
+        onnx.helper.set_model_props(form, source.metadata)
+        name = source.metadata["rtmag.model"]
         engine = OnnxEngine(form.SerializeToString(), source=name, engine="onnx")
-        found.append(check_parity(source, engine))
-    return max(found, key=lambda parity: parity.mean)
+        results.append(check_parity(source, engine, report=count))
+    return max(results, key=lambda parity: parity.mean)
 
 
 def _trace(source: ExportSource) -> onnx.ModelProto:
-    """Torch module -> ONNX model in memory."""
+    """Convert the torch module to an ONNX model in memory, with all outputs of all forms."""
     moves = isinstance(source.graph.net, MagNet)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        warnings.simplefilter("ignore")  # deprecations inside torch's exporter
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             source.graph, source.example(), dynamo=True, opset_version=OPSET, external_data=False,
@@ -105,21 +124,24 @@ def _trace(source: ExportSource) -> onnx.ModelProto:
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    model.ir_version = 10  # what every ONNX Runtime since 1.18 reads
+    model.ir_version = 10  # readable by ONNX Runtime 1.18 and later
     return model
 
 
 def export_unchecked(
     run: Path, out: Path, *, name: str, precision: Precision = "fp32", streams: str | None = None
 ) -> Path:
-    """Export a training run's weights for any size; raises as `export_onnx`."""
+    """Export for any size without a parity check, for benchmarks.
+
+    Raises the errors of `export_onnx`, except ParityError.
+    """
     source = load_source(run, name=name, size=None, precision=precision, streams=streams)
-    write(trace(source), source.facts, out)
+    write(trace(source), source.metadata, out)
     return out
 
 
 def export_baseline(folder: Path) -> Path:
-    """Export the untrained baseline into a folder."""
+    """Export the network of Oh et al. 2018 with random weights, to benchmark its speed."""
     net = build(CONFIGS[BASELINE])
     optimizer = torch.optim.Adam(net.parameters())
     run = folder / BASELINE

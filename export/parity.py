@@ -1,5 +1,9 @@
-"""Does the exported graph do what the network does? Every mode, state carried, moving frames."""
+"""Parity check: the exported graph against the network, in every mode, over moving frames.
 
+Both carry their own state from frame to frame, so errors of the recurrence would add up and show.
+"""
+
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
 
@@ -26,33 +30,43 @@ FILTERS: tuple[Filter, ...] = (
     Static(), Static(drift=0.2), Dynamic(), Temporal(0.5, 3), Temporal(0.5, 3, order=2),
 )  # fmt: skip
 
-# Both sides round to 8 bits. A value on the brink of two levels may fall either way, and at alpha
-# 100 a last-digit difference of shape is a hundred times larger: a level here and there, never on
-# average.
+# Grey levels. Both sides round to 8 bits, and a value between two levels may be rounded either way.
+# Alpha 100 multiplies differences in the last digit of shape by a hundred. So single pixels may
+# differ by a few levels, but not the mean.
 WORST = 3
 
 MEAN = 0.02
 
-WORST_HALF, MEAN_HALF = 8, 0.2  # three digits of what is magnified
+WORST_HALF, MEAN_HALF = 8, 0.2  # half precision has three decimal digits
 
-STREAMS = 5  # are compared at once, where a graph takes as many
+STREAMS = 5  # compared together, where the graph takes any number
 
-SITS_OUT = 7  # every how many frames a stream has none
+SKIP_EVERY = 7  # frames; each stream skips one of them
 
-AGAIN = 5  # frames after which one stream after the other begins afresh
+RESTART_EVERY = 5  # frames; stream k starts again at frame 5 k
+
+Count = Callable[[int, int], None]
+"""Receives the number of the comparison that begins, from 1, and the number of all."""
+
+
+def _ignore(done: int, total: int) -> None:
+    pass
 
 
 @dataclass(slots=True)
 class Parity:
-    """How far the two were apart, in grey levels, over all modes and factors."""
+    """Differences between graph and network over all modes and alphas so far."""
 
     worst: int = 0
+    """Largest difference of a pixel, in grey levels."""
     mean: float = 0.0
+    """Mean difference, in grey levels."""
     steps: int = 0
+    """Number of compared frames."""
 
-    def add(self, expected: Image, found: Image) -> None:
-        """Count one more step."""
-        difference = np.abs(expected.astype(np.int16) - found)
+    def add(self, expected: Image, actual: Image) -> None:
+        """Add the pictures of one frame."""
+        difference = np.abs(expected.astype(np.int16) - actual)
         self.worst = max(self.worst, int(difference.max()))
         self.mean += (float(difference.mean()) - self.mean) / (self.steps + 1)
         self.steps += 1
@@ -63,7 +77,7 @@ class Parity:
 
 
 def clip(size: tuple[int, int], frames: int = FRAMES) -> list[Image]:
-    """A textured picture that sways by half a pixel at 1.5 Hz, with a little noise."""
+    """Frames of a texture that sways by half a pixel at 1.5 Hz and 30 fps, with a little noise."""
     width, height = size
     rng = np.random.default_rng(7)
     fine = cv2.GaussianBlur(rng.normal(0, 1, (height, width, 3)), (0, 0), 1.5) * 4
@@ -98,13 +112,13 @@ def _torch_step(
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far they may be apart."""
+    """Largest accepted differences, in grey levels."""
 
     worst: int
     mean: float
 
     def check(self, parity: Parity, filter: Filter, alpha: float) -> None:
-        """Refuse what is further apart; raises ParityError."""
+        """Raise ParityError if the differences are larger."""
         if parity.worst > self.worst or parity.mean > self.mean:
             raise ParityError(
                 f"exported graph differs from the network by {parity.worst} grey levels "
@@ -114,37 +128,49 @@ class Bounds:
 
 
 def bounds(*, half: bool) -> Bounds:
-    """What rounding explains, in half precision or not."""
+    """The differences that rounding alone can cause."""
     return Bounds(WORST_HALF, MEAN_HALF) if half else Bounds(WORST, MEAN)
 
 
-def check_parity(source: ExportSource, engine: Engine, *, half: bool = False) -> Parity:
-    """Compare what was exported with the network it was made of.
+def check_parity(
+    source: ExportSource, engine: Engine, *, half: bool = False, report: Count = _ignore
+) -> Parity:
+    """Compare an exported graph with the network that it was made from.
+
+    Args:
+        source: The network, in float32.
+        engine: The exported graph, opened by its runtime.
+        half: True to accept the differences of half precision; implied by a half-precision source.
+        report: Receives the progress.
 
     Raises:
-        ParityError: they differ by more than rounding explains.
+        ParityError: they differ by more than rounding can cause.
     """
     run = compare if source.streams is None else compare_streams
-    return run(source.reference, engine, half=half or source.half)
+    return run(source.reference, engine, half=half or source.half, report=report)
 
 
-def compare(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
-    """Run both over the same moving frames; raises as `check_parity`."""
+def compare(graph: Graph, engine: Engine, *, half: bool = False, report: Count = _ignore) -> Parity:
+    """Run graph and engine over the same frames; raises the errors of `check_parity`."""
     images = clip(engine.size or (96, 80))
     parity, allowed = Parity(), bounds(half=half)
-    for filter, alpha in product(FILTERS, ALPHAS):
+    cases = list(product(FILTERS, ALPHAS))
+    for number, (filter, alpha) in enumerate(cases, 1):
+        report(number, len(cases))
         sections = filter.sections(FPS)
         ours: State | None = None
         theirs: State | None = None
         for image in images:
             expected, ours = _torch_step(graph, image, alpha, sections, ours)
-            found, theirs = engine.step(image, alpha, sections, theirs)
-            parity.add(expected, found)
+            actual, theirs = engine.step(image, alpha, sections, theirs)
+            parity.add(expected, actual)
             allowed.check(parity, filter, alpha)
     return parity
 
 
-def compare_streams(graph: Graph, engine: Engine, *, half: bool = False) -> Parity:
+def compare_streams(
+    graph: Graph, engine: Engine, *, half: bool = False, report: Count = _ignore
+) -> Parity:
     """Run several streams together through the engine, and each alone through the network.
 
     The streams differ in picture, mode and alpha, restart at different frames, and each skips some
@@ -155,22 +181,23 @@ def compare_streams(graph: Graph, engine: Engine, *, half: bool = False) -> Pari
     cases = list(product(FILTERS, ALPHAS))
     count = int(min(engine.at_once, STREAMS))
     for begin in range(0, len(cases), count):
+        report(begin + 1, len(cases))
         chosen = [cases[(begin + k) % len(cases)] for k in range(count)]
         ours: list[State | None] = [None] * count
         theirs: list[State | None] = [None] * count
         for number, image in enumerate(images):
-            present = [k for k in range(count) if (number + k) % SITS_OUT]
+            present = [k for k in range(count) if (number + k) % SKIP_EVERY]
             for k in present:
-                if number == AGAIN * k:
+                if number == RESTART_EVERY * k:
                     ours[k] = theirs[k] = None
             shown = [np.roll(image, UNIT * k, axis=1) for k in present]
             alphas = [chosen[k][1] for k in present]
             sections = [chosen[k][0].sections(FPS) for k in present]
-            found, states = engine.step_many(shown, alphas, sections, [theirs[k] for k in present])
+            actual, states = engine.step_many(shown, alphas, sections, [theirs[k] for k in present])
             for place, k in enumerate(present):
                 theirs[k] = states[place]
                 step = shown[place], alphas[place], sections[place], ours[k]
                 expected, ours[k] = _torch_step(graph, *step)
-                parity.add(expected, found[place])
+                parity.add(expected, actual[place])
                 allowed.check(parity, *chosen[k])
     return parity

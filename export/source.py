@@ -1,9 +1,10 @@
-"""What every target needs: a network as a graph, example inputs, what a model says of itself."""
+"""Input of every export: a run's network as a graph, example inputs, dynamic shapes, metadata."""
 
 import copy
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,17 +22,32 @@ from rtmag.train.network.oh2018 import Oh2018
 
 Precision = Literal["fp32", "fp16"]
 
+Report = Callable[[str], None]
+"""Receives the name of each stage of an export as it begins."""
+
+
+def silent(stage: str) -> None:
+    """Ignore the stages."""
+
 
 def convert(net: MagNet | Oh2018, precision: Precision) -> MagNet | Oh2018:
-    """The network in that precision; a copy where it is another than its own.
+    """Convert a network to a precision.
+
+    fp16 converts the layers of texture and decoder. The layers of motion stay in float32, because
+    the difference of two shapes is too small for half precision.
+
+    Returns:
+        The same network for fp32, a converted copy for fp16.
 
     Raises:
-        OptionError: half precision of a network whose shape would have to be in it too.
+        OptionError: fp16 of `oh2018`, whose shape comes from the same layers as its texture.
     """
     if precision == "fp32":
         return net
     if not isinstance(net, MagNet):
-        raise OptionError("--precision fp16 is for MagNet: the paper's network makes shapes by it")
+        raise OptionError(
+            "--precision fp16 needs a MagNet: oh2018 would estimate motion in fp16 too"
+        )
     net = copy.deepcopy(net)
     decoder, manipulator, encoder = net.decoder, net.manipulator, net.encoder
     for layer in (
@@ -64,39 +80,39 @@ def cost(net: MagNet | Oh2018) -> Cost:
     return Cost(sum(p.numel() for p in net.parameters()), macs)
 
 
-EXAMPLE = (208, 176)  # width, height to trace at; unlike numbers of channels, which are no guards
+EXAMPLE = (208, 176)  # width, height to trace at: no number of channels, so no false equalities
 
-LARGEST = 8192  # px
+MAX_SIDE = 8192  # px
 
-MOST = 999  # streams at once
+MAX_STREAMS = 999
 
-EXAMPLE_STREAMS = 3  # where any number will do: 1, and what 1 can be spread over, may be special
+EXAMPLE_STREAMS = 3  # to trace at; tracers specialise on 1
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSource:
-    """A trained network, ready to be traced."""
+    """A trained network as a graph, with all that an exporter needs to trace it."""
 
     graph: Graph
-    """In the precision that was asked for."""
+    """The graph to export, in the requested precision."""
     reference: Graph
-    """As it was trained."""
-    facts: dict[str, str]
-    """The model's metadata."""
+    """The graph of one stream in float32, to compare with."""
+    metadata: dict[str, str]
+    """Metadata to store in the model file; the keys are those of the engine contract."""
     size: Size | None
-    """(width, height) with the border, if only that is to be accepted."""
+    """(width, height), multiples of 16, if the graph accepts one size only; None: any size."""
     streams: str | None = None
-    """How many the graph takes at once: `any` or a number; None is one, without a dimension."""
+    """Number of streams per step, or `any`; None is one stream, without a dimension of streams."""
 
     @property
     def half(self) -> bool:
-        """Whether some of it is in half precision."""
+        """True if parts of the graph are in half precision."""
         return self.graph.net is not self.reference.net
 
     def example(self) -> tuple[Tensor, ...]:
-        """Inputs to trace with."""
+        """Example inputs for tracing: image, alpha, sections, reset, state."""
         net = self.graph.net
         width, height = self.size or EXAMPLE
         channels, h, w = net.shape_channels, height // net.stride, width // net.stride
@@ -114,7 +130,11 @@ class ExportSource:
         return *(torch.stack([each] * count) for each in first), torch.cat([state] * count)
 
     def dynamic_shapes(self, *, sections: bool = True) -> dict[str, Any]:
-        """Which extents may vary: height and width unless frozen, and the number of sections."""
+        """The dimensions that may vary, for torch.export.
+
+        They are height and width unless the size is frozen, the number of sections if `sections`,
+        and the number of streams if it is `any`.
+        """
         dim = torch.export.Dim
         channels, stride = self.graph.net.shape_channels, self.graph.net.stride
         count = dim("sections", min=1, max=SECTIONS)
@@ -124,37 +144,38 @@ class ExportSource:
         }  # fmt: skip
         if self.size is None:
             h, w = (
-                dim(f"{side}_units", min=1, max=LARGEST // UNIT) for side in ("height", "width")
+                dim(f"{side}_units", min=1, max=MAX_SIDE // UNIT) for side in ("height", "width")
             )
             shapes["image"] = {0: UNIT * h, 1: UNIT * w}
             shapes["state"] |= {2: UNIT // stride * h, 3: UNIT // stride * w}
         return shapes if self.streams is None else self._of_streams(shapes)
 
     def _of_streams(self, shapes: dict[str, Any]) -> dict[str, Any]:
-        """The same behind a first dimension; states have one already."""
-        first = {0: torch.export.Dim("streams", min=1, max=MOST)} if self.streams == ANY else {}
+        """Shift the dimensions behind the dimension of streams; states have a first one already."""
+        first = (
+            {0: torch.export.Dim("streams", min=1, max=MAX_STREAMS)} if self.streams == ANY else {}
+        )
         state = shapes.pop("state")
-        moved = {k: {1 + at: dim for at, dim in (v or {}).items()} for k, v in shapes.items()}
-        return {name: first | dims for name, dims in (moved | {"state": state}).items()}
+        shifted = {k: {1 + at: dim for at, dim in (v or {}).items()} for k, v in shapes.items()}
+        return {name: first | dims for name, dims in (shifted | {"state": state}).items()}
 
 
 def load_source(
     run: Path, *, name: str, size: Size | None, precision: Precision, streams: str | None = None
 ) -> ExportSource:
-    """Load a training run's averaged weights.
+    """Load a run's averaged weights as a graph to export.
 
     Raises:
         ModelIncompatible: the folder holds no usable checkpoint.
-        OptionError: the size or the precision is not one that the network can have, or streams are
-            no number.
+        OptionError: the network cannot have this size, precision or number of streams.
     """
     if streams not in (None, ANY) and not re.fullmatch("[2-9]|[1-9][0-9]{1,2}", str(streams)):
-        raise OptionError(f"--streams must be any, or 2 to {MOST}, got {streams!r}")
-    if size is not None and not all(1 <= side <= LARGEST for side in size):
-        raise OptionError(f"size must be at most {LARGEST}x{LARGEST}, got {size[0]}x{size[1]}")
+        raise OptionError(f"--streams must be any, or 2 to {MAX_STREAMS}, got {streams!r}")
+    if size is not None and not all(1 <= side <= MAX_SIDE for side in size):
+        raise OptionError(f"size must be at most {MAX_SIDE}x{MAX_SIDE}, got {size[0]}x{size[1]}")
     net, training = checkpoint.load(run)
-    spent = cost(net)
-    facts = {
+    counted = cost(net)
+    metadata = {
         "rtmag.contract": CONTRACT,
         "rtmag.model": name,
         "rtmag.architecture": net.config.architecture,
@@ -162,30 +183,30 @@ def load_source(
         "rtmag.stride": str(net.stride),
         "rtmag.sections": str(SECTIONS),
         "rtmag.precision": precision,
-        "rtmag.parameters": str(spent.parameters),
-        "rtmag.macs": str(spent.macs),
+        "rtmag.parameters": str(counted.parameters),
+        "rtmag.macs": str(counted.macs),
         "rtmag.sha256": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
         "rtmag.training": json.dumps(training),
     }
-    whole: Size | None = None
+    padded: Size | None = None
     if size is not None:
         width, height = (-(-side // UNIT) * UNIT for side in size)
-        whole = width, height
-        facts["rtmag.size"] = f"{width}x{height}"
+        padded = width, height
+        metadata["rtmag.size"] = f"{width}x{height}"
     if streams is not None:
-        facts["rtmag.streams"] = streams
+        metadata["rtmag.streams"] = streams
     reference = Graph(net)
     graph = reference if precision == "fp32" else Graph(convert(net, precision))
     if streams is not None:
         graph = Streams(graph.net)
-    return ExportSource(graph, reference, facts, whole, streams)
+    return ExportSource(graph, reference, metadata, padded, streams)
 
 
 def refuse_existing(*paths: Path, overwrite: bool) -> None:
-    """Never destroy a file unasked.
+    """Refuse to write over existing files, unless `overwrite`.
 
     Raises:
-        OptionError: one of them exists.
+        OptionError: one of the files exists.
     """
     for path in paths:
         if path.exists() and not overwrite:

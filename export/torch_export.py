@@ -1,11 +1,11 @@
-"""Checkpoint -> TensorRT engine, by torch-tensorrt: `rtmag export --target tensorrt`.
+"""Exports for PyTorch: a program for any machine (.pt2), or a TensorRT engine (.trt.pt2).
 
-Written against the documentation of torch-tensorrt 2.14; it has not been run on hardware. The
-precision is that of the tensors (TensorRT 11 has no switch for it), and sizes are fixed.
+The TensorRT part follows the documentation of torch-tensorrt 2.14; it has not been run on hardware.
+The precision is that of the tensors, because TensorRT 11 has no option for it. The size is fixed.
 
-Kernels' timings are kept in `.trt-cache` beside the output, so that building again takes less time.
-Engines are not: torch-tensorrt keeps only such whose weights can be changed, which leaves TensorRT
-less to optimise, and an engine that is as it should be is not built again anyway.
+Timings of kernels are cached in `.trt-cache` next to the output, so that later builds are faster.
+Engines are not cached: torch-tensorrt caches only refittable engines, which TensorRT optimises
+less. An engine that is up to date is not built again anyway.
 """
 
 import copy
@@ -15,8 +15,16 @@ from typing import Any
 
 import torch
 
-from rtmag.export.parity import Parity, check_parity
-from rtmag.export.source import ExportSource, Precision, Size, load_source, refuse_existing
+from rtmag.export.parity import Count, Parity, check_parity
+from rtmag.export.source import (
+    ExportSource,
+    Precision,
+    Report,
+    Size,
+    load_source,
+    refuse_existing,
+    silent,
+)
 from rtmag.realtime.engines.contract import ANY
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.engines.torch_program import (
@@ -39,13 +47,16 @@ def export_torch(
     precision: Precision = "fp32",
     streams: str | None = None,
     overwrite: bool = False,
+    report: Report = silent,
 ) -> Parity:
-    """Export a training run's averaged weights and prove that nothing changed.
+    """Export a run's averaged weights as a PyTorch program, one file with the suffix `.pt2`.
 
-    Args, returns and errors are those of `export_onnx`; there is one file, `.pt2`.
+    Arguments, result and errors are those of `export_onnx`.
     """
     refuse_existing(out, overwrite=overwrite)
+    report(f"loading {run}")
     source = load_source(run, name=name, size=size, precision=precision, streams=streams)
+    report("tracing the network as a PyTorch program")
     with torch.no_grad():
         program = torch.export.export(
             source.graph,
@@ -53,20 +64,26 @@ def export_torch(
             dynamic_shapes=source.dynamic_shapes(sections=False),
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{out.stem}.part.pt2")  # the suffix tells PyTorch what it is
+    partial = out.with_name(f"{out.stem}.part.pt2")  # PyTorch requires the suffix .pt2
     try:
-        torch.export.save(program, partial, extra_files={FACTS: json.dumps(source.facts)})
-        parity = check_parity(source, TorchEngine(partial, provider="cpu"))
-        noted = source.facts | {"rtmag.parity": json.dumps(parity.to_dict())}
-        torch.export.save(program, partial, extra_files={FACTS: json.dumps(noted)})
+        torch.export.save(program, partial, extra_files={FACTS: json.dumps(source.metadata)})
+        engine = TorchEngine(partial, provider="cpu")
+        parity = check_parity(source, engine, report=_parity_stage(report))
+        report(f"writing {out}")
+        metadata = source.metadata | {"rtmag.parity": json.dumps(parity.to_dict())}
+        torch.export.save(program, partial, extra_files={FACTS: json.dumps(metadata)})
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
     return parity
 
 
+def _parity_stage(report: Report) -> Count:
+    return lambda done, total: report(f"checking parity {done}/{total}")
+
+
 CACHE = ".trt-cache"
-"""Folder of kernels' timings, beside the output."""
+"""Folder of TensorRT's kernel timings, next to the output."""
 
 
 def export_tensorrt(
@@ -80,48 +97,55 @@ def export_tensorrt(
     workspace: float = 2.0,
     force: bool = False,
     overwrite: bool = False,
+    report: Report = silent,
 ) -> Parity | None:
-    """Build an engine for this machine's GPU and prove that it computes what the network does.
+    """Build a TensorRT engine for this machine's GPU, if it computes what the network computes.
 
     Args:
         run: Folder made by `rtmag train`.
-        out: The file to write, `.trt.pt2`; the machine it is for is noted beside it.
-        name: What the model calls itself.
-        size: (width, height), rounded up to what the network can see.
-        precision: Of texture and decoder; motion is found in float32 always.
-        streams: How many it takes at once, a number; None is one.
-        workspace: GiB of GPU memory that building may use.
-        force: Build again even where the file there is of these weights and this machine.
-        overwrite: Replace a file that is not.
+        out: The file to write, `.trt.pt2`. A JSON file next to it names the GPU and versions that
+            the engine is for.
+        name: Name of the model, stored in the file.
+        size: (width, height), rounded up to multiples of 16; None is refused.
+        precision: Precision of texture and decoder; motion is always estimated in float32.
+        streams: Number of streams per step; None is one stream, `any` is refused.
+        workspace: GiB of GPU memory for building.
+        force: True to build even if the existing file is of these weights and this machine.
+        overwrite: True to replace an existing file of other weights or another machine.
+        report: Receives the name of each stage as it begins.
 
     Returns:
-        How far engine and network were apart; None when there was nothing to do.
+        The differences between engine and network, or None if the existing file is up to date.
 
     Raises:
         MissingExtra: torch-tensorrt or a CUDA GPU is missing.
         ModelIncompatible: the folder holds no usable checkpoint.
-        OptionError: no size given, or any number of streams, or the output exists and is something
-            else.
-        ParityError: the engine computes something else than the network; nothing is written.
+        OptionError: the size is missing, `streams` is `any`, or the output exists and is not up to
+            date.
+        ParityError: the engine differs from the network; nothing is written.
     """
     if size is None:
         raise OptionError("--target tensorrt needs --size WxH: an engine is built for one size")
     if streams == ANY:
         raise OptionError("--target tensorrt needs --streams N: an engine is built for one number")
     machine = here()
+    report(f"loading {run}")
     source = load_source(run, name=name, size=size, precision=precision, streams=streams)
-    if not force and _current(out, source):
+    if not force and _is_current(out, source):
         return None
     refuse_existing(out, overwrite=overwrite or force)
+    report("building the TensorRT engine")
     program = _build(source, out.parent / CACHE, workspace)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f"{out.name.removesuffix('.pt2')}.part.pt2")
     try:
         _save(program, source, partial)
-        write_sidecar(partial, source.facts | machine)
-        parity = check_parity(source, TorchEngine(partial, provider="cuda"), half=True)
-        noted = {"rtmag.parity": json.dumps(parity.to_dict())}
-        write_sidecar(partial, source.facts | machine | noted)
+        write_sidecar(partial, source.metadata | machine)
+        engine = TorchEngine(partial, provider="cuda")
+        parity = check_parity(source, engine, half=True, report=_parity_stage(report))
+        report(f"writing {out}")
+        result = {"rtmag.parity": json.dumps(parity.to_dict())}
+        write_sidecar(partial, source.metadata | machine | result)
         partial.replace(out)
         sidecar(partial).replace(sidecar(out))
     finally:
@@ -130,15 +154,15 @@ def export_tensorrt(
     return parity
 
 
-def _current(out: Path, source: ExportSource) -> bool:
-    """Whether the file is what would be built."""
+def _is_current(out: Path, source: ExportSource) -> bool:
+    """True if the file exists and was built from these weights for this machine."""
     if not out.is_file():
         return False
     try:
-        facts = read_sidecar(out) or {}
+        existing = read_sidecar(out) or {}
     except ModelIncompatible:
         return False
-    return all(facts.get(key) == value for key, value in source.facts.items())
+    return all(existing.get(key) == value for key, value in source.metadata.items())
 
 
 def _build(source: ExportSource, cache: Path, workspace: float) -> Any:
@@ -147,15 +171,15 @@ def _build(source: ExportSource, cache: Path, workspace: float) -> Any:
 
     cache.mkdir(parents=True, exist_ok=True)
     inputs = [each.cuda() for each in source.example()]
-    graph = copy.deepcopy(source.graph)  # what it is compared with stays as it is, on the CPU
+    graph = copy.deepcopy(source.graph)  # the parity check needs the original, on the CPU
     graph.floats = True
     return torch_tensorrt.compile(
         graph.cuda(),
         ir="dynamo",
         arg_inputs=inputs,
         min_block_size=1,
-        require_full_compilation=False,  # casts of bytes may stay with PyTorch
-        disable_tf32=True,  # it rounds what is multiplied to ten bits; see precision.py
+        require_full_compilation=False,  # PyTorch may run the casts between bytes and floats
+        disable_tf32=True,  # TF32 rounds factors to ten bits; see `convert` in source.py
         truncate_double=True,
         workspace_size=int(workspace * 2**30),
         timing_cache_path=str(cache / "timing.bin"),
@@ -171,5 +195,5 @@ def _save(program: Any, source: ExportSource, path: Path) -> None:
         str(path),
         output_format="exported_program",
         arg_inputs=inputs,
-        extra_files={FACTS: json.dumps(identity(source.facts))},
+        extra_files={FACTS: json.dumps(identity(source.metadata))},
     )

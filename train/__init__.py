@@ -1,1 +1,1 @@
-"""Makes the weights: networks, synthetic scenes, losses, the script. Needs the extra `train`."""
+"""Training: networks, rendered scenes, losses and the training script. Needs the extra `train`."""

@@ -1,7 +1,7 @@
-"""Weights between two points of a run: `python -m rtmag.train.blend EARLY LATE OUT [--share 0.5]`.
+"""Interpolation of weights: `python -m rtmag.train.blend EARLY LATE OUT [--share 0.5]`.
 
-What a last phase of training gains in one respect it may cost in another; on the straight line
-between its beginning and its end lie networks that keep most of both.
+The last part of a training may improve one thing at the cost of another. Networks on the straight
+line between the weights before and after it often keep most of both.
 
 References:
     M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
@@ -31,16 +31,16 @@ def blend(
     """Write weights that are `share` of the way from one run folder to another.
 
     Args:
-        early: A copy of the run's folder, made before the last phase, or what it began from.
+        early: A copy of the run's folder from before the last part, or the folder it started from.
         late: The run's folder.
-        out: Folder to write; it can be exported, not resumed.
-        share: 0 is `early`, 1 is `late`.
-        surplus: What the network is to take off its motions (network/config.py); None: as `late`.
-        shortfall: What it is to add to large ones; None: as `late`.
+        out: Folder to write. It can be exported and started from, not resumed.
+        share: 0 gives `early`, 1 gives `late`.
+        surplus: `Config.surplus` of the result; None: that of `late`.
+        shortfall: `Config.shortfall` of the result; None: that of `late`.
 
     Raises:
         ModelIncompatible: a folder holds no usable checkpoint.
-        OptionError: the networks are not the same, the share is none, or the output exists.
+        OptionError: the networks differ, `share` is not in [0, 1], or `out` holds weights already.
     """
     if not 0 <= share <= 1:
         raise OptionError(f"share must be between 0 and 1, got {share}")
@@ -50,7 +50,8 @@ def blend(
     if neutral(first.config) != neutral(last.config):
         raise OptionError(f"cannot blend {str(early)!r} with {str(late)!r}: not the same network")
     a, b = (load_file(folder / "model.safetensors") for folder in (early, late))
-    # A copy of the run itself lies within it; another run is what this one began from.
+    # If `early` is a copy of the run, its parts are the first parts of `late`. Else it is another
+    # run, which `late` started from at step 0.
     before = begun.get("parts", [])
     own = history.get("parts", [])[: len(before)] == before
     history["blended"] = {"from_step": begun["step"] if own else 0, "share": share}
@@ -66,7 +67,7 @@ def blend(
 
 
 def neutral(config: Config) -> Config:
-    """The same network, with motions as it finds them."""
+    """The same configuration without corrections of the size of motion."""
     return replace(config, surplus=0, shortfall=0)
 
 
@@ -74,15 +75,19 @@ def main(
     early: Path,
     late: Path,
     out: Path,
-    share: Annotated[float, typer.Option(help="0: EARLY, 1: LATE.")] = 0.5,
+    share: Annotated[
+        float, typer.Option(help="Position between the two: 0 is EARLY, 1 is LATE.")
+    ] = 0.5,
     surplus: Annotated[
-        float | None, typer.Option(help="Share of small motion that is shown too much.")
+        float | None,
+        typer.Option(help="Share by which small motion is shown too large, to be subtracted."),
     ] = None,
     shortfall: Annotated[
-        float | None, typer.Option(help="Share of large motion that is not shown.")
+        float | None,
+        typer.Option(help="Share by which large motion is shown too small, to be added."),
     ] = None,
 ) -> None:
-    """Blend the weights of two folders of one run."""
+    """Interpolate between the weights of two run folders, EARLY and LATE, and write OUT."""
     blend(early, late, out, share, surplus, shortfall)
 
 

@@ -1,9 +1,9 @@
-"""One folder per run: weights, what rebuilds them, and what continues them. Never pickle.
+"""Files of a training run, one folder per run. No file is a pickle, so loading runs no code.
 
-model.safetensors    averaged weights: what export and inference use
-config.json          network configuration and how the weights came about
-resume.safetensors   raw weights, averages, Adam moments and counters: what --resume needs
-log.csv              a line per report: step, seconds, learning rate, loss terms, commit
+model.safetensors    averaged weights, for export and inference
+config.json          network configuration and the history of the weights
+resume.safetensors   raw weights, averages, Adam moments and counters, for --resume
+log.csv              every 2 seconds: step, seconds, learning rate, loss terms, commit
 """
 
 import json
@@ -24,7 +24,7 @@ from rtmag.train.network.oh2018 import Oh2018
 
 
 def _write(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Save beside the target, then rename: a crash leaves the old file whole."""
+    """Save under a temporary name, then rename: after a crash the old file is still complete."""
     partial = path.with_suffix(".part")
     save_file({k: v.detach().contiguous() for k, v in tensors.items()}, partial, metadata)
     partial.replace(path)
@@ -37,14 +37,14 @@ def save(
     optimizer: torch.optim.Optimizer,
     history: dict[str, Any],
 ) -> None:
-    """Write the run so that at most the time since this call can be lost.
+    """Write the run's files; a crash afterwards loses only the work since this call.
 
     Args:
-        folder: The run's folder.
-        net: The network being trained.
+        folder: The run's folder; created if missing.
+        net: The network in training.
         average: Its averaged weights.
-        optimizer: Adam, whose moments are kept.
-        history: JSON values: `step`, `seconds` and how the weights came about.
+        optimizer: Adam; its moments are saved.
+        history: JSON values: `step`, `seconds`, and the settings of each part of the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
@@ -65,14 +65,15 @@ def resume(
     average: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> dict[str, Any]:
-    """Continue a run in place: fills net, average and optimizer, returns the history.
+    """Load a run to continue it: fills net, average and optimizer in place.
+
+    Returns:
+        The run's history.
 
     Raises:
-        ModelIncompatible: nothing to continue, damaged, or of another network.
+        ModelIncompatible: the run cannot be resumed: missing or damaged, or of another network.
     """
-    path = folder / "resume.safetensors"
-    if not path.is_file():
-        raise ModelIncompatible(f"cannot resume {str(folder)!r}: it holds no resume.safetensors")
+    path = _resume_file(folder)
     parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "adam": {}}
     try:
         with safe_open(path, framework="pt") as file:
@@ -96,7 +97,7 @@ def resume(
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in parts["adam"].items():
         index, _, name = key.partition(".")
-        if tensor.dim():  # fused Adam walks memory: moments must lie there as their weights do
+        if tensor.dim():  # fused Adam needs moments in the memory layout of their weights
             tensor = torch.empty_like(weights[int(index)]).copy_(tensor)
         state.setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
@@ -104,55 +105,91 @@ def resume(
 
 
 def start_from(folder: Path, net: MagNet | Oh2018) -> None:
-    """Take over another run's weights: all of them, a smaller network's, or as many as fit.
+    """Copy another run's averaged weights into `net`.
+
+    A smaller MagNet is grown (train/network/growth.py). Otherwise all weights are copied whose
+    name and shape are those of `net`.
 
     Raises:
-        ModelIncompatible: no weights are there, or none of them fits.
+        ModelIncompatible: the folder holds no readable weights, or none of them fits.
     """
     own = net.state_dict()
     try:
-        given = load_file(folder / "model.safetensors")
+        other = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
-        raise ModelIncompatible(f"cannot start from {str(folder)!r}: no weights there") from error
-    if isinstance(net, MagNet) and is_smaller(given, own):
-        net.load_state_dict(grow(given, own))
-        refit_matching(net, given)
+        raise ModelIncompatible(
+            f"cannot start from {str(folder)!r}: it holds no readable model.safetensors"
+        ) from error
+    if isinstance(net, MagNet) and is_smaller(other, own):
+        net.load_state_dict(grow(other, own))
+        refit_matching(net, other)
         return
-    fit = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
-    if not fit:
+    fitting = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
         raise ModelIncompatible(f"cannot start from {str(folder)!r}: none of its weights fits")
-    net.load_state_dict(own | fit)
+    net.load_state_dict(own | fitting)
+
+
+def read_run(folder: Path) -> tuple[Config, dict[str, Any]]:
+    """Network configuration and history of a run that can be resumed.
+
+    Raises:
+        ModelIncompatible: the run cannot be resumed: files are missing or damaged.
+    """
+    _resume_file(folder)
+    try:
+        return _read_config(folder)
+    except _UNREADABLE as error:
+        raise ModelIncompatible(
+            f"cannot resume {str(folder)!r}: config.json is missing, damaged or not rtmag train's"
+        ) from error
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+
+
+def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
+    """Read config.json; raises one of `_UNREADABLE`."""
+    content = json.loads((folder / "config.json").read_text())
+    return Config(**content["config"]), dict(content["training"])
+
+
+def _resume_file(folder: Path) -> Path:
+    path = folder / "resume.safetensors"
+    if not path.is_file():
+        raise ModelIncompatible(f"cannot resume {str(folder)!r}: it holds no resume.safetensors")
+    return path
 
 
 def load(folder: Path) -> tuple[MagNet | Oh2018, dict[str, Any]]:
-    """The trained network of a run's folder, ready for inference, and how it came about.
+    """Load a run's network with its averaged weights, in inference mode, and its history.
 
     Raises:
-        ModelIncompatible: files are missing, damaged or do not fit each other.
+        ModelIncompatible: files are missing or damaged, or do not fit each other.
     """
     try:
-        described = json.loads((folder / "config.json").read_text())
-        net = build(Config(**described["config"]))
+        config, history = _read_config(folder)
+        net = build(config)
         weights = load_file(folder / "model.safetensors")
         if not all(bool(torch.isfinite(each).all()) for each in weights.values()):
-            raise ValueError("weights that are not numbers")
+            raise ValueError("weights are NaN or infinite")
         net.load_state_dict(weights)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*_UNREADABLE, RuntimeError, SafetensorError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
         raise ModelIncompatible(
             f"cannot load checkpoint {str(folder)!r}: {reason}; "
             "expected a folder made by rtmag train (config.json, model.safetensors)"
         ) from error
-    return net.eval(), dict(described["training"])
+    return net.eval(), history
 
 
 def copy_weights(net: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights, to be averaged over steps."""
+    """Copy the weights: the start of their average."""
     return {k: v.detach().clone() for k, v in net.state_dict().items()}
 
 
 @torch.no_grad()
 def update_average(average: Mapping[str, Tensor], net: nn.Module, decay: float) -> None:
-    """Move the exponential average towards the weights."""
+    """Update the exponential average in place: average = decay * average + (1 - decay) * net."""
     for name, value in net.state_dict().items():
         average[name].lerp_(value.to(average[name].dtype), 1 - decay)

@@ -1,19 +1,23 @@
-"""What training minimises: named terms, each with a weight.
+"""The training loss: a weighted sum of named terms.
 
-    reconstruction     L1(output, amplified); for MagNet, pixels of little contrast weigh more
-    edges              the same of horizontal and vertical differences
-    velocity           relative error of MagNet's first estimates of motion, where there is
-                       contrast; only where samples know how far things moved
-    flow               what MagNet's flow is wrong by beyond a pixel; as above
-    gain               how far each sample's motion is shown too large or small on average; as above
-    still              mean change of pixels where nothing moves; as above
+Both networks
+    reconstruction     L1(output, amplified); for MagNet weighted by contrast
+MagNet
+    edges              L1 of horizontal and vertical differences of the same error
+    velocity           relative error of the velocities before magnification
+    flow               error of the magnified flow beyond one pixel
+    gain               bias of the magnification, per sample
+    still              change of pixels that do not move
+Oh et al. 2018
     texture            L1(V(a), V(c)): texture does not depend on motion
     texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
     shape              L1(M(b), M(c)): shape does not depend on colour
 
-Oh et al. 2018, section 3.3, weigh the three regularisers with lambda = 0.1 (their code: 1, without
-`texture_amplified`). MagNet uses none of them: its shape is linear and blind to brightness by
-construction, and its texture only modulates a warp.
+velocity, flow, gain and still need the true motion, which only rendered scenes have.
+
+Oh et al. 2018, section 3.3, weigh the three regularisers with lambda = 0.1; their code uses 1, and
+no `texture_amplified`. MagNet uses none of them. By construction its shape is linear and ignores
+uniform changes of brightness, and its texture only modulates a warp.
 """
 
 from typing import cast
@@ -39,18 +43,23 @@ WEIGHTS = {
     },
 }
 
-MIN_MOTION = 0.3  # px: with less, noise decides, and an estimate of nothing is best
+MIN_MOTION = 0.3
+"""Px; added to the motion that a velocity error is divided by. Noise dominates smaller motion."""
 
-STILL_MOTION = 1e-3  # px: cells that move less are to be shown as they are
+STILL_MOTION = 1e-3
+"""Px; cells that move less count as still."""
 
-GAIN_RANGE = (
-    0.03,
-    4.0,
-)  # px: with less there is no gain to speak of, with more other terms see to it
+GAIN_RANGE = (0.03, 4.0)
+"""Px; motion that the gain is measured of. Smaller has no measurable gain, larger other terms."""
 
 
 class Objective(nn.Module):
-    """Network and losses as one module, so that distributed training wraps one forward."""
+    """Network and loss as one module, because distributed training wraps a single `forward`.
+
+    Args:
+        net: The network to train.
+        weights: Weight of each term; None: those of `WEIGHTS`.
+    """
 
     def __init__(self, net: MagNet | Oh2018, weights: dict[str, float] | None = None) -> None:
         super().__init__()
@@ -58,7 +67,7 @@ class Objective(nn.Module):
         self.weights = weights or WEIGHTS[net.config.architecture]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The unweighted terms, scalars, and `total`, their weighted sum."""
+        """The terms without their weights, as scalars, and `total`, their weighted sum."""
         terms = (
             self._magnet_terms(batch) if isinstance(self.net, MagNet) else self._paper_terms(batch)
         )
@@ -66,7 +75,7 @@ class Objective(nn.Module):
         return terms | {"total": total}
 
     def _magnet_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """What a network answers for that moves the pixels of the frame it sees."""
+        """The terms of MagNet, which warps the current frame."""
         net = cast(MagNet, self.net)
         texture, shape = net.encode(batch.frame_b)
         change = batch.frame_b - batch.frame_a if batch.change is None else batch.change
@@ -81,8 +90,8 @@ class Objective(nn.Module):
             before, back = batch.flows.chunk(2, dim=1)
             estimates = velocities[:, : 2 * net.decoder.count].chunk(net.decoder.count, dim=1)
             contrast = local_contrast(batch.frame_b)
-            wrong = [velocity_loss(estimate, before, contrast) for estimate in estimates]
-            terms["velocity"] = torch.stack(wrong).mean()
+            errors = [velocity_loss(estimate, before, contrast) for estimate in estimates]
+            terms["velocity"] = torch.stack(errors).mean()
             visible = visibility(net.compose(batch.frame_b, back) - batch.amplified)
             terms["flow"] = flow_loss(flow, back, visible)
             terms["gain"] = gain_loss(flow, back, visible * contrast / (contrast + 0.02))
@@ -90,7 +99,7 @@ class Objective(nn.Module):
         return terms
 
     def _paper_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """What a network answers for that makes every pixel: the paper's terms."""
+        """The terms of Oh et al. 2018, whose network synthesises every pixel."""
         net = self.net
         texture_a, shape_a = net.encode(batch.frame_a)
         texture_b, shape_b = net.encode(batch.frame_b)
@@ -111,14 +120,17 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 def edge_loss(error: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels' errors, both directions summed."""
+    """L1 of the error's differences between neighbouring pixels, horizontal plus vertical."""
     horizontal = (error[..., :, 1:] - error[..., :, :-1]).abs().mean()
     vertical = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     return horizontal + vertical
 
 
 def local_contrast(image: Tensor) -> Tensor:
-    """Standard deviation of the grey picture around each cell: (B, C, H, W) -> (B, 1, H/4, W/4)."""
+    """Standard deviation of brightness around each cell: (B, C, H, W) -> (B, 1, H/4, W/4).
+
+    A cell is 4 x 4 px; the deviation is over its 3 x 3 neighbourhood of cells.
+    """
     grey = image.mean(1, keepdim=True)
     cells = F.avg_pool2d(torch.cat([grey, grey * grey], dim=1), 4)
     mean, square = F.avg_pool2d(cells, 3, 1, 1, count_include_pad=False).chunk(2, dim=1)
@@ -127,46 +139,46 @@ def local_contrast(image: Tensor) -> Tensor:
 
 
 def velocity_loss(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
-    """Error of an estimated motion relative to the true one, where the image shows anything.
+    """Huber loss of the velocity error relative to the true motion, weighted by contrast.
 
-    Squared up to the size of the motion itself, so that noise does not pull estimates down to the
-    median, which is often zero; linear beyond, where a cell shows the rim of something else.
+    Squared below the size of the motion: with an absolute loss, noise would pull estimates to the
+    median, which is often zero. Linear above it, because cells at the edge of an object mix two
+    motions and would dominate a squared loss.
 
     Args:
         estimate: (B, 2, h, w) px.
-        true: The same.
-        contrast: (B, 1, h, w) of the frame that the motion is of, from `local_contrast`.
+        true: (B, 2, h, w) px.
+        contrast: (B, 1, h, w), from `local_contrast` of the moved frame. Plain cells count little.
     """
-    wrong = (estimate - true).norm(dim=1, keepdim=True)
-    wrong = wrong / (true.norm(dim=1, keepdim=True) + MIN_MOTION)
-    error = F.huber_loss(wrong, torch.zeros_like(wrong), reduction="none")
+    relative = (estimate - true).norm(dim=1, keepdim=True)
+    relative = relative / (true.norm(dim=1, keepdim=True) + MIN_MOTION)
+    error = F.huber_loss(relative, torch.zeros_like(relative), reduction="none")
     return (error * contrast / (contrast + 0.02)).mean()
 
 
 def visibility(error: Tensor) -> Tensor:
-    """How surely a cell shows what its true flow finds, from the error that flow alone leaves.
-
-    Where that is large, what is to be shown lies hidden in the frame that it is looked for in.
+    """Weight of each cell, low where the frame does not show what the target needs (occlusion).
 
     Args:
-        error: (B, 3, 4 h, 4 w).
+        error: (B, 3, 4 h, 4 w), the frame warped by the true flow, minus the target. It is small
+            unless the pixels that the flow points to are covered by something else.
 
     Returns:
-        (B, 1, h, w), 0 to 1.
+        (B, 1, h, w), 0 (hidden) to 1 (visible).
     """
     hidden = F.avg_pool2d(error.abs().mean(1, keepdim=True), 4) / 0.05
     return 1 / (1 + hidden * hidden)
 
 
 def flow_loss(flow: Tensor, true: Tensor, visible: Tensor) -> Tensor:
-    """Mean distance in pixels, beyond one, between where flow looks and where it should.
+    """Mean endpoint error of the flow beyond one pixel, weighted by visibility.
 
-    Pictures tell a flow that is off by many pixels neither how far nor which way; below one they
-    judge it better than truth does, which knows nothing of noise.
+    For errors of many pixels the reconstruction loss has no useful gradient. Below one pixel it is
+    the better measure, because it takes noise into account.
 
     Args:
         flow: (B, 2, h, w) px.
-        true: The same.
+        true: (B, 2, h, w) px.
         visible: (B, 1, h, w), from `visibility`.
     """
     excess = torch.relu((flow - true).norm(dim=1, keepdim=True) - 1)
@@ -174,42 +186,49 @@ def flow_loss(flow: Tensor, true: Tensor, visible: Tensor) -> Tensor:
 
 
 def gain_loss(flow: Tensor, true: Tensor, weight: Tensor) -> Tensor:
-    """How far gains are from 1, each sample's averaged over its cells before it is judged.
+    """Distance of each sample's mean gain from 1, averaged over the samples.
 
-    Noise averages out, so what is left is bias: against errors of single pixels it pays to show
-    little of small motion, and nothing else here would object.
+    The gain of a cell is the length of the flow along the true flow, relative to the true flow. It
+    is averaged over the cells of a sample first, so that noise cancels and the bias remains. The
+    other terms allow such a bias: they are lowest if uncertain motion is shown too small.
 
     Args:
         flow: (B, 2, h, w) px.
-        true: The same.
+        true: (B, 2, h, w) px.
         weight: (B, 1, h, w) of each cell.
     """
-    least, most = GAIN_RANGE
+    smallest, largest = GAIN_RANGE
     size = true.square().sum(1, keepdim=True)
-    weight = weight * (size < most * most) / (size + least * least)
+    weight = weight * (size < largest * largest) / (size + smallest * smallest)
     excess = (weight * ((flow - true) * true).sum(1, keepdim=True)).mean((1, 2, 3))
-    asked = (weight * size).mean((1, 2, 3))
-    return (excess.abs() / (asked + 0.05)).mean()
+    expected = (weight * size).mean((1, 2, 3))
+    return (excess.abs() / (expected + 0.05)).mean()
 
 
 def still_loss(change: Tensor, flows: Tensor) -> Tensor:
-    """Mean change of what does not move.
+    """Mean absolute change of pixels that do not move.
 
-    Beside the reconstruction, because things that move drag a rim along, and noise crawls in what
-    shows little: errors that are small, and catch the eye, for they come and go with the motion.
+    Added to the reconstruction loss to suppress two small but visible artefacts: halos around
+    moving objects, and crawling noise in flat areas.
 
     Args:
-        change: (B, 3, 4 h, 4 w), from the frame that is shown to what is shown.
-        flows: (B, 4, h, w) px, as in Scenes.
+        change: (B, 3, 4 h, 4 w), the output minus the current frame.
+        flows: (B, 4, h, w) px, as in `Scenes.flows`.
     """
     still = (flows.abs().amax(1, keepdim=True) < STILL_MOTION).to(change.dtype)
     return (change.abs() * F.interpolate(still, scale_factor=4.0, mode="nearest")).mean()
 
 
 def contrast_weight(contrast: Tensor) -> Tensor:
-    """Weight of each pixel, (B, 1, 4 h, 4 w): about 1, more where there is little contrast.
+    """Weight of each pixel: about 1, up to 1.5 where there is little contrast.
 
-    The error of a wrong motion is proportional to the contrast; unweighted, little would be learnt
-    from dim pictures and faint edges, which eyes (and SSIM) judge by their own standard.
+    The error of a wrong motion is proportional to the contrast. Without weights, dim pictures and
+    faint edges would teach little, although the eye and SSIM judge them relative to their contrast.
+
+    Args:
+        contrast: (B, 1, h, w), from `local_contrast` of the target.
+
+    Returns:
+        (B, 1, 4 h, 4 w).
     """
     return F.interpolate(0.15 / (contrast + 0.1), scale_factor=4.0, mode="nearest")

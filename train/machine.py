@@ -1,4 +1,4 @@
-"""What a run runs on: device, precision, its sister processes, and requests to stop."""
+"""Device, precision, parallel processes and stop signals of a training run."""
 
 import os
 import signal
@@ -10,10 +10,14 @@ from rtmag.realtime.errors import OptionError
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one; under torchrun, this process's own GPU.
+    """The torch device of a name.
+
+    Args:
+        name: `auto` is CUDA where available, else the CPU. `auto` and `cuda` under torchrun are
+            the GPU of this process. Other names are torch's own, such as `cpu` or `cuda:1`.
 
     Raises:
-        OptionError: no such device, or torch cannot use it.
+        OptionError: there is no such device, or torch cannot use it.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -21,7 +25,7 @@ def pick_device(name: str) -> torch.device:
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         device = torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # CUDA-less builds assert
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA raise AssertionError
         reason = str(error).partition("\n")[0]
         raise OptionError(f"cannot train on device {name!r}: {reason}") from error
     if device.type == "cuda":
@@ -30,31 +34,39 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_precision(name: str, device: torch.device, model: str) -> torch.dtype:
-    """`auto` is bf16 where the hardware multiplies it fast; the motion path stays fp32 always.
+def pick_precision(name: str, device: torch.device, architecture: str) -> torch.dtype:
+    """The number format of the network's convolutions; motion is always estimated in float32.
 
-    oh2018 takes its shape from a deep network, whose differences half precision would swallow.
+    `auto` is bfloat16 where the hardware multiplies it fast, but float32 for `oh2018`: its shape
+    comes from a deep network, and small differences of shape would vanish in half precision.
+
+    Raises:
+        OptionError: the name is not `auto`, `fp32` or `bf16`.
     """
-    known = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    if name in known:
-        return known[name]
+    formats = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    if name in formats:
+        return formats[name]
     if name != "auto":
         raise OptionError(f"precision must be auto, fp32 or bf16, got {name!r}")
-    fast = model != "oh2018" and (device.type == "cuda" or torch.cpu._is_avx512_bf16_supported())
-    return torch.bfloat16 if fast else torch.float32
+    is_fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if is_fast and architecture != "oh2018" else torch.float32
 
 
-def max_over_processes(done: float, device: torch.device, world: int) -> float:
-    """The largest share done of any process: all stop together and learn at the same rate."""
+def max_over_processes(value: float, device: torch.device, world: int) -> float:
+    """The largest of all processes' values.
+
+    All processes must agree on the share of the run that is done, so that they use the same
+    learning rate and stop after the same step; their clocks differ.
+    """
     if world == 1:
-        return done
-    most = torch.tensor(done, dtype=torch.float64, device=device)
-    distributed.all_reduce(most, distributed.ReduceOp.MAX)
-    return float(most.item())
+        return value
+    largest = torch.tensor(value, dtype=torch.float64, device=device)
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    return float(largest.item())
 
 
 class Interrupt:
-    """Ctrl-C or SIGTERM asks for a stop after the current step; nothing is lost."""
+    """Handler of SIGINT (Ctrl-C) and SIGTERM: the run stops and saves after the current step."""
 
     def __init__(self) -> None:
         self.requested = False

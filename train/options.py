@@ -1,4 +1,4 @@
-"""The training script's options, and what cannot be asked of it."""
+"""Options of the training script, and checks that need no other module."""
 
 import math
 from pathlib import Path
@@ -9,66 +9,187 @@ from typer import Argument, Option
 from rtmag.realtime.errors import OptionError
 from rtmag.train.network.config import CONFIGS
 
-Out = Annotated[Path, Argument(help="Folder of the run; made if missing.")]
+_LENGTH, _SAMPLES, _LEARNING, _MACHINE, _VALIDATION = (
+    "Length of the run", "Training samples", "Learning", "Machine", "Checkpoints and validation",
+)  # fmt: skip
 
-Model = Annotated[str, Option(help=f"One of {', '.join(CONFIGS)}.")]
+Out = Annotated[Path, Argument(help="Folder for everything the run writes; created if missing.")]
 
-Minutes = Annotated[float | None, Option(help="Stop after this long.")]
+Model = Annotated[
+    str | None,
+    Option(
+        help=f"Network to train: {', '.join(CONFIGS)}. "
+        "Default: standard; with --resume, the network of the run.",
+        rich_help_panel=_LEARNING,
+    ),
+]
 
-Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps.")]
+Minutes = Annotated[
+    float | None,
+    Option(
+        help="Stop after this many minutes of training. Rendering the first scenes is not counted.",
+        rich_help_panel=_LENGTH,
+    ),
+]
 
-Resume = Annotated[bool, Option("--resume", help="Go on where OUT stopped.")]
+Steps = Annotated[
+    int | None,
+    Option(min=1, help="Stop after this many training steps.", rich_help_panel=_LENGTH),
+]
+
+Resume = Annotated[
+    bool,
+    Option(
+        "--resume",
+        help="Continue the run in OUT. --minutes and --steps count from its first start.",
+        rich_help_panel=_LENGTH,
+    ),
+]
 
 Init = Annotated[
-    Path | None, Option(help="Start from this run's weights, of the same network or a smaller one.")
+    Path | None,
+    Option(
+        help="Run folder whose weights to start from; its network is the same or a smaller one.",
+        rich_help_panel=_LEARNING,
+    ),
 ]
 
-Batch = Annotated[int | None, Option(min=1, help="Samples per step and process.")]
+Batch = Annotated[
+    int | None,
+    Option(
+        min=1,
+        help="Samples per step and process. Default: 16; oh2018: 4.",
+        rich_help_panel=_LEARNING,
+    ),
+]
 
-Crop = Annotated[int, Option(help="Side of a sample in pixels, a multiple of 16.")]
+Crop = Annotated[
+    int,
+    Option(
+        help="Width and height of a sample in pixels, a multiple of 16.", rich_help_panel=_LEARNING
+    ),
+]
 
-Lr = Annotated[float | None, Option(help="Adam's step: 1e-3 and a cosine; oh2018 1e-4.")]
+Lr = Annotated[
+    float | None,
+    Option(
+        help="Learning rate of Adam. Default: 1e-3 with warm-up and cosine decay; "
+        "oh2018: constant 1e-4.",
+        rich_help_panel=_LEARNING,
+    ),
+]
 
-Images = Annotated[Path | None, Option(help="Photographs for the scenes (a folder, COCO, VOC).")]
+Images = Annotated[
+    Path | None,
+    Option(
+        help="Folder of photographs to make scenes of, with subfolders (COCO and VOC too). "
+        "Default: ten photographs of scikit-image.",
+        rich_help_panel=_SAMPLES,
+    ),
+]
 
-Data = Annotated[Path | None, Option(help="The published data set, in place of synthesis.")]
+Data = Annotated[
+    Path | None,
+    Option(
+        help="Folder of the data set of Oh et al. 2018, to use in place of rendered scenes.",
+        rich_help_panel=_SAMPLES,
+    ),
+]
 
-Limit = Annotated[int | None, Option(min=1, help="Use only so many samples of --data.")]
+Limit = Annotated[
+    int | None,
+    Option(min=1, help="Use only the first samples of --data.", rich_help_panel=_SAMPLES),
+]
 
-Pool = Annotated[Path | None, Option(help="Folder of rendered scenes.", show_default="OUT/pool")]
+Pool = Annotated[
+    Path | None,
+    Option(
+        help="Folder for rendered scenes; runs may share it one after the other. "
+        "Default: OUT/pool.",
+        rich_help_panel=_SAMPLES,
+    ),
+]
 
-Capacity = Annotated[int, Option(min=8, help="Scenes the pool holds.")]
+Capacity = Annotated[
+    int,
+    Option(
+        min=8,
+        help="Scenes that the pool holds; new ones replace the oldest.",
+        rich_help_panel=_SAMPLES,
+    ),
+]
 
-Reuse = Annotated[float, Option(min=1, help="Uses of a rendered scene; 1: every batch anew.")]
+Reuse = Annotated[
+    float,
+    Option(
+        min=1,
+        help="Average number of uses of a rendered scene. 1: no pool, every sample is a new scene.",
+        rich_help_panel=_SAMPLES,
+    ),
+]
 
-Seed = Annotated[int, Option(min=0, help="Seed of weights, scenes and order.")]
+Seed = Annotated[
+    int,
+    Option(min=0, help="Seed of weights, scenes and their order.", rich_help_panel=_LEARNING),
+]
 
-Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1 ...")]
+Device = Annotated[
+    str,
+    Option(
+        help="auto, cpu, cuda, cuda:1 ... auto is CUDA where available.", rich_help_panel=_MACHINE
+    ),
+]
 
-Precision = Annotated[str, Option(help="auto, fp32 or bf16.")]
+Precision = Annotated[
+    str,
+    Option(
+        help="auto, fp32 or bf16. auto is bf16 where the hardware has it; motion is always "
+        "estimated in fp32.",
+        rich_help_panel=_MACHINE,
+    ),
+]
 
 Compile = Annotated[
-    bool, Option("--compile", help="Faster steps after a minute of compiling; needs C++.")
+    bool,
+    Option(
+        "--compile",
+        help="Compile the network: faster steps after about a minute; needs a C++ compiler.",
+        rich_help_panel=_MACHINE,
+    ),
 ]
 
-Every = Annotated[float, Option(min=0, help="Seconds between checkpoints.")]
+Every = Annotated[
+    float, Option(min=0, help="Seconds between checkpoints.", rich_help_panel=_VALIDATION)
+]
 
 Validate = Annotated[
-    list[Path] | None, Option(help="Real clip to magnify at intervals; repeatable.")
+    list[Path] | None,
+    Option(
+        help="Video to magnify at intervals with the weights so far, into OUT/validation; "
+        "may be repeated.",
+        rich_help_panel=_VALIDATION,
+    ),
 ]
 
-ValidateEvery = Annotated[float, Option(min=0, help="Minutes between validations.")]
+ValidateEvery = Annotated[
+    float, Option(min=0, help="Minutes between validations.", rich_help_panel=_VALIDATION)
+]
 
 
 def check(
-    model: str, minutes: float | None, steps: int | None, crop: int, lr: float | None,
+    model: str | None, minutes: float | None, steps: int | None, crop: int, lr: float | None,
     out: Path, resume: bool, init: Path | None,
 ) -> None:  # fmt: skip
-    """Refuse what cannot be carried out, before any work."""
-    if model not in CONFIGS:
+    """Refuse impossible options before any work.
+
+    Raises:
+        OptionError: an option is out of range, options exclude each other, or `out` holds a run
+            that is not to be resumed.
+    """
+    if model is not None and model not in CONFIGS:
         raise OptionError(f"model must be one of {', '.join(CONFIGS)}, got {model!r}")
     if minutes is None and steps is None:
-        raise OptionError("need --minutes or --steps, to know when to stop")
+        raise OptionError("the run needs an end: give --minutes or --steps")
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise OptionError(f"minutes must be a positive number, got {minutes}")
     if lr is not None and not (math.isfinite(lr) and lr > 0):
@@ -76,15 +197,21 @@ def check(
     if crop % 16 or crop < 32:
         raise OptionError(f"crop must be a multiple of 16 and at least 32, got {crop}")
     if resume and init is not None:
-        raise OptionError("--resume goes on with the run's own weights: leave out --init")
+        raise OptionError("--resume continues with the run's own weights: leave out --init")
     if not resume and any((out / f"{n}.safetensors").exists() for n in ("resume", "model")):
-        raise OptionError(f"{str(out)!r} holds a run already; --resume continues it")
+        raise OptionError(
+            f"{str(out)!r} holds a run already: continue it with --resume, or name another folder"
+        )
 
 
 def check_clips(clips: list[Path]) -> None:
-    """Refuse clips that are missing, or whose results would overwrite each other."""
+    """Refuse validation clips that are missing, or whose results would overwrite each other.
+
+    Raises:
+        OptionError: a file is missing, or two files have the same name before the suffix.
+    """
     for clip in clips:
         if not clip.is_file():
             raise OptionError(f"cannot validate with {str(clip)!r}: no such file")
     if len({clip.stem for clip in clips}) < len(clips):
-        raise OptionError("cannot validate: clips need names that differ before the suffix")
+        raise OptionError("cannot validate: two clips have the same name before the suffix")

@@ -1,7 +1,7 @@
-"""What a network in training does to real clips: a video to look at, and x-t slices of it.
+"""Validation on real clips: a magnified video and slices over time, to look at during training.
 
-The network runs as it will run live: frame by frame, its shape representation filtered in time by
-the recurrence of rtmag/realtime/filters.py, written out here in torch.
+The network runs as it does live: frame by frame, with a temporal filter of its shape
+(train/network/recurrence.py).
 """
 
 from itertools import islice
@@ -22,7 +22,7 @@ from rtmag.train.network.magnet import MagNet
 from rtmag.train.network.oh2018 import Oh2018
 from rtmag.train.network.recurrence import Cascade
 
-BAND = Temporal(0.4, 3)  # Hz: breathing, pulse, sway; what people film first
+BAND = Temporal(0.4, 3)  # Hz: breathing, pulse, swaying
 
 
 def magnify_clip(
@@ -34,16 +34,16 @@ def magnify_clip(
     middle column over time, before above after. Sides are cropped to multiples of 16.
 
     Args:
-        net: The network, on the device that is to run it.
+        net: The network, on its device.
         clip: A video file.
         out: Path of both outputs without their suffix; its folder is made if missing.
         alpha: Total magnification factor.
-        frames: Most frames to magnify.
+        frames: Largest number of frames to magnify.
 
     Raises:
-        SourceUnavailable: the clip cannot be read, or its pictures are too small.
-        SourceLost: it is damaged further on.
-        OptionError: it has too few frames per second for the band of `BAND`.
+        SourceUnavailable: the clip cannot be read, or its pictures are smaller than 16 px.
+        SourceLost: the clip is damaged after its beginning.
+        OptionError: the clip has too few frames per second for `BAND`.
         SinkError: an output cannot be written.
     """
     with VideoSource(clip) as source:
@@ -84,7 +84,7 @@ def _cropped(image: Image) -> Image:
 
 
 class _Slices:
-    """Collects one row and one column of each picture."""
+    """Middle row and middle column of each picture, before and after magnification."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         width, height = (side // 4 * 4 - 1 for side in size)

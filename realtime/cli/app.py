@@ -288,7 +288,7 @@ def _progress(kind: options.ProgressKind) -> "Progress":
 @app.command(context_settings=_PASS_THROUGH)
 def train(context: typer.Context) -> None:
     r"""Train a model. Needs the extra: pip install 'rtmag\[train]'."""
-    import_module("rtmag.train.cli").main(context.args)
+    import_module("rtmag.train.__main__").main(context.args)
 
 
 @app.command(context_settings=_PASS_THROUGH)

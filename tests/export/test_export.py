@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import sosfilt
 from torch import Tensor
 
+from rtmag.export import cli as export_cli
 from rtmag.export import onnx_export as onnx_target
 from rtmag.export import parity
 from rtmag.export.cli import main
@@ -366,7 +369,7 @@ def test_streams_are_a_number_or_any(
     args = ["export", str(run), "--streams", streams, "-o", str(tmp_path / "x.onnx")]
     assert execute(args) == 2
     said = capsys.readouterr().err
-    assert said == f"error: --streams must be any, or 2 to 999, got {streams!r}\n"
+    assert said.endswith(f"\nerror: --streams must be any, or 2 to 999, got {streams!r}\n")
     assert not list(tmp_path.iterdir())
 
 
@@ -384,14 +387,51 @@ def test_the_file_is_named_after_the_run(
     assert {p.name for p in tmp_path.iterdir()} == {"tiny.onnx", "tiny.motion.onnx"}
 
 
+def test_stages_are_reported_on_stderr(
+    run: Path, traced: None, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(parity, "ALPHAS", (2.0, 20.0))
+    monkeypatch.setattr(export_cli, "LINE_EVERY", 0.0)
+    main([str(run), "-o", str(tmp_path / "x.onnx")])
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        f"loading {run}",
+        "tracing the network as ONNX",
+        *[f"checking parity {number}/4" for number in (1, 2, 3, 4)],  # two alphas, two forms
+        f"writing {tmp_path / 'x.onnx'}",
+    ]
+    assert said.out.startswith(f"{tmp_path / 'x.onnx'}: ")
+
+
+def test_a_stage_that_counts_does_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with export_cli.stages() as report:
+        for number in range(1, 31):
+            report(f"checking parity {number}/30")
+        report("writing x.onnx")
+    assert capsys.readouterr().err.splitlines() == ["checking parity 1/30", "writing x.onnx"]
+
+
+def test_a_terminal_shows_the_current_stage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with export_cli.stages() as report:
+        report("checking parity 3/30")
+        time.sleep(0.3)
+    assert "checking parity 3/30" in capsys.readouterr().err
+
+
 def test_errors_are_one_line(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for args in (["gone"], [str(run), "--size", "7"], [str(run), "--target", "tensorrt"]):
         assert execute(["export", *args]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith("error: ")
-        assert said.count("\n") == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert [line for line in lines if not line.startswith("loading ")] == lines[-1:]
+        assert lines[-1].startswith("error: ")
     assert execute(["export", str(run), "--target", "coreml"]) == 2
     assert not list(tmp_path.iterdir())

@@ -117,7 +117,10 @@ def test_an_engine_is_built_again_only_when_asked(
     capsys.readouterr()
     build(run, out)
     assert len(CALLS) == 1
-    assert "already; --force builds it again" in capsys.readouterr().out
+    assert (
+        "already built from these weights on this machine; --force builds it again"
+        in capsys.readouterr().out
+    )
     build(run, out, "--force")
     assert len(CALLS) == 2
     with pytest.raises(OptionError, match="it exists; use --overwrite"):

@@ -13,6 +13,7 @@ QUESTIONS = {"what", "how", "where", "why", "whether", "who", "whoever", "whose"
 SMALL = {
     "realtime.opencv": "one import with a helpful error",
     "realtime.streaming": "stream(), the public API in one line",
+    "train.network.manipulator": "a stage of the paper's network",
 }
 """Modules under 60 lines with a single importer that stand alone all the same, and why."""
 

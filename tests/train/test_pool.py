@@ -130,7 +130,9 @@ def test_what_follows_is_not_what_was_drawn_before(tmp_path: Path) -> None:
 def test_a_pool_of_another_size_is_left_alone(tmp_path: Path) -> None:
     Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
     for size, capacity in ((24, 16), (20, 24)):
-        with pytest.raises(OptionError, match=r"holds 16 scenes of 20 px.*another --pool"):
+        with pytest.raises(
+            OptionError, match=r"holds 16 scenes of 20 px.*another folder with --pool"
+        ):
             Pool(Numbered(size=size), capacity=capacity, folder=tmp_path)
     assert numbers(Pool(Numbered(), capacity=16, folder=tmp_path)) == list(range(16))
 
@@ -289,7 +291,7 @@ def test_noise_is_of_the_camera_and_not_of_the_target() -> None:
     quiet = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.0)
     assert torch.equal(batch.amplified, quiet.amplified)
     grain = (batch.frame_c - clean.moved).std((1, 2, 3)) * 255
-    assert 0.65 < (grain < 0.5).float().mean() < 0.9  # three in ten are add_noise, some very little
+    assert 0.65 < (grain < 0.5).float().mean() < 0.9  # three in ten are noisy, some very little
     assert 6 < grain.max() < 12
     others = (batch.frame_a - clean.reference).flatten(), (batch.frame_c - clean.moved).flatten()
     assert torch.corrcoef(torch.stack(others))[0, 1].abs() < 0.05

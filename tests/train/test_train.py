@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,11 +21,12 @@ from safetensors.torch import load_file
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.errors import ModelIncompatible, OptionError
 from rtmag.realtime.opencv import cv2
-from rtmag.train import __main__ as script
 from rtmag.train import checkpoint
-from rtmag.train.cli import main
+from rtmag.train import log as reports
+from rtmag.train import training as script
+from rtmag.train.__main__ import main
 from rtmag.train.data.textures import Bank
-from rtmag.train.log import Log
+from rtmag.train.log import Log, duration
 from rtmag.train.machine import pick_precision
 from rtmag.train.network.config import CONFIGS
 from rtmag.train.network.magnet import build
@@ -118,8 +120,7 @@ def test_a_run_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "3 steps in 0." in capsys.readouterr().out
 
 
-def test_it_learns(data: Path, tmp_path: Path) -> None:
-    """Weights move from where they began, and the averaged ones follow."""
+def test_weights_and_their_average_change(data: Path, tmp_path: Path) -> None:
     main([str(tmp_path / "run"), *TINY, "--data", str(data), "--steps", "4", "--seed", "1"])
     torch.manual_seed(1)
     start = dict(build(CONFIGS["standard"]).state_dict())
@@ -142,7 +143,7 @@ def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[
     args = [str(tmp_path), *TINY, "--steps", "1"]
     main(args)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    with pytest.raises(OptionError, match="holds a run already; --resume continues it"):
+    with pytest.raises(OptionError, match="holds a run already: continue it with --resume"):
         main(args)
     capsys.readouterr()
     assert execute(["train", *args]) == 2
@@ -150,7 +151,7 @@ def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
-def test_a_run_goes_on(tmp_path: Path) -> None:
+def test_a_run_continues(tmp_path: Path) -> None:
     args = [str(tmp_path), *TINY]
     main([*args, "--steps", "2"])
     first = described(tmp_path)
@@ -162,7 +163,7 @@ def test_a_run_goes_on(tmp_path: Path) -> None:
     assert float(steps) == 5
 
 
-def test_a_finished_run_has_nothing_to_do(tmp_path: Path) -> None:
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     args = [str(tmp_path), *TINY, "--steps", "1"]
     main(args)
     weights = (tmp_path / "model.safetensors").read_bytes()
@@ -183,7 +184,7 @@ def test_a_run_may_start_from_another(tmp_path: Path) -> None:
         main([str(second), *TINY, "--steps", "2", "--init", str(first), "--resume"])
 
 
-def test_what_is_right_before_training_learns_slowly(tmp_path: Path) -> None:
+def test_weights_that_are_right_before_training_learn_slowly(tmp_path: Path) -> None:
     from rtmag.train.network.magnet import MagNet, build
 
     net = build(CONFIGS["fast"])
@@ -195,7 +196,83 @@ def test_what_is_right_before_training_learns_slowly(tmp_path: Path) -> None:
     assert len(script.parameter_groups(build(CONFIGS["oh2018"]))) == 1
 
 
-def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
+def test_resume_keeps_the_network_of_the_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [str(tmp_path), *TINY, "--data", str(data)]
+    main([*args, "--model", "fast", "--steps", "1"])
+    main([*args, "--steps", "2", "--resume"])
+    net, training = checkpoint.load(tmp_path)
+    assert net.config == CONFIGS["fast"]
+    assert (training["model"], training["step"]) == ("fast", 2)
+    main([*args, "--model", "fast", "--steps", "3", "--resume"])
+    before = (tmp_path / "resume.safetensors").read_bytes()
+    with pytest.raises(OptionError, match=r"the run trains 'fast'; leave out --model"):
+        main([*args, "--model", "standard", "--steps", "4", "--resume"])
+    assert (tmp_path / "resume.safetensors").read_bytes() == before
+
+
+def test_a_run_with_a_damaged_config_is_not_resumed(data: Path, tmp_path: Path) -> None:
+    args = [str(tmp_path), *TINY, "--data", str(data), "--model", "fast"]
+    main([*args, "--steps", "1"])
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(
+        ModelIncompatible, match=r"cannot resume .*config\.json is missing, damaged"
+    ):
+        main([*args, "--steps", "2", "--resume"])
+
+
+# ---- progress ---------------------------------------------------------------------------------
+
+
+def test_rendering_and_training_are_reported_off_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "FIRST_LINE", 0.0)
+    monkeypatch.setattr(reports, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(script, "LOG_EVERY", 0.0)
+    main([str(tmp_path), *TINY[:4], "--capacity", "128", "--device", "cpu", "--steps", "3"])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == (
+        f"rendering the first 128 scenes into {tmp_path / 'pool'}; training starts after that"
+    )
+    assert re.fullmatch(r"rendering scenes: 50% \(64 of 128\), about \d+ s left", lines[1])
+    assert re.fullmatch(r"rendering scenes: 100% \(128 of 128\), about 0 s left", lines[2])
+    assert re.fullmatch(r"rendered 128 scenes in \d+ s", lines[3])
+    assert lines[4].startswith("training standard until 3 steps on CPU, ")
+    assert lines[4].endswith(f"into {tmp_path}; Ctrl-C saves and stops")
+    assert re.fullmatch(r"training standard: 33% \(step 2, loss \S+\), about \d+ s left", lines[6])
+
+
+def test_a_resumed_run_reports_its_first_step_and_renders_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(tmp_path), *TINY, "--steps", "1"])
+    capsys.readouterr()
+    main([str(tmp_path), *TINY, "--steps", "2", "--resume"])
+    said = capsys.readouterr().err
+    assert said.startswith("training standard from step 1 until 2 steps on CPU, ")
+    assert "rendering" not in said
+
+
+def test_a_terminal_shows_a_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    main([str(tmp_path), *TINY, "--steps", "1"])
+    said = capsys.readouterr().err
+    assert "rendering scenes" in said
+    assert "16 of 16" in said
+    assert "100%" in said
+
+
+def test_lengths_of_time_are_short_to_read() -> None:
+    assert [duration(s) for s in (0.4, 89, 420, 9000)] == ["0 s", "89 s", "7 min", "2.5 h"]
+
+
+def test_nothing_to_resume_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelIncompatible, match="cannot resume"):
         main([str(tmp_path / "gone"), *TINY, "--steps", "1", "--resume"])
 
@@ -212,14 +289,14 @@ def test_a_pool_may_be_shared_by_runs(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "pool" / "pool.json").read_text())["made"] == 16
 
 
-def test_photographs_of_ones_own(tmp_path: Path) -> None:
+def test_own_photographs_replace_the_bundled_ones(tmp_path: Path) -> None:
     small.picture(tmp_path / "photographs" / "red.png")
     images = str(tmp_path / "photographs")
     main([str(tmp_path / "run"), *TINY, "--steps", "1", "--images", images])
     assert described(tmp_path / "run")["data"] == "synthesised, own photographs"
 
 
-def test_oh2018_on_its_own_data(data: Path, tmp_path: Path) -> None:
+def test_oh2018_trains_on_the_published_data(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     args = ["--model", "oh2018", "--steps", "2", "--data", str(data), "--limit", "4"]
     main([str(out), "--crop", "32", "--batch", "1", "--device", "cpu", *args])
@@ -233,7 +310,7 @@ def test_oh2018_on_its_own_data(data: Path, tmp_path: Path) -> None:
     assert row["lr"] == "1.00e-04"
 
 
-def test_checkpoints_are_written_on_the_way(
+def test_checkpoints_are_written_during_the_run(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
@@ -251,7 +328,7 @@ def test_checkpoints_are_written_on_the_way(
 # ---- validation -------------------------------------------------------------------------------
 
 
-def test_clips_are_magnified_on_the_way_and_at_the_end(
+def test_clips_are_magnified_during_the_run_and_at_its_end(
     data: Path, clip: MakeClip, tmp_path: Path
 ) -> None:
     film = clip("film.mp4", frames=4)
@@ -271,9 +348,10 @@ def test_a_bad_clip_does_not_end_the_run(
     clips = ["--validate", str(bad), "--validate", str(good)]
     main([str(tmp_path / "run"), *TINY, "--data", str(data), "--steps", "1", *clips])
     assert described(tmp_path / "run")["step"] == 1
-    said = capsys.readouterr().err
-    assert said.startswith("validation left out: cannot open")
-    assert said.count("\n") == 1
+    lines = capsys.readouterr().err.splitlines()
+    skipped = [line for line in lines if line.startswith("validation skipped: ")]
+    assert len(skipped) == 1
+    assert skipped[0].startswith("validation skipped: cannot open")
     assert (tmp_path / "run" / "validation" / "good-0000001.png").exists()
 
 
@@ -281,7 +359,7 @@ def test_a_bad_clip_does_not_end_the_run(
 
 
 @pytest.mark.parametrize("option", ["--capacity", "--reuse", "--batch", "--steps", "--limit"])
-def test_amounts_are_amounts(
+def test_counts_below_one_are_refused(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -298,17 +376,20 @@ def test_amounts_are_amounts(
         (["--minutes", "nan"], "minutes must be a positive number, got nan"),
         (["--minutes", "0"], "minutes must be a positive number, got 0"),
         (["--steps", "1", "--lr", "-1"], "lr must be a positive number, got -1"),
-        ([], "need --minutes or --steps"),
+        ([], "the run needs an end: give --minutes or --steps"),
         (["--steps", "1", "--crop", "50"], "multiple of 16 and at least 32, got 50"),
         (["--steps", "1", "--crop", "16"], "at least 32, got 16"),
         (["--steps", "1", "--precision", "fp8"], "precision must be auto, fp32 or bf16"),
         (["--steps", "1", "--validate", "gone.mp4"], "cannot validate with 'gone.mp4'"),
-        (["--steps", "1", "--validate", "a/x.mp4", "--validate", "b/x.mp4"], "names that differ"),
+        (
+            ["--steps", "1", "--validate", "a/x.mp4", "--validate", "b/x.mp4"],
+            "the same name before",
+        ),
         (["--steps", "1", "--data", "nowhere"], "cannot read the data set at 'nowhere'"),
         (["--steps", "1", "--images", "nowhere"], "cannot read images from 'nowhere'"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_any_work(
+def test_impossible_options_are_refused_before_any_work(
     args: list[str],
     words: str,
     tmp_path: Path,
@@ -346,7 +427,7 @@ def test_the_schedule_warms_up_and_ends_low() -> None:
     assert script.schedule(1.0, 500) == script.schedule(2.0, 500) == pytest.approx(0.01)
 
 
-def test_progress_is_whichever_is_further() -> None:
+def test_progress_is_the_larger_share_of_time_and_steps() -> None:
     history = {"seconds": 30.0, "step": 90}
     assert script.progress(history, 1.0, None) == pytest.approx(0.5)
     assert script.progress(history, None, 100) == pytest.approx(0.9)
@@ -354,7 +435,7 @@ def test_progress_is_whichever_is_further() -> None:
     assert script.progress(history, 0.5, 100) == pytest.approx(1.0)
 
 
-def test_oh2018_is_never_trained_in_half_precision_unasked() -> None:
+def test_auto_precision_of_oh2018_is_float32() -> None:
     cpu = torch.device("cpu")
     assert pick_precision("auto", cpu, "oh2018") is torch.float32
     assert pick_precision("bf16", cpu, "oh2018") is torch.bfloat16
@@ -365,7 +446,7 @@ def test_the_log_holds_means(tmp_path: Path) -> None:
     lines = Log(tmp_path / "log.csv", append=False)
     for value in (1.0, 2.0):
         lines.collect({"total": torch.tensor(value)})
-    assert lines.write({"step": 2, "seconds": 1.0}, 1e-3) == "step 2  loss 1.50000"
+    assert lines.write({"step": 2, "seconds": 1.0}, 1e-3) == "step 2, loss 1.50000"
     lines.collect({"total": torch.tensor(4.0)})
     lines.write({"step": 3, "seconds": 2.0}, 1e-3)
     assert [row["total"] for row in log(tmp_path)] == ["1.50000", "4.00000"]
@@ -421,7 +502,7 @@ WORKER = """
 import os, sys
 from pathlib import Path
 from safetensors.torch import save_file
-from rtmag.train import __main__ as script
+from rtmag.train import training as script
 from rtmag.train.log import Log
 from rtmag.train.machine import pick_precision
 

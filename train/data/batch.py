@@ -1,13 +1,9 @@
-"""Training samples: their form, and the published data set of Oh et al. read as it lies on disk.
+"""A batch of training samples, in the form of Oh et al. 2018.
 
-    frame_a     reference
-    frame_b     moved, and its colours changed         network input: frame_a, frame_b
-    frame_c     moved only                              target: amplified
-    amplified   magnified motion, colours changed as in frame_b
-
-On disk: `amplified/ frameA/ frameB/ frameC/` with `000000.png ...` and `train_mf.txt`, whose line i
-is alpha of sample i. The set holds 100 000 samples of 384 x 384, far more than fits in memory: it
-is streamed.
+frame_a     reference                                        network input
+frame_b     moved, with a change of colour                   network input
+frame_c     moved only                                       for the losses of Oh et al.
+amplified   moved alpha times as far, colour as in frame_b   target
 """
 
 from dataclasses import dataclass, fields
@@ -18,7 +14,7 @@ from torch import Tensor
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """What a training step sees; images are (B, 3, H, W) float in [0, 1], BGR."""
+    """Samples of one training step; images are (B, 3, H, W) float in [0, 1], BGR."""
 
     frame_a: Tensor
     frame_b: Tensor
@@ -27,9 +23,9 @@ class Batch:
     alpha: Tensor
     """(B,) total magnification factor."""
     flows: Tensor | None = None
-    """(B, 4, S/4, S/4) px, as in Scenes; only synthesis knows them."""
+    """(B, 4, H/4, W/4) px, as in `Scenes.flows`; None for the published data set."""
     change: Tensor | None = None
-    """(B, 3, S, S): what a temporal filter makes of frame_b, where it is not frame_b - frame_a."""
+    """(B, 3, H, W), the temporally filtered image; None: frame_b - frame_a."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

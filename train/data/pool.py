@@ -1,10 +1,9 @@
-"""A ring of synthesised scenes on disk, so that a slow generator can feed a fast learner.
+"""A pool of rendered scenes on disk, and the augmentation that turns scenes into samples.
 
-Rendering a scene costs more than learning from it once. Each scene is therefore used `reuse` times
-on average, every time cropped, mirrored and recoloured differently and with noise, dither and
-colour change of its own; meanwhile new scenes replace the oldest. Scenes are kept clean, as 16-bit
-values, with their flows. `fresh` does without: on a GPU every step may see scenes never seen
-before.
+Rendering a scene takes longer than one training step on it. Each scene is therefore used `reuse`
+times on average, each time with another crop, orientation, colour, noise and dither. New scenes
+replace the oldest ones during training. The pool holds clean scenes as 16-bit values, with their
+flows. `stream` needs no pool: it renders every scene for one use, which suits a GPU.
 """
 
 import itertools
@@ -26,32 +25,39 @@ from rtmag.realtime.errors import OptionError
 from rtmag.train.data.batch import Batch
 from rtmag.train.data.synthesis import CELL, Scenes, Synthesizer, add_noise, offset_colour, quantize
 
-MAX_NOISE = 0.9  # strongest noise: three times the paper's, about 10 grey levels, a dark room
+MAX_NOISE = 0.9  # three times the paper's: about 10 grey levels, as in a dark room
 
-NOISE_RAMP = 1000  # batches until noise has its full strength: it hides what is learnt first
+NOISE_RAMP = 1000  # batches until noise has its full strength; motion is easier to learn without
 
-FILTERED_SHARE = 0.5  # of the samples: as a temporal filter shows them, which averages noise away
+FILTERED_SHARE = 0.5  # of the samples, whose noise is reduced as by a temporal filter
 
-MIN_FILTERED_NOISE = 0.05  # of the noise is what a narrow band leaves
+MIN_FILTERED_NOISE = 0.05  # share of the noise that a narrow band passes
 
-BLUR_SHARE = (
-    0.25  # of the samples: as through a lens, a codec or an enlargement that keeps no detail
-)
+BLUR_SHARE = 0.25  # of the samples, blurred as by a lens, a codec or an enlargement
 
-BLUR_RANGE = (0.5, 4.0)  # px: its range
+BLUR_RANGE = (0.5, 4.0)  # px, standard deviation of the blur
 
-CHUNK = 8  # scenes rendered at a time: more does not fit the caches, fewer cost calls (measured)
+CHUNK = 8  # scenes rendered together; measured: more exceed the CPU's caches, fewer cost calls
 
 
 class Pool:
-    """Scenes waiting to be learnt from; the same folder continues where it was left."""
+    """A ring of rendered scenes, in a folder or in memory.
+
+    Args:
+        synthesizer: Renders the scenes.
+        capacity: Number of scenes the ring holds.
+        folder: Folder of the files; an existing pool of the same size is continued. None: memory.
+
+    Raises:
+        OptionError: the folder holds a pool of another capacity or scene size.
+    """
 
     def __init__(self, synthesizer: Synthesizer, *, capacity: int, folder: Path | None) -> None:
         self.synthesizer = synthesizer
         self.capacity = capacity
         self.size = synthesizer.size
         self.made = 0
-        """Scenes rendered so far; the newest lies at (made - 1) % capacity."""
+        """Number of scenes rendered so far; the newest is at index (made - 1) % capacity."""
         self._count_file = folder / "pool.json" if folder else None
         shape = (capacity, 9, self.size, self.size)  # reference, moved, magnified; uint16
         cells = (capacity, 4, self.size // CELL, self.size // CELL)
@@ -71,7 +77,7 @@ class Pool:
         assert self._count_file is not None
         if self._count_file.is_file():
             self.made = int(json.loads(self._count_file.read_text())["made"])
-            # Not the scenes that the first filling drew.
+            # Another seed than before, so that the scenes of the first run do not repeat.
             generator = self.synthesizer.generator
             generator.manual_seed((generator.initial_seed() + self.made + 1) % 2**63)
 
@@ -79,7 +85,7 @@ class Pool:
         return min(self.made, self.capacity)
 
     def add(self, count: int) -> None:
-        """Render `count` scenes, in chunks, over the oldest ones."""
+        """Render `count` scenes, rounded up to whole chunks, in place of the oldest ones."""
         for _ in range(-(-count // CHUNK)):
             scenes = self.synthesizer.batch(CHUNK)
             stack = torch.cat([scenes.reference, scenes.moved, scenes.magnified], 1)
@@ -103,7 +109,16 @@ class Pool:
         start: int = 0,
         with_frame_c: bool = True,
     ) -> Iterator[Batch]:
-        """Yield batches of `count` samples of `crop` px for ever, rendering as they are used up."""
+        """Yield batches of random samples without end, and render new scenes in between.
+
+        Args:
+            count: Samples per batch.
+            crop: Side of a sample, px, a multiple of 4.
+            reuse: Average number of uses of a scene; `count / reuse` scenes are rendered per batch.
+            seed: Seed of the choice and the augmentation of the samples.
+            start: Step at which a resumed run continues; it sets the strength of the noise.
+            with_frame_c: As in `sensor_model`.
+        """
         rng = np.random.default_rng([seed, self.made])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         debt = 0.0
@@ -126,7 +141,10 @@ class Pool:
 def stream(
     synthesizer: Synthesizer, count: int, *, seed: int, start: int = 0, with_frame_c: bool = True
 ) -> Iterator[Batch]:
-    """Yield batches of `count` scenes never seen before, made on the synthesizer's device."""
+    """Yield batches of `count` new scenes without end, rendered on the synthesizer's device.
+
+    The arguments are those of `Pool.batches`.
+    """
     generator = torch.Generator(synthesizer.device).manual_seed(seed)
     for step in itertools.count(start):
         noise = MAX_NOISE * min(1.0, step / NOISE_RAMP)
@@ -136,11 +154,14 @@ def stream(
 
 
 def prefetch(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
-    """The same batches, prepared by a thread while the network learns from the one before."""
+    """Prepare batches in a background thread; at most `depth` wait in the queue.
+
+    An exception of `batches` is raised in the caller.
+    """
     queue: Queue[Batch | BaseException | None] = Queue(depth)
 
     def produce() -> None:
-        torch.set_num_threads(1)  # of this thread: the learner's wait for each other meanwhile
+        torch.set_num_threads(1)  # in this thread; more would compete with the training threads
         try:
             for batch in batches:
                 queue.put(batch)
@@ -161,7 +182,18 @@ def prefetch(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
 def augment(
     planes: Tensor, flows: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Soften, crop, mirror, turn, recolour, flatten: (B, 9, S, S), flows -> (B, 9, crop, crop)."""
+    """Blur, crop, mirror, transpose and recolour each scene at random.
+
+    Args:
+        planes: (B, 9, S, S) in [0, 1]: reference, moved and magnified picture, BGR each. All three
+            are changed in the same way.
+        flows: (B, 4, S/4, S/4) px, as in `Scenes.flows`.
+        crop: Side of the result, px, a multiple of 4.
+        rng: Source of randomness.
+
+    Returns:
+        (B, 9, crop, crop) and (B, 4, crop/4, crop/4).
+    """
     soft = (_blur(sample, rng) for sample in planes)
     posed = [_crop_and_flip(*pair, crop, rng) for pair in zip(soft, flows, strict=True)]
     samples, turned = zip(*posed, strict=True)
@@ -169,9 +201,9 @@ def augment(
 
 
 def _blur(sample: Tensor, rng: np.random.Generator) -> Tensor:
-    """At times blurred by a Gaussian, alike in the three frames: (9, S, S) -> the same.
+    """Blur a share of the samples by a Gaussian, (9, S, S).
 
-    Of pictures that are all sharp a network learns to show the motion of soft ones too large.
+    A network trained on sharp pictures only shows the motion of blurred ones too large.
     """
     if rng.random() >= BLUR_SHARE:
         return sample
@@ -183,7 +215,7 @@ def _blur(sample: Tensor, rng: np.random.Generator) -> Tensor:
 def _crop_and_flip(
     sample: Tensor, flows: Tensor, crop: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A random square of a scene, mirrored and turned; vectors turn with it."""
+    """Cut a random square, mirror and transpose it at random; the flow vectors change with it."""
     cells, spare = crop // CELL, (sample.shape[-1] - crop) // CELL
     y, x = (int(corner) for corner in rng.integers(0, spare + 1, 2))
     sample = sample[:, CELL * y :, CELL * x :][:, :crop, :crop]
@@ -198,11 +230,11 @@ def _crop_and_flip(
 
 
 def _change_colours(sample: Tensor, rng: np.random.Generator) -> Tensor:
-    """Colours exchanged, at times inverted or of little contrast, alike in the three frames."""
+    """Permute the colour channels; invert some samples and reduce the contrast of others."""
     colours = rng.permutation(3)
     sample = sample[np.concatenate([colours, colours + 3, colours + 6])]
     sample = 1 - sample if rng.random() < 0.2 else sample
-    if rng.random() < 0.35:  # a dim room, a grey wall: little contrast, most often dark
+    if rng.random() < 0.35:  # little contrast, mostly dark: a dim room, a grey wall
         contrast = float(np.exp(rng.uniform(np.log(0.08), 0)))
         sample = sample * contrast + (1 - contrast) * rng.random() ** 2
     return sample
@@ -215,16 +247,16 @@ def sensor_model(
     noise: float = MAX_NOISE,
     with_frame_c: bool = True,
 ) -> Batch:
-    """Clean scenes -> what a camera delivers: colour change, noise, dither, 8 bits.
+    """Simulate a camera: change of colour, noise, dither and rounding to 8 bits.
 
-    One sample in seven changes colour between the frames; three in ten are noisy. Noise strength is
-    drawn per sample, most often within the paper's 0.3. The target has none. Half of the samples
-    are as within a temporal filter: the picture is as noisy as ever, its change is not.
+    One sample in seven changes colour between the frames. Three in ten are noisy; the strength is
+    drawn per sample and mostly within the paper's 0.3. The target has no noise. In half of the
+    samples the change has less noise than the pictures, as behind a temporal filter.
 
     Args:
-        scenes: What was rendered.
+        scenes: Clean scenes.
         generator: Source of randomness.
-        noise: Strongest noise.
+        noise: Largest strength of noise, as in `add_noise`.
         with_frame_c: Render frame_c, for oh2018. Else frame_c is frame_b, and the samples carry
             the filtered change instead, for MagNet.
     """
@@ -258,18 +290,22 @@ def sensor_model(
 
 
 def _check_size(folder: Path, shape: list[int]) -> None:
-    """Scenes took long to render, and another run may be learning from them."""
+    """Refuse a pool of another size: its scenes took long to render, so they are not deleted.
+
+    Raises:
+        OptionError: the folder holds scenes of another number or size.
+    """
     count = folder / "pool.json"
     held = json.loads(count.read_text())["shape"] if count.is_file() else shape
     if held != shape:
         raise OptionError(
             f"cannot use pool {str(folder)!r}: it holds {held[0]} scenes of {held[-1]} px, not "
-            f"{shape[0]} of {shape[-1]} px; give another --pool, or delete it"
+            f"{shape[0]} of {shape[-1]} px; name another folder with --pool, or delete this one"
         )
 
 
 def _open(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """A file-backed array, kept if it has the right size; else empty, and so is the pool."""
+    """Open a memory-mapped array; a file of another size is replaced and the pool is empty then."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     mode = "r+" if path.is_file() and path.stat().st_size == size else "w+"
     if mode == "w+":

@@ -1,13 +1,8 @@
-"""Training samples: their form, and the published data set of Oh et al. read as it lies on disk.
+"""The training set that Oh et al. 2018 published, read from its folder.
 
-    frame_a     reference
-    frame_b     moved, and its colours changed         network input: frame_a, frame_b
-    frame_c     moved only                              target: amplified
-    amplified   magnified motion, colours changed as in frame_b
-
-On disk: `amplified/ frameA/ frameB/ frameC/` with `000000.png ...` and `train_mf.txt`, whose line i
-is alpha of sample i. The set holds 100 000 samples of 384 x 384, far more than fits in memory: it
-is streamed.
+The folders `amplified`, `frameA`, `frameB` and `frameC` hold `000000.png`, `000001.png` ...; line i
+of `train_mf.txt` is alpha of sample i. The set has 100 000 samples of 384 x 384 px, more than fits
+in memory, so pictures are read when they are needed.
 """
 
 from collections.abc import Iterator
@@ -24,19 +19,20 @@ FOLDERS = {"frame_a": "frameA", "frame_b": "frameB", "frame_c": "frameC", "ampli
 
 
 class Published:
-    """The published training set: an endless, shuffled stream of batches.
+    """The published training set as an endless, shuffled stream of batches.
 
     Args:
-        root: The folder that holds the four image folders and `train_mf.txt` (or its parent).
-        limit: Use the first `limit` samples only.
-        crop: Side of the random square cut from each sample, a multiple of 4.
-        rank: This process's number among `world` ones; each reads its own share.
+        root: The folder with the four image folders and `train_mf.txt`, or its parent.
+        limit: Use the first `limit` samples only; None: all.
+        crop: Side of the random square cut from each sample, px, a multiple of 4.
+        rank: Number of this process, from 0; each process reads its own share of the samples.
         world: Number of processes.
-        seed: Order of samples and crops.
-        start: Step at which a resumed run goes on: other samples than those already seen.
+        seed: Seed of the order of samples and of the crops.
+        start: Step at which a resumed run continues; another start gives another order.
 
     Raises:
-        OptionError: a folder, the factors or a picture is missing.
+        OptionError: a folder or `train_mf.txt` is missing or unreadable, or there are fewer
+            samples than processes.
     """
 
     def __init__(
@@ -73,7 +69,11 @@ class Published:
         self.rng = np.random.default_rng([seed, rank, start])
 
     def batches(self, count: int) -> Iterator[Batch]:
-        """Yield batches of `count` samples for ever, each sample once per pass."""
+        """Yield batches of `count` samples without end, each sample once per pass.
+
+        Raises:
+            OptionError: a picture is missing or unreadable.
+        """
         chosen: list[int] = []
         while True:
             for index in self.rng.permutation(self.order):

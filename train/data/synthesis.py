@@ -1,23 +1,25 @@
-"""Scenes of known motion: layers that move by fractions of a pixel, and their magnified twin.
+"""Rendered scenes with known motion: layers moved by a known amount, and alpha times as far.
 
 Inputs
     bank        textures and outlines (train/data/textures.py)
 Outputs
-    Scenes      reference, moved and magnified images, alpha, and where each point came from
+    Scenes      reference, moved and magnified images, alpha, and the flows between them
 Stages
-    choose      kind of scene, alpha, and per layer an appearance, a placement and a motion
-    place       where each layer's points lie when its motion is taken 0, 1 and alpha times
-    render      sample every layer at `supersample` times the resolution, back to front with true
+    choose      kind of scene, alpha, and for each layer an appearance, a placement and a motion
+    place       affine maps of each layer for 0, 1 and alpha times its motion
+    render      sample the layers at `supersample` times the resolution, back to front with true
                 occlusion, then average down
-    sensor      colour change, noise, dither and rounding to 8 bits: drawn afresh at each use
+    sensor      change of colour, noise, dither, rounding to 8 bits: applied at each use of a scene
+                (train/data/pool.py)
 Conventions
-    Motion is affine, D(p) = t + (zoom + rotation)(p - centre), in pixels of the final image, and
-    the magnified scene uses alpha D exactly. Everything is batched tensor arithmetic on one device.
+    The displacement of a point p is affine, D(p) = t + (zoom + rotation)(p - centre), in pixels of
+    the final image. The magnified scene uses exactly alpha D. All arithmetic is batched, on one
+    device.
 
 References:
-    Oh et al. 2018, section 4 and appendix: five kinds in equal parts, alpha up to 100, motion up to
-    10 px, magnified motion up to 50 px, Poisson-like noise, rounding with dither. Alpha up to 250
-    is what evaluations since then ask for (0.04 px shown as 10 px).
+    Oh et al. 2018, section 4 and appendix: five kinds of scene in equal parts, alpha up to 100,
+    motion up to 10 px, magnified motion up to 50 px, Poisson-like noise, rounding with dither.
+    Here alpha goes up to 250, as later evaluations need (0.04 px shown as 10 px).
 """
 
 import math
@@ -32,54 +34,63 @@ from rtmag.train.data.textures import Bank
 Placement = tuple[Tensor, Tensor]
 """Affine maps p = matrix q + offset, (B, 3, 2, 2) and (B, 3, 2): one per scene and frame."""
 
-CELL = 4  # px: motion is told once per cell, as finely as MagNet can say it
+CELL = 4  # px; side of a cell. Flows have one vector per cell, the resolution of MagNet's flow
 
 KINDS = ("standard", "blurred background", "background only", "static", "static background")
 
 
 @dataclass(slots=True, eq=False)
 class Scenes:
-    """A batch of scenes before the sensor: clean, not rounded."""
+    """A batch of scenes before the simulated sensor: without noise and rounding."""
 
     reference: Tensor
-    """(B, 3, S, S) in [0, 1], BGR: frame a."""
+    """(B, 3, S, S) in [0, 1], BGR; frame a of a sample."""
     moved: Tensor
-    """(B, 3, S, S): frame c, the same scene moved."""
+    """(B, 3, S, S); the scene after its motion, frame c."""
     magnified: Tensor
-    """(B, 3, S, S): motion alpha times as large."""
+    """(B, 3, S, S); the scene after alpha times its motion."""
     alpha: Tensor
     """(B,) total magnification factor."""
     flows: Tensor
-    """(B, 4, S/4, S/4) px: where to look, x then y, in the reference for what the moved frame shows
-    here, and in the moved frame for what the magnified one shows."""
+    """(B, 4, S/4, S/4) px, two backward flows, x then y each: from the moved frame to the
+    reference, and from the magnified frame to the moved one."""
     kind: Tensor | None = None
-    """(B,) index into KINDS, where it is known."""
+    """(B,) index into KINDS; None for scenes from a pool."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Ranges of the generator; the defaults are the paper's but for alpha, which went to 100."""
+    """Ranges of the random scenes; the defaults are the paper's, except alpha."""
 
     alpha: float = 250.0
-    """Largest magnification factor; it is drawn log-uniformly from 1.2 up."""
+    """Largest magnification factor, drawn log-uniformly from 1.2; the paper has 100."""
     motion: float = 10.0
-    """Largest translation between reference and moved, px; zoom and rotation may each add as much
-    per 50 px from the layer's centre."""
+    """Largest translation between reference and moved, px. Zoom and rotation may each add as much
+    at 50 px from the layer's centre."""
     magnified: float = 50.0
     """Largest magnified translation, px."""
     least: float = 0.04
-    """Small motion, px, that every alpha gets to see."""
+    """Lower end of the motion's range, px, if that is less than 1/30 of the upper end."""
     far: float = 0.25
-    """Share of motions from the upper quarter of their range, of logarithms: few are that large
-    otherwise, and they are the hardest to learn."""
+    """Share of motions drawn from the upper quarter of their logarithmic range only. Large motions
+    would be rare otherwise, and they are the hardest to learn."""
     objects: int = 3
-    """Most objects in one scene; in 128 px, as dense as the paper's 7-15 in 384 px."""
+    """Largest number of objects in a scene; 3 in 128 px are as dense as the paper's 7 to 15 in
+    384 px."""
     attenuation: float = 0.04
     """Share of scenes with alpha below 1."""
 
 
 class Synthesizer:
-    """Draws batches of scenes on the device that trains."""
+    """Renderer of random scenes, on the device of the bank.
+
+    Args:
+        bank: Textures and outlines.
+        size: Side S of the scenes, px, a multiple of 4.
+        supersample: Samples per pixel in each direction.
+        limits: Ranges of the random scenes; None: the defaults.
+        seed: The same seed gives the same scenes.
+    """
 
     def __init__(
         self,
@@ -100,7 +111,7 @@ class Synthesizer:
         self._cells = self._raster(CELL)
 
     def _raster(self, step: float) -> Tensor:
-        """Centres of squares that tile the image, row by row -> (N, 2) px from its middle."""
+        """Centres of squares of side `step` px, row by row: (N, 2) px from the image's middle."""
         axis = (torch.arange(int(self.size / step), device=self.device) + 0.5) * step
         y, x = torch.meshgrid(axis - self.size / 2, axis - self.size / 2, indexing="ij")
         return torch.stack([x.flatten(), y.flatten()], -1)
@@ -113,7 +124,7 @@ class Synthesizer:
         return torch.randint(count, shape, generator=self.generator, device=self.device)
 
     def batch(self, count: int) -> Scenes:
-        """Draw `count` scenes."""
+        """Render `count` new scenes."""
         kind = self._index(len(KINDS), count)
         alpha = torch.exp(self._uniform(count, low=math.log(1.2), high=math.log(self.limits.alpha)))
         weaken = self._uniform(count) < self.limits.attenuation
@@ -131,20 +142,20 @@ class Synthesizer:
     # ---- choose -------------------------------------------------------------------------------
 
     def _motion(self, alpha: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
-        """Translation (B, 2) in px and linear part (B, 2, 2) per px, zero unless `moves`."""
+        """Draw translations (B, 2) px and linear parts (B, 2, 2) per px, zero where not `moves`."""
         count = alpha.shape[0]
         limit = torch.minimum(
             torch.full_like(alpha, self.limits.motion),
             self.limits.magnified / alpha.clamp(min=1.0),
         )
-        # Log-uniform over a range of 30 or more: most motions are small, the largest still occur.
+        # Log-uniform over a factor of 30 or more: most motions are small, large ones still occur.
         least = torch.clamp(self.limits.least / limit, max=1 / 30)
         part = self._uniform(count)
         part = torch.where(self._uniform(count) < self.limits.far, part / 4, part)
         length = limit * least**part
         angle = self._uniform(count, high=2 * math.pi)
         shift = length[:, None] * torch.stack([angle.cos(), angle.sin()], -1)
-        # Rotation and zoom move a point 50 px from the centre about as far as the translation.
+        # Rotation and zoom move a point at 50 px from the centre at most as far as the translation.
         turn = self._uniform(count, 2, low=-1, high=1) * (length / 50)[:, None]
         turn = turn * (self._uniform(count, 2) < 0.5)
         zoom, rotation = turn.unbind(-1)
@@ -155,9 +166,10 @@ class Synthesizer:
     # ---- place --------------------------------------------------------------------------------
 
     def _place(self, alpha: Tensor, centre: Tensor, moves: Tensor) -> Placement:
-        """Final image -> layer, in px from the layer's centre, at 0, 1 and alpha times its motion.
+        """Affine maps from the final image to the layer, for 0, 1 and alpha times its motion.
 
-        A layer point p goes to q = p + m D(p), so p - c = (I + mA)^-1 (q - c - m t).
+        They give px from the layer's centre c. A layer point p moves to q = p + m D(p), with m the
+        multiple and A the linear part, so p - c = (I + m A)^-1 (q - c - m t).
         """
         shift, linear = self._motion(alpha, moves)
         times = torch.stack([torch.zeros_like(alpha), torch.ones_like(alpha), alpha], 1)  # (B, 3)
@@ -167,7 +179,7 @@ class Synthesizer:
         return matrix, -(matrix @ origin[..., None])[..., 0]
 
     def _rotate_and_scale(self, place: Placement, size: Tensor) -> Placement:
-        """The same placement rotated by a random angle per scene and divided by `size` (B,)."""
+        """Rotate a placement by a random angle per scene and divide it by `size` (B,)."""
         angle = self._uniform(size.shape[0], high=2 * math.pi)
         cos, sin = angle.cos() / size, angle.sin() / size
         turn = torch.stack([cos, -sin, sin, cos], -1).reshape(-1, 1, 2, 2)
@@ -175,7 +187,7 @@ class Synthesizer:
         return turn @ matrix, (turn @ offset[..., None])[..., 0]
 
     def _flows(self, place: Placement) -> Tensor:
-        """From each later frame back to the one before it, of a layer alone -> (B, 4, h, w) px."""
+        """Backward flows of one layer, in the order of `Scenes.flows`: (B, 4, h, w) px."""
         matrix, offset = place
         back = torch.linalg.inv(matrix[:, :2])  # (B, 2, 2, 2): two pairs of frames
         change = back @ matrix[:, 1:] - torch.eye(2, device=self.device)
@@ -184,7 +196,7 @@ class Synthesizer:
         return flows.reshape(len(matrix), 4, self.size // CELL, self.size // CELL)
 
     def _covered_cells(self, mask: Tensor) -> Tensor:
-        """Cells of the two later frames that an object covers by half or more -> (B, 4, h, w)."""
+        """True for cells of the moved and magnified frame that are half covered: (B, 4, h, w)."""
         later = torch.cat(mask.chunk(3, dim=2)[1:], dim=1)
         covered = F.avg_pool2d(later, CELL * self.supersample) >= 0.5
         return covered.repeat_interleave(2, dim=1)
@@ -192,7 +204,10 @@ class Synthesizer:
     # ---- render -------------------------------------------------------------------------------
 
     def _sample(self, bank: Tensor, place: Placement, padding: str) -> Tensor:
-        """Sample random pictures of a bank, whose side spans [-1, 1] -> (B, C, 3 s, s)."""
+        """Sample one random picture of a bank per scene, which spans [-1, 1]: (B, C, 3 s, s).
+
+        The three frames are stacked vertically; s is the supersampled side.
+        """
         matrix, offset = (part.flatten(0, 1) for part in place)  # (3B, 2, 2), (3B, 2)
         count, s = matrix.shape[0] // 3, self.size * self.supersample
         points = self._points.expand(matrix.shape[0], -1, -1)
@@ -204,11 +219,11 @@ class Synthesizer:
         )
 
     def _texture(self, place: Placement, blurred: Tensor | None = None) -> Tensor:
-        """A random texture with about one texel per supersampled pixel -> (B, 3, 3 s, s)."""
+        """Random textures with about one texel per supersampled pixel: (B, 3, 3 s, s)."""
         count, side = place[0].shape[0], self.bank.textures.shape[-1]
         scale = torch.exp(self._uniform(count, low=math.log(0.7), high=math.log(2.5)))
         contrast = self._uniform(count, low=0.3, high=1.0)
-        if blurred is not None:  # blur by enlargement: few texels, stretched over many pixels
+        if blurred is not None:  # blurred by enlargement: few texels over many pixels
             scale = torch.where(blurred, scale * self._uniform(count, low=3, high=10), scale)
             contrast = torch.where(blurred, contrast * 0.5, contrast)
         matrix, offset = self._rotate_and_scale(place, scale * side / 2 / self.supersample)
@@ -218,13 +233,13 @@ class Synthesizer:
         return colour.mul_(contrast[:, None, None, None]).add_(floor[:, None, None, None])
 
     def _layer_background(self, kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour (B, 3, 3 s, s) and flows."""
+        """Colour (B, 3, 3 s, s) and flows (B, 4, h, w) of the background."""
         centre = self._uniform(kind.shape[0], 2, low=-0.5, high=0.5) * self.size
         place = self._place(alpha, centre, moves=kind <= 2)
         return self._texture(place, blurred=kind == 1), self._flows(place)
 
     def _layer_object(self, kind: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour (B, 3, 3 s, s), coverage (B, 1, 3 s, s) and flows of one object."""
+        """Colour (B, 3, 3 s, s), coverage (B, 1, 3 s, s) and flows (B, 4, h, w) of one object."""
         count = kind.shape[0]
         centre = self._uniform(count, 2, low=-0.5, high=0.5) * self.size
         place = self._place(alpha, centre, (kind != 3) & (self._uniform(count) < 0.8))
@@ -239,16 +254,17 @@ class Synthesizer:
 
 
 def offset_colour(image: Tensor, offset: Tensor) -> Tensor:
-    """Add a colour offset (B, 3) and clip: what turns frame c into frame b."""
+    """Add an offset (B, 3) to the colours of (B, 3, H, W) and clip; turns frame c into frame b."""
     return (image + offset[:, :, None, None]).clamp(0, 1)
 
 
 def add_noise(image: Tensor, strength: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Poisson-like noise: its variance grows with the brightness.
+    """Add Poisson-like noise, whose variance is proportional to the brightness.
 
     Args:
         image: (B, 3, H, W) in [0, 1].
-        strength: (B,), up to 0.3, drawn per sample: standard deviation 3.4 grey levels at mid-grey.
+        strength: (B,), 0 is no noise; 0.3, the paper's largest, has a standard deviation of 3.4
+            grey levels at mid-grey.
         generator: Source of randomness.
     """
     draw = torch.randn(image.shape, generator=generator, device=image.device)
@@ -259,6 +275,6 @@ def add_noise(image: Tensor, strength: Tensor, generator: torch.Generator | None
 
 
 def quantize(image: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Round to 8 bits with dither, so that motion below one grey level survives on average."""
+    """Round to 8 bits with dither, which preserves changes below one grey level on average."""
     dither = torch.rand(image.shape, generator=generator, device=image.device)
     return torch.floor(image * 255 + dither).clamp(0, 255) / 255

@@ -1,16 +1,17 @@
-"""What training scenes are made of: pictures to move, and outlines to cut objects with.
+"""Textures and outlines of objects, the material of rendered scenes.
 
-Pictures are (3, T, T) uint8 BGR, drawn here or taken from the photographs in scikit-image's wheel
-whose licence is public domain or CC0, or from a folder of the user's own. Outlines are (1, M, M)
-uint8, 255 inside. Both live on the device as one tensor, a *bank*.
+Textures are (3, T, T) uint8, BGR: drawn here, or cut from photographs. The photographs are those of
+scikit-image's wheel that are public domain or CC0, or a folder of the user. Outlines are (1, M, M)
+uint8, 255 inside the object. A `Bank` holds both on the training device.
 
-The photographs named in HELD_OUT are never trained on: benchmarks may use them.
+The photographs in HELD_OUT are never used for training, so benchmarks may use them.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import skimage
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -31,7 +32,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 def _spectrum_noise(size: int, slope: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(size, size) noise whose amplitude falls as 1/f^slope, scaled to [0, 1]."""
+    """Noise (size, size) with amplitudes proportional to 1/f^slope, scaled to [0, 1]."""
     f = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     f[0, 0] = 1 / size
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / f**slope
@@ -41,13 +42,13 @@ def _spectrum_noise(size: int, slope: float, rng: np.random.Generator) -> NDArra
 
 
 def _two_colours(amount: NDArray[np.float32], rng: np.random.Generator) -> Picture:
-    """Blend between two random colours, (H, W) in [0, 1] -> picture."""
+    """Picture (H, W, 3) between two random colours; `amount` is (H, W) in [0, 1]."""
     a, b = rng.integers(0, 256, (2, 3)).astype(np.float32)
     return np.asarray(a + amount[..., None] * (b - a), np.uint8)
 
 
 def _desaturate(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Mix with grey: the channels of natural pictures are strongly correlated."""
+    """Mix a picture with its grey version, since natural colours are strongly correlated."""
     grey = picture.mean(-1, keepdims=True)
     return np.asarray(grey + rng.uniform(0, 0.7) * (picture - grey), np.uint8)
 
@@ -80,7 +81,7 @@ def dead_leaves(size: int, rng: np.random.Generator) -> Picture:
 
 
 def grating(size: int, rng: np.random.Generator) -> Picture:
-    """Weaves, stripes and zone plates, warped a little."""
+    """Stripes, weaves and similar periodic patterns, slightly bent."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     bend = _spectrum_noise(size, 2.0, rng) * rng.choice([0.0, 20.0, 60.0])
     angle, period = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(6), np.log(60)))
@@ -95,7 +96,7 @@ def grating(size: int, rng: np.random.Generator) -> Picture:
 
 
 def noise(size: int, rng: np.random.Generator) -> Picture:
-    """Clouds, plaster, bark: noise of a random spectrum, grey or coloured, sometimes stretched."""
+    """Noise with a random spectrum, in two colours or many, like clouds, plaster or bark."""
     slope = rng.uniform(0.5, 2.2)
     if rng.random() < 0.5:
         picture = _two_colours(_spectrum_noise(size, slope, rng), rng)
@@ -109,7 +110,7 @@ def noise(size: int, rng: np.random.Generator) -> Picture:
 
 
 def text(size: int, rng: np.random.Generator) -> Picture:
-    """Lines of random letters over a faint ground: crisp edges of every direction."""
+    """Lines of random letters on a faint background: sharp edges in all directions."""
     image = _two_colours(0.2 * _spectrum_noise(size, 1.5, rng), rng)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-*/()"))
     y = 0
@@ -125,7 +126,7 @@ def text(size: int, rng: np.random.Generator) -> Picture:
 
 
 def gradient(size: int, rng: np.random.Generator) -> Picture:
-    """Almost nothing: walls, skin, sky. What must not crawl."""
+    """A smooth picture without detail, like a wall, skin or sky, where noise must not crawl."""
     smooth = cv2.GaussianBlur(_spectrum_noise(size, 2.2, rng), (0, 0), float(rng.uniform(4, 20)))
     return _two_colours(np.asarray(smooth, np.float32), rng)
 
@@ -136,17 +137,15 @@ PROCEDURAL: tuple[tuple[Callable[[int, np.random.Generator], Picture], float], .
 
 
 def bundled_photographs(names: tuple[str, ...] = PHOTOGRAPHS) -> list[Picture]:
-    """The photographs in scikit-image's wheel, BGR."""
-    import skimage
-
+    """Photographs of scikit-image's wheel, (H, W, 3) BGR each."""
     folder = Path(skimage.__file__).parent / "data"
     return [read_picture(folder / name) for name in names]
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """Pictures below a folder, whatever its layout: flat, COCO's `train2017/`, VOC's `JPEGImages/`.
+    """Picture files in a folder and its subfolders, sorted; COCO and VOC layouts work as well.
 
-    VOC's label pictures (`SegmentationClass`, `SegmentationObject`) are left out.
+    VOC's label pictures (`SegmentationClass`, `SegmentationObject`) are skipped.
 
     Raises:
         OptionError: the folder is missing or holds no picture.
@@ -163,10 +162,10 @@ def image_paths(folder: Path) -> list[Path]:
 
 
 def read_picture(path: Path) -> Picture:
-    """A picture file as BGR.
+    """Read a picture file, (H, W, 3) BGR.
 
     Raises:
-        OptionError: the file is not a picture OpenCV can read.
+        OptionError: OpenCV cannot read the file.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
@@ -175,7 +174,7 @@ def read_picture(path: Path) -> Picture:
 
 
 def crop(picture: Picture, size: int, rng: np.random.Generator) -> Picture:
-    """A random square of a photograph at a random scale, (size, size, 3)."""
+    """Cut a random square from a picture and resize it, (size, size, 3)."""
     side = int(min(picture.shape[:2]) * rng.uniform(0.45, 1.0))
     y = int(rng.integers(0, picture.shape[0] - side + 1))
     x = int(rng.integers(0, picture.shape[1] - side + 1))
@@ -186,7 +185,10 @@ def crop(picture: Picture, size: int, rng: np.random.Generator) -> Picture:
 
 
 def outline(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One object's silhouette: a blob, a polygon, an ellipse, a frame, a bar or a few bars."""
+    """Outline of one object, (size, size): a blob, polygon, disc, frame, or one to three bars.
+
+    Some blobs, polygons and discs have a hole.
+    """
     mask = np.zeros((size, size), np.uint8)
     half, kind = size / 2, rng.integers(0, 5)
     angle = np.linspace(0, 2 * np.pi, 200, endpoint=False)
@@ -219,7 +221,7 @@ def outline(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 class Bank:
-    """The textures and outlines of one run, resident on a device."""
+    """Textures and outlines of one run, on one device."""
 
     def __init__(self, textures: Tensor, outlines: Tensor) -> None:
         self.textures = textures
@@ -237,14 +239,17 @@ class Bank:
         device: str | torch.device = "cpu",
         images: Path | None = None,
     ) -> "Bank":
-        """Draw a bank: 40 % photographs (the user's, if a folder is given), the rest procedural.
+        """Make a bank of 40 % photographs and 60 % procedural textures.
 
         Args:
-            count: Pictures; as many outlines.
-            size: Side of each picture in pixels.
+            count: Number of textures, and of outlines.
+            size: Side of each texture in pixels.
             seed: The same seed gives the same bank.
-            device: Where it lives.
-            images: A folder of photographs to use in place of the bundled ones.
+            device: Device of the tensors.
+            images: Folder of photographs to use in place of the bundled ones.
+
+        Raises:
+            OptionError: the folder is missing, holds no picture, or one cannot be read.
         """
         rng = np.random.default_rng(seed)
         paths = image_paths(images) if images else []

@@ -1,4 +1,4 @@
-"""What is needed to rebuild a network, and the networks that have a name."""
+"""Configurations of networks, and the named ones."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything needed to rebuild a network."""
+    """Everything that is needed to rebuild a network; stored in config.json."""
 
     architecture: str = "magnet"
     """`magnet` or `oh2018`."""
     channels: int = 32
     """Channels of texture and shape (C)."""
     width: int = 32
-    """Channels of the decoder's body; limits what it can say about occlusions."""
+    """Channels of the decoder's body; more channels handle occlusions better."""
     blocks: int = 4
-    """Residual blocks of the decoder's body; their number limits how far motion reaches."""
+    """Residual blocks of the decoder's body; more blocks see motion further away."""
     matching: bool = False
-    """Whether cells are also matched with their neighbours of before (matching.py)."""
+    """True to also match cells with neighbouring cells, for larger motion (matching.py)."""
     surplus: float = 0.0
-    """Share by which motion of few pixels was measured to be shown too large; it is taken off."""
+    """Share by which motion of a few pixels was measured too large; the decoder subtracts it."""
     shortfall: float = 0.0
-    """Share by which motion of a hundred pixels was measured to be shown too small; it is added."""
+    """Share by which motion of tens of pixels was measured too small; the decoder adds it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -1,4 +1,4 @@
-"""Where MagNet looks for each cell of the magnified picture."""
+"""Decoder of MagNet: texture and magnified motion become a backward flow."""
 
 import torch
 from torch import Tensor, nn
@@ -9,26 +9,26 @@ from rtmag.train.network.layers import ResBlock, add, squash
 
 
 class Decoder(nn.Module):
-    """Texture and magnified motion -> a backward flow, by which the image is warped.
+    """Compute the flow from velocities, code and texture; it has no biases.
 
-    The flow is a mean of the levels' velocities and of none, weighed by how far the body trusts
-    each, plus what the body adds.
+    The flow is a weighted mean of the velocities and of zero motion, plus a correction. The weights
+    (the `trust` in each velocity) and the correction come from a small convolutional network, the
+    `body`. The magnified velocities are exact only on average, so `Config.surplus` and
+    `Config.shortfall` scale the flow by what a benchmark measured.
     """
 
-    MOTION_UNIT = 8.0  # px: motion of this size is a feature of size one
-    SMALL_MOTION = 4.0  # px: flows of this size lose half of the surplus; large ones had none
-    LARGE_MOTION = (
-        50.0  # px: flows of this size gain half of the shortfall; what adds to them saturates
-    )
-    LEVEL_TRUST = (
-        4.0,
-        2.0,
-        1.0,
-    )  # in the levels to begin with, and 0 in no motion: shares' logarithms
-    MATCH_TRUST = (-4.0, -4.0)  # in matches, which must be learnt to be told from chance ones
-    GATE_ENERGY = (
-        1e-6  # energy at which texture is let through: a fortieth of a grey level, magnified
-    )
+    MOTION_UNIT = 8.0
+    """Px of motion that make a feature of size 1."""
+    SMALL_MOTION = 4.0
+    """Px; a flow of this length loses half of `surplus`, longer ones less."""
+    LARGE_MOTION = 50.0
+    """Px; a flow of this length gains half of `shortfall`, longer ones up to all of it."""
+    LEVEL_TRUST = (4.0, 2.0, 1.0)
+    """Initial trust in the velocities of the three levels, as logits; no motion has 0."""
+    MATCH_TRUST = (-4.0, -4.0)
+    """Initial trust in the matches: low, because chance matches must be learnt to be rejected."""
+    GATE_ENERGY = 1e-6
+    """Energy at which half of the texture passes: a change of 1/40 grey level, magnified."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -36,9 +36,9 @@ class Decoder(nn.Module):
         matched = self.MATCH_TRUST if config.matching else ()
         trust = self.LEVEL_TRUST + matched
         self.count = count = len(trust)
-        """How many velocities there are to trust."""
+        """Number of velocities to choose from: three levels, and two matches with matching."""
         self.layout = [2 * count, *([2 * len(matched)] if matched else [])]
-        """Channels of those, and of what matches are like."""
+        """Channels of the velocities, and of the signs of reliability of the matches."""
         self.mix = nn.Conv2d(2 * channels + sum(self.layout), width, 1, bias=False)
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
         self.correction = nn.Conv2d(width, 2 + count, 3, padding=1, bias=False)
@@ -49,17 +49,17 @@ class Decoder(nn.Module):
     def forward(
         self, texture: Tensor, moves: Tensor, gain: Tensor, code: Tensor, energy: Tensor
     ) -> Tensor:
-        """Decide where to look.
+        """Compute the flow.
 
         Args:
             texture: (B, C, h, w).
             moves: (B, 6 or 14, h, w) from `Manipulator.velocities`, not magnified.
             gain: (B, 1, 1, 1), alpha - 1.
-            code: (B, C, h, w).
-            energy: (B, 1, h, w) of the magnified difference.
+            code: (B, C, h, w) from `Manipulator.forward`.
+            energy: (B, 1, h, w), mean square of the magnified difference.
 
         Returns:
-            The flow, (B, 2, h, w) in px.
+            The backward flow, (B, 2, h, w) px, x then y.
         """
         gate = energy / (energy + self.GATE_ENERGY)  # (B, 1, h, w)
         velocities, *signs = torch.split(moves, self.layout, dim=1)
@@ -70,11 +70,11 @@ class Decoder(nn.Module):
             self.mix_parts([each.to(texture.dtype) for each in known])
         )  # (B, width, h, w)
         flow, trust = self.correction(x).float().split([2, self.count], dim=1)
-        # A softmax beside nothing's zero, spelled out: runtimes are slow at one across channels.
+        # A softmax with a zero for no motion, written out: runtimes are slow at one over channels.
         weights = torch.exp((trust + self.trust[:, None, None]).clamp(max=30)).chunk(self.count, 1)
         each = velocities.chunk(self.count, dim=1)
-        seen = add([weight * velocity for weight, velocity in zip(weights, each, strict=True)])
-        moved: Tensor = flow + seen / (1 + add(weights))
+        weighted = add([weight * velocity for weight, velocity in zip(weights, each, strict=True)])
+        moved: Tensor = flow + weighted / (1 + add(weights))
         size = add((moved * moved).chunk(2, dim=1))
         if self.surplus:
             moved = moved * (1 - self.surplus / (1 + size / self.SMALL_MOTION**2))
@@ -85,15 +85,15 @@ class Decoder(nn.Module):
         return moved
 
     def mix_parts(self, parts: list[Tensor]) -> Tensor:
-        """What `mix` makes of all channels of some parts together: (B, width, h, w).
+        """Apply `mix` to the concatenation of some parts, (B, ., h, w) -> (B, width, h, w).
 
-        One after the other, as brought together they leave ONNX Runtime's own layout, and the body
-        after them.
+        Each part has its own convolution and the results are added. A concatenation would force
+        ONNX Runtime out of its blocked memory layout, for the body as well.
         """
-        begun = 0
+        start = 0
         mixed: list[Tensor] = []
         for part in parts:
-            end = begun + part.shape[1]
-            mixed.append(F.conv2d(part, self.mix.weight[:, begun:end]))
-            begun = end
+            end = start + part.shape[1]
+            mixed.append(F.conv2d(part, self.mix.weight[:, start:end]))
+            start = end
         return add(mixed)

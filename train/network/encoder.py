@@ -1,4 +1,4 @@
-"""What MagNet knows of one picture: what it looks like, and where things are."""
+"""Encoder of MagNet: one picture becomes texture (its appearance) and shape (its positions)."""
 
 import torch
 from torch import Tensor, nn
@@ -6,17 +6,21 @@ from torch.nn import functional as F
 
 from rtmag.train.network.layers import ResBlock
 
-SIDE = 12  # px: what a 3 x 3 kernel on pixel-unshuffled pictures sees
+SIDE = 12  # px; side of a kernel: 3 cells of 4 px
 
-SCALES = (2.2, 1.3)  # px, the Gaussians' widths
+SCALES = (2.2, 1.3)  # px, standard deviations of the Gaussians
 
-ORDERS = (1, 2, 3, 4)
+ORDERS = (1, 2, 3, 4)  # of the derivatives
 
-NORM = 0.33  # of a kernel; with it shapes are about as large as contrasts
+NORM = 0.33  # L2 norm of a kernel, so that shape has about the size of the local contrast
 
 
 def derivatives(count: int) -> Tensor:
-    """The first `count` of 28 kernels for pixel-unshuffled grey pictures, (<= count, 16, 3, 3)."""
+    """Derivatives of Gaussians as kernels for pixel-unshuffled grey pictures.
+
+    Returns:
+        (min(count, 28), 16, 3, 3), coarse scales and low orders first.
+    """
     kernels = []
     for order in ORDERS:
         for sigma in SCALES:
@@ -30,24 +34,28 @@ def derivatives(count: int) -> Tensor:
 
 
 MARGIN = 4
-"""Px around an image: a cell, for kernels reach one cell far."""
+"""Px of padding around an image: one cell, since the kernels reach one cell far."""
 
 
 class Encoder(nn.Module):
-    """Image -> texture at a quarter of the resolution, and shape on three levels.
+    """Compute texture at a quarter of the resolution, and shape on three levels.
 
-    `shape` is one linear convolution, so that filtering it in time is exact. Its kernels sum to
-    zero over space and colour: a uniform change of brightness is no motion. They begin as
-    derivatives of Gaussians. Motion of many pixels shows in smaller pictures, of which grey is
-    enough: kernels of their own see the picture at a half and at a quarter of its size.
+    Shape is a linear convolution of the image, so filtering shape in time is the same as filtering
+    the image. Its kernels sum to zero over space and colour, so a uniform change of brightness is
+    not motion. Their initial values are derivatives of Gaussians. Two coarser levels show larger
+    motion: the grey image at half and at quarter size, with kernels of their own.
 
-    Kernels are kept as 3 x 3 on cells of 4 x 4 px, one channel per pixel and colour, and applied to
-    the picture itself, in steps of a cell: the same sums without moving the pixels first.
+    A cell is 4 x 4 px. Kernels are stored as 3 x 3 cells, with one channel per pixel of a cell and
+    colour, and applied to the image itself with a stride of one cell. That gives the same sums as
+    a pixel-unshuffled image, without moving the pixels.
+
+    Args:
+        channels: Channels C of texture and of the finest level of shape.
     """
 
     quadrants: Tensor
     COARSE = 16  # channels of a coarse level
-    PACKED = COARSE // 4 + COARSE // 16  # channels that the coarse levels fill at full resolution
+    PACKED = COARSE // 4 + COARSE // 16  # channels of both coarse levels, reshaped to (., h, w)
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,7 +71,7 @@ class Encoder(nn.Module):
         self.block = ResBlock(channels, bias=True)
 
     def kernels(self) -> tuple[Tensor, Tensor]:
-        """Those of shape, (C, 48, 3, 3), and of its coarse levels, (16, 16, 3, 3)."""
+        """Zero-sum kernels of the fine level (C, 48, 3, 3) and coarse levels (16, 16, 3, 3)."""
         fine, coarse = (
             w - w.mean((1, 2, 3), keepdim=True) for w in (self.shape.weight, self.coarse.weight)
         )
@@ -73,25 +81,26 @@ class Encoder(nn.Module):
         """Image -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
 
         Args:
-            padded: (B, 3, H + 8, W + 8), the image with its border repeated: `pad_border`.
-            white: The image's largest value: scaling kernels is cheaper than scaling pictures.
+            padded: (B, 3, H + 8, W + 8), the image after `pad_border`.
+            white: Value of white in the image, 1 or 255. The kernels are divided by it, which is
+                cheaper than dividing the image.
         """
         shape = self.encode_shape(padded, white)
         weight, bias = self.texture.weight, self.texture.bias
         assert bias is not None
-        if weight.dtype is not padded.dtype:  # half: such small kernels would lose their digits
+        if weight.dtype is not padded.dtype:  # half precision cannot hold such small kernels
             padded, white = (padded / white).to(weight.dtype), 1.0
         texture = _cell_convolution(padded, weight / white, bias - weight.sum((1, 2, 3)) / 2)
         texture = self.block(torch.relu(texture))  # (B, C, h, w)
         return texture, shape
 
     def encode_shape(self, padded: Tensor, white: float = 1.0) -> Tensor:
-        """Image, or a difference of images, with its border -> shape alone.
+        """Compute the shape of a padded image, or of a difference of images: (B, C + 5, H/4, W/4).
 
-        The last channels hold the levels at H/8 and H/16, laid out as `levels` reads them.
+        The last 5 channels hold the coarse levels, reshaped; `levels` separates them.
         """
         with torch.autocast(padded.device.type, enabled=False):
-            # The difference of two shapes is a thousandth of either, too little for bfloat16.
+            # Shapes differ between frames by a thousandth, too little for bfloat16.
             fine, coarse = (kernels / white for kernels in self.kernels())
             shape = _cell_convolution(padded, fine)  # (B, C, h, w)
             grey = F.conv2d(padded, self.quadrants, stride=4)[..., 1:-1, 1:-1]  # (B, 4, h, w)
@@ -102,22 +111,22 @@ class Encoder(nn.Module):
 
 
 def pad_border(image: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, H + 8, W + 8), with its border repeated."""
+    """Repeat the border of an image: (B, C, H, W) -> (B, C, H + 8, W + 8)."""
     return F.pad(image, (MARGIN,) * 4, mode="replicate")
 
 
 def _cell_convolution(padded: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Convolve a picture with kernels for cells, once per cell."""
+    """Convolve a padded image with kernels of 3 x 3 cells, with a stride of one cell."""
     return F.conv2d(padded, F.pixel_shuffle(kernels, 4), bias, stride=4)
 
 
 def _coarse_codes(grey: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes of the picture at a half and at a quarter of its size.
+    """Codes of the grey image at half and at quarter size.
 
     Args:
-        grey: (B, 4, h, w): the halved picture, 2 x 2 of its pixels to a cell. Their mean is a pixel
-            of the quartered one.
-        kernels: (16, 16, 3, 3), of either picture.
+        grey: (B, 4, h, w), the image at half size: the four pixels of each cell as channels. Their
+            mean is one pixel at quarter size.
+        kernels: (16, 16, 3, 3), the same for both sizes.
 
     Returns:
         (B, 16, h/2, w/2) and (B, 16, h/4, w/4).
@@ -131,7 +140,11 @@ def _coarse_codes(grey: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def levels(shape: Tensor) -> list[Tensor]:
-    """Shape, or a filter of it -> (B, C, h, w), (B, 16, h/2, w/2) and (B, 16, h/4, w/4)."""
+    """Separate the levels of shape, or of filtered shape, at 1/4, 1/8 and 1/16 of the image size.
+
+    Returns:
+        (B, C, h, w), (B, 16, h/2, w/2) and (B, 16, h/4, w/4).
+    """
     b, channels, h, w = shape.shape
     fine, half, quarter = torch.split(shape, [channels - 5, 4, 1], dim=1)
     return [fine, half.reshape(b, 16, h // 2, w // 2), quarter.reshape(b, 16, h // 4, w // 4)]

@@ -1,7 +1,8 @@
-"""A larger MagNet that begins as a smaller one: it computes the same, and has room to learn more.
+"""Growth of a MagNet: a larger network starts with the weights of a smaller one.
 
-What is new reads what it likes, but nothing that was there before reads it: those weights are zero.
-A larger network that starts from derivatives alone takes hours to learn what the smaller one knows.
+It computes the same as the smaller one at first. New channels and blocks may read all features,
+but the old parts do not read them yet: those weights start at zero. Training from initial weights
+would take hours to reach the same point.
 
 References:
     T. Chen, I. Goodfellow, J. Shlens, Net2Net: Accelerating learning via knowledge transfer,
@@ -23,29 +24,29 @@ _GENERATORS = "manipulator.fine.generators.weight"
 _MIX = "decoder.mix.weight"
 
 
-def is_smaller(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
-    """Whether both are weights of MagNets, and each of `given` has room in its other."""
-    if _SHAPE not in given or not given.keys() <= own.keys():
+def is_smaller(small: Mapping[str, Tensor], large: Mapping[str, Tensor]) -> bool:
+    """True if both are weights of MagNets and each tensor of `small` fits into its larger twin."""
+    if _SHAPE not in small or not small.keys() <= large.keys():
         return False
-    pairs = [(given[name].shape, own[name].shape) for name in given]
+    pairs = [(small[name].shape, large[name].shape) for name in small]
     fit = all(len(a) == len(b) and all(map(int.__le__, a, b)) for a, b in pairs)
-    return fit and (len(given) < len(own) or any(a != b for a, b in pairs))
+    return fit and (len(small) < len(large) or any(a != b for a, b in pairs))
 
 
-def grow(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the larger network that make it compute what the smaller one does.
+def grow(small: Mapping[str, Tensor], large: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights with which the larger network computes the same as the smaller one.
 
     Args:
-        given: Of the smaller network.
-        own: Of the larger one, as initialised.
+        small: Weights of the smaller network.
+        large: Initial weights of the larger network.
     """
-    c, most = given[_SHAPE].shape[0], own[_SHAPE].shape[0]
-    out = {name: value.clone() for name, value in own.items()}
-    for name, value in given.items():
+    c, most = small[_SHAPE].shape[0], large[_SHAPE].shape[0]
+    out = {name: value.clone() for name, value in large.items()}
+    for name, value in small.items():
         outputs, inputs = (torch.arange(side) for side in (*value.shape, 1)[:2])
-        if name == _MIX:  # texture, code and velocities, one after the other
+        if name == _MIX:  # its inputs are texture, code and velocities, in this order
             inputs = inputs + (most - c) * (inputs // c).clamp(max=2)
-        if name == _GENERATORS:  # derivatives by x, then by y: new ones take no part at first
+        if name == _GENERATORS:  # derivatives by x, then by y; new ones start at zero
             outputs = outputs + (most - c) * (outputs // c)
             out[name].zero_()
         if value.dim() == 1:
@@ -54,15 +55,15 @@ def grow(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Te
         rows = torch.zeros_like(out[name][outputs])
         rows[:, inputs] = value
         out[name][outputs] = rows
-    for name in out.keys() - given.keys():  # blocks that the smaller network has not
+    for name in out.keys() - small.keys():  # blocks that the smaller network lacks
         if name.endswith("conv2.weight"):
             out[name].zero_()
     return out
 
 
-def refit_matching(net: MagNet, given: Mapping[str, Tensor]) -> None:
-    """Let matching know how the codes move that were learnt without it, in `given`."""
-    if any(name.startswith("manipulator.matches.") for name in given):
+def refit_matching(net: MagNet, small: Mapping[str, Tensor]) -> None:
+    """Fit the matching layers to trained shape kernels, if `small` was trained without matching."""
+    if any(name.startswith("manipulator.matches.") for name in small):
         return
     for match, kernels in zip(net.manipulator.matches, net.encoder.kernels(), strict=False):
         assert isinstance(match, Matching)

@@ -1,11 +1,4 @@
-"""How far things moved, from a linear code of the picture: Lucas and Kanade on many channels.
-
-`generators` finds how codes change under motion as a matrix, by least squares on random pictures
-with the spectrum of natural ones; nothing needs to be trained.
-
-References:
-    B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981.
-"""
+"""Layers and operations of MagNet, written in the forms that inference runtimes run fastest."""
 
 from collections.abc import Sequence
 
@@ -15,7 +8,7 @@ from torch.nn import functional as F
 
 
 class ResBlock(nn.Module):
-    """x + conv(relu(conv(x))), zero-padded."""
+    """Residual block x + conv(relu(conv(x))) with 3 x 3 kernels and zero padding."""
 
     def __init__(self, channels: int, *, bias: bool) -> None:
         super().__init__()
@@ -29,9 +22,9 @@ class ResBlock(nn.Module):
 
 
 def channel_sum(x: Tensor) -> Tensor:
-    """Sums over channels: (B, C, ...) -> (B, 1, ...).
+    """Sum over channels: (B, C, ...) -> (B, 1, ...).
 
-    As a product of matrices: that takes ONNX Runtime 0.4 of a sum's time.
+    A matrix product, which takes ONNX Runtime 0.4 times as long as a sum.
     """
     with torch.autocast(x.device.type, enabled=False):
         sums = x.new_ones(1, x.shape[1]) @ x.flatten(2)
@@ -39,9 +32,9 @@ def channel_sum(x: Tensor) -> Tensor:
 
 
 def box_mean(x: Tensor) -> Tensor:
-    """Means over 3 x 3 cells, of those that there are.
+    """Mean over 3 x 3 cells, at borders over the cells inside: (B, C, h, w) -> the same shape.
 
-    As sums of what lies side by side: that takes ONNX Runtime a quarter of an average pool's time.
+    Sums of shifted slices, which take ONNX Runtime a quarter of the time of an average pool.
     """
     padded = F.pad(x, (0, 0, 1, 1))
     x = (padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]) * _thirds(x, 2)[:, None]
@@ -50,18 +43,21 @@ def box_mean(x: Tensor) -> Tensor:
 
 
 def _thirds(x: Tensor, axis: int) -> Tensor:
-    """One over the number of neighbours along an axis, the cell itself included: (n,)."""
+    """One over the number of cells in each window along an axis, 1/3 or 1/2 at the ends: (n,)."""
     place = torch.arange(x.shape[axis], dtype=x.dtype, device=x.device)
     return 1 / (1 + place.clamp(max=1) + place.flip(0).clamp(max=1))
 
 
 def squash(x: Tensor) -> Tensor:
-    """X near zero, +-4 far from it: magnified noise must not drown the body's other features."""
+    """Soft clipping, x / (1 + |x| / 4), so that magnified noise does not dominate the features.
+
+    The result is about x near zero and stays within -4 and 4.
+    """
     return x / (1 + x.abs() * 0.25)
 
 
 def add(parts: Sequence[Tensor]) -> Tensor:
-    """Their sum; of a few, runtimes add sooner than they sum along an axis."""
+    """Sum of a few tensors; runtimes add them faster than they sum a stacked tensor."""
     total = parts[0]
     for part in parts[1:]:
         total = total + part
@@ -69,10 +65,10 @@ def add(parts: Sequence[Tensor]) -> Tensor:
 
 
 def upsample(x: Tensor, scale: int) -> Tensor:
-    """Interpolate bilinearly, edges repeated: (B, C, h, w) -> (B, C, scale h, scale w).
+    """Upsample bilinearly with repeated edges: (B, C, h, w) -> (B, C, scale h, scale w).
 
-    As a convolution transposed: OpenVINO takes twice as long for `interpolate`, and as long again
-    to bring together what that returns.
+    A transposed convolution, because OpenVINO takes twice as long for `interpolate` and as long
+    again for concatenating its results.
     """
     places = (torch.arange(2 * scale, dtype=x.dtype, device=x.device) + 0.5) / scale - 1
     ramp = 1 - places.abs()
@@ -85,16 +81,20 @@ def upsample(x: Tensor, scale: int) -> Tensor:
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Backward bilinear warp: out(p) = image(p + flow(p)), edges repeated.
+    """Backward bilinear warp with repeated edges: out(p) = image(p + flow(p)).
 
     Args:
         image: (B, C, H, W).
         flow: (B, 2, H, W), x then y, in pixels.
+
+    Returns:
+        (B, C, H, W).
     """
     height, width = image.shape[-2:]
     x = torch.arange(width, device=image.device, dtype=flow.dtype)
     y = torch.arange(height, device=image.device, dtype=flow.dtype)
-    # By the last place, not the size: a graph's sizes are the CPU's, and would cross the bus here.
+    # The last coordinate instead of the size: in a graph, sizes are values on the CPU, and each
+    # use on a GPU would copy them.
     gx = (flow[:, 0] + x[None, None, :]) * (2 / x[-1:]) - 1
     gy = (flow[:, 1] + y[None, :, None]) * (2 / y[-1:, None]) - 1
     grid = torch.stack([gx, gy], dim=-1)  # (B, H, W, 2)

@@ -1,7 +1,8 @@
-"""How far things moved, from a linear code of the picture: Lucas and Kanade on many channels.
+"""Motion of less than a cell by the method of Lucas and Kanade, on the channels of a linear code.
 
-`generators` finds how codes change under motion as a matrix, by least squares on random pictures
-with the spectrum of natural ones; nothing needs to be trained.
+The method needs the derivative of the code by displacement. `generators` finds a matrix that
+computes this derivative from the code itself, by least squares on noise with the spectrum of
+natural pictures. So the layer works before any training.
 
 References:
     B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981.
@@ -17,37 +18,43 @@ from rtmag.train.network.layers import box_mean, channel_sum
 
 
 class LucasKanade(nn.Module):
-    """Codes of a picture and their change -> how far things moved.
+    """Estimate the displacement of each cell from its code and the change of its code.
 
-    A matrix gives the derivative M of the code by displacement from the code itself, and the
-    displacement that explains the change d best, over 3 x 3 cells, solves the normal equations
-    (M'M) v = M'd. As M is linear in the picture, v does not depend on contrast; as v is linear in
-    d, it stays exact under any temporal filter.
+    M is the derivative of the code by displacement, d the change. The displacement v that explains
+    d best over 3 x 3 cells solves the normal equations (M'M) v = M'd. M is linear in the picture,
+    so v does not depend on contrast. v is linear in d, so it is exact for every temporal filter.
+
+    Args:
+        kernels: (C, 16 n, 3, 3), the kernels of the code for n colours, from which the initial
+            weights are computed.
     """
 
-    EPS = 1e-4  # keeps the solution small where there is no texture: below a grey level of contrast
+    EPS = 1e-4  # added to M'M: keeps v near zero in plain areas, below a grey level of contrast
 
     def __init__(self, kernels: Tensor) -> None:
-        """`kernels` (C, 16 n, 3, 3) make the code, to begin with."""
         super().__init__()
         self.generators = nn.Conv2d(len(kernels), 2 * len(kernels), 1, bias=False)
         self.fit(kernels)
 
     @torch.no_grad()
     def fit(self, kernels: Tensor) -> None:
-        """Learn how codes of these kernels move, without any training."""
+        """Set the weights to `generators` of these kernels."""
         self.generators.weight[:] = generators(kernels)[..., None, None]
 
     def derivatives(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, h, w) -> its derivatives by where to look, x and y."""
-        # A product of matrices, not a convolution: runtimes would reorder all that follows.
+        """Derivatives of the code (B, C, h, w) by displacement in x and y, (B, C, h, w) each."""
+        # A matrix product instead of a 1 x 1 convolution: runtimes would change the memory layout
+        # for the convolution and for everything after it.
         both, flat = self.generators.weight.flatten(1), code.flatten(2)
         along_x, along_y = both[: len(both) // 2], both[len(both) // 2 :]
         return (along_x @ flat).reshape(code.shape), (along_y @ flat).reshape(code.shape)
 
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
-        """(B, C, h, w) each -> px by which to look back for what moved, (B, 2, h, w)."""
-        with torch.autocast(code.device.type, enabled=False):  # a ratio of sums of squares
+        """Code and its change, (B, C, h, w) each -> displacement (B, 2, h, w) px, x then y.
+
+        The displacement points back: to where the content of the cell was before.
+        """
+        with torch.autocast(code.device.type, enabled=False):  # ratios of sums need float32
             mx, my = self.derivatives(code.float())
             d = change.float()
             products = mx * mx, my * my, mx * my, mx * d, my * d
@@ -59,20 +66,29 @@ class LucasKanade(nn.Module):
 def solve_normal_equations(
     xx: Tensor, yy: Tensor, xy: Tensor, xd: Tensor, yd: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Solve the normal equations: sums of products of derivatives and changes -> x and y, in px."""
+    """Solve the normal equations for (x, y) in px; the arguments are sums of products.
+
+    Args:
+        xx: Sum of squares of the derivative by x.
+        yy: Sum of squares of the derivative by y.
+        xy: Sum of products of both derivatives.
+        xd: Sum of products of the derivative by x and the change.
+        yd: Sum of products of the derivative by y and the change.
+    """
     xx, yy = xx + LucasKanade.EPS, yy + LucasKanade.EPS
     determinant = xx * yy - xy * xy
     return (yy * xd - xy * yd) / determinant, (xx * yd - xy * xd) / determinant
 
 
 def generators(kernels: Tensor) -> Tensor:
-    """How codes change per pixel of motion, seen from where the motion ended.
+    """Matrix that computes the derivative of a code by displacement from the code.
 
     Args:
-        kernels: (C, 16 n, 3, 3) for pictures of n colours, each of sum zero.
+        kernels: (C, 16 n, 3, 3) for pictures of n colours; each kernel sums to zero.
 
     Returns:
-        (2 C, C): code -> its derivative by where to look, x then y.
+        (2 C, C): derivatives by x in the first C rows, by y in the others. The displacement points
+        from the present position to the former one.
     """
     channels = len(kernels)
     code = _noise_codes(kernels, 0, 0)
@@ -87,7 +103,7 @@ def generators(kernels: Tensor) -> Tensor:
 
 
 def _noise_codes(kernels: Tensor, dx: float, dy: float, count: int = 24, side: int = 96) -> Tensor:
-    """Codes of 1/f noise moved by (dx, dy) px, (C, n)."""
+    """Codes of 1/f noise that is moved by (dx, dy) px, (C, number of cells)."""
     noise = torch.randn(count, side, side, generator=torch.Generator().manual_seed(0))
     f = torch.fft.fftfreq(side)
     radius = torch.hypot(f[:, None], f[None]).clamp(1 / side)

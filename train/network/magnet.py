@@ -1,4 +1,4 @@
-"""MagNet, the network that runs live.
+"""MagNet, the real-time network.
 
 Inputs
     image       (B, 3, H, W) float in [0, 1], BGR; H and W multiples of 16
@@ -8,19 +8,18 @@ Outputs
     image       (B, 3, H, W) float, about [0, 1], not clipped
 
 Stages
-    encode      image -> texture (what it looks like), shape (where things are)
-    difference  shape - reference shape; at run time any temporal filter of shape takes its place
+    encode      image -> texture (appearance), shape (positions)
+    difference  shape - reference shape; live, a temporal filter of shape takes its place
     decode      image, texture, shape, difference, alpha -> magnified image
 
 Conventions
-    The net shows the *current* frame with its motion upsample, so the difference is scaled by
-    alpha - 1. A difference of zero, or alpha = 1, changes nothing, exactly: everything
-    after the difference is free of biases, and what does not scale with it, such as texture, enters
-    through a gate that is zero there.
+    The output is the *current* frame with its motion magnified, so the difference is scaled by
+    alpha - 1. A difference of zero, or alpha = 1, changes nothing, exactly: no layer after the
+    difference has a bias, and texture passes a gate that is zero when the difference is zero.
 
 References:
     T.-H. Oh et al., Learning-based Video Motion Magnification, ECCV 2018 (arXiv 1804.02684).
-    B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981 (velocity).
+    B. D. Lucas, T. Kanade, An iterative image registration technique, IJCAI 1981 (velocities).
 """
 
 from torch import Tensor, nn
@@ -36,7 +35,11 @@ from rtmag.train.network.oh2018 import Oh2018
 
 
 def build(config: Config) -> "MagNet | Oh2018":
-    """The network that a configuration describes, freshly initialised."""
+    """Build the network of a configuration, with initial weights.
+
+    Raises:
+        ValueError: the architecture is not `magnet` or `oh2018`.
+    """
     if config.architecture == "magnet":
         return MagNet(config)
     if config.architecture == "oh2018":
@@ -47,9 +50,9 @@ def build(config: Config) -> "MagNet | Oh2018":
 class MagNet(nn.Module):
     """The real-time network: about 9 000 multiply-accumulates per pixel at C = 32.
 
-    Oh et al. spend 240 000, most of them on synthesising pixels that the input already holds.
-    Here the decoder says where pixels go, and the current frame is warped. (A residual that was
-    added to that learnt nothing: without it SSIM differed by 0.0001.)
+    The network of Oh et al. needs 240 000, most of them to synthesise pixels that the input already
+    has. MagNet's decoder computes a flow instead, and the current frame is warped. (A learnt
+    residual on top of the warp made no difference: SSIM changed by 0.0001.)
     """
 
     stride = 4
@@ -64,26 +67,26 @@ class MagNet(nn.Module):
         self.decoder = Decoder(config)
 
     def basis(self) -> list[Tensor]:
-        """What is about right before any training, and should change slowly if at all."""
+        """Weights that are about right before training and should change slowly."""
         encoder, manipulator = self.encoder, self.manipulator
         motions = [each for each in manipulator.modules() if isinstance(each, LucasKanade)]
         layers = [encoder.shape, encoder.coarse, *(each.generators for each in motions)]
         return [layer.weight for layer in layers]
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Image -> (texture, shape)."""
+        """Image (B, 3, H, W) -> texture (B, C, H/4, W/4), shape (B, C + 5, H/4, W/4)."""
         texture, shape = self.encoder(pad_border(image))
         return texture, shape
 
     def motion(self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor) -> Tensor:
-        """Where to look for each cell of the picture: (B, 2, h, w), x then y, in pixels."""
+        """The backward flow of the magnified picture: (B, 2, h, w) px, x then y, one per cell."""
         velocities = self.manipulator.velocities(shape, difference)
         return self.magnify(texture, difference, velocities, alpha)
 
     def magnify(
         self, texture: Tensor, difference: Tensor, velocities: Tensor, alpha: Tensor
     ) -> Tensor:
-        """What `motion` does once velocities (B, 6 or 14, h, w) are known."""
+        """The backward flow, from velocities (B, 6 or 14, h, w) of `Manipulator.velocities`."""
         gain = alpha.reshape(-1, 1, 1, 1) - 1
         code = self.manipulator(difference, gain)
         fine = levels(difference)[0].float()
@@ -98,12 +101,12 @@ class MagNet(nn.Module):
         return self.compose(image, self.motion(texture, shape, difference, alpha))
 
     def compose(self, image: Tensor, flow: Tensor) -> Tensor:
-        """Move the image's pixels."""
+        """Warp the image (B, 3, H, W) by a flow (B, 2, H/4, W/4) in px."""
         flow = F.interpolate(flow, scale_factor=4.0, mode="bilinear", align_corners=False)
         return warp(image, flow)
 
     def forward(self, reference: Tensor, image: Tensor, alpha: Tensor) -> Tensor:
-        """Two frames -> the second with its motion since the first magnified."""
+        """Magnify the motion from `reference` to `image`, (B, 3, H, W) each; alpha is (B,)."""
         _, reference_shape = self.encode(reference)
         texture, shape = self.encode(image)
         return self.decode(image, texture, shape, shape - reference_shape, alpha)

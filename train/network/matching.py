@@ -1,9 +1,9 @@
-"""Motion of more than a cell, from codes that are matched with their neighbours' of before.
+"""Motion of more than a cell, by comparing each cell's code with nine former codes around it.
 
-Lucas and Kanade's method follows what moved by less than the finest detail that a code still sees;
-beyond that its estimate is about nothing. Codes of whole cells, however, can be compared with what
-stood in another cell before, without any filter between: of the nine cells around, the one from
-which the code differs least, once motion within the cell is taken off, is where it came from.
+The method of Lucas and Kanade (lucas_kanade.py) works for motion smaller than the finest detail of
+the code; beyond that it returns about zero. Here the code of a cell is compared with the former
+codes of the cell and its eight neighbours. For each of the nine, Lucas-Kanade first removes the
+motion within a cell. The neighbour with the smallest remaining difference is the origin.
 """
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from rtmag.train.network.layers import box_mean, channel_sum
 from rtmag.train.network.lucas_kanade import LucasKanade, solve_normal_equations
 
-CELL = 4  # px of a level's own picture
+CELL = 4  # px, in the picture of the level
 
 NEIGHBOURS = tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1))  # cells
 
@@ -21,26 +21,24 @@ CENTRE = NEIGHBOURS.index((0, 0))
 
 
 class Matching(nn.Module):
-    """Codes and their change -> where they came from, up to a cell and a half away.
+    """Find the displacement of each cell, up to one and a half cells, from its code and change.
 
-    Of a code the coarsest few channels suffice, and are better than all: finer ones repeat within
-    a cell, and name a wrong one as often as the right one (of 32 channels, 8 match best).
+    Only the coarsest channels of the code are compared. Finer patterns repeat within a cell and
+    match wrong cells as often as the right one: of 32 channels, the first 8 match best.
 
-    A neighbour takes part as far as it explains the code better than the cell itself does, so
-    without a change nothing is found, exactly. The code of before is the code less its change,
-    whatever temporal filter made that.
+    A neighbour gets weight only if it explains the code better than the cell itself. Without a
+    change the result is therefore exactly zero. The former code is the code minus its change, for
+    every temporal filter.
+
+    Args:
+        kernels: (C, 16 n, 3, 3), the kernels of the code, for the initial weights.
+        step: Distance of the results in cells, horizontally and vertically.
     """
 
     CHANNELS = 8
     around: Tensor
 
     def __init__(self, kernels: Tensor, step: int) -> None:
-        """Begin with what makes the code.
-
-        Args:
-            kernels: (C, 16 n, 3, 3).
-            step: There is an answer for every so many cells, in both directions.
-        """
         super().__init__()
         self.step = step
         self.near = LucasKanade(kernels[: self.CHANNELS])
@@ -48,14 +46,20 @@ class Matching(nn.Module):
         self.register_buffer("around", around[..., None, None], persistent=False)  # px
 
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
-        """(B, C, h, w) each -> (B, 4, h / step, w / step).
+        """Match the codes.
 
-        Px by which to look back, x and y; how far another cell than its own is believed, and which
-        share of the code none explains. The last two are within 0 and about 1.
+        Args:
+            code: (B, C, h, w).
+            change: (B, C, h, w), the filtered change of the code.
+
+        Returns:
+            (B, 4, h / step, w / step): the displacement back, x and y in px; the weight of all
+            neighbours together, 0 to 1; and the share of the code that no displacement explains,
+            0 to about 1.
         """
-        with torch.autocast(code.device.type, enabled=False):  # as for LucasKanade
+        with torch.autocast(code.device.type, enabled=False):  # ratios of sums need float32
             code, change = (x[:, : self.CHANNELS].float() for x in (code, change))
-            d = differences(code, change, self.step)  # (B, 9, C, h, w), of what is answered for
+            d = differences(code, change, self.step)  # (B, 9, C, h / step, w / step)
             code = code[:, :, :: self.step, :: self.step]
             mx, my = self.near.derivatives(code)
             shape = -1, len(NEIGHBOURS), *code.shape[2:]
@@ -69,7 +73,7 @@ class Matching(nn.Module):
             )
             xx, yy, xy, energy = own
             vx, vy = solve_normal_equations(xx, yy, xy, xd, yd)  # (B, 9, h, w)
-            # Clamped, not rectified: before a graph's first Relu only convolutions are rounded.
+            # `clamp`, not `relu`: an engine computes in bfloat16 after the graph's first Relu node.
             error = (dd - vx * xd - vy * yd).clamp(min=0.0) / (energy + LucasKanade.EPS)
             weights = displacement_weights(error)
             x, y = self.around
@@ -79,7 +83,16 @@ class Matching(nn.Module):
 
 
 def differences(code: Tensor, change: Tensor, step: int) -> Tensor:
-    """Of every so many cells, code less what stood in the nine around before: (B, 9, C, h, w)."""
+    """Differences between the code of each cell and the nine former codes around it.
+
+    Args:
+        code: (B, C, h, w).
+        change: (B, C, h, w); the former code is code - change.
+        step: Distance of the cells to compare, horizontally and vertically.
+
+    Returns:
+        (B, 9, C, h / step, w / step).
+    """
     before = F.pad(code - change, (1, 1, 1, 1), mode="replicate")
     h, w = code.shape[2:]
     code, change = (x[:, :, ::step, ::step] for x in (code, change))
@@ -87,19 +100,22 @@ def differences(code: Tensor, change: Tensor, step: int) -> Tensor:
         code - before[:, :, 1 + y : 1 + y + h : step, 1 + x : 1 + x + w : step]
         for x, y in NEIGHBOURS
     ]
-    each[CENTRE] = change  # as it is, for a difference of two codes has lost its digits
+    each[CENTRE] = change  # exact; code - (code - change) would be rounded
     return torch.stack(each, dim=1)
 
 
-CENTRE_WEIGHT = 0.2  # weight of the cell itself beside neighbours that explain more
+CENTRE_WEIGHT = 0.2  # of the cell itself, relative to neighbours that explain the code better
 
-ERROR_FLOOR = 0.05  # share of a code's energy that is no reason to prefer another cell
+ERROR_FLOOR = 0.05  # share of a code's energy; smaller errors do not favour another cell
 
 
 def displacement_weights(error: Tensor) -> Tensor:
-    """What nine displacements leave unexplained -> their weights, of sum 1, (B, 9, h, w).
+    """Weights of the nine displacements, (B, 9, h, w), with sum 1.
 
-    Exactly 1 for the cell itself where no other leaves less.
+    The cell itself has weight exactly 1 where no neighbour has a smaller error.
+
+    Args:
+        error: (B, 9, h, w), the share of the code that each displacement leaves unexplained.
     """
     ratio = (error[:, CENTRE : CENTRE + 1] + ERROR_FLOOR) / (error + ERROR_FLOOR)
     square = ratio * ratio

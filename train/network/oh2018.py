@@ -1,6 +1,6 @@
-"""The network of Oh et al. 2018, layer by layer: what MagNet is compared with.
+"""The network of Oh et al. 2018, layer by layer, to compare MagNet with.
 
-Inputs, outputs and stages are those of MagNet (magnet.py), but every pixel is synthesised.
+Inputs, outputs and stages are those of MagNet (magnet.py), but it synthesises every pixel.
 
 References:
     T.-H. Oh et al., Learning-based Video Motion Magnification, ECCV 2018 (arXiv 1804.02684).
@@ -13,12 +13,12 @@ from rtmag.train.network.config import CONFIGS, Config
 
 
 def _conv(cin: int, cout: int, kernel: int) -> nn.Sequential:
-    """Reflection pad and convolution without bias, size kept."""
+    """Convolution without bias, with reflection padding that keeps the size."""
     return nn.Sequential(nn.ReflectionPad2d(kernel // 2), nn.Conv2d(cin, cout, kernel, bias=False))
 
 
 def _halve(cin: int, cout: int) -> nn.Sequential:
-    """Stride-2 convolution sampled where TensorFlow's SAME padding samples: 0 before, 1 after."""
+    """Convolution with stride 2, padded as TensorFlow's SAME: 0 px before, 1 px after."""
     return nn.Sequential(
         nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(cin, cout, 3, stride=2, bias=False), nn.ReLU()
     )
@@ -40,10 +40,10 @@ class OhBlock(nn.Module):
 
 
 class Oh2018(nn.Module):
-    """The network of Oh et al. as its authors configured it: 918 928 parameters.
+    """The network of Oh et al. with the authors' settings: 918 928 parameters, no biases.
 
-    240 000 multiply-accumulates per pixel, 69 % of them in the nine blocks of the decoder. The
-    decoder takes the texture of the current frame (as the authors' code does). No biases.
+    It needs 240 000 multiply-accumulates per pixel, 69 % of them in the nine blocks of the decoder.
+    As in the authors' code, the decoder takes the texture of the current frame.
     """
 
     stride = 2
@@ -79,14 +79,14 @@ class Oh2018(nn.Module):
     def decode(
         self, image: Tensor, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor
     ) -> Tensor:
-        """The magnified image; `image` is not used, every pixel is synthesised."""
+        """The magnified image, synthesised; `image` is not used."""
         magnified = shape + self.h(self.g(difference) * (alpha.reshape(-1, 1, 1, 1) - 1))
         x = self.body(torch.cat([self.texture_up(texture), magnified], dim=1))
         out: Tensor = (self.tail(x) + 1) / 2
         return out
 
     def forward(self, reference: Tensor, image: Tensor, alpha: Tensor) -> Tensor:
-        """Two frames -> the second with its motion since the first magnified."""
+        """Magnify the motion from `reference` to `image`, (B, 3, H, W) each; alpha is (B,)."""
         _, reference_shape = self.encode(reference)
         texture, shape = self.encode(image)
         return self.decode(image, texture, shape, shape - reference_shape, alpha)
