@@ -1,4 +1,4 @@
-"""What is exported computes what was trained, or is not written."""
+"""Export to ONNX: the graph computes what the network computes, or is not written."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ SHIPPED = {"ALPHAS": parity.ALPHAS, "FILTERS": parity.FILTERS}
 
 
 def expected(filter: Filter, signal: NDArray[np.float64], resets: list[int]) -> Any:
-    """What scipy says: each reset begins a new signal, measured from its first value."""
+    """The result of scipy; each reset starts a new signal relative to its first value."""
     sos = np.insert(filter.sections(30).astype(np.float64), 3, 1, axis=1)
     parts = np.split(signal, resets)
     return np.concatenate([sosfilt(sos, part - part[0], axis=0) for part in parts])
@@ -117,7 +117,7 @@ def test_the_graph_filters_shape_in_time(
 
 @pytest.fixture(scope="module", autouse=True)
 def short() -> Iterator[None]:
-    """Compare little; one test puts everything back."""
+    """Compare few cases and frames; one test restores all of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parity, "ALPHAS", (20.0,))
         patch.setattr(parity, "FILTERS", (Temporal(0.5, 3, order=2),))
@@ -148,12 +148,12 @@ def model(run: Path, whole: bytes) -> Path:
 
 @pytest.fixture
 def traced(whole: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tracing takes seconds; take what was traced before."""
+    """Use a graph that is traced once, since tracing takes seconds."""
     monkeypatch.setattr(onnx_target, "_trace", lambda *_: onnx.load_from_string(whole))
 
 
 def agree(run: Path, engine: Engine, size: tuple[int, int], sections: int) -> None:
-    """The engine shows what the network shows, over frames with the state carried."""
+    """Assert that engine and network give the same pictures, with the state carried over."""
     graph = Graph(checkpoint.load(run)[0])
     filter = Temporal(0.5, 3, order=sections).sections(30)
     width, height = size
@@ -185,7 +185,7 @@ def test_any_size_and_either_order_after_one_export(run: Path, model: Path) -> N
             agree(run, drawn, size, sections)
 
 
-def test_what_is_written_is_one_file_of_the_contract(model: Path) -> None:
+def test_an_export_keeps_the_engine_contract(model: Path) -> None:
     assert not list(model.parent.glob("*.part"))
     assert not list(model.parent.glob("*.data"))
     exported = onnx.load(model, load_external_data=False)
@@ -207,7 +207,7 @@ def test_what_is_written_is_one_file_of_the_contract(model: Path) -> None:
     assert exported.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
 
 
-def test_a_model_says_what_it_is(run: Path, model: Path) -> None:
+def test_metadata_describe_the_model(run: Path, model: Path) -> None:
     facts = load_engine(model, engine="onnx").metadata
     weights = (run / "model.safetensors").read_bytes()
     assert facts["rtmag.contract"] == "2"
@@ -290,7 +290,7 @@ def test_an_existing_file_is_kept(run: Path, traced: None, tmp_path: Path) -> No
         export_onnx(run, out, name="x")
 
 
-def test_a_bad_checkpoint_makes_nothing(tmp_path: Path) -> None:
+def test_a_bad_checkpoint_writes_nothing(tmp_path: Path) -> None:
     for folder in (tmp_path / "gone", tmp_path):
         with pytest.raises(ModelIncompatible, match="cannot load checkpoint"):
             export_onnx(folder, tmp_path / "x.onnx", name="x")
@@ -301,7 +301,7 @@ def test_a_bad_checkpoint_makes_nothing(tmp_path: Path) -> None:
 def test_a_graph_that_differs_is_not_written(
     overwrite: bool, run: Path, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The weights change on the way by a few per cent, as a bug in the exporter might have it."""
+    """Weights that change by 5 % during the export stand for a bug in the exporter."""
 
     def wrong(source: ExportSource) -> onnx.ModelProto:
         traced = onnx.load_from_string(whole)
@@ -323,8 +323,8 @@ def test_a_graph_that_differs_is_not_written(
 
 
 @torch.no_grad()
-def test_streams_are_rows_of_one_graph() -> None:
-    """Nothing of one reaches another, in either network."""
+def test_streams_do_not_affect_each_other() -> None:
+    """Each stream of `Streams` gives the result of `Graph`, for all networks."""
     for config in (small.MAGNET, small.MATCHING, small.OH2018):
         net = small.net(config)
         alone, together = Graph(net), Streams(net)
@@ -345,7 +345,7 @@ def test_streams_are_rows_of_one_graph() -> None:
 def test_streams_that_differ_are_not_written(
     run: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if states had been dealt to the wrong streams."""
+    """An engine that returns the states in the wrong order is refused."""
     engine = load_engine(model, engine="onnx", threads=1)
     graph = Graph(checkpoint.load(run)[0])
     monkeypatch.setattr(parity.clip, "__defaults__", (8,))
@@ -374,7 +374,7 @@ def test_streams_are_a_number_or_any(
 
 
 @pytest.mark.parametrize("size", [(0, 480), (640, 8196)])
-def test_sizes_that_no_graph_can_have(size: tuple[int, int], run: Path, tmp_path: Path) -> None:
+def test_impossible_sizes_are_refused(size: tuple[int, int], run: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=f"at most 8192x8192, got {size[0]}x{size[1]}"):
         export_onnx(run, tmp_path / "x.onnx", name="x", size=size)
 

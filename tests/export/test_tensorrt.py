@@ -1,6 +1,6 @@
-"""TensorRT: what is asked of torch-tensorrt, and for which machine an engine is kept.
+"""TensorRT export: calls to torch-tensorrt, and the machine that an engine is for.
 
-Nothing here runs TensorRT: a stand-in takes its place where the library would be called.
+No test runs TensorRT; a stand-in replaces the library.
 """
 
 import json
@@ -26,7 +26,7 @@ CALLS: list[dict[str, Any]] = []
 
 
 class Library:
-    """Stands in for torch_tensorrt: notes how it was asked, and leaves the module as it is."""
+    """Stand-in for torch_tensorrt: records the options and returns the module unchanged."""
 
     __version__ = "2.14.0"
 
@@ -51,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that seems to have everything; what is asked of its GPU is done by the CPU."""
+    """Pretend that the machine has TensorRT and a GPU; the CPU does the work."""
     monkeypatch.setattr(parity, "ALPHAS", (20.0,))
     monkeypatch.setattr(parity, "FILTERS", (Static(),))
     monkeypatch.setattr(parity.clip, "__defaults__", (3,))
@@ -73,7 +73,7 @@ def build(run: Path, out: Path, *more: str) -> None:
     main([str(run), "--target", "tensorrt", "--size", "90x64", "--out", str(out), *more])
 
 
-def test_an_engine_is_built_in_half_for_one_size_and_noted(
+def test_an_engine_is_built_in_half_precision_with_a_sidecar(
     machine: None, run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "tiny.trt.pt2"
@@ -95,7 +95,7 @@ def test_an_engine_is_built_in_half_for_one_size_and_noted(
     assert (engine.name, engine.size) == ("tiny", (96, 64))
 
 
-def test_an_engine_of_several_streams_is_built_for_so_many(
+def test_an_engine_is_built_for_a_number_of_streams(
     machine: None, run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "tiny.trt.pt2"
@@ -109,7 +109,7 @@ def test_an_engine_of_several_streams_is_built_for_so_many(
     assert TorchEngine(out, provider="cpu").at_once == 3
 
 
-def test_an_engine_is_built_again_only_when_asked(
+def test_an_engine_is_rebuilt_only_with_force(
     machine: None, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "tiny.trt.pt2"
@@ -151,7 +151,7 @@ def test_only_casts_take_bytes_in_what_is_built(
 
 
 def swapped(out: Path, key: str, value: str) -> None:
-    """Another value in what is noted beside an engine."""
+    """Change a value in the sidecar of an engine."""
     beside = sidecar.sidecar(out)
     beside.write_text(json.dumps(json.loads(beside.read_text()) | {key: value}))
 
@@ -160,7 +160,7 @@ def swapped(out: Path, key: str, value: str) -> None:
     ("key", "value"),
     [("rtmag.sha256", "ab"), ("rtmag.precision", "fp32"), ("rtmag.size", "64x96")],
 )
-def test_an_engine_is_of_the_weights_precision_and_size_that_are_noted(
+def test_an_engine_is_rebuilt_for_other_weights_precision_or_size(
     machine: None, run: Path, tmp_path: Path, key: str, value: str
 ) -> None:
     out = tmp_path / "tiny.trt.pt2"
@@ -170,10 +170,10 @@ def test_an_engine_is_of_the_weights_precision_and_size_that_are_noted(
         TorchEngine(out, provider="cpu")
 
 
-def test_halves_of_two_engines_are_no_pair(
+def test_an_engine_with_the_sidecar_of_another_is_refused(
     machine: None, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a crash between the two files leaves them: the engine new, what is noted of it old."""
+    """A crash between the two writes leaves a new engine with an old sidecar."""
     out = tmp_path / "tiny.trt.pt2"
     build(run, out)
     move = Path.replace
@@ -202,7 +202,7 @@ def test_halves_of_two_engines_are_no_pair(
     ("noted", "message"),
     [(b"{", "it is no JSON"), (b"\xff\xfe", "it is no JSON"), (b"[]", "names with texts")],
 )
-def test_what_is_noted_must_be_readable(
+def test_an_unreadable_sidecar_is_refused(
     machine: None, run: Path, tmp_path: Path, noted: bytes, message: str
 ) -> None:
     out = tmp_path / "tiny.trt.pt2"
@@ -223,7 +223,7 @@ def test_an_engine_of_another_machine_is_refused(
         load_engine(out, unsafe=True)
 
 
-def test_an_engine_that_computes_something_else_is_not_kept(
+def test_an_engine_without_parity_is_deleted(
     machine: None, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "tiny.trt.pt2"
@@ -240,7 +240,7 @@ def test_an_engine_that_computes_something_else_is_not_kept(
     assert not list(tmp_path.glob("*.part*"))
 
 
-def test_what_is_missing_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_libraries_are_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     args = [str(run), "--target", "tensorrt"]
     with pytest.raises(OptionError, match="needs --size WxH"):
         main(args)
@@ -255,6 +255,6 @@ def test_what_is_missing_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) ->
         main(args)
 
 
-def test_the_name_must_tell_what_the_file_is(run: Path) -> None:
+def test_a_wrong_suffix_is_refused(run: Path) -> None:
     with pytest.raises(OptionError, match=r"--out must end in \.trt\.pt2 for tensorrt"):
         main([str(run), "--target", "tensorrt", "--size", "64x64", "--out", "engine.onnx"])

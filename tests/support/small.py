@@ -1,4 +1,4 @@
-"""Nets, scenes and data sets as small as they can be."""
+"""Minimal networks, scenes and data sets for tests."""
 
 import dataclasses
 from pathlib import Path
@@ -24,7 +24,7 @@ OH2018 = Config(architecture="oh2018", channels=4, width=8, blocks=1)
 
 
 def net(config: Config = MAGNET, seed: int = 0) -> MagNet | Oh2018:
-    """A network every weight of which does something."""
+    """A network with random weights, none of them zero."""
     torch.manual_seed(seed)
     made = build(config)
     for parameter in made.parameters():
@@ -44,7 +44,7 @@ def batch(count: int = 2, size: int = 32, seed: int = 0) -> Batch:
 
 
 def bank(count: int = 4, size: int = 64, **options: Any) -> textures.Bank:
-    """A bank that takes a moment to draw."""
+    """A small bank of textures, fast to make."""
     return textures.Bank.make(count=count, size=size, **options)
 
 
@@ -57,7 +57,7 @@ def picture(path: Path, colour: tuple[int, int, int] = (0, 0, 255), side: int = 
 
 
 def published(root: Path, count: int = 6, side: int = 48) -> Path:
-    """A data set as Oh et al. published theirs; picture k of sample i has grey level 10 k + i."""
+    """A data set in the layout of Oh et al.; picture k of sample i has grey level 10 k + i."""
     for k, folder in enumerate(("frameA", "frameB", "frameC", "amplified")):
         for i in range(count):
             picture(root / "train" / folder / f"{i:06d}.png", (10 * k + i,) * 3, side)
@@ -67,7 +67,7 @@ def published(root: Path, count: int = 6, side: int = 48) -> Path:
 
 
 def textured(height: int, width: int, shift: float = 0.0) -> NDArray[np.uint8]:
-    """Waves of many directions, moved to the right by `shift` px."""
+    """Waves in many directions, shifted to the right by `shift` px."""
     y, x = np.mgrid[:height, :width].astype(np.float64)
     rng = np.random.default_rng(3)
     total = np.zeros((height, width, 3))
@@ -80,7 +80,7 @@ def textured(height: int, width: int, shift: float = 0.0) -> NDArray[np.uint8]:
 
 
 def trained(config: Config, folder: Path) -> Path:
-    """The folder of a run of two steps from random weights."""
+    """Write the folder of a run of two steps from random weights."""
     torch.manual_seed(0)
     net = build(config)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)

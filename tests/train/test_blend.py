@@ -1,4 +1,4 @@
-"""Weights between two points of a run."""
+"""Interpolation of the weights of two run folders."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def save(folder: Path, seed: int, step: int, config: object = small.MAGNET) -> P
     return folder
 
 
-def test_a_share_of_the_way(tmp_path: Path) -> None:
+def test_blend_interpolates_the_weights(tmp_path: Path) -> None:
     early, late = save(tmp_path / "early", 1, 100), save(tmp_path / "late", 2, 300)
     a, b = (load_file(folder / "model.safetensors") for folder in (early, late))
     for share in (0.0, 0.25, 1.0):
@@ -33,7 +33,7 @@ def test_a_share_of_the_way(tmp_path: Path) -> None:
         assert training["blended"] == {"from_step": 100, "share": share}
 
 
-def test_with_what_a_run_began_from_and_a_surplus(tmp_path: Path) -> None:
+def test_blend_with_the_starting_weights_and_a_surplus(tmp_path: Path) -> None:
     early, late = save(tmp_path / "early", 1, 100), save(tmp_path / "late", 2, 300)
     for folder, seed in ((early, 1), (late, 2)):
         facts = json.loads((folder / "config.json").read_text())
@@ -47,7 +47,7 @@ def test_with_what_a_run_began_from_and_a_surplus(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "again")[0].config.surplus == 0.07
 
 
-def test_what_cannot_be_blended_is_refused(tmp_path: Path) -> None:
+def test_networks_that_differ_are_not_blended(tmp_path: Path) -> None:
     early, late = save(tmp_path / "early", 1, 100), save(tmp_path / "late", 2, 300)
     other = save(tmp_path / "other", 1, 1, small.OH2018)
     with pytest.raises(OptionError, match=r"share must be between 0 and 1, got 1\.5"):

@@ -1,4 +1,4 @@
-"""A run's folder: nothing is lost, nothing is half there, and nothing in it can run code."""
+"""Files of a run: saved and loaded completely, safe against crashes and malicious content."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ from tests.support import small
 
 
 class Run:
-    """A training run in miniature, with memory laid out and Adam fused as the script has them."""
+    """A small training run with the memory layout and the fused Adam of the script."""
 
     def __init__(self, config: Config = small.MAGNET, seed: int = 0) -> None:
         self.net: MagNet | Oh2018 = small.net(config, seed)
@@ -53,7 +53,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("config", [small.MAGNET, small.OH2018])
-def test_what_is_saved_is_loaded(config: Config, tmp_path: Path) -> None:
+def test_saved_weights_are_loaded(config: Config, tmp_path: Path) -> None:
     run = Run(config).learn(2)
     run.history |= {"model": "tiny", "loss": 0.1}
     run.save(tmp_path / "new" / "run")
@@ -69,7 +69,9 @@ def test_what_is_saved_is_loaded(config: Config, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [small.MAGNET, small.OH2018])
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(config: Config, tmp_path: Path) -> None:
+def test_a_resumed_run_gives_the_same_weights_as_an_uninterrupted_one(
+    config: Config, tmp_path: Path
+) -> None:
     straight = Run(config).learn(3)
     straight.save(tmp_path)
     resumed = Run(config, seed=1).resume(tmp_path)
@@ -81,7 +83,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(config: Config, tmp_p
     assert resumed.history["step"] == 6
 
 
-def test_the_moments_return_to_their_weights(tmp_path: Path) -> None:
+def test_adam_moments_are_restored(tmp_path: Path) -> None:
     straight = Run().learn(3)
     straight.save(tmp_path)
     resumed = Run(seed=1).resume(tmp_path)
@@ -93,13 +95,13 @@ def test_the_moments_return_to_their_weights(tmp_path: Path) -> None:
             assert found[name].stride() == twin.stride()
 
 
-def test_a_run_that_never_learnt_can_be_resumed(tmp_path: Path) -> None:
+def test_a_run_without_steps_can_be_resumed(tmp_path: Path) -> None:
     Run().save(tmp_path)
     assert Run(seed=1).resume(tmp_path).history["step"] == 0
 
 
 @pytest.mark.parametrize("fails_at", ["resume", "model"])
-def test_an_interrupted_write_leaves_the_old_one(
+def test_an_interrupted_write_leaves_the_old_file(
     fails_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run().learn(1)
@@ -204,13 +206,13 @@ def test_a_damaged_run_is_not_resumed(keep: int, tmp_path: Path) -> None:
         Run().resume(tmp_path)
 
 
-def test_weights_of_others_are_not_taken_for_a_run(tmp_path: Path) -> None:
+def test_other_safetensors_files_are_not_resumed(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "resume.safetensors")
     with pytest.raises(ModelIncompatible, match="not rtmag train's"):
         Run().resume(tmp_path)
 
 
-def test_the_average_moves_a_tenth_of_the_way() -> None:
+def test_the_average_moves_by_one_minus_decay() -> None:
     net = small.net()
     average = checkpoint.copy_weights(net)
     start = {k: v.clone() for k, v in average.items()}
@@ -222,8 +224,8 @@ def test_the_average_moves_a_tenth_of_the_way() -> None:
     assert all(torch.allclose(average[k], start[k] + 0.1, atol=1e-6) for k in average)
 
 
-def test_nothing_unpickles() -> None:
-    """Files of strangers are read as data; unpickling would run their code."""
+def test_no_code_reads_pickles() -> None:
+    """Run folders of others are read as data only; unpickling would run their code."""
     risky = re.compile(
         r"\b(import|from) (c?pickle|dill|joblib|shelve|marshal)\b|\btorch\.(load|save|jit\.load)\("
         r"|allow_pickle\s*=\s*True"
@@ -249,7 +251,7 @@ def test_a_run_starts_from_another(tmp_path: Path) -> None:
     assert same(net.state_dict(), checkpoint.load(tmp_path)[0].state_dict())
 
 
-def test_weights_that_do_not_fit_are_left_as_they_are(tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_not_copied(tmp_path: Path) -> None:
     Run(seed=1).save(tmp_path)
     given = load_file(tmp_path / "model.safetensors")
     narrow = Config(channels=4, width=2, blocks=1)
@@ -261,7 +263,7 @@ def test_weights_that_do_not_fit_are_left_as_they_are(tmp_path: Path) -> None:
         assert torch.equal(value, given[name] if fits else own[name]), name
 
 
-def test_nothing_to_start_from_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_weights_to_start_from_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelIncompatible, match=r"cannot start from '.*': no weights there"):
         checkpoint.start_from(tmp_path, small.net())
     save_file({"other": torch.zeros(3)}, tmp_path / "model.safetensors")

@@ -1,4 +1,4 @@
-"""What the network knows before it is trained: motion of about the right size, in any picture."""
+"""Motion estimates of the encoder and Lucas-Kanade with initial weights, in any picture."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def picture(dx: float, dy: float, contrast: float = 0.2, seed: int = 0) -> Tenso
 
 
 def velocities(net: MagNet, dx: float, dy: float, **options: Any) -> Tensor:
-    """Mean and spread of each level's estimate, away from the borders: (3, 2, 2)."""
+    """Mean and standard deviation of each level's estimate, without the borders: (3, 2, 2)."""
     _, before = net.encode(picture(0, 0, **options))
     _, after = net.encode(picture(dx, dy, **options))
     found = net.manipulator.velocities(after, after - before)[0, :6, 8:-8, 8:-8]
@@ -42,7 +42,7 @@ def net() -> MagNet:
     return MagNet(CONFIGS["standard"]).eval()
 
 
-def test_kernels_are_many_and_different() -> None:
+def test_initial_kernels_differ() -> None:
     kernels = derivatives(100)
     assert kernels.shape == (28, 16, 3, 3)
     flat = kernels.flatten(1)
@@ -53,7 +53,7 @@ def test_kernels_are_many_and_different() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("motion", [(0.1, 0.0), (0.0, -0.1), (0.3, 0.2)])
-def test_motion_is_found_before_any_training(net: MagNet, motion: tuple[float, float]) -> None:
+def test_motion_is_estimated_before_training(net: MagNet, motion: tuple[float, float]) -> None:
     mean, spread = velocities(net, *motion)[0]
     # Where to look for what moved: back.
     assert mean.tolist() == pytest.approx([-motion[0], -motion[1]], abs=0.06 * np.hypot(*motion))
@@ -62,7 +62,7 @@ def test_motion_is_found_before_any_training(net: MagNet, motion: tuple[float, f
 
 @torch.no_grad()
 @pytest.mark.parametrize(("level", "motion"), [(1, (1.5, -1.0)), (2, (4.0, 2.0))])
-def test_coarse_levels_find_what_the_fine_one_misses(
+def test_coarse_levels_estimate_large_motion(
     net: MagNet, level: int, motion: tuple[float, float]
 ) -> None:
     means = velocities(net, *motion)[:, 0]
@@ -72,13 +72,13 @@ def test_coarse_levels_find_what_the_fine_one_misses(
 
 
 @torch.no_grad()
-def test_contrast_does_not_matter(net: MagNet) -> None:
+def test_estimates_do_not_depend_on_contrast(net: MagNet) -> None:
     strong, faint = (velocities(net, 0.2, 0.1, contrast=c)[0, 0] for c in (0.4, 0.1))
     assert faint.tolist() == pytest.approx(strong.tolist(), rel=0.05)
 
 
 @torch.no_grad()
-def test_codes_change_as_the_generators_say() -> None:
+def test_generators_predict_the_change_of_codes() -> None:
     encoder = MagNet(CONFIGS["fast"]).encoder
     along_x, along_y = generators(encoder.kernels()[0]).chunk(2)
     shapes = (levels(encoder(pad_border(picture(dx, -2 * dx, seed=5)))[1])[0] for dx in (0.0, 0.1))
@@ -91,7 +91,7 @@ def test_codes_change_as_the_generators_say() -> None:
 
 
 @pytest.mark.parametrize("size", [(7, 9), (1, 4), (2, 2), (1, 1)])
-def test_means_are_of_the_neighbours_that_there_are(size: tuple[int, int]) -> None:
+def test_box_mean_at_borders_uses_the_cells_inside(size: tuple[int, int]) -> None:
     x = torch.randn(2, 5, *size)
     pooled = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
     assert torch.allclose(box_mean(x), pooled, atol=1e-6)

@@ -25,7 +25,7 @@ ALPHA = torch.tensor([5.0])
 
 
 def larger(config: Config) -> MagNet:
-    """Freshly initialised, so that what begins as zero in training does so here."""
+    """A network with its initial weights, some of which are zero."""
     torch.manual_seed(3)
     net = build(config)
     assert isinstance(net, MagNet)
@@ -44,7 +44,7 @@ def test_a_larger_network_computes_what_the_smaller_one_does(
         assert not torch.allclose(unlike, expected, atol=1e-3)
 
 
-def test_matching_takes_next_to_no_part_at_first_and_knows_the_kernels(tmp_path: Path) -> None:
+def test_matching_has_little_weight_at_first_and_fits_the_kernels(tmp_path: Path) -> None:
     checkpoint.start_from(small.trained(small.MAGNET, tmp_path), net := larger(MATCHING))
     before, _ = checkpoint.load(tmp_path)
     with torch.no_grad():
@@ -57,7 +57,7 @@ def test_matching_takes_next_to_no_part_at_first_and_knows_the_kernels(tmp_path:
         assert torch.equal(match.near.generators.weight[..., 0, 0], known)
 
 
-def test_what_matching_has_learnt_is_kept(tmp_path: Path) -> None:
+def test_trained_matching_is_kept(tmp_path: Path) -> None:
     learnt = small.net(dataclasses.replace(MATCHING, blocks=1))
     save_file(learnt.state_dict(), tmp_path / "model.safetensors")
     checkpoint.start_from(tmp_path, net := larger(dataclasses.replace(MATCHING, channels=12)))
@@ -65,7 +65,7 @@ def test_what_matching_has_learnt_is_kept(tmp_path: Path) -> None:
         assert torch.allclose(net(*PAIR, ALPHA), learnt(*PAIR, ALPHA), atol=1e-4)
 
 
-def test_what_is_new_can_learn() -> None:
+def test_new_channels_get_gradients() -> None:
     net = larger(LARGER[-1])
     net.load_state_dict(grow(small.net().state_dict(), net.state_dict()))
     net(*PAIR, ALPHA).square().mean().backward()

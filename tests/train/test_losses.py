@@ -1,4 +1,4 @@
-"""Each term of the loss is what its name says."""
+"""Terms of the training loss."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.support import small
 
 
 class Recorder(nn.Module):
-    """A net whose texture is the red plane and shape the blue one; it shows what it is told."""
+    """A net whose texture is the red plane and whose shape is the blue one; its output is fixed."""
 
     def __init__(self, out: Tensor) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def flat(*levels: tuple[float, float, float]) -> Batch:
     return Batch(*pictures, alpha=torch.tensor([4.0]))  # type: ignore[misc]
 
 
-def test_the_net_sees_a_and_b_and_the_texture_is_of_b() -> None:
+def test_the_net_gets_frames_a_and_b_and_the_texture_of_b() -> None:
     batch = small.batch()
     net = Recorder(batch.amplified)
     objective(net)(batch)
@@ -109,7 +109,7 @@ def test_each_network_has_the_terms_of_its_architecture(config: Config, kind: ty
     assert all(p.grad is not None for p in net.parameters())
 
 
-def test_motion_is_judged_where_it_is_known() -> None:
+def test_motion_terms_need_true_flows() -> None:
     net = small.net()
     assert isinstance(net, MagNet)
     batch = small.batch()
@@ -123,7 +123,7 @@ def test_motion_is_judged_where_it_is_known() -> None:
     assert net.manipulator.fine.generators.weight.grad is not None
 
 
-def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_seen() -> None:
+def test_velocity_loss_is_relative_and_weighted_by_contrast() -> None:
     true = torch.zeros(1, 2, 4, 4)
     true[:, 0] = 8.0
     much, nothing = torch.full((1, 1, 4, 4), 0.3), torch.zeros(1, 1, 4, 4)
@@ -133,7 +133,7 @@ def test_a_wrong_motion_counts_relative_to_the_true_one_and_where_something_is_s
     assert float(velocity_loss(2 * true, true, nothing)) == 0
 
 
-def test_a_flow_is_judged_beyond_a_pixel_and_where_what_it_looks_for_is_seen() -> None:
+def test_flow_loss_starts_at_one_pixel_and_ignores_hidden_cells() -> None:
     true = torch.zeros(1, 2, 4, 4)
     visible, hidden = (
         visibility(torch.zeros(1, 3, 16, 16)),
@@ -145,7 +145,7 @@ def test_a_flow_is_judged_beyond_a_pixel_and_where_what_it_looks_for_is_seen() -
     assert float(flow_loss(true + off, true, hidden)) == pytest.approx(4 / 101)
 
 
-def test_a_gain_is_judged_by_sample_whatever_the_motion() -> None:
+def test_gain_loss_measures_the_bias_of_each_sample() -> None:
     torch.manual_seed(0)
     everywhere = torch.ones(1, 1, 16, 16)
     for length in (0.1, 1.0):
@@ -159,7 +159,7 @@ def test_a_gain_is_judged_by_sample_whatever_the_motion() -> None:
     assert float(gain_loss(true, 30 * true, everywhere)) == 0
 
 
-def test_what_stands_still_is_to_stay_as_it_is() -> None:
+def test_still_loss_counts_changes_of_still_pixels() -> None:
     flows = torch.zeros(1, 4, 2, 4)
     flows[:, 2, :, 2:] = 0.5  # the right half comes from elsewhere
     change = torch.full((1, 3, 8, 16), -0.1)
@@ -168,7 +168,7 @@ def test_what_stands_still_is_to_stay_as_it_is() -> None:
     assert float(still_loss(change, flows)) == 0
 
 
-def test_spread_is_the_deviation_around_each_cell() -> None:
+def test_local_contrast_is_the_deviation_around_each_cell() -> None:
     picture = small.image(1, 3, 20, 24)
     found = local_contrast(picture)
     assert found.shape == (1, 1, 5, 6)
@@ -190,7 +190,7 @@ def test_l1_is_the_mean_over_everything() -> None:
     assert float(l1(a, torch.zeros_like(a))) == pytest.approx(2.5)
 
 
-def test_edges_see_differences_of_neighbours_only() -> None:
+def test_edge_loss_counts_differences_of_neighbours_only() -> None:
     image = small.image(1, 3, 8, 8)
     assert float(edge_loss(image - (image + 0.3))) == pytest.approx(0, abs=1e-6)
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)

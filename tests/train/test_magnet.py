@@ -1,4 +1,4 @@
-"""The networks: their size, what they must not change, and where they sample."""
+"""The networks: size and cost, invariances, and sampling positions."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ from rtmag.train.network.oh2018 import _halve
 from tests.support import small
 
 
-def test_oh2018_is_as_large_as_the_authors() -> None:
+def test_oh2018_has_the_size_of_the_authors_network() -> None:
     net = build(CONFIGS["oh2018"])
     assert not any(m.bias is not None for m in net.modules() if isinstance(m, nn.Conv2d))
     assert cost(net) == Cost(parameters=918_928, macs=240_208)
@@ -29,12 +29,12 @@ def test_oh2018_is_as_large_as_the_authors() -> None:
     [("fast", 2_525, 3_000), ("standard", 9_178, 10_000), ("large", 57_549, 60_000)],
 )
 def test_magnet_keeps_its_budget(name: str, macs: int, most: int) -> None:
-    """The README and the cards name the numbers."""
+    """The README pages and the model cards have these numbers."""
     assert cost(build(CONFIGS[name])).macs == macs <= most
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_shapes_are_where_the_stride_says(name: str) -> None:
+def test_shapes_have_the_size_of_the_stride(name: str) -> None:
     net = build(CONFIGS[name])
     texture, shape = net.encode(torch.zeros(2, 3, 32, 48))
     channels = 32 if name == "oh2018" else net.config.channels
@@ -73,14 +73,14 @@ def test_no_motion_and_alpha_one_change_nothing(
     assert torch.allclose(out, image, atol=1e-5)
 
 
-def test_motion_does_change_the_picture() -> None:
+def test_motion_changes_the_picture() -> None:
     image, reference = small.image(2, 1, 3, 32, 48)
     out = small.net()(reference, image, torch.tensor([20.0]))
     assert (out - image).abs().mean() > 0.01
 
 
 def lengths(alpha: float, **changes: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Px of the flow of a network, and of one with another configuration and the same weights."""
+    """Lengths of the flows, in px, of two networks with equal weights and other settings."""
     given = small.net()
     other = build(dataclasses.replace(given.config, **changes))  # type: ignore[arg-type]
     other.load_state_dict(given.state_dict())
@@ -92,7 +92,7 @@ def lengths(alpha: float, **changes: float) -> tuple[torch.Tensor, torch.Tensor]
     return given.motion(*motion).norm(dim=1), other.motion(*motion).norm(dim=1)
 
 
-def test_a_surplus_is_taken_off_small_motions_alone() -> None:
+def test_a_surplus_reduces_small_motion_only() -> None:
     for alpha in (1.01, 20.0):
         before, after = lengths(alpha, surplus=0.1)
         off = 1 - after / before
@@ -100,7 +100,7 @@ def test_a_surplus_is_taken_off_small_motions_alone() -> None:
     assert before.max() > 2 * Decoder.SMALL_MOTION
 
 
-def test_a_shortfall_is_added_to_large_motions_alone() -> None:
+def test_a_shortfall_enlarges_large_motion_only() -> None:
     for alpha in (1.01, 200.0):
         before, after = lengths(alpha, shortfall=0.1)
         share = (before / Decoder.LARGE_MOTION) ** 4
@@ -114,7 +114,7 @@ def test_oh2018_ignores_alpha_where_nothing_moves() -> None:
     assert torch.equal(one, many)
 
 
-def test_alpha_belongs_to_its_sample() -> None:
+def test_each_sample_has_its_own_alpha() -> None:
     net = small.net()
     a, b = small.image(2, 2, 3, 32, 32)
     both = net(a, b, torch.tensor([3.0, 30.0]))
@@ -129,7 +129,7 @@ def test_shape_is_linear_in_the_image() -> None:
     assert torch.allclose(mixed, 0.3 * net.encode(a)[1] + 0.7 * net.encode(b)[1], atol=1e-5)
 
 
-def test_shape_is_blind_to_uniform_brightness() -> None:
+def test_shape_ignores_uniform_brightness() -> None:
     net, image = small.net(), small.image(1, 3, 32, 32)
     assert torch.allclose(net.encode(image)[1], net.encode(image + 0.2)[1], atol=1e-5)
     assert net.encode(torch.full_like(image, 0.9))[1].abs().max() < 1e-5
@@ -146,7 +146,7 @@ def test_shape_stays_exact_under_autocast() -> None:
 
 
 @pytest.mark.parametrize("config", [small.MAGNET, small.MATCHING, small.OH2018])
-def test_every_weight_learns(config: Config) -> None:
+def test_every_weight_gets_a_gradient(config: Config) -> None:
     net = small.net(config)
     a, b = small.image(2, 2, 3, 32, 32)
     net(a, b, torch.tensor([5.0, 9.0])).square().mean().backward()
@@ -176,14 +176,14 @@ def test_a_warp_by_whole_pixels_is_a_shift(dx: int, dy: int) -> None:
     assert torch.allclose(warp(image, flow), image[:, :, y][..., x], atol=1e-4)
 
 
-def test_a_warp_reads_between_pixels() -> None:
+def test_a_warp_interpolates_between_pixels() -> None:
     ramp = torch.arange(24.0).expand(1, 1, 20, 24)
     flow = torch.tensor([0.25, 0.5]).reshape(1, 2, 1, 1).expand(1, 2, 20, 24)
     assert torch.allclose(warp(ramp, flow)[..., :-1], ramp[..., :-1] + 0.25, atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_enlarging_is_bilinear(scale: int) -> None:
+def test_upsampling_is_bilinear(scale: int) -> None:
     x = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
     known = F.interpolate(x, scale_factor=float(scale), mode="bilinear")
     torch.testing.assert_close(upsample(x, scale), known)
@@ -191,14 +191,14 @@ def test_enlarging_is_bilinear(scale: int) -> None:
         assert upsample(x, scale).dtype is torch.float32
 
 
-def test_totals_are_sums_over_channels() -> None:
+def test_channel_sums_are_sums_over_channels() -> None:
     x = torch.randn(2, 9, 5, 7, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(channel_sum(x), x.sum(1, keepdim=True))
     with torch.autocast("cpu"):
         assert channel_sum(x).dtype is torch.float32
 
 
-def test_parts_mix_as_if_brought_together() -> None:
+def test_mixing_parts_equals_mixing_their_concatenation() -> None:
     decoder = Decoder(CONFIGS["standard"])
     x = torch.randn(1, decoder.mix.in_channels, 5, 7, generator=torch.Generator().manual_seed(0))
     parts = [x[:, :32], x[:, 32:64], x[:, 64:]]

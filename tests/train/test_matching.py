@@ -1,4 +1,4 @@
-"""What matching finds before it is trained, and that it finds nothing where nothing moved."""
+"""Matching of cells with initial weights; the result is zero where nothing moved."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def net() -> MagNet:
 
 
 def found(net: MagNet, dx: float, dy: float, **options: Any) -> list[Tensor]:
-    """(4, n) of either level, away from the borders: x and y in px, and the two signs."""
+    """Results of both levels without the borders, (4, n) each: x and y in px, and two signs."""
     _, before = net.encode(picture(0, 0, **options))
     _, after = net.encode(picture(dx, dy, **options))
     pairs = zip(levels(after), levels(after - before), strict=True)
@@ -35,7 +35,7 @@ def found(net: MagNet, dx: float, dy: float, **options: Any) -> list[Tensor]:
     ("level", "motion"),
     [(0, (4.0, 0.0)), (0, (0.0, -5.0)), (0, (-3.6, 4.6)), (1, (8.0, 0.0)), (1, (-6.5, 9.5))],
 )
-def test_motion_of_a_cell_is_found_before_any_training(
+def test_motion_of_a_cell_is_estimated_before_training(
     net: MagNet, level: int, motion: tuple[float, float]
 ) -> None:
     x, y, moved, _ = found(net, *motion)[level].median(dim=1).values
@@ -46,7 +46,7 @@ def test_motion_of_a_cell_is_found_before_any_training(
 
 
 @torch.no_grad()
-def test_motion_within_a_cell_is_what_lucas_and_kanade_find(net: MagNet) -> None:
+def test_motion_within_a_cell_is_left_to_lucas_kanade(net: MagNet) -> None:
     x, y, moved, _ = found(net, 0.3, -0.2)[0].median(dim=1).values
     assert [float(x), float(y)] == pytest.approx([-0.3, 0.2], abs=0.03)
     assert moved < 0.05
@@ -55,7 +55,7 @@ def test_motion_within_a_cell_is_what_lucas_and_kanade_find(net: MagNet) -> None
 @torch.no_grad()
 @pytest.mark.parametrize("level", [0, 1])
 @pytest.mark.parametrize("what", ["noise", "flat", "stripes"])
-def test_no_change_finds_nothing_exactly(net: MagNet, what: str, level: int) -> None:
+def test_no_change_gives_exactly_zero(net: MagNet, what: str, level: int) -> None:
     image = {
         "noise": small.image(1, 3, 64, 96),
         "flat": torch.full((1, 3, 64, 96), 0.5),
@@ -65,7 +65,7 @@ def test_no_change_finds_nothing_exactly(net: MagNet, what: str, level: int) -> 
     assert not net.manipulator.matches[level](code, torch.zeros_like(code)).any()
 
 
-def test_weights_are_those_of_the_least_error() -> None:
+def test_the_smallest_error_gets_the_weight() -> None:
     error = torch.full((1, 9, 1, 2), 0.5)
     error[0, 2, 0, 0] = 0.0
     weights = displacement_weights(error)
@@ -76,7 +76,7 @@ def test_weights_are_those_of_the_least_error() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_each_is_compared_with_what_stood_beside_it(step: int) -> None:
+def test_each_cell_is_compared_with_its_former_neighbours(step: int) -> None:
     code, before = small.image(2, 1, 3, 6, 8)
     d = differences(code, code - before, step)
     assert d.shape == (1, 9, 3, 6 // step, 8 // step)
@@ -86,7 +86,7 @@ def test_each_is_compared_with_what_stood_beside_it(step: int) -> None:
         assert torch.allclose(d[0, number, :, y // step, x // step], code[0, :, y, x] - there)
 
 
-def test_only_the_coarsest_channels_are_seen() -> None:
+def test_only_the_coarsest_channels_are_compared() -> None:
     match = Matching(small.image(12, 48, 3, 3), step=2)
     code, change = small.image(2, 1, 12, 8, 8)
     other = code.clone()

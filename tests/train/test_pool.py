@@ -1,4 +1,4 @@
-"""The ring of scenes: what is kept, how often it is used, and what a sensor makes of it."""
+"""The pool of scenes: storage, reuse, augmentation, and the simulated sensor."""
 
 import itertools
 import json
@@ -46,7 +46,7 @@ class Numbered(Synthesizer):
 
 
 def numbers(pool: Pool) -> list[int]:
-    """Which scenes the ring holds, slot by slot; images and alpha agree."""
+    """Numbers of the scenes in the ring, in storage order; checks that images and alpha agree."""
     seen = (pool.images[: len(pool), 0, 0, 0] / 65.535).round().astype(int).tolist()
     assert seen == pool.alpha[: len(pool)].astype(int).tolist()
     return list(seen)
@@ -72,7 +72,7 @@ def test_scenes_come_in_whole_chunks() -> None:
 
 
 @pytest.mark.parametrize("reuse", [2.0, 5.0, 32.0])
-def test_a_scene_is_used_so_often_on_average(reuse: float) -> None:
+def test_a_scene_is_used_reuse_times_on_average(reuse: float) -> None:
     pool = Pool(Numbered(), capacity=64, folder=None)
     pool.add(64)
     steps, count = 100, 6
@@ -101,7 +101,7 @@ def test_order_depends_on_the_seed() -> None:
     assert alphas(1) != alphas(2)
 
 
-def test_the_same_folder_goes_on(tmp_path: Path) -> None:
+def test_a_pool_folder_is_continued(tmp_path: Path) -> None:
     Pool(Numbered(), capacity=3 * CHUNK, folder=tmp_path / "pool").add(2 * CHUNK)
     again = Pool(Numbered(), capacity=3 * CHUNK, folder=tmp_path / "pool")
     assert len(again) == again.made == 2 * CHUNK
@@ -110,7 +110,7 @@ def test_the_same_folder_goes_on(tmp_path: Path) -> None:
     assert numbers(again) == [*range(CHUNK, 2 * CHUNK), *range(CHUNK, 2 * CHUNK), *range(CHUNK)]
 
 
-def test_what_follows_is_not_what_was_drawn_before(tmp_path: Path) -> None:
+def test_a_continued_pool_renders_other_scenes(tmp_path: Path) -> None:
     def draw(seed: int, folder: Path) -> Tensor:
         maker = Synthesizer(small.bank(), size=8, limits=Limits(objects=0), seed=seed)
         pool = Pool(maker, capacity=4 * CHUNK, folder=folder)
@@ -121,13 +121,13 @@ def test_what_follows_is_not_what_was_drawn_before(tmp_path: Path) -> None:
     first, second, third = (draw(seed=9, folder=tmp_path / "a") for _ in range(3))
     assert not torch.equal(first, second)
     assert not torch.equal(second, third)
-    # Nor what another process, with another seed, draws beside it.
+    # Another folder with the same seed repeats the first scenes; another seed does not.
     assert torch.equal(first, draw(seed=9, folder=tmp_path / "b"))
     draw(seed=8, folder=tmp_path / "c")
     assert not torch.equal(second, draw(seed=8, folder=tmp_path / "c"))
 
 
-def test_a_pool_of_another_size_is_left_alone(tmp_path: Path) -> None:
+def test_a_pool_of_another_size_is_refused(tmp_path: Path) -> None:
     Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
     for size, capacity in ((24, 16), (20, 24)):
         with pytest.raises(
@@ -138,7 +138,7 @@ def test_a_pool_of_another_size_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["images.u16", "flows.f16", "alpha.f32", "pool.json"])
-def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
+def test_a_pool_with_a_lost_file_starts_empty(lost: str, tmp_path: Path) -> None:
     Pool(Numbered(), capacity=16, folder=tmp_path).add(16)
     (tmp_path / lost).unlink()
     pool = Pool(Numbered(), capacity=16, folder=tmp_path)
@@ -152,7 +152,7 @@ def test_a_lost_file_begins_anew(lost: str, tmp_path: Path) -> None:
 
 
 def seen(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
-    """The augmented pictures, whatever their flows."""
+    """The augmented pictures, without flows."""
     cells = planes.shape[-1] // CELL
     return augment(planes, torch.zeros(len(planes), 4, cells, cells), crop, rng)[0]
 
@@ -168,7 +168,7 @@ def test_augmentation_treats_the_three_frames_alike() -> None:
 
 @pytest.fixture
 def sharp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No sample is blurred: values stay those of the scene."""
+    """Switch off the blur, so that values stay those of the scene."""
     monkeypatch.setattr("rtmag.train.data.pool.BLUR_SHARE", 0.0)
 
 
@@ -190,8 +190,8 @@ def test_augmentation_shows_each_scene_in_many_ways() -> None:
     assert 0.05 < contrast[torch.from_numpy(dim)].min() < 0.2
 
 
-def test_a_share_of_scenes_is_as_through_a_soft_lens() -> None:
-    """Their details fade, alike in the three frames; brightness and flows stay."""
+def test_a_share_of_scenes_is_blurred() -> None:
+    """Blur reduces detail equally in the three frames and keeps the brightness."""
     rng = np.random.default_rng(0)
     frame = small.image(1, 3, 48, 48)
     out = torch.stack([_blur(frame.repeat(1, 3, 1, 1)[0], rng) for _ in range(200)])
@@ -203,7 +203,7 @@ def test_a_share_of_scenes_is_as_through_a_soft_lens() -> None:
 
 
 def test_a_dim_scene_is_dim_in_every_frame() -> None:
-    """What is moved and magnified has the contrast of what it is compared with."""
+    """All three frames of a sample have the same contrast."""
     frame = small.image(1, 3, 24, 24)
     for sample in seen(frame.repeat(40, 3, 1, 1), 16, np.random.default_rng(1)):
         assert torch.equal(sample[:3], sample[3:6])
@@ -212,7 +212,7 @@ def test_a_dim_scene_is_dim_in_every_frame() -> None:
 
 @pytest.mark.usefixtures("sharp")
 def test_flows_keep_their_direction_relative_to_the_picture() -> None:
-    """A picture and its right neighbour stay neighbours, whichever way they are turned."""
+    """The flow still describes the shift between two frames after mirroring and transposing."""
     rng = np.random.default_rng(0)
     wide = small.image(1, 3, 24, 25)
     planes = torch.cat([wide[..., :-1], wide[..., 1:], wide[..., :-1]], 1)
@@ -234,7 +234,7 @@ def test_flows_keep_their_direction_relative_to_the_picture() -> None:
 
 @pytest.mark.usefixtures("sharp")
 def test_flows_are_cut_and_turned_with_the_picture() -> None:
-    """Cells that carry their own colour still lie on it."""
+    """Each cell's flow length is its colour; both still agree after augmentation."""
     rng = np.random.default_rng(0)
     cells = small.image(20, 4, 6, 6)
     colour = cells.norm(dim=1, keepdim=True).div(2).repeat_interleave(CELL, 2)
@@ -249,13 +249,13 @@ def test_flows_are_cut_and_turned_with_the_picture() -> None:
 
 
 def scenes(count: int = 400) -> Scenes:
-    """Scenes of middle brightness, which colour offsets do not clip."""
+    """Scenes of medium brightness, so that colour offsets do not clip them."""
     pictures = [0.3 + 0.4 * small.image(count, 3, 8, 8, seed=seed) for seed in range(3)]
     alpha, flows = torch.full((count,), 3.0), torch.zeros(count, 4, 2, 2)
     return Scenes(*pictures, alpha=alpha, flows=flows)  # type: ignore[misc]
 
 
-def test_frame_b_and_the_target_change_colour_alike() -> None:
+def test_frame_b_and_the_target_have_the_same_colour_offset() -> None:
     clean = scenes()
     batch = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.0)
     offset = (batch.amplified - clean.magnified).mean((2, 3))  # (B, 3)
@@ -275,7 +275,7 @@ def test_frames_a_and_c_keep_their_colours() -> None:
         assert torch.allclose(shown * 255, (shown * 255).round(), atol=1e-4)
 
 
-def test_frame_c_is_made_only_where_it_is_looked_at() -> None:
+def test_frame_c_is_rendered_on_request_only() -> None:
     clean = scenes(8)
     with_c, without = (
         sensor_model(clean, torch.Generator().manual_seed(0), with_frame_c=each)
@@ -285,7 +285,7 @@ def test_frame_c_is_made_only_where_it_is_looked_at() -> None:
     assert not torch.equal(with_c.frame_c, with_c.frame_b)
 
 
-def test_noise_is_of_the_camera_and_not_of_the_target() -> None:
+def test_frames_have_noise_and_the_target_has_none() -> None:
     clean = scenes()
     batch = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.9)
     quiet = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.0)
@@ -297,7 +297,7 @@ def test_noise_is_of_the_camera_and_not_of_the_target() -> None:
     assert torch.corrcoef(torch.stack(others))[0, 1].abs() < 0.05
 
 
-def test_noise_grows_while_the_net_learns_to_see() -> None:
+def test_noise_increases_over_the_first_batches() -> None:
     def grain(start: int) -> float:
         pool = Pool(Numbered(), capacity=8, folder=None)
         pool.add(8)
@@ -307,7 +307,7 @@ def test_noise_grows_while_the_net_learns_to_see() -> None:
     assert grain(NOISE_RAMP) > 3 * grain(0)
 
 
-def test_fresh_scenes_are_never_seen_twice() -> None:
+def test_streamed_scenes_do_not_repeat() -> None:
     maker = Synthesizer(small.bank(), size=8, limits=Limits(objects=0))
     batches = list(itertools.islice(stream(maker, 4, seed=0), 3))
     assert len(set(torch.cat([batch.alpha for batch in batches]).tolist())) == 12
@@ -317,7 +317,7 @@ def test_fresh_scenes_are_never_seen_twice() -> None:
 # ---- ahead ------------------------------------------------------------------------------------
 
 
-def test_batches_come_in_order_and_are_prepared_ahead() -> None:
+def test_batches_are_prefetched_in_order() -> None:
     drawn = threading.Semaphore(0)
 
     def source() -> Iterator[Batch]:
@@ -334,7 +334,7 @@ def test_batches_come_in_order_and_are_prepared_ahead() -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def test_an_error_of_the_source_reaches_the_learner() -> None:
+def test_an_error_of_the_source_reaches_the_caller() -> None:
     def source() -> Iterator[Batch]:
         yield small.batch()
         raise OSError("the disk is gone")
@@ -345,7 +345,7 @@ def test_an_error_of_the_source_reaches_the_learner() -> None:
         next(batches)
 
 
-def test_half_of_the_samples_change_as_within_a_temporal_filter() -> None:
+def test_half_of_the_samples_have_a_filtered_change() -> None:
     clean = scenes()
     batch = sensor_model(clean, torch.Generator().manual_seed(0), noise=0.9, with_frame_c=False)
     assert batch.change is not None

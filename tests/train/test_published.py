@@ -1,4 +1,4 @@
-"""The published data set, as it lies on disk."""
+"""Reading of the published data set."""
 
 import itertools
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_colours_are_bgr(tmp_path: Path) -> None:
     assert batch.frame_b[0, :, 0, 0].tolist() == pytest.approx([1.0, 0.0, 0.2])
 
 
-def test_the_inner_folder_may_be_named(tmp_path: Path) -> None:
+def test_the_inner_folder_is_accepted(tmp_path: Path) -> None:
     small.published(tmp_path)
     assert len(Published(tmp_path / "train").alpha) == 6
 
@@ -53,7 +53,7 @@ def test_a_limit_takes_the_first(tmp_path: Path) -> None:
     assert set(batch.alpha.tolist()) == {1.5, 2.5}
 
 
-def test_every_sample_once_per_pass_and_for_ever(tmp_path: Path) -> None:
+def test_every_pass_has_each_sample_once(tmp_path: Path) -> None:
     small.published(tmp_path)
     batches = take(Published(tmp_path, crop=32), 4, 9)
     alpha = torch.cat([batch.alpha for batch in batches]).reshape(6, 6)
@@ -62,7 +62,7 @@ def test_every_sample_once_per_pass_and_for_ever(tmp_path: Path) -> None:
     assert len({tuple(row.tolist()) for row in alpha}) > 1
 
 
-def test_the_four_pictures_are_cut_at_one_place(tmp_path: Path) -> None:
+def test_the_four_pictures_have_the_same_crop(tmp_path: Path) -> None:
     small.published(tmp_path, count=1)
     for folder in ("frameA", "frameB", "frameC", "amplified"):
         path = tmp_path / "train" / folder / "000000.png"
@@ -119,13 +119,13 @@ def test_missing_parts_are_named(lost: list[str], words: str, tmp_path: Path) ->
         Published(root)
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"frameA, frameB, frameC, amplified, train_mf\.txt"):
         Published(tmp_path / "gone")
 
 
 @pytest.mark.parametrize("text", ["12\nmany\n", "12,5\n", "\x00\n"])
-def test_factors_that_are_no_numbers_are_refused(text: str, tmp_path: Path) -> None:
+def test_factors_that_are_not_numbers_are_refused(text: str, tmp_path: Path) -> None:
     small.published(tmp_path)
     (tmp_path / "train" / "train_mf.txt").write_text(text)
     with pytest.raises(OptionError, match=r"train_mf\.txt.*one number per line"):

@@ -1,4 +1,4 @@
-"""Scenes move as far as they say they do."""
+"""Rendered scenes: their motion is the one that alpha and flows state."""
 
 import dataclasses
 from typing import Any
@@ -27,7 +27,7 @@ from tests.support import small
 
 
 class Forced(Synthesizer):
-    """Scenes of one kind, whose layers are only shifted."""
+    """Renderer of one kind of scene, with translations only."""
 
     def __init__(self, bank: Bank, kind: int, **options: Any) -> None:
         super().__init__(bank, **options)
@@ -46,7 +46,7 @@ class Forced(Synthesizer):
 
 @pytest.fixture(scope="module")
 def bank() -> Bank:
-    """Clouds: something to measure by at every place and scale."""
+    """Textures of 1/f noise, whose motion can be measured at every place and scale."""
     rng = np.random.default_rng(1)
     planes = [textures._spectrum_noise(256, 1.2, rng) * 255 for _ in range(4)]
     pictures = torch.from_numpy(np.stack(planes)).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
@@ -81,7 +81,7 @@ def test_attenuation_moves_less(bank: Bank) -> None:
 
 
 def test_affine_motion_is_placed_exactly(bank: Bank) -> None:
-    """A point p of a layer is found at p + m D(p), for m of 0, 1 and alpha."""
+    """A point p of a layer moves to p + m D(p), for m = 0, 1 and alpha."""
     maker = Synthesizer(bank, size=32, seed=4)
     kept: list[tuple[Tensor, Tensor]] = []
     draw = maker._motion
@@ -138,14 +138,14 @@ def test_a_background_alone_has_no_objects(bank: Bank) -> None:
     assert torch.allclose(scenes.reference, F.avg_pool2d(first, 2), atol=1e-6)
 
 
-def test_flows_lead_from_each_frame_back_to_the_one_before(bank: Bank) -> None:
-    """Turned and zoomed layers too: one frame warped by its flow is the next."""
+def test_flows_point_back_to_the_frame_before(bank: Bank) -> None:
+    """Warping a frame by the flow gives the next frame, with rotation and zoom too."""
     limits = Limits(motion=8.0, least=1.0, magnified=16.0, objects=0)
     scenes = Synthesizer(bank, size=96, limits=limits, seed=5).batch(24)
     flows = F.interpolate(scenes.flows, scale_factor=CELL, mode="bilinear", align_corners=False)
 
     def inner(image: Tensor) -> Tensor:
-        """What no motion brings in from outside, without what interpolation costs."""
+        """Mean of the blurred middle: no content from outside, little interpolation error."""
         return F.avg_pool2d(image[..., 16:-16, 16:-16], 4).abs().mean((1, 2, 3))
 
     frames = scenes.reference, scenes.moved, scenes.magnified
@@ -155,7 +155,7 @@ def test_flows_lead_from_each_frame_back_to_the_one_before(bank: Bank) -> None:
         assert (error < 0.3 * change + 1e-3).all()
 
 
-def test_flows_of_a_covered_cell_are_those_of_what_covers_it(bank: Bank) -> None:
+def test_a_covered_cell_has_the_flow_of_the_object(bank: Bank) -> None:
     maker = Forced(bank, KINDS.index("static background"), size=64, limits=Limits(objects=1))
     maker.bank = Bank(bank.textures, torch.full_like(bank.outlines, 255))
     scenes = maker.batch(48)
@@ -196,7 +196,7 @@ def test_limits_hold(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize("far", [0.0, 0.4])
-def test_a_share_of_motions_is_far(bank: Bank, far: float) -> None:
+def test_a_share_of_motions_is_large(bank: Bank, far: float) -> None:
     maker = Synthesizer(bank, size=8, limits=Limits(far=far))
     alpha = torch.full((20_000,), 2.0)
     shift, _ = maker._motion(alpha, torch.ones(20_000, dtype=torch.bool))
@@ -206,7 +206,7 @@ def test_a_share_of_motions_is_far(bank: Bank, far: float) -> None:
 
 @pytest.fixture(scope="module")
 def many() -> Scenes:
-    """So many scenes that shares can be counted."""
+    """5000 scenes, enough to measure shares."""
     bank = small.bank(count=2, size=8)
     return Synthesizer(bank, size=4, supersample=1, limits=Limits(objects=0)).batch(5000)
 
@@ -227,7 +227,7 @@ def test_alpha_is_log_uniform(many: Scenes) -> None:
     assert float(alpha.median()) == pytest.approx(np.sqrt(1.2 * 250), rel=0.1)
 
 
-def test_images_are_images(many: Scenes) -> None:
+def test_images_have_the_right_shape_and_range(many: Scenes) -> None:
     for image in (many.reference, many.moved, many.magnified):
         assert image.shape == (5000, 3, 4, 4)
         assert image.dtype is torch.float32
@@ -248,7 +248,7 @@ def test_the_same_seed_gives_the_same_scenes() -> None:
 # ---- sensor -----------------------------------------------------------------------------------
 
 
-def test_dither_keeps_what_lies_between_two_levels() -> None:
+def test_dither_preserves_values_between_two_levels() -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.full((1, 3, 100, 100), 102.3 / 255)
     levels = quantize(image, generator) * 255

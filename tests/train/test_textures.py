@@ -1,4 +1,4 @@
-"""What scenes are made of, and what they must never be made of."""
+"""Textures and outlines; photographs for benchmarks are never used for training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_held_out_photographs_are_never_trained_on(monkeypatch: pytest.MonkeyPat
     assert seen == set(PHOTOGRAPHS)
 
 
-def test_held_out_photographs_are_there_to_measure_by() -> None:
+def test_held_out_photographs_are_available() -> None:
     assert all(p.ndim == 3 and p.shape[2] == 3 for p in textures.bundled_photographs(HELD_OUT))
 
 
@@ -39,7 +39,7 @@ def test_the_same_seed_draws_the_same_bank() -> None:
     assert not torch.equal(one.textures, other.textures)
 
 
-def test_a_bank_is_what_the_renderer_expects() -> None:
+def test_a_bank_has_the_shapes_for_the_renderer() -> None:
     bank = small.bank(count=5, size=48, device="cpu")
     assert bank.textures.shape == (5, 3, 48, 48)
     assert bank.outlines.shape == (5, 1, 256, 256)
@@ -47,7 +47,7 @@ def test_a_bank_is_what_the_renderer_expects() -> None:
 
 
 @pytest.mark.parametrize("draw", [draw for draw, _ in PROCEDURAL], ids=lambda draw: draw.__name__)
-def test_every_drawing_is_a_picture_of_something(
+def test_procedural_textures_are_pictures_with_content(
     draw: Callable[[int, np.random.Generator], Picture],
 ) -> None:
     for seed in range(4):
@@ -58,7 +58,7 @@ def test_every_drawing_is_a_picture_of_something(
         assert (picture == draw(64, np.random.default_rng(seed))).all()
 
 
-def test_shares_of_drawings_add_up() -> None:
+def test_shares_of_procedural_textures_add_up() -> None:
     assert sum(share for _, share in PROCEDURAL) == pytest.approx(1)
 
 
@@ -84,7 +84,7 @@ def test_a_folder_of_photographs_replaces_the_bundled_ones(
     assert 2 <= int(is_red.sum()) <= 14
 
 
-def test_layouts_of_other_data_sets_are_understood(tmp_path: Path) -> None:
+def test_folders_of_coco_and_voc_are_read(tmp_path: Path) -> None:
     wanted = {
         small.picture(tmp_path / name)
         for name in (
@@ -116,7 +116,7 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
         Bank.make(count=1, size=32, images=tmp_path)
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
     with pytest.raises(OptionError, match=r"cannot read '.*bad\.png': not a picture"):

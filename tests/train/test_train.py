@@ -54,7 +54,7 @@ def small_bank(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Put back what the script does to signals."""
+    """Restore the signal handlers after the script."""
     kept = [(n, signal.getsignal(n)) for n in (signal.SIGINT, signal.SIGTERM)]
     yield
     for number, handler in kept:
@@ -86,7 +86,7 @@ def described(out: Path) -> dict[str, Any]:
 # ---- a run ------------------------------------------------------------------------------------
 
 
-def test_a_run_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_run_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "runs" / "tiny"
     main([str(out), *TINY, "--steps", "3", "--seed", "5"])
     assert {p.name for p in out.iterdir()} == {
@@ -268,7 +268,7 @@ def test_a_terminal_shows_a_bar(
     assert "100%" in said
 
 
-def test_lengths_of_time_are_short_to_read() -> None:
+def test_durations_are_formatted() -> None:
     assert [duration(s) for s in (0.4, 89, 420, 9000)] == ["0 s", "89 s", "7 min", "2.5 h"]
 
 
@@ -442,7 +442,7 @@ def test_auto_precision_of_oh2018_is_float32() -> None:
     assert pick_precision("auto", torch.device("cuda"), "standard") is torch.bfloat16
 
 
-def test_the_log_holds_means(tmp_path: Path) -> None:
+def test_the_log_has_means(tmp_path: Path) -> None:
     lines = Log(tmp_path / "log.csv", append=False)
     for value in (1.0, 2.0):
         lines.collect({"total": torch.tensor(value)})
@@ -517,7 +517,7 @@ save_file(weights, Path(sys.argv[1]) / f"rank{os.environ['RANK']}.safetensors")
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="torchrun there needs a build with libuv")
 def test_two_processes_learn_one_network(data: Path, tmp_path: Path) -> None:
-    """Stopped by the clock, which no two processes read alike."""
+    """Stopped by time, since the clocks of two processes differ."""
     (tmp_path / "worker.py").write_text(WORKER)
     out = tmp_path / "run"
     run = subprocess.run(
@@ -540,7 +540,7 @@ def test_two_processes_learn_one_network(data: Path, tmp_path: Path) -> None:
     assert steps[-1] == described(out)["step"] > 1
 
 
-def test_a_log_of_other_terms_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+def test_a_log_with_other_terms_is_renamed_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     for terms in (
         {"total": torch.tensor(1.0)},

@@ -1,4 +1,4 @@
-"""What a net in training makes of real clips."""
+"""Validation on real clips during training, and the filter cascade."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -29,7 +29,7 @@ def swaying(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def pictures(path: Path) -> NDArray[np.float64]:
-    """(T, H, W): brightness, which codecs keep better than colour."""
+    """Brightness of all frames, (T, H, W); codecs keep it better than colour."""
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     return np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]).astype(float)
@@ -49,7 +49,7 @@ def test_the_cascade_is_the_filter(filter: Filter) -> None:
     assert np.allclose(found, expected, atol=1e-9)
 
 
-def test_another_size_is_a_new_beginning() -> None:
+def test_another_size_resets_the_cascade() -> None:
     cascade = Cascade(Static().sections(30))
     cascade(torch.ones(1, 2, 4, 4))
     assert cascade(torch.full((1, 2, 4, 4), 3.0)).eq(2).all()
@@ -57,7 +57,9 @@ def test_another_size_is_a_new_beginning() -> None:
 
 
 @pytest.mark.parametrize("config", [small.MAGNET, small.OH2018])
-def test_it_writes_a_video_and_slices(config: Config, clip: MakeClip, tmp_path: Path) -> None:
+def test_validation_writes_a_video_and_slices(
+    config: Config, clip: MakeClip, tmp_path: Path
+) -> None:
     film = clip(frames=12, size=(66, 50), picture=swaying)
     out = tmp_path / "new" / "film.v1-0000012"
     magnify_clip(small.net(config), film, out, frames=8)
