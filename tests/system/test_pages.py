@@ -33,7 +33,7 @@ READMES = {
     for path in (ROOT / name).rglob("README.md")
 }
 PAGES = ("README.md", "CHANGELOG.md", *sorted(READMES - set(HISTORY)))
-APPS = {"train": "rtmag.train.__main__", "export": "rtmag.export.cli"}
+APPS = {"train": "rtmag.train.training", "export": "rtmag.export.cli"}
 """Modules with the `app` of commands that pass their options on."""
 PATH = re.compile(rf"({'|'.join(FOLDERS)})/[\w./-]+")
 
