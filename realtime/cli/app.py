@@ -242,6 +242,7 @@ def file(
     """Magnify video files: every frame, with time stamps and sound. Keeps files that exist."""
     if like is not None:
         file(context=context, **_repeated(context, like))
+        return
     controls = motion.controls(output.layout)
     from rtmag.realtime.run.files import FileBatch, plan
 
