@@ -46,5 +46,5 @@ def gain(engine: Stepper, picture: Image, motion: float, alpha: float) -> float:
     shown, _ = engine.step(moved, alpha, sections, state)
     middle = (SIDE // 4, SIDE // 4, SIDE // 2, SIDE // 2)
     wanted = shifted(spectrum, alpha * dx, alpha * dy, 1)
-    beside = Tracker(gray(wanted), middle).displacement(gray(shown), 20)
-    return float(1 + np.dot(beside, direction) / (alpha * motion))
+    offset = Tracker(gray(wanted), middle).displacement(gray(shown), 20)
+    return float(1 + np.dot(offset, direction) / (alpha * motion))

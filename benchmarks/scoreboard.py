@@ -41,22 +41,22 @@ def scales_table(document: dict[str, Any]) -> str:
 
 def band_table(document: dict[str, Any]) -> str:
     """Designed and measured gains along each band at alpha 20, for one object and for two."""
-    alone, beside = (_finished(document[part]) for part in ("band", "beside"))
+    alone, pairs = (_finished(document[part]) for part in ("band", "beside"))
     bands = dict.fromkeys((row["fl"], row["fh"], row["order"]) for row in alone)
-    return "\n\n".join(_along(band, _of(alone, band), _of(beside, band)) for band in bands)
+    return "\n\n".join(_along(band, _of(alone, band), _of(pairs, band)) for band in bands)
 
 
 def _along(
-    band: tuple[float, float, int], alone: list[dict[str, Any]], beside: list[dict[str, Any]]
+    band: tuple[float, float, int], alone: list[dict[str, Any]], pairs: list[dict[str, Any]]
 ) -> str:
     fl, fh, order = band
     rates = list(dict.fromkeys(row["hz"] for row in alone))
-    inner, outer = dict.fromkeys(row["hz"] for row in beside)
+    inner, outer = dict.fromkeys(row["hz"] for row in pairs)
     named = [f"{hz:.3g} Hz" for hz in rates]
     named += [f"{inner:.3g} Hz, next to {outer:g} Hz", f"{outer:g} Hz, next to {inner:.3g} Hz"]
     lines = [f"| gain, `--fl {fl:g} --fh {fh:g} --order {order}` | " + " | ".join(named) + " |"]
     lines.append("|---" * (len(named) + 1) + "|")
-    gains = _by_method([*alone, *beside])
+    gains = _by_method([*alone, *pairs])
     designed = [f"{row['designed']:.2f}" for row in next(iter(gains.values()))]
     lines.append("| as designed | " + " | ".join(designed) + " |")
     for method, rows in gains.items():

@@ -152,7 +152,7 @@ def sway(picture: Image, hz: float, band: Temporal = BAND, side: int = 160) -> S
     """The middle of a picture, which sways by a fifth of a pixel.
 
     A filter may leave a fiftieth of the motion. In whole grey levels a picture does not show a
-    shift of a few hundredths of a pixel, whatever the network computes (EXPERIMENTS.md).
+    shift of a few hundredths of a pixel, even a correct one (EXPERIMENTS.md).
     """
     sections = band.sections(FPS)
     count, size = SETTLE + 120, 0.2

@@ -1,7 +1,7 @@
 """Measure start times: until the help is shown, and until the first frame of a video is written.
 
 Each is started several times as a process of its own, from a warm disk. The best time is that of an
-idle machine; the median includes other load; the CPU time tells them apart.
+idle machine; the median includes other load; the CPU time shows the difference.
 
     python -m benchmarks.start [--rounds 7] [--size 640x480] [--out FILE.json]
 
