@@ -127,7 +127,7 @@ def commands() -> Iterator[tuple[str, Any]]:
     """Every command of rtmag with its name; those of train and export if torch is installed."""
     yield from below("rtmag", get_command(module.app))
     if find_spec("torch"):
-        yield from below("rtmag train", get_command(import_module("rtmag.train.__main__").app))
+        yield from below("rtmag train", get_command(import_module("rtmag.train.training").app))
     yield from below("rtmag export", get_command(import_module("rtmag.export.cli").app))
 
 
