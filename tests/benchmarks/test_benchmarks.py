@@ -43,7 +43,7 @@ def test_results_name_machine_and_commit() -> None:
         assert document.get("commit") or all(document["commits"].values()), path.name
 
 
-def test_engines_are_as_near_to_the_network_as_promised() -> None:
+def test_engines_are_close_to_the_network() -> None:
     """Within 0.002 SSIM, up to alpha 100."""
     document = json.loads((ROOT / "benchmarks" / "results" / "engine_parity.json").read_text())
     rows = document["rows"]
@@ -56,7 +56,7 @@ def test_engines_are_as_near_to_the_network_as_promised() -> None:
     assert all(row["ssim_least"] > 0.998 for row in rows)
 
 
-def test_parity_tells_what_differs(
+def test_parity_measures_differences(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
@@ -89,7 +89,7 @@ def test_speeds_are_over_the_baseline_on_the_same_engine() -> None:
         assert row["speed"] == pytest.approx(base / row["p50_ms"], rel=0.002, abs=0.01)
 
 
-def test_openvino_shows_what_onnx_runtime_shows() -> None:
+def test_openvino_scores_like_onnx_runtime() -> None:
     """SSIM differs by less than 0.001 in every set, as benchmarks/README.md says."""
     results = ROOT / "benchmarks" / "results"
     names = ("quality", "quality-openvino")
@@ -148,7 +148,7 @@ def test_the_step_benchmark_ends_with_json(
     assert document["rows"][-1]["speed"] == 1.0
 
 
-def test_a_step_of_several_streams_stands_below_their_steps_in_turn() -> None:
+def test_batch_table_lists_one_run_below_single_steps() -> None:
     from benchmarks import speeds
 
     row = {
@@ -166,7 +166,7 @@ def test_a_step_of_several_streams_stands_below_their_steps_in_turn() -> None:
     ]
 
 
-def test_models_inside_the_package_are_exported_in_other_ways_to_be_timed(
+def test_built_in_models_are_exported_in_variants_for_timing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
@@ -186,7 +186,7 @@ def test_models_inside_the_package_are_exported_in_other_ways_to_be_timed(
     assert fps.variants(model_names(), tmp_path, half=False, streams=False) == []
 
 
-def test_the_time_of_a_step_is_told_apart(
+def test_step_time_is_split_by_kind_of_operator(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     from benchmarks import operators, tables
@@ -202,7 +202,7 @@ def test_the_time_of_a_step_is_told_apart(
     assert "| `fast`, 160x128 | " in tables.operators_table(document)
 
 
-def test_the_live_benchmark_counts_what_comes_late_and_tells_the_stages_apart(
+def test_the_live_benchmark_counts_late_frames_and_times_stages(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from benchmarks import live, tables
@@ -260,7 +260,7 @@ def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatc
     assert row["late_percent"] == 100
 
 
-def test_the_live_benchmark_lets_motion_scale_follow_as_the_program_does(
+def test_the_live_benchmark_adapts_the_motion_scale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from benchmarks import live
@@ -285,7 +285,7 @@ def test_the_gain_of_a_picture_that_is_not_magnified_is_one_over_alpha() -> None
     assert measured == pytest.approx(0.25, rel=0.03)
 
 
-def test_a_glance_tells_what_an_untrained_network_knows(
+def test_glance_scores_an_untrained_network(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")

@@ -1,4 +1,4 @@
-"""The quality benchmark measures what it says, on pictures that training never saw."""
+"""Tests of the quality benchmark and of its pictures, which training never sees."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def pictures() -> list[Any]:
 
 
 class Perfect:
-    """Knows the answer."""
+    """A magnifier that returns the true pictures."""
 
     name = "perfect"
 
@@ -74,9 +74,7 @@ def test_pictures_are_the_same_every_time_and_show_something() -> None:
 
 
 @pytest.mark.parametrize("shift", [(0.04, 0.0), (0.3, -0.2), (-2.0, 1.5)])
-def test_layers_move_as_far_as_they_are_told(
-    shift: tuple[float, float], pictures: list[Any]
-) -> None:
+def test_layers_move_by_their_shift(shift: tuple[float, float], pictures: list[Any]) -> None:
     scene = scenes.Scene([scenes.Layer(pictures[4], shift=shift)])
     before, after = (light.mean(-1) for light in scene.render([[0.0], [1.0]]))
     assert displacement(before, after) == pytest.approx(shift, abs=0.004)
@@ -89,7 +87,7 @@ def test_layers_turn_about_their_middle(pictures: list[Any]) -> None:
     assert displacement(before[right], after[right]) == pytest.approx((0, 1.0), abs=0.08)
 
 
-def test_what_stands_still_is_known(pictures: list[Any]) -> None:
+def test_still_pixels_and_outlines_are_known(pictures: list[Any]) -> None:
     layers = [scenes.Layer(pictures[0]), scenes.Layer(pictures[1], shift=(3.0, 0.0), radius=30)]
     scene = scenes.Scene(layers)
     times = [[0.0, 0.0], [0.0, 1.0]]
@@ -140,7 +138,7 @@ def test_classical_methods_keep_the_picture_at_alpha_one(kind: Any, pictures: li
     assert scores.identity(kind(), pictures[0]) <= 2
 
 
-def test_the_yardstick_reads_a_perfect_magnifier_as_perfect(pictures: list[Any]) -> None:
+def test_gain_of_a_perfect_magnifier_is_one(pictures: list[Any]) -> None:
     for picture in pictures:
         spectrum = np.fft.fft2(picture[: gain.SIDE, : gain.SIDE].astype(float), axes=(0, 1))
         for motion, alpha in [max(gain.cases(), key=np.prod), min(gain.cases(), key=np.prod)]:
@@ -152,7 +150,7 @@ def test_the_yardstick_reads_a_perfect_magnifier_as_perfect(pictures: list[Any])
 
 @pytest.mark.parametrize("kind", CLASSICAL[1:])
 def test_classical_methods_magnify_small_motion(kind: Any, pictures: list[Any]) -> None:
-    """What they were published for: a motion that stays small when magnified."""
+    """Motion that stays small when magnified, as in their publications."""
     shown = gain.gain(kind(), pictures[4], 0.1, 5.0)
     assert 0.6 < shown < 1.2
 
@@ -196,7 +194,7 @@ def test_a_perfect_method_scores_perfectly(pictures: list[Any]) -> None:
     assert "leak" not in perfect  # both layers move
 
 
-def test_leak_and_flicker_are_of_what_should_not_change(pictures: list[Any]) -> None:
+def test_leak_and_flicker_measure_still_pixels(pictures: list[Any]) -> None:
     condition = next(c for c in pairs.conditions() if c.set == "static" and c.at == 3)
     pair = next(pairs.pairs(condition, pictures, 1))
     answers = iter([pair.reference, np.clip(pair.moved.astype(int) + 2, 0, 255).astype(np.uint8)])
@@ -205,11 +203,11 @@ def test_leak_and_flicker_are_of_what_should_not_change(pictures: list[Any]) -> 
     assert sequences.flicker(classical.Eulerian(), pictures[0], 2.0, 0) > 3
 
 
-def test_a_sway_finds_what_a_filter_was_designed_for(pictures: list[Any]) -> None:
+def test_sway_measures_the_designed_gain(pictures: list[Any]) -> None:
     edge = sequences.sway(pictures[1], 3.0)
     assert edge.designed == pytest.approx(abs(1 + 19 / np.sqrt(2) * np.exp(-0.25j * np.pi)), 0.05)
     assert edge.gain(Perfect(iter(edge.truth))) == pytest.approx(edge.designed, rel=1e-9)
-    # Whatever is wrong with the yardstick over a pixel is not over a hundredth of one.
+    # The measurement is exact for small motion; over a whole pixel it has small errors.
     assert edge.gain(classical.Unchanged()) == pytest.approx(1, rel=0.1)
     below = sequences.sway(pictures[1], 0.5)
     assert 1 < below.designed < edge.designed

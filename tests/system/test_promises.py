@@ -13,7 +13,7 @@ ROW = re.compile(r"^\| (?P<promise>[^|]+) \| (?P<held>[^|]+) \|$", re.MULTILINE)
 
 
 def promises() -> dict[str, list[str]]:
-    """Each promise with the names of what holds it."""
+    """Promises with the tests and reports that hold them."""
     page = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
     table = page.partition("<!-- promises -->")[2].partition("<!-- /promises -->")[0]
     rows = [match for match in ROW.finditer(table) if set(match["promise"]) != {"-"}]
@@ -67,7 +67,7 @@ def test_nothing_grew_over_millions_of_frames() -> None:
     assert soak["verdict"]["passed"] is True
 
 
-def test_every_harm_of_half_an_hour_was_outlived() -> None:
+def test_every_fault_of_half_an_hour_was_recovered_from() -> None:
     """F18, of half an hour."""
     chaos = report("chaos")
     assert chaos["minutes"] >= 30
@@ -95,7 +95,7 @@ def test_a_real_stream_came_back_in_time() -> None:
 
 
 def slow_tests() -> set[str]:
-    """Those marked as slow, as a whole or for some of their arguments."""
+    """Tests marked as slow, as a whole or for some of their parameters."""
     found = set()
     for file in (ROOT / "tests").rglob("test_*.py"):
         name = file.relative_to(ROOT / "tests").as_posix()
@@ -116,7 +116,7 @@ def test_every_slow_test_was_run_and_passed() -> None:
 # ---- quality ----------------------------------------------------------------------------------
 
 SHIPPED = ("fast", "standard")
-TRAINED = 30.0  # px: no further was motion magnified in training
+TRAINED = 30.0  # px: the largest magnified motion in training
 
 
 def of_shipped(part: str) -> list[dict[str, Any]]:
@@ -124,7 +124,7 @@ def of_shipped(part: str) -> list[dict[str, Any]]:
     return [row for row in report("quality")[part] if row["method"] in SHIPPED]
 
 
-def test_motion_is_shown_as_far_as_was_asked() -> None:
+def test_measured_gains_are_near_alpha() -> None:
     rows = of_shipped("gain")
     assert len(rows) == 2 * 5 * 5
     for row in rows:
@@ -132,7 +132,7 @@ def test_motion_is_shown_as_far_as_was_asked() -> None:
         assert least <= row["gain"] <= 1.1, row
 
 
-def test_what_stands_still_is_as_quiet_as_it_was() -> None:
+def test_still_pixels_do_not_flicker() -> None:
     for row in of_shipped("steadiness"):
         assert row["flicker"] <= 1.2, row
         assert row["identity"] == 0, row
@@ -145,7 +145,7 @@ def test_gains_follow_the_filters_design() -> None:
         assert row["gain"] == pytest.approx(row["designed"], rel=0.1), row
 
 
-def test_standard_is_better_than_fast_and_both_than_what_others_do_in_every_set() -> None:
+def test_standard_beats_fast_and_fast_beats_the_others_in_every_set() -> None:
     scores: dict[str, dict[str, list[float]]] = {}
     for row in report("quality")["pairs"]:
         scores.setdefault(row["set"], {}).setdefault(row["method"], []).append(row["ssim"])
