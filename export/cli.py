@@ -46,7 +46,8 @@ def export(
     name: Annotated[
         str | None,
         typer.Option(
-            help="Name of the model, stored in the file. Default: the name of the run's folder."
+            help="Name of the model, stored in the file. Default: the name of the run's folder, "
+            "with -streams for several streams."
         ),
     ] = None,
     size: Annotated[

@@ -71,7 +71,10 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     validate: options.Validate = None,
     validate_every: options.ValidateEvery = 10.0,
 ) -> None:
-    """Train a magnifier on scenes that are rendered during training."""
+    """Train a magnifier on scenes that are rendered during training.
+
+    Everything is written to the folder OUT. Ctrl-C saves the run and stops it; --resume continues.
+    """
     options.check(model, minutes, steps, crop, lr, out, resume, init)
     options.check_clips(validate or [])
 

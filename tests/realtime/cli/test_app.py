@@ -56,6 +56,28 @@ def test_a_missing_extra_is_named(args: list[str], tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("library", "args"),
+    [
+        ("safetensors", ["train", "--steps", "1"]),
+        ("skimage", ["train", "--steps", "1"]),
+        ("matplotlib", ["train", "--steps", "1"]),
+        ("safetensors", ["export", "x"]),
+        ("onnxscript", ["export", "x"]),
+    ],
+)
+def test_a_single_missing_library_is_named_before_any_work(
+    library: str, args: list[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    script = WITHOUT_TORCH.replace('("torch", "onnx")', repr((library,)))
+    run = [sys.executable, "-c", script, *args]
+    done = subprocess.run(run, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
+    words = f"error: rtmag {args[0]} needs {library}: pip install 'rtmag[{args[0]}]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", words)
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_of_export_needs_no_torch(tmp_path: Path) -> None:
     run = [sys.executable, "-c", WITHOUT_TORCH, "export", "--help"]
     done = subprocess.run(run, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
