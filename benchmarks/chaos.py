@@ -34,7 +34,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from benchmarks.soak import plotted
-from rtmag.realtime.environment import code, machine
+from rtmag.realtime.environment import commit, machine
 from tests.support.servers import ChaosProxy, RtspServer
 
 SIZES = ((320, 240), (240, 180))
@@ -235,7 +235,7 @@ def main(
     plot: Annotated[Path | None, typer.Option(help="Plot the samples into this file.")] = None,
 ) -> None:
     """Run, inject faults, sample and check the limits."""
-    chance, commit = random.Random(seed), code()  # noqa: S311
+    chance, revision = random.Random(seed), commit()  # noqa: S311
     rows: list[Row] = []
     faults: list[Row] = []
     with RtspServer(SIZES[0], FPS) as server, ChaosProxy(server.port) as proxy:
@@ -259,7 +259,7 @@ def main(
             process.terminate()
             process.wait(10)
     document = {
-        "benchmark": "chaos", **machine(), "commit": commit, "minutes": minutes,
+        "benchmark": "chaos", **machine(), "commit": revision, "minutes": minutes,
         "pictures": viewer.pictures, "verdict": verdict(rows, faults, alive), "faults": faults,
         "samples": rows,
     }  # fmt: skip

@@ -23,7 +23,7 @@ from skimage.metrics import structural_similarity
 
 from rtmag.export import parity
 from rtmag.export.graph import Graph
-from rtmag.realtime.bench.timing import commit
+from rtmag.realtime.bench.timing import training_commit
 from rtmag.realtime.cli.options import BenchEngines
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_engine
@@ -118,7 +118,7 @@ def main(
                     **row
                 )
             )
-        commits[name] = commit(opened[0])
+        commits[name] = training_commit(opened[0])
     document = {"benchmark": "parity", **machine(), "size": SIZE,
                 "frames": frames, "commits": commits, "rows": rows}  # fmt: skip
     if out is not None:

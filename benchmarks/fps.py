@@ -23,20 +23,23 @@ from benchmarks.speeds import AT_ONCE
 from rtmag.realtime.bench.results import report
 from rtmag.realtime.bench.timing import BASELINE, QUICK, bench
 from rtmag.realtime.cli.options import BenchEngines, BenchStreams, parse_size, parse_streams
-from rtmag.realtime.engines.engine import Engine, InTurn
-from rtmag.realtime.engines.spec import one_scale
+from rtmag.realtime.engines.engine import Engine, SequentialSteps
+from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.spec import unsupported_scale
 from rtmag.realtime.models import model_names
 
 WEIGHTS = Path(__file__).parent.parent / "train" / "checkpoints"
 
 
-class Classical(InTurn):
+class Classical(SequentialSteps):
     """A classical magnifier as an engine."""
 
-    provider = "numpy"
+    provider = runtime = "numpy"
+    precision: str | None = None
+    uses_cuda_graph = False
     size: tuple[int, int] | None = None
     motion_scale = 1.0
-    composes = False
+    scalable = False
 
     def __init__(self, magnifier: Stepper) -> None:
         self.name = self.described = magnifier.name
@@ -45,7 +48,7 @@ class Classical(InTurn):
 
     def at(self, motion_scale: float) -> Engine:
         """Refuse: there is one motion scale only."""
-        raise one_scale(self.name, motion_scale)
+        raise unsupported_scale(self.name, motion_scale)
 
 
 def variants(names: list[str], folder: Path, *, half: bool, streams: bool) -> list[Path]:
@@ -97,13 +100,13 @@ def main(
             models,
             sizes,
             runtimes=engines or ["onnx"],
-            threads=threads,
+            spec=EngineSpec(threads=threads),
             rounds=3 if quick else rounds,
             streams=counts,
             precisions=[*asked],
             baseline=last or export_baseline(Path(folder)),
-            beside=[Classical(Laplacian()), Classical(Riesz())],
-            tell=partial(print, flush=True),
+            extra=[Classical(Laplacian()), Classical(Riesz())],
+            print_line=partial(print, flush=True),
         )
     print(*report(document), sep="\n")
     if out:

@@ -23,7 +23,7 @@ import numpy as np
 import typer
 
 from benchmarks.stages import Stages, TimedEncoder, TimedMagnifier
-from rtmag.realtime.bench.timing import commit
+from rtmag.realtime.bench.timing import training_commit
 from rtmag.realtime.cli.console import notice
 from rtmag.realtime.cli.options import LiveScale, parse_size, scale_of
 from rtmag.realtime.controls import Controls
@@ -127,7 +127,8 @@ def measure(
     late = due - sum(ms <= 2e3 / fps for ms in latencies)
     p50, p95, p99 = (round(float(v), 1) for v in np.percentile(latencies, (50, 95, 99)))
     return {
-        "engine": magnifier.engine.described, "chosen": engine.described, "commit": commit(engine),
+        "engine": magnifier.engine.described, "chosen": engine.described,
+        "commit": training_commit(engine),
         "width": size[0], "height": size[1], "fps": fps,
         "sink": "none" if recording is None else "mp4",
         "frames": due, "shown": len(latencies), "late_percent": round(100 * late / due, 2),

@@ -18,13 +18,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from rtmag.realtime.bench.roofline import measure_floor, reached
-from rtmag.realtime.bench.timing import commit
+from rtmag.realtime.bench.roofline import best_rates, measure_cpu
+from rtmag.realtime.bench.timing import training_commit
 from rtmag.realtime.cli.options import parse_size
 from rtmag.realtime.engines.contract import MOTION
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.onnx_providers import NAMES, runtime, session_options
-from rtmag.realtime.engines.warp import compose
+from rtmag.realtime.engines.warp import warp
 from rtmag.realtime.environment import machine
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.models import model_names, read_model
@@ -70,7 +70,7 @@ def profiled(
         for _ in range(rounds + WARM):
             flow, inputs["state"] = session.run([*MOTION], inputs)
             began = time.perf_counter()
-            compose(image, flow)
+            warp(image, flow)
             pictures.append(1e3 * (time.perf_counter() - began))
         events = json.loads(Path(session.end_profiling()).read_text())
     took = defaultdict(list)
@@ -100,21 +100,21 @@ def main(
 ) -> None:
     """Measure the time of a step by kind of operator."""
     shown = parse_size(size) or (640, 480)
-    rows, commits, floors = [], {}, {"cpu": measure_floor()}
+    rows, commits, floors = [], {}, {"cpu": measure_cpu()}
     for name in model or model_names():
         engine = load_engine(name, engine="onnx", threads=threads)
         _, motion, _ = read_model(name)
         assert motion is not None
         channels, macs = (int(engine.metadata[f"rtmag.{key}"]) for key in ("channels", "macs"))
         took = profiled(motion, channels, shown, threads, rounds)
-        floors = reached(floors, {"cpu": measure_floor()})
+        floors = best_rates(floors, {"cpu": measure_cpu()})
         rate = macs * shown[0] * shown[1] / took["convolution"] * 1e3
         rows.append({
             "model": engine.name, "width": shown[0], "height": shown[1],
             "ms": {kind: round(ms, 2) for kind, ms in took.items()},
             "convolution_share": round(rate / floors["cpu"].gemm, 3),
         })  # fmt: skip
-        commits[engine.name] = commit(engine)
+        commits[engine.name] = training_commit(engine)
     document = {"benchmark": "operators", **machine(), "commits": commits, "rows": rows}
     if out:
         out.write_text(json.dumps(document, indent=2) + "\n")

@@ -33,10 +33,10 @@ from benchmarks import heldout, scores
 from benchmarks.classical import Eulerian, Laplacian, Stepper, Unchanged
 from benchmarks.riesz import Riesz
 from benchmarks.scoreboard import UNFINISHED
-from rtmag.realtime.bench.costs import open_engines
+from rtmag.realtime.bench.costs import open_candidates
 from rtmag.realtime.cli.options import EngineOption
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines.loading import EngineSpec, load_engine
 from rtmag.realtime.engines.spec import scale_name
 from rtmag.realtime.environment import machine
 from rtmag.realtime.models import model_names
@@ -75,7 +75,7 @@ def main(
     if len({each.name for each in engines}) < len(engines):
         raise typer.BadParameter("models need names that differ: rtmag export --name")
     names = [] if quick else model or model_names()
-    coarse = open_engines(names, (0.5, 0.25), engine, None)
+    coarse = open_candidates(EngineSpec(engine=engine), names, (0.5, 0.25))
     for each in coarse:
         each.name += f" {scale_name(each.motion_scale)}"
     trained = [each for each in engines if each.name not in UNFINISHED]

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import typer
 
-from rtmag.realtime.environment import code, machine
+from rtmag.realtime.environment import commit, machine
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,13 +48,13 @@ def main(
     if again is not None and not missing:
         print("all tests have passed")
         return
-    commit = code()
+    revision = commit()
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         run = [sys.executable, "-m", "pytest", "-m", "slow", "-q", f"--junitxml={report}", *missing]
         status = subprocess.run(run, cwd=ROOT, check=False).returncode
-        found = sorted([*kept, *rows(report, commit)], key=lambda row: str(row["test"]))
-    document = {"benchmark": "slow", **machine(), "commit": commit, "rows": found}
+        found = sorted([*kept, *rows(report, revision)], key=lambda row: str(row["test"]))
+    document = {"benchmark": "slow", **machine(), "commit": revision, "rows": found}
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document))

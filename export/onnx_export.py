@@ -20,6 +20,7 @@ from rtmag.export.source import (
     refuse_existing,
     silent,
 )
+from rtmag.realtime.atomic import replaced
 from rtmag.realtime.bench.timing import BASELINE
 from rtmag.realtime.engines.contract import INPUTS, MOTION, OUTPUTS
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
@@ -83,9 +84,8 @@ def write(forms: list[onnx.ModelProto], metadata: dict[str, str], out: Path) -> 
     out.parent.mkdir(parents=True, exist_ok=True)
     motion_form(out).unlink(missing_ok=True)  # it would belong to other weights
     for path, form in zip((out, motion_form(out)), forms, strict=False):
-        partial = path.with_name(path.name + ".part")
-        partial.write_bytes(form.SerializeToString())
-        partial.replace(path)
+        with replaced(path) as partial:
+            partial.write_bytes(form.SerializeToString())
 
 
 def trace(source: ExportSource) -> list[onnx.ModelProto]:
@@ -105,7 +105,7 @@ def _check_forms(source: ExportSource, forms: list[onnx.ModelProto], report: Rep
 
         onnx.helper.set_model_props(form, source.metadata)
         name = source.metadata["rtmag.model"]
-        engine = OnnxEngine(form.SerializeToString(), source=name, engine="onnx")
+        engine = OnnxEngine(form.SerializeToString(), source=name)
         results.append(check_parity(source, engine, report=count))
     return max(results, key=lambda parity: parity.mean)
 

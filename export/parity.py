@@ -179,7 +179,7 @@ def compare_streams(
     images = clip(engine.size or (96, 80))
     parity, allowed = Parity(), bounds(half=half)
     cases = list(product(FILTERS, ALPHAS))
-    count = int(min(engine.at_once, STREAMS))
+    count = int(min(engine.streams_per_run, STREAMS))
     for begin in range(0, len(cases), count):
         report(begin + 1, len(cases))
         chosen = [cases[(begin + k) % len(cases)] for k in range(count)]

@@ -25,14 +25,15 @@ from rtmag.export.source import (
     refuse_existing,
     silent,
 )
+from rtmag.realtime.atomic import replaced
 from rtmag.realtime.engines.contract import ANY
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.engines.torch_program import (
     FACTS,
-    here,
     identity,
     read_sidecar,
     sidecar,
+    this_machine,
     write_sidecar,
 )
 from rtmag.realtime.errors import ModelIncompatible, OptionError
@@ -64,17 +65,13 @@ def export_torch(
             dynamic_shapes=source.dynamic_shapes(sections=False),
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{out.stem}.part.pt2")  # PyTorch requires the suffix .pt2
-    try:
+    with replaced(out) as partial:
         torch.export.save(program, partial, extra_files={FACTS: json.dumps(source.metadata)})
         engine = TorchEngine(partial, provider="cpu")
         parity = check_parity(source, engine, report=_parity_stage(report))
         report(f"writing {out}")
         metadata = source.metadata | {"rtmag.parity": json.dumps(parity.to_dict())}
         torch.export.save(program, partial, extra_files={FACTS: json.dumps(metadata)})
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
     return parity
 
 
@@ -128,7 +125,7 @@ def export_tensorrt(
         raise OptionError("--target tensorrt needs --size WxH: an engine is built for one size")
     if streams == ANY:
         raise OptionError("--target tensorrt needs --streams N: an engine is built for one number")
-    machine = here()
+    machine = this_machine()
     report(f"loading {run}")
     source = load_source(run, name=name, size=size, precision=precision, streams=streams)
     if not force and _is_current(out, source):

@@ -1,6 +1,6 @@
-"""Where and with what a benchmark ran: the code, the machine, the libraries.
+"""The environment of a run: commit, machine, versions of the libraries in use.
 
-Nothing is imported to be asked its version: what a run has not used is no part of it.
+No library is imported to read its version: a library that a run has not loaded is not reported.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def installed(package: str) -> str | None:
-    """The version of a distribution; None when it is not installed."""
+    """The version of a distribution; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -23,12 +23,12 @@ def installed(package: str) -> str | None:
 
 
 def rtmag_version() -> str:
-    """Our own; a checkout that was never installed has none."""
+    """The version of rtmag; `(not installed)` in a checkout that was never installed."""
     return installed("rtmag") or "(not installed)"
 
 
 def usable_cores() -> int:
-    """Cores this process may run on; containers often allow fewer than the machine has."""
+    """Cores that this process may use; in a container these can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -36,28 +36,29 @@ def usable_cores() -> int:
 
 _ROOT = Path(__file__).resolve().parent.parent
 
-_OTHERS = ("openvino", "torch", "torch_tensorrt", "tensorrt")
+_OPTIONAL = ("openvino", "torch", "torch_tensorrt", "tensorrt")
+"""Modules whose versions are reported if they are loaded."""
 
-_PATIENCE = 20.0
-"""Seconds that another program may take to answer."""
+_TIMEOUT = 20.0
+"""Seconds that git or nvidia-smi may take."""
 
 
 def machine() -> dict[str, Any]:
-    """Where and with what a benchmark ran; `gpu` and `driver` are there when a GPU is."""
+    """Commit, machine and library versions; `gpu` and `driver` only if there is an NVIDIA GPU."""
     computer = {"cpu": processor(), "cores": usable_cores(), "system": platform.platform()}
     versions = {
         "rtmag": rtmag_version(),
         "numpy": installed("numpy"),
         "onnxruntime": installed("onnxruntime-gpu") or installed("onnxruntime") or "unknown",
     }
-    for name in _OTHERS:
+    for name in _OPTIONAL:
         if (module := sys.modules.get(name)) is not None:
             versions[name] = str(getattr(module, "__version__", "unknown"))
-    return {"commit": code(), "machine": computer | gpu(), "versions": versions}
+    return {"commit": commit(), "machine": computer | gpu(), "versions": versions}
 
 
 def processor() -> str:
-    """What the operating system calls the CPU."""
+    """The CPU's name according to the operating system."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
@@ -67,34 +68,34 @@ def processor() -> str:
 
 
 def gpu() -> dict[str, str]:
-    """Name and driver of NVIDIA's first one, as its own tool tells; nothing without one."""
+    """Name and driver of the first NVIDIA GPU according to nvidia-smi; empty without one."""
     fields = "--query-gpu=name,driver_version"
-    told = _answer(["nvidia-smi", fields, "--format=csv,noheader"])
-    name, comma, driver = (told or "").partition("\n")[0].rpartition(",")
+    output = _output(["nvidia-smi", fields, "--format=csv,noheader"])
+    name, comma, driver = (output or "").partition("\n")[0].rpartition(",")
     return {"gpu": name.strip(), "driver": driver.strip()} if comma else {}
 
 
-def code(folder: Path = _ROOT) -> str | None:
-    """The commit that is checked out in a folder, ours usually; `-dirty` where files have changed.
+def commit(folder: Path = _ROOT) -> str | None:
+    """The commit that is checked out in a folder, with `-dirty` if files have changed.
 
-    None where the folder is no checkout, such as an installed copy: a repository around that is
-    somebody else's.
+    None if the folder is not the root of a checkout. An installed copy may be inside another
+    project's repository, whose commit would be misleading.
     """
     if not (folder / ".git").exists():
         return None
-    asked = ["describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-    return _answer(["git", "-C", str(folder), *asked])
+    arguments = ["describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+    return _output(["git", "-C", str(folder), *arguments])
 
 
-def _answer(command: Sequence[str]) -> str | None:
-    """What a program says; None where it is not there, or fails."""
+def _output(command: Sequence[str]) -> str | None:
+    """A program's standard output; None if it is empty, or if the program is missing or fails."""
     path = shutil.which(command[0])
     if path is None:
         return None
     try:
-        said = subprocess.run(
-            [path, *command[1:]], capture_output=True, text=True, check=True, timeout=_PATIENCE
+        finished = subprocess.run(
+            [path, *command[1:]], capture_output=True, text=True, check=True, timeout=_TIMEOUT
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return said.stdout.strip() or None
+    return finished.stdout.strip() or None

@@ -134,7 +134,7 @@ class Magnifier:
     @property
     def described(self) -> str:
         """The engine, for a person to read."""
-        return f"{self.engine.described} on {self.engine.provider}"
+        return f"{self.engine.described} on {self.engine.runtime}"
 
     @property
     def motion_scale(self) -> float:

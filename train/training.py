@@ -18,7 +18,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from rtmag.realtime.cli.console import notice
-from rtmag.realtime.environment import code
+from rtmag.realtime.environment import commit
 from rtmag.realtime.errors import OptionError, RtmagError
 from rtmag.train import checkpoint, options
 from rtmag.train.data.batch import Batch
@@ -241,7 +241,7 @@ def provenance(
     return {
         "model": model, "batch": batch, "lr": lr, "crop": crop, "seed": seed, "processes": world,
         "device": f"{machine}, {torch.get_num_threads()} threads", "precision": str(dtype)[6:],
-        "torch": torch.__version__, "commit": code() or "",
+        "torch": torch.__version__, "commit": commit() or "",
         "command": " ".join(sys.argv[1:]).removeprefix("train "), "data": source,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Timing of engines on this machine, for `rtmag bench`.
+"""`rtmag bench`: time engines on this machine and compare them with its roofline.
 
-Not in here: cameras and windows.
+This room uses no cameras and no windows.
 """

@@ -1,4 +1,4 @@
-"""Two results of a benchmark side by side: `rtmag bench --compare`, and how results are read."""
+"""Results of `rtmag bench`: print one, read one, compare two (`rtmag bench --compare`)."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,10 @@ from rtmag.realtime.errors import OptionError
 
 
 class Key(NamedTuple):
-    """What tells a row apart; what is the same for all is empty, so that results compare that."""
+    """The properties that identify a row; empty where all rows of a result have the same value.
+
+    So two results on different runtimes or in different precisions can be compared.
+    """
 
     model: str
     provider: str
@@ -22,42 +25,45 @@ class Key(NamedTuple):
     def __str__(self) -> str:
         label = self.model if self.scale == 1 else f"{self.model} 1/{1 / self.scale:.0f}"
         size = f"{self.width}x{self.height}"
-        several = "" if self.streams == 1 else f"{self.streams} streams"
-        at_once = "at once" if self.together else ""
-        said = (label, self.provider, self.precision, size, several, at_once)
-        return " ".join(filter(None, said))
+        streams = "" if self.streams == 1 else f"{self.streams} streams"
+        together = "in one run" if self.together else ""
+        parts = (label, self.provider, self.precision, size, streams, together)
+        return " ".join(filter(None, parts))
 
 
 def report(document: dict[str, Any]) -> list[str]:
-    """A line per row."""
-    keys = [key._replace(precision="") for key in _keys(document)]  # told of each below
+    """One line per row."""
+    keys = [key._replace(precision="") for key in _keys(document)]  # printed at the line's end
     lines = []
-    wide = max(28, *(len(str(key)) for key in keys))
+    width = max(28, *(len(str(key)) for key in keys))
     for key, row in zip(keys, document["rows"], strict=True):
-        share = "" if row["floor_ms"] is None else f", {row['floor_share']:4.0%} of its floor"
+        share = ""
+        if row["floor_ms"] is not None:
+            share = f", {row['floor_share']:4.0%} of the roofline"
         merit = "" if row.get("streams", 1) == 1 else f", {row['streams_fps']:.1f} streams x fps"
-        told = f", {row['precision']}" if row.get("precision") else ""
+        precision = f", {row['precision']}" if row.get("precision") else ""
         lines.append(
-            f"{key!s:{wide}} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
+            f"{key!s:{width}} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
             f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{merit}{share}, "
-            f"{row['speed']:.1f} x {document['baseline']}{told}"
+            f"{row['speed']:.1f} x {document['baseline']}{precision}"
         )
     return lines
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What `rtmag bench --out` wrote.
+    """Read a file that `rtmag bench --out` wrote.
 
     Raises:
-        OptionError: the file is not there, or something else.
+        OptionError: the file does not exist, or is not such a file.
     """
     try:
         document = json.loads(path.read_text())
-        assert document["benchmark"] == "fps"
+        if document["benchmark"] != "fps":
+            raise ValueError("another benchmark")
         _keys(document), [float(row["p50_ms"]) for row in document["rows"]]
     except OSError as error:
         raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise OptionError(
             f"cannot compare {str(path)!r}: not a result of rtmag bench --out"
         ) from error
@@ -65,10 +71,10 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def compare(before: Path, after: Path) -> list[str]:
-    """How many times faster the second result is, row by row.
+    """The speed of the second result relative to the first, row by row.
 
     Raises:
-        OptionError: a file is none of ours, or they have no row in common.
+        OptionError: a file is not a result, or the results have no row in common.
     """
     old, new = (read_results(path) for path in (before, after))
     times = {key: row["p50_ms"] for key, row in zip(_keys(old), old["rows"], strict=True)}
@@ -77,15 +83,15 @@ def compare(before: Path, after: Path) -> list[str]:
         raise OptionError(f"cannot compare {str(before)!r} and {str(after)!r}: no row in common")
     lines = []
     if old["machine"] != new["machine"]:
-        lines.append("not the same machine: ratios say as much about it as about rtmag")
+        lines.append("warning: the results are from different machines")
     for key, row in common:
-        was, now = times[key], row["p50_ms"]
-        lines.append(f"{key!s:28} {was:8.2f} ms -> {now:8.2f} ms  {was / now:5.2f} x")
+        old_ms, new_ms = times[key], row["p50_ms"]
+        lines.append(f"{key!s:28} {old_ms:8.2f} ms -> {new_ms:8.2f} ms  {old_ms / new_ms:5.2f} x")
     return lines
 
 
 def _keys(document: dict[str, Any]) -> list[Key]:
-    """A key of each row. One engine is not named, nor a precision that others tell apart."""
+    """One key per row, with provider and precision only where rows differ in nothing else."""
     rows = document["rows"]
     several = len({row.get("provider") for row in rows}) > 1
     keys = [
@@ -96,7 +102,7 @@ def _keys(document: dict[str, Any]) -> list[Key]:
             scale=float(row["motion_scale"]),
             width=int(row["width"]),
             height=int(row["height"]),
-            streams=int(row.get("streams", 1)),  # missing in results of before
+            streams=int(row.get("streams", 1)),  # absent in older results
             together=bool(row.get("together", False)),
         )
         for row in rows

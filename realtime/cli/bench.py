@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from typer import Option
 
+from rtmag.realtime.atomic import replaced
 from rtmag.realtime.cli import options
 from rtmag.realtime.cli.console import print_result
 from rtmag.realtime.errors import requires_extra
@@ -123,6 +124,7 @@ def bench(
     sizes = [options.parse_size(each) or (640, 480) for each in measurement.sizes or ["640x480"]]
     streams = options.parse_streams(measurement.streams)
     from rtmag.realtime.bench import timing
+    from rtmag.realtime.engines.loading import EngineSpec
     from rtmag.realtime.models import model_names
 
     with ExitStack() as stack:
@@ -130,18 +132,19 @@ def bench(
             models.models or model_names(),
             timing.QUICK if measurement.quick else sizes,
             runtimes=models.engines or ["auto"],
-            threads=measurement.threads,
+            spec=EngineSpec(
+                threads=measurement.threads, unsafe=models.unsafe, compiled=models.compiled
+            ),
             rounds=3 if measurement.quick else measurement.rounds,
             streams=streams,
             precisions=models.precisions or ["auto"],
-            unsafe=models.unsafe,
-            compiled=models.compiled,
             baseline=_export_oh2018(stack) if models.oh2018 else None,
-            tell=print_result,
+            print_line=print_result,
         )
     print_result("\n".join(results.report(document)))
     if result.out is not None:
-        result.out.write_text(json.dumps(document, indent=2) + "\n")
+        with replaced(result.out) as part:
+            part.write_text(json.dumps(document, indent=2) + "\n")
     print_result(json.dumps(document))
 
 

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
+from rtmag.realtime.engines.runtimes import RUNTIMES, Runtime
 from rtmag.realtime.environment import installed
+from rtmag.realtime.errors import MissingExtra
 
 PACKAGES = (
     "rtmag", "numpy", "scipy", "av", "opencv-python", "opencv-python-headless",
-    "opencv-contrib-python", "onnxruntime", "onnxruntime-gpu", "openvino", "typer", "rich", "torch",
-    "torch-tensorrt", "onnx", "starlette", "uvicorn", "websockets",
+    "opencv-contrib-python", "typer", "rich", "onnx", "starlette", "uvicorn", "websockets",
+    *sorted(package for runtime in RUNTIMES for package in runtime.packages),
 )  # fmt: skip
+"""Distributions whose versions are listed."""
 
 _EXCLUSIVE = (
     ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
@@ -33,7 +36,7 @@ class Finding:
     """The result of one check."""
 
     topic: str
-    """versions, providers, display, cameras, codecs or model."""
+    """versions, conflicts, providers, display, cameras, codecs or model."""
     name: str
     ok: bool
     value: str
@@ -124,27 +127,19 @@ def _conflicts() -> list[Finding]:
 
 
 def _providers() -> list[Finding]:
-    from rtmag.realtime.engines.onnx_providers import missing_library, one_convolution, probe
-
-    found = []
-    for outcome in probe(one_convolution()):
-        cpu, ok = outcome.provider == "cpu", outcome.reason is None
-        value = "works" if ok else (missing_library(outcome.provider) or str(outcome.reason))
-        hint = "" if ok or cpu else "with an NVIDIA GPU: pip install 'rtmag[cuda]'"
-        found.append(Finding("providers", outcome.provider, ok, value, hint, needed=cpu))
-    return [*found, _openvino()]
+    return [_runtime(each, each.check) for each in RUNTIMES if each.check is not None]
 
 
-def _openvino() -> Finding:
-    from rtmag.realtime.engines.openvino_session import has_bfloat16
-    from rtmag.realtime.errors import MissingExtra
-
+def _runtime(runtime: Runtime, check: Callable[[], str]) -> Finding:
+    needed = runtime.extra is None
+    hint = "" if needed else f"for {runtime.device}, optional: pip install 'rtmag[{runtime.extra}]'"
     try:
-        value = "works, with bfloat16" if has_bfloat16() else "works"
-    except MissingExtra:
-        hint = "faster on many CPUs: pip install 'rtmag[openvino]'"
-        return Finding("providers", "openvino", False, "not installed", hint)
-    return Finding("providers", "openvino", True, value)
+        return Finding("providers", runtime.provider, True, check(), needed=needed)
+    except MissingExtra as error:
+        reason = str(error) if needed else "not installed"
+    except Exception as error:  # the runtimes' errors share no other base class
+        reason = str(error).splitlines()[0]
+    return Finding("providers", runtime.provider, False, reason, hint, needed)
 
 
 def _display() -> list[Finding]:

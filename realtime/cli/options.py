@@ -17,15 +17,14 @@ from typer import Option
 
 from rtmag.realtime.cli.controls import make_controls
 from rtmag.realtime.controls import Controls, Layout
-from rtmag.realtime.engines.spec import MOTION_SCALES, EngineName, scale_name
+from rtmag.realtime.engines.runtimes import RUNTIMES, EngineName
+from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, ONNX, PROGRAM, scale_name
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Mode, parse_band
 from rtmag.realtime.presets import PresetName
 
 if TYPE_CHECKING:
     from rtmag.realtime.engines.loading import EngineSpec
-
-AUTO = "auto"
 
 Scale = Literal["1", "1/2", "1/4"]
 
@@ -111,12 +110,18 @@ MaxPixels = Annotated[
     Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this number."),
 ]
 
+
+def _engines(suffix: str) -> str:
+    """The engines that run one type of model file, with their devices."""
+    return ", ".join(f"{each.name} ({each.device})" for each in RUNTIMES if each.opens(suffix))
+
+
 EngineOption = Annotated[
     EngineName,
     Option(
         "--engine",
-        help="Inference engine. onnx and openvino run on CPUs, cuda on NVIDIA GPUs, torch and "
-        "tensorrt run .pt2 models. auto: the best engine that works on this machine.",
+        help=f"Inference engine. For {ONNX} models: {_engines(ONNX)}. For {PROGRAM} models: "
+        f"{_engines(PROGRAM)}. auto: the best engine that works on this machine.",
     ),
 ]
 

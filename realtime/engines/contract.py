@@ -1,45 +1,48 @@
-"""What an exported magnifier must look like for the engine to run it.
+"""The contract between exported graphs and the engines that run them.
 
 Inputs
     image     uint8 (H, W, 3), BGR; H and W multiples of 16
     alpha     float32 ()
-    sections  float32 (S, 5)
-    reset     float32 ()
+    sections  float32 (S, 5), the temporal filter
+    reset     float32 (), 1: take this image as the new reference
     state     float32 (1, 2 S C, H/stride, W/stride)
 Outputs
     image_out uint8 (H, W, 3), BGR
     state_out like state
-Outputs of the form `motion`, which leaves the picture to others (rtmag/realtime/engines/warp.py)
-    flow      float32 (1, 2, H/4, W/4): where to look for each pixel, x then y, px
+Outputs of the form `motion`, which leaves the warp to the engine (rtmag/realtime/engines/warp.py)
+    flow      float32 (1, 2, H/4, W/4): source position of each pixel relative to it, x then y, px
     state_out like state
-Of several streams at once (`rtmag export --streams`)
-    all of it with the stream as first dimension: image (N, H, W, 3), alpha (N,), sections
-    (N, S, 5), reset (N,), state (N, 2 S C, H/stride, W/stride), and so the outputs
+Graphs for several streams (`rtmag export --streams`)
+    every input and output has the stream as its first dimension: image (N, H, W, 3), alpha (N,),
+    sections (N, S, 5), reset (N,), state (N, 2 S C, H/stride, W/stride)
 Metadata
     rtmag.contract = 2, rtmag.model, rtmag.channels = C (of shape), rtmag.stride, ...
-    rtmag.streams = any, or the only N there is; missing where there is no such dimension
+    rtmag.streams = `any`, or the only N that the graph accepts; absent in graphs for one stream
 """
 
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.frame import Image
 
 CONTRACT = "2"
 
 SECTIONS = 2
-"""Most sections of a filter: a band-pass of order 2."""
+"""Largest number of sections in a filter: a band-pass of order 2 has two."""
 
 UNIT = 16
-"""px: sides of the picture are multiples of it."""
+"""px: the sides of the network's input are multiples of it."""
 
 ANY = "any"
-"""What `rtmag.streams` says of a graph that takes as many as come."""
+"""Value of `rtmag.streams` in graphs that accept any number of streams."""
 
 STATE_OUT = "state_out"
 
 Values = dict[str, tuple[str, int]]
-"""Type and rank by name."""
+"""Element type and number of dimensions by name."""
 
 INPUTS: Values = {
     "image": ("uint8", 3),
@@ -53,36 +56,65 @@ OUTPUTS: Values = {"image_out": ("uint8", 3), STATE_OUT: ("float", 4)}
 
 MOTION: Values = {"flow": ("float", 4), STATE_OUT: ("float", 4)}
 
-_STREAM_FIRST = {"flow", "state", STATE_OUT}
-"""What has a first dimension for the stream in every graph, be it of 1."""
+_BATCHED = {"flow", "state", STATE_OUT}
+"""Values that have a stream dimension in every graph; in graphs for one stream its size is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphLayout:
+    """The part of a graph's metadata that determines the shapes of its inputs."""
+
+    model: str
+    """The model's name, for messages."""
+    channels: int
+    """C: channels of shape."""
+    stride: int
+    """Pixels per element of shape, along a side."""
+    streams_per_run: float = 1
+    """Streams that one run of the graph takes: 1, another fixed number, or infinity for any."""
+    min_sections: int = 1
+    """Shorter filters are padded to this number of sections."""
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], min_sections: int = 1) -> "GraphLayout":
+        """The layout of a graph whose metadata has been checked."""
+        count = metadata.get("rtmag.streams", "1")
+        return cls(
+            metadata["rtmag.model"],
+            int(metadata["rtmag.channels"]),
+            int(metadata["rtmag.stride"]),
+            math.inf if count == ANY else int(count),
+            min_sections,
+        )
+
+    def state_shape(self, image: Image, sections: int) -> tuple[int, int, int, int]:
+        """(1, 2 S C, h, w): one stream's state, for a network input (H, W, 3) of this size."""
+        height, width = image.shape[:2]
+        return 1, 2 * sections * self.channels, height // self.stride, width // self.stride
 
 
 def check(inputs: Values, outputs: Values, metadata: dict[str, str], source: str) -> bool:
-    """Whether the model is of the form `motion`.
+    """Check a graph against the contract; True if it has the form `motion`.
 
     Raises:
-        ModelIncompatible: it does not keep the contract.
+        ModelIncompatible: the graph does not keep the contract.
     """
     contract = metadata.get("rtmag.contract")
     if contract is None:
         raise ModelIncompatible(
             f"cannot use model {source!r}: not made by rtmag export (it has no rtmag metadata)"
         )
-    if contract != CONTRACT:
-        raise ModelIncompatible(
-            f"cannot use model {source!r}: contract {contract}, this version needs {CONTRACT}; "
-            "export it again"
-        )
-    moves = "flow" in outputs
-    for kind, usual, given in (
+    check_version(contract, source)
+    motion = "flow" in outputs
+    for kind, single, actual in (
         ("inputs", INPUTS, inputs),
-        ("outputs", MOTION if moves else OUTPUTS, outputs),
+        ("outputs", MOTION if motion else OUTPUTS, outputs),
     ):
-        expected = _of_streams(usual) if "rtmag.streams" in metadata else usual
-        if given != expected:
+        expected = _with_streams(single) if "rtmag.streams" in metadata else single
+        if actual != expected:
             raise ModelIncompatible(
                 f"cannot use model {source!r}: expected {kind} {_listed(expected)}, "
-                f"got {_listed(given)}"
+                f"got {_listed(actual)}"
             )
     numbers = {key: metadata.get(f"rtmag.{key}", "") for key in ("channels", "stride")}
     if metadata.get("rtmag.streams", ANY) != ANY:
@@ -91,21 +123,29 @@ def check(inputs: Values, outputs: Values, metadata: dict[str, str], source: str
     wrong += [] if metadata.get("rtmag.model") else ["model"]
     if wrong:
         raise ModelIncompatible(
-            f"cannot use model {source!r}: no metadata {', '.join(wrong)}, or not as it should be"
+            f"cannot use model {source!r}: metadata {', '.join(wrong)} is missing or invalid; "
+            "export it again"
         )
-    return moves
+    return motion
 
 
-def streams_at_once(metadata: dict[str, str]) -> float:
-    """How many streams one run of the graph takes, infinitely many where any number will do."""
-    count = metadata.get("rtmag.streams", "1")
-    return math.inf if count == ANY else int(count)
+def check_version(contract: str | None, source: str) -> None:
+    """Refuse a file of another version of this contract.
+
+    Raises:
+        ModelIncompatible: the version differs.
+    """
+    if contract != CONTRACT:
+        raise ModelIncompatible(
+            f"cannot use model {source!r}: it has contract {contract}, this version of rtmag "
+            f"needs {CONTRACT}; export it again"
+        )
 
 
-def _of_streams(values: Values) -> Values:
-    return {name: (k, rank + (name not in _STREAM_FIRST)) for name, (k, rank) in values.items()}
+def _with_streams(values: Values) -> Values:
+    return {name: (kind, rank + (name not in _BATCHED)) for name, (kind, rank) in values.items()}
 
 
 def _listed(values: Values) -> str:
-    """Such as `image uint8 3-d`."""
+    """Text such as `image uint8 3-d`."""
     return ", ".join(f"{name} {kind} {rank}-d" for name, (kind, rank) in values.items())

@@ -1,135 +1,105 @@
-"""Runs an exported magnifier: the seam behind which the inference runtimes are.
+"""The interface of engines: image and state in, magnified image and new state out.
 
 Inputs
     image     (H, W, 3) uint8, BGR, any size
-    alpha     total magnification factor
-    sections  (S, 5) float32, the temporal filter (rtmag.realtime.filters)
-    state     what the previous step returned, or None: take this image as the new reference
+    alpha     total magnification factor, at least 0; 1 changes nothing
+    sections  (S, 5) float32, the temporal filter (rtmag/realtime/sections.py)
+    state     the state that the previous step returned, or None: take this image as the reference
 Outputs
     image     (H, W, 3) uint8, BGR, motion magnified
     state     to be passed to the next step
 
 Conventions
-    State is a value: the engine keeps none, so one engine may serve several streams in turn. The
-    graph wants sides that are multiples of 16; the engine repeats the border and cuts it off again.
-    Networks are trained to add motion, not to take it away. Alpha below 1 adds 1 - alpha times the
-    opposite motion instead: the filter's first section, and with it the state, changes sign.
+    An engine keeps no state: one engine may serve several streams, one after the other. The
+    network's input has sides that are multiples of 16; the engine repeats the image's border to
+    reach them and crops the result. Networks are trained with alpha of at least 1. For a smaller
+    alpha, the engine negates the first section of the filter and the state, and uses 2 - alpha:
+    the same amount of the opposite motion is added.
 
 Several streams
-    `step_many` takes one step of each: images, alphas, sections and states are sequences, a stream
-    in each place, and so are the images and states that come back. Graphs made for it (`rtmag
-    export --streams`) take all in one run; their pictures must be of one size. Others take them in
-    turn. A stream without a new picture is left out of the step, its state kept for a later one;
-    streams may come, go, and change places.
+    `step_many` takes one step of each stream: images, alphas, sections and states are sequences
+    with one item per stream, and so are the returned images and states. Graphs exported with
+    `rtmag export --streams` take all streams in one run; their images must have the same size.
+    Other engines take the steps one after the other. A stream without a new image is left out of a
+    step, and its state is used again later. Streams may be added, removed and reordered.
 
 Motion scale
-    The network may look at a picture of half or a quarter of the size: `motion_scale`. The picture
-    shown keeps its resolution, only the motion is found more coarsely, in less time.
+    The network may get an image of half or a quarter of the size (`motion_scale`): motion is
+    estimated faster and more coarsely. The image shown keeps its resolution.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from rtmag.realtime.engines.contract import GraphLayout
+from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
-from rtmag.realtime.sections import Sections, State
-
-
-class Stepper(Protocol):
-    """Whatever steps one stream."""
-
-    def step(
-        self, image: Image, alpha: float, sections: Sections, state: State | None
-    ) -> tuple[Image, State]:
-        """As of an engine."""
-        ...
-
-
-class InTurn:
-    """Steps of several streams, one after the other: for engines whose network takes one."""
-
-    at_once = 1.0
-
-    def step_many(
-        self: Stepper,
-        images: Sequence[Image],
-        alphas: Sequence[float],
-        sections: Sequence[Sections],
-        states: Sequence[State | None],
-    ) -> tuple[list[Image], list[State]]:
-        """One step of each; ValueError where there are not as many of one thing as of another."""
-        streams = zip(images, alphas, sections, states, strict=True)
-        taken = [self.step(*stream) for stream in streams]
-        return [image for image, _ in taken], [state for _, state in taken]
-
-
-NAME = "none"
-
-_STATE: State = np.zeros((1, 0, 0, 0), np.float32)
-
-
-class IdentityEngine(InTurn):
-    """Gives each image back as it is; needs no model."""
-
-    name = NAME
-    provider = "cpu"
-    motion_scale = 1.0
-    composes = False
-    described = "no model"
-
-    def __init__(self) -> None:
-        self.metadata: dict[str, str] = {}
-        self.size: tuple[int, int] | None = None
-
-    def at(self, motion_scale: float) -> "IdentityEngine":
-        """Itself: it looks for no motion."""
-        return self
-
-    def step(
-        self, image: Image, alpha: float, sections: Sections, state: State | None
-    ) -> tuple[Image, State]:
-        """The same image, and an empty state."""
-        return image, _STATE
+from rtmag.realtime.sections import Sections, State, negated
 
 
 class Engine(Protocol):
-    """Whatever can take one step of the magnifier."""
+    """Anything that can take one step of the magnifier."""
 
     name: str
     """The model's name."""
     provider: str
-    """What runs it: `cpu`, `cuda` ..."""
+    """Device or runtime: `cpu`, `openvino`, `cuda` ..."""
     metadata: dict[str, str]
-    """What the model says about itself."""
+    """The model file's metadata; empty for engines without a model."""
     size: tuple[int, int] | None
-    """(width, height) with the border, when the model was exported for one size only."""
-    at_once: float
+    """(width, height) including the border, px; None if the engine accepts any size."""
+    streams_per_run: float
     """Streams that one run of the network takes: 1, another number, or infinity for any."""
 
     @property
-    def motion_scale(self) -> float:
-        """Size of the picture that the network sees, over that of the picture shown."""
+    def runtime(self) -> str:
+        """Runtime and device, distinct for each runtime: `cpu`, `cuda`, `torch cuda` ..."""
         ...
 
     @property
-    def composes(self) -> bool:
-        """Whether the picture can be made from the flow, outside the network: at any scale."""
+    def precision(self) -> str | None:
+        """`fp32`, `fp32+fp16` or `fp32+bf16`; None for engines without a model."""
+        ...
+
+    @property
+    def uses_cuda_graph(self) -> bool:
+        """True if a step has been captured as a CUDA graph, which later steps replay."""
+        ...
+
+    @property
+    def motion_scale(self) -> float:
+        """Width of the network's input divided by the width of the image: 1, 1/2 or 1/4."""
+        ...
+
+    @property
+    def scalable(self) -> bool:
+        """True if `at` accepts every motion scale."""
         ...
 
     @property
     def described(self) -> str:
-        """Name, and what is not usual about it."""
+        """The model's name, with the motion scale if that is not 1."""
         ...
 
     def at(self, motion_scale: float) -> "Engine":
-        """The same engine at another motion scale; ModelIncompatible where it has but one."""
+        """The same model at another motion scale; states of this engine do not fit that one.
+
+        Raises:
+            ModelIncompatible: the model supports one motion scale only.
+        """
         ...
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:
-        """Magnify one image."""
+        """Magnify one image.
+
+        Raises:
+            ModelIncompatible: image or state do not fit the model or each other.
+            ModelError: the runtime failed, for example because memory ran out.
+        """
         ...
 
     def step_many(
@@ -139,5 +109,117 @@ class Engine(Protocol):
         sections: Sequence[Sections],
         states: Sequence[State | None],
     ) -> tuple[list[Image], list[State]]:
-        """Magnify one image of each stream."""
+        """Magnify one image of each stream.
+
+        Raises:
+            ModelIncompatible: as `step`; or the network does not accept this number of streams, or
+                images of different sizes.
+            ModelError: the runtime failed; no state has changed.
+            ValueError: the four sequences differ in length.
+        """
         ...
+
+
+class _Steps(Protocol):
+    """An object with a step for one stream."""
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]: ...
+
+
+class SequentialSteps:
+    """Mixin for engines whose network takes one stream: steps are taken one after the other."""
+
+    streams_per_run = 1.0
+
+    def step_many(
+        self: _Steps,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+    ) -> tuple[list[Image], list[State]]:
+        """Take one step of each stream; ValueError if the sequences differ in length."""
+        streams = zip(images, alphas, sections, states, strict=True)
+        results = [self.step(*stream) for stream in streams]
+        return [image for image, _ in results], [state for _, state in results]
+
+
+class StepInputs(NamedTuple):
+    """One stream's inputs in the form that networks expect."""
+
+    alpha: float
+    """At least 1."""
+    sections: Sections
+    shape: tuple[int, int, int, int]
+    """(1, 2 S C, h, w), of the state."""
+    state: State | None
+    """As the caller passed it: still to be multiplied by `sign`."""
+    sign: int
+    """-1 if filter and state are negated, because alpha was below 1; else 1."""
+
+    def signed_state(self) -> State:
+        """The network's input state; zeros where the stream starts."""
+        if self.state is None:
+            return np.zeros(self.shape, np.float32)
+        return -self.state if self.sign < 0 else self.state
+
+    def unsigned(self, state: State) -> State:
+        """The network's output state as the caller expects it."""
+        return -state if self.sign < 0 else state
+
+
+def prepare(
+    layout: GraphLayout, image: Image, alpha: float, sections: Sections, state: State | None
+) -> StepInputs:
+    """Bring one stream's step into the range that networks are trained for, and check its state.
+
+    Args:
+        layout: The graph's.
+        image: (H, W, 3), the network's input, whose sides are multiples of 16.
+        alpha: At least 0. Below 1, the filter is negated and alpha becomes 2 - alpha.
+        sections: (S, 5), the temporal filter.
+        state: (1, 2 S C, h, w), or None at a stream's start.
+
+    Raises:
+        ModelIncompatible: the state has another shape.
+    """
+    shape = layout.state_shape(image, len(sections))
+    if state is not None and tuple(state.shape) != shape:
+        raise ModelIncompatible(f"model expects state {shape}, got {tuple(state.shape)}")
+    if alpha < 1:
+        return StepInputs(2 - alpha, negated(sections), shape, state, -1)
+    return StepInputs(alpha, sections, shape, state, 1)
+
+
+NONE = "none"
+"""Name of the engine that changes nothing: `--model none`."""
+
+_EMPTY: State = np.zeros((1, 0, 0, 0), np.float32)
+
+
+class IdentityEngine(SequentialSteps):
+    """An engine that returns each image unchanged and needs no model."""
+
+    name = NONE
+    provider = runtime = "cpu"
+    precision: str | None = None
+    uses_cuda_graph = False
+    motion_scale = 1.0
+    scalable = False
+    described = "no model"
+
+    def __init__(self) -> None:
+        self.metadata: dict[str, str] = {}
+        self.size: tuple[int, int] | None = None
+
+    def at(self, motion_scale: float) -> "IdentityEngine":
+        """This engine: it estimates no motion."""
+        return self
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        """The same image, and an empty state."""
+        return image, _EMPTY

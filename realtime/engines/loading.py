@@ -1,168 +1,201 @@
-"""Runs an exported magnifier: the seam behind which the inference runtimes are.
+"""Load a magnifier on the runtime that is requested, or on the best one that opens."""
 
-Inputs
-    image     (H, W, 3) uint8, BGR, any size
-    alpha     total magnification factor
-    sections  (S, 5) float32, the temporal filter (rtmag.realtime.filters)
-    state     what the previous step returned, or None: take this image as the new reference
-Outputs
-    image     (H, W, 3) uint8, BGR, motion magnified
-    state     to be passed to the next step
-
-Conventions
-    State is a value: the engine keeps none, so one engine may serve several streams in turn. The
-    graph wants sides that are multiples of 16; the engine repeats the border and cuts it off again.
-    Networks are trained to add motion, not to take it away. Alpha below 1 adds 1 - alpha times the
-    opposite motion instead: the filter's first section, and with it the state, changes sign.
-
-Several streams
-    `step_many` takes one step of each: images, alphas, sections and states are sequences, a stream
-    in each place, and so are the images and states that come back. Graphs made for it (`rtmag
-    export --streams`) take all in one run; their pictures must be of one size. Others take them in
-    turn. A stream without a new picture is left out of the step, its state kept for a later one;
-    streams may come, go, and change places.
-
-Motion scale
-    The network may look at a picture of half or a quarter of the size: `motion_scale`. The picture
-    shown keeps its resolution, only the motion is found more coarsely, in less time.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rtmag.realtime.engines.engine import NAME as NONE
-from rtmag.realtime.engines.engine import Engine, IdentityEngine
-from rtmag.realtime.engines.onnx_engine import OnnxEngine
+from rtmag.realtime.engines.engine import NONE, Engine, IdentityEngine
+from rtmag.realtime.engines.runtimes import RUNTIMES, Runtime, named
 from rtmag.realtime.engines.spec import (
     AUTO,
-    ENGINES,
+    ONNX,
     PRECISIONS,
     PROGRAM,
-    EngineName,
-    check,
-    one_scale,
+    check_precision,
+    unsupported_scale,
 )
-from rtmag.realtime.errors import OptionError, ProviderUnavailable
+from rtmag.realtime.errors import (
+    MissingExtra,
+    ModelIncompatible,
+    OptionError,
+    ProviderUnavailable,
+    RtmagError,
+)
 from rtmag.realtime.models import read_model
+
+if TYPE_CHECKING:
+    from rtmag.realtime.engines.onnx_session import Session
 
 
 def load_engine(
     model: str | Path | None = None,
     *,
-    engine: str = "auto",
+    engine: str = AUTO,
     threads: int | None = None,
     motion_scale: float = 1.0,
-    precision: str = "auto",
+    precision: str = AUTO,
     unsafe: bool = False,
     compiled: bool = False,
 ) -> Engine:
     """Load a magnifier.
 
     Args:
-        model: Name of a model inside the package, path of an exported one (`.onnx`, or `.pt2` to be
-            run by PyTorch or TensorRT), `none` to change nothing, or None: the default.
-        engine: What runs it. `onnx` is ONNX Runtime on the CPU, `openvino` another for CPUs,
-            `cuda` an NVIDIA GPU; `torch` and `tensorrt` run `.pt2` files. `auto` takes the best
-            that really opens, the others are that one or none.
-        threads: CPU threads; None is one per usable core.
-        motion_scale: Size of the picture in which motion is looked for, over that of the picture
-            shown: 1, 1/2 or 1/4.
-        precision: `fp32` computes all in float32; `auto` lets OpenVINO compute in bfloat16 what
-            that does not harm, where the CPU multiplies such numbers.
-        unsafe: Allow `.pt2` files, which may run any code when they are opened.
-        compiled: Have torch.compile make faster kernels of a `.pt2` file of one size, which takes
-            half a minute the first time.
+        model: Name of a model in the package, path of an exported one (`.onnx`, or `.pt2` for
+            PyTorch and TensorRT), `none` for an engine that changes nothing, or None: the default.
+        engine: The runtime. `onnx` is ONNX Runtime on the CPU, `openvino` is OpenVINO on the CPU,
+            `cuda` is an NVIDIA GPU; `torch` and `tensorrt` run `.pt2` files. `auto` takes the best
+            one that opens; any other name takes that runtime or fails.
+        threads: CPU threads of ONNX Runtime and OpenVINO; None: one per usable core.
+        motion_scale: Width of the network's input divided by the width of the image: 1, 1/2 or 1/4.
+        precision: `fp32` computes everything in float32; `auto` lets OpenVINO use bfloat16 where
+            the CPU has such instructions and the result does not suffer.
+        unsafe: Allow `.pt2` files, which can run any code when they are opened.
+        compiled: Compile a `.pt2` file of one size with torch.compile, which takes half a minute
+            the first time.
 
     Raises:
-        ModelError: a file that was to be compiled was not, for want of a compiler for example.
-        MissingExtra: what the engine needs (OpenVINO, PyTorch, TensorRT) is not installed.
-        ModelIncompatible: no such file, not a model of this contract, or one that draws its
-            pictures itself and so knows one motion scale only.
-        OptionError: another motion scale or precision, float32 of a file that was exported in half
-            precision, a `.pt2` file without `unsafe`, an engine that does not run files of this
-            kind, or one to be compiled that cannot be.
-        ProviderUnavailable: the engine asked for does not open, or there is none of that name.
+        ModelError: torch.compile failed, for example because there is no C++ compiler.
+        MissingExtra: the runtime's library (OpenVINO, PyTorch, TensorRT) is not installed.
+        ModelIncompatible: there is no such file, it does not keep the contract, or it supports
+            motion scale 1 only.
+        OptionError: the motion scale or precision is invalid, float32 was requested for a
+            half-precision file, a `.pt2` file was given without `unsafe`, the runtime does not run
+            this type of file, or the file cannot be compiled.
+        ProviderUnavailable: the runtime does not open, or there is none with this name.
     """
-    if engine not in ENGINES:
-        raise ProviderUnavailable(f"engine must be {', '.join(ENGINES)}, got {engine!r}")
-    if precision not in PRECISIONS:
-        raise OptionError(f"precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
-    if Path(model or "").suffix == PROGRAM:
-        program = _load_program(str(model), engine, motion_scale, unsafe=unsafe, compiled=compiled)
-        check(program.metadata, precision, str(model))
-        return program
-    if compiled:
-        raise OptionError(
-            f"only {PROGRAM} files can be compiled, got {str(model)!r}; "
-            "make one with rtmag export --target pt2 --size WxH"
-        )
-    if model == NONE:
-        return IdentityEngine()
-    content, motion, source = read_model(model)
-    if engine in ("torch", "tensorrt"):
-        target = "pt2" if engine == "torch" else engine
-        raise OptionError(
-            f"engine {engine!r} runs {PROGRAM} files, got {source!r}; "
-            f"make one with rtmag export --target {target}"
-        )
-    return OnnxEngine(
-        content,
-        motion,
-        source=source,
-        engine=engine,
-        threads=threads,
-        motion_scale=motion_scale,
-        precision=precision,
-    )
+    path = None if model is None else str(model)
+    return _load(EngineSpec(path, engine, motion_scale, precision, threads, unsafe, compiled))
 
 
-def _load_program(
-    path: str, engine: str, motion_scale: float, *, unsafe: bool, compiled: bool
-) -> Engine:
-    from rtmag.realtime.engines.torch_engine import TorchEngine
-    from rtmag.realtime.engines.torch_program import read_sidecar
-
-    if engine in ("onnx", "openvino"):
-        raise OptionError(f"engine {engine!r} runs .onnx files, got {path!r}; give --engine torch")
-    # torch.export.load unpickles whatever it finds; its graphs may call any function of torch.
-    if not unsafe:
-        raise OptionError(
-            f"{path!r} is a PyTorch program, which may run any code once opened: if "
-            "you trust its maker, give --unsafe (in Python: unsafe=True); .onnx needs no trust"
-        )
-    if motion_scale != 1:
-        raise one_scale(path, motion_scale)
-    built = Path(path).is_file() and read_sidecar(Path(path)) is not None
-    if built and compiled:
-        raise OptionError(f"{path!r} holds a TensorRT engine, which is compiled already")
-    if engine == "tensorrt" and Path(path).is_file() and not built:
-        raise OptionError(
-            f"{path!r} holds no TensorRT engine; make one with rtmag export --target tensorrt"
-        )
-    provider = "auto" if engine in ("auto", "torch") else "cuda"
-    return TorchEngine(path, provider=provider, compiled=compiled)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine somebody wants; loaded when everything else has been found in order."""
+    """The arguments of `load_engine`, to load an engine later or several times."""
 
     model: str | None = None
-    """As of `load_engine`; `auto` for the most faithful that keeps up (run/adaptive.py)."""
-    engine: EngineName = "auto"
+    """As in `load_engine`; `auto`: the most faithful model that is fast enough (run/adaptive.py).
+    """
+    engine: str = AUTO
     motion_scale: float | None = 1.0
-    """None for the largest that keeps up."""
+    """None: the largest scale that is fast enough."""
+    precision: str = AUTO
+    threads: int | None = None
     unsafe: bool = False
-    """Allow files that may run any code when they are opened."""
+    """Allow files that can run any code when they are opened."""
     compiled: bool = False
-    """Compile it first, as of `load_engine`."""
 
     def load(self) -> Engine:
-        """The engine, or the most faithful one where there is a choice; raises as `load_engine`."""
-        return load_engine(
-            None if self.model == AUTO else self.model,
-            engine=self.engine,
-            motion_scale=self.motion_scale or 1.0,
-            unsafe=self.unsafe,
-            compiled=self.compiled,
+        """Load the engine: the default model and the largest scale if the spec leaves a choice.
+
+        Raises:
+            RtmagError: as `load_engine`.
+        """
+        return _load(replace(self, model=None) if self.model == AUTO else self)
+
+
+def _load(spec: EngineSpec) -> Engine:
+    if spec.precision not in PRECISIONS:
+        raise OptionError(f"precision must be {' or '.join(PRECISIONS)}, got {spec.precision!r}")
+    requested = None if spec.engine == AUTO else named(spec.engine)
+    if spec.model is not None and Path(spec.model).suffix == PROGRAM:
+        engine = _load_program(Path(spec.model), spec, requested)
+        check_precision(engine.metadata, spec.precision, spec.model)
+        return engine
+    if spec.compiled:
+        raise OptionError(
+            f"only {PROGRAM} files can be compiled, got {spec.model!r}; "
+            "make one with rtmag export --target pt2 --size WxH"
         )
+    return IdentityEngine() if spec.model == NONE else _load_graph(spec, requested)
+
+
+def _load_graph(spec: EngineSpec, requested: Runtime | None) -> Engine:
+    """Load an ONNX model."""
+    from rtmag.realtime.engines.onnx_engine import OnnxEngine
+
+    model, motion, source = read_model(spec.model)
+    if requested is not None and requested.open_graph is None:
+        raise OptionError(
+            f"engine {requested.name!r} runs {PROGRAM} files, got {source!r}; "
+            f"make one with rtmag export --target {requested.target}"
+        )
+
+    def load(runtime: Runtime) -> Engine:
+        engine = OnnxEngine(
+            model,
+            motion,
+            source=source,
+            open_session=partial(_open_session, runtime, spec, source),
+            draws=runtime.draws,
+            motion_scale=1.0 if spec.motion_scale is None else spec.motion_scale,
+        )
+        check_precision(engine.metadata, spec.precision, source)
+        return engine
+
+    return _first(load, requested, ONNX, spec, motion is not None)
+
+
+def _load_program(path: Path, spec: EngineSpec, requested: Runtime | None) -> Engine:
+    """Load a `.pt2` file."""
+    from rtmag.realtime.engines.torch_program import read_sidecar
+
+    if requested is not None and requested.open_program is None:
+        raise OptionError(
+            f"engine {requested.name!r} runs {ONNX} files, got {str(path)!r}; give --engine torch"
+        )
+    # torch.export.load unpickles the file, and its graphs may call any function of torch.
+    if not spec.unsafe:
+        raise OptionError(
+            f"{str(path)!r} is a PyTorch program, which can run any code when it is opened; if you "
+            f"trust its author, give --unsafe (in Python: unsafe=True), or use an {ONNX} file"
+        )
+    if spec.motion_scale not in (None, 1):
+        raise unsupported_scale(str(path), spec.motion_scale)
+    if spec.compiled and path.is_file() and read_sidecar(path) is not None:
+        raise OptionError(f"{str(path)!r} contains a TensorRT engine, which is compiled already")
+
+    def load(runtime: Runtime) -> Engine:
+        assert runtime.open_program is not None
+        return runtime.open_program(path, spec)
+
+    return _first(load, requested, PROGRAM, spec, False)
+
+
+def _first(
+    load: Callable[[Runtime], Engine],
+    requested: Runtime | None,
+    suffix: str,
+    spec: EngineSpec,
+    motion: bool,
+) -> Engine:
+    """The engine on the requested runtime, or on the first of the table that opens."""
+    if requested is not None:
+        return load(requested)
+    *others, last = (
+        runtime for runtime in RUNTIMES if runtime.opens(suffix) and runtime.automatic(spec, motion)
+    )
+    for runtime in others:
+        with suppress(MissingExtra, ProviderUnavailable):
+            return load(runtime)
+    return load(last)
+
+
+def _open_session(runtime: Runtime, spec: EngineSpec, source: str, model: bytes) -> "Session":
+    """A session on one runtime; its own errors become rtmag's."""
+    assert runtime.open_graph is not None
+    try:
+        return runtime.open_graph(model, spec)
+    except RtmagError:
+        raise
+    except Exception as error:  # the runtimes' errors share no other base class
+        from rtmag.realtime.engines.onnx_session import error_reason
+
+        if runtime.extra is None:  # it runs on every machine, so the model is at fault
+            raise ModelIncompatible(
+                f"cannot load model {source!r}: not an ONNX model that this version can run"
+            ) from error
+        raise ProviderUnavailable(
+            f"cannot open engine {runtime.name!r}: {error_reason(error)}"
+        ) from error

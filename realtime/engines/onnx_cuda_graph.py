@@ -1,80 +1,77 @@
-"""A graph on ONNX Runtime's CUDA provider as CUDA graphs, so that the CPU launches no kernels.
+"""CUDA graphs for ONNX Runtime's CUDA provider: one launch per step instead of one per kernel.
 
-A CUDA graph reads and writes the addresses that it was captured with. So each size that is captured
-has inputs and outputs of its own on the device; a step fills those, and copies the state that comes
-out, as that is a value which outlives the next step.
+A CUDA graph reads and writes the addresses that it was captured with. So each captured input size
+has its own input and output buffers on the device. A step fills the inputs, and copies the output
+state, because the next step overwrites the buffer.
 
-Written against the documentation of ONNX Runtime 1.31; it has not been run on hardware. The CPU
-provider runs the same, and captures nothing.
+Written against the documentation of ONNX Runtime 1.31. On the CPU provider the same code runs
+without capturing anything.
 """
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtmag.realtime.engines.contract import STATE_OUT
 from rtmag.realtime.engines.onnx_providers import runtime
-from rtmag.realtime.engines.onnx_state import Resident
+from rtmag.realtime.engines.onnx_state import DeviceState
+from rtmag.realtime.engines.size_cache import SIZES
 
-KEPT = 4
-"""Sizes captured at most: a session keeps what it has captured for good."""
+MAX_GRAPHS = SIZES
+"""Largest number of captured sizes. A session never releases a captured graph."""
 
-SETTLED = 8
-"""Steps of one size after which it is captured: one that is being chosen passes by."""
+STEPS_BEFORE_CAPTURE = 8
+"""Steps of one size, without another size between them, after which that size is captured."""
 
-_GRAPH = "gpu_graph_id"
-
-PLAIN = "-1"
-"""The graph of a run that is not to be captured."""
+NO_GRAPH = "-1"
+"""Graph id of a run that is neither captured nor replayed."""
 
 
-class Replay:
-    """Runs of a session by captured graphs, once a size has come several times in a row."""
+class OrtCudaGraphs:
+    """CUDA graphs of one session, captured once a size has come several times in a row."""
 
     def __init__(self, session: Any, provider: str) -> None:
-        """`session` was opened with `enable_cuda_graph`, where the provider has that."""
+        """`session` was opened with `enable_cuda_graph` where the provider has that option."""
         self._session, self._provider = session, provider
-        self._captured: dict[tuple[Any, ...], _Fixed] = {}
+        self._buffers: dict[tuple[Any, ...], _Buffers] = {}
         self._last: tuple[Any, ...] = ()
-        self._times = 0
+        self._repeats = 0
 
-    @property
-    def captured(self) -> int:
-        """Sizes that are replayed."""
-        return len(self._captured)
+    def __len__(self) -> int:
+        """Number of captured sizes."""
+        return len(self._buffers)
 
     def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any] | None:
-        """The outputs asked for, the state as a `Resident`; None for sizes to be run plainly."""
+        """The requested outputs, the state as a `DeviceState`; None if this size has no graph."""
         key = tuple((name, tuple(np.shape(inputs[name]))) for name in sorted(inputs)), *outputs
-        fixed = self._captured.get(key)
-        if fixed is None:
-            self._times = self._times + 1 if key == self._last else 1
+        buffers = self._buffers.get(key)
+        if buffers is None:
+            self._repeats = self._repeats + 1 if key == self._last else 1
             self._last = key
-            if self._times <= SETTLED or len(self._captured) >= KEPT:
+            if self._repeats <= STEPS_BEFORE_CAPTURE or len(self._buffers) >= MAX_GRAPHS:
                 return None
-            fixed = _Fixed(self._session, self._provider, inputs, outputs)
-            fixed.run(inputs, PLAIN)
-            self._captured[key] = fixed
+            buffers = _Buffers(self._session, self._provider, inputs, outputs)
+            buffers.run(inputs, NO_GRAPH)
+            self._buffers[key] = buffers
         else:
-            fixed.run(inputs, str(1 + list(self._captured).index(key)))
-        return [fixed.found(name) for name in outputs]
+            buffers.run(inputs, str(1 + list(self._buffers).index(key)))
+        return [buffers.output(name) for name in outputs]
 
 
-def options(graph: str) -> Any:
-    """Of a run: by that graph, captured if there is none yet, or plainly."""
-    chosen = runtime().RunOptions()
-    chosen.add_run_config_entry(_GRAPH, graph)
-    return chosen
+def run_options(graph: str) -> Any:
+    """Options of a run: capture or replay the graph with this id, or `NO_GRAPH`."""
+    options = runtime().RunOptions()
+    options.add_run_config_entry("gpu_graph_id", graph)
+    return options
 
 
-def placed(shape: tuple[int, ...], kind: Any, provider: str) -> Any:
-    """Memory on a device that is no session's, so that no captured run writes over it."""
-    return runtime().OrtValue.ortvalue_from_shape_and_type(shape, kind, provider, 0)
+def device_buffer(shape: tuple[int, ...], dtype: Any, provider: str) -> Any:
+    """An OrtValue outside the session's memory arena, so that no captured run overwrites it."""
+    return runtime().OrtValue.ortvalue_from_shape_and_type(shape, dtype, provider, 0)
 
 
-class _Fixed:
-    """Inputs and outputs that stay where they are."""
+class _Buffers:
+    """Inputs and outputs of one size, at fixed addresses on the device."""
 
     def __init__(
         self, session: Any, provider: str, inputs: dict[str, Any], outputs: list[str]
@@ -83,36 +80,32 @@ class _Fixed:
         self._binding = session.io_binding()
         self._inputs = {}
         for name, value in inputs.items():
-            kind = np.float32 if isinstance(value, Resident) else np.asarray(value).dtype
-            self._inputs[name] = placed(np.shape(value), kind, provider)
+            dtype = np.asarray(value).dtype if name != "state" else np.float32
+            self._inputs[name] = device_buffer(np.shape(value), dtype, provider)
             self._binding.bind_ortvalue_input(name, self._inputs[name])
         self._outputs: dict[str, Any] = {}
-        for name in outputs:  # the first run, which is never a captured one, makes them
+        for name in outputs:  # allocated by the first run, which is never a captured one
             self._binding.bind_output(name, provider)
 
     def run(self, inputs: dict[str, Any], graph: str) -> None:
         """Fill the inputs and run that graph."""
         for name, value in inputs.items():
-            if isinstance(value, Resident) and value.sign == 1 and value.row is None:
+            if name == "state" and not isinstance(value, np.ndarray) and value.plain:
                 self._inputs[name].update_inplace(value.value)
             else:
-                self._inputs[name].update_inplace(_contiguous(value))
-        self._session.run_with_iobinding(self._binding, options(graph))
+                self._inputs[name].update_inplace(np.asarray(value, order="C"))
+        self._session.run_with_iobinding(self._binding, run_options(graph))
         if not self._outputs:
-            made = self._binding.get_outputs()
-            self._outputs = dict(zip(self._names, made, strict=True))
+            allocated = self._binding.get_outputs()
+            self._outputs = dict(zip(self._names, allocated, strict=True))
             for name, value in self._outputs.items():
                 self._binding.bind_ortvalue_output(name, value)
 
-    def found(self, name: str) -> Any:
-        """An output, which the next run leaves alone."""
+    def output(self, name: str) -> Any:
+        """A copy of an output."""
         value = self._outputs[name]
         if name != STATE_OUT:
-            return np.array(value.numpy())  # of the CPU's own memory that would be a view
-        kept = placed(tuple(value.shape()), np.float32, self._provider)
-        kept.update_inplace(value)
-        return Resident(kept)
-
-
-def _contiguous(value: Any) -> NDArray[Any]:
-    return np.asarray(value, order="C")
+            return np.array(value.numpy())  # on the CPU provider, numpy() is a view
+        copy = device_buffer(tuple(value.shape()), np.float32, self._provider)
+        copy.update_inplace(value)
+        return DeviceState(copy)

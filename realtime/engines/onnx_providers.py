@@ -1,22 +1,20 @@
-"""Which execution providers of ONNX Runtime really open on this machine.
+"""Execution providers of ONNX Runtime: sessions on exactly one provider, and tests of it.
 
-ONNX Runtime lists CUDA wherever its GPU build is installed, and falls back to the CPU without a
-word when the libraries are missing. Here a provider counts only if a session opens on it alone.
+ONNX Runtime lists CUDA wherever its GPU build is installed, and falls back to the CPU silently if
+CUDA's libraries are missing. Here a provider counts as available only if a session opens on it
+alone.
 """
 
 import ctypes
 import sys
 import warnings
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rtmag.realtime.engines.onnx_protobuf import field, model, node, tensor
 from rtmag.realtime.environment import usable_cores
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
 
@@ -24,25 +22,13 @@ NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 OPTIONS: dict[str, dict[str, str]] = {
     "cpu": {},
-    # The exhaustive search re-tunes for every size and gains nothing in the steady state.
-    # TF32 rounds what is multiplied to ten bits; shapes differ by a thousandth of what they are.
+    # The exhaustive search tunes again for every size and gains nothing in the steady state.
+    # TF32 rounds factors to ten bits, but the difference of two shapes is a thousandth of either.
     "cuda": {
         "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested",
         "use_tf32": "0",
     },
 }  # fmt: skip
-
-PREFERENCE = ("cuda", "cpu")
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The outcome of opening a model on one provider."""
-
-    provider: str
-    """`cpu` or `cuda`."""
-    reason: str | None
-    """Why it did not open; None when it did."""
 
 
 def runtime() -> Any:
@@ -62,53 +48,55 @@ def runtime() -> Any:
 
 
 def open_session(
-    model: bytes, provider: str, threads: int | None = None, *, captured: bool = False
+    model: bytes, provider: str, threads: int | None = None, *, cuda_graph: bool = False
 ) -> Any:
     """A session on one provider and no other.
 
     Args:
         model: A serialised ONNX model in one piece.
         provider: `cpu` or `cuda`.
-        threads: Threads of the CPU provider; None is one per usable core.
-        captured: `cuda` is to capture its runs as CUDA graphs (onnx_cuda_graph.py).
+        threads: Threads of the CPU provider; None: one per usable core.
+        cuda_graph: Let `cuda` capture runs as CUDA graphs (onnx_cuda_graph.py).
 
     Raises:
-        ProviderUnavailable: the provider does not open; the message says why. A graph that cannot
-            be captured is an exception of ONNX Runtime's.
+        MissingExtra: ONNX Runtime is not installed.
+        ProviderUnavailable: the provider does not open; the message says why. If the graph cannot
+            be captured, ONNX Runtime's own exception is passed on.
     """
     ort = runtime()
     if provider not in NAMES:
         raise ProviderUnavailable(f"provider must be auto, {', '.join(NAMES)}, got {provider!r}")
     if NAMES[provider] not in ort.get_available_providers():
         raise ProviderUnavailable(
-            f"cannot open provider {provider!r}: this onnxruntime has none; "
+            f"cannot open provider {provider!r}: the installed onnxruntime does not include it; "
             "pip install 'rtmag[cuda]'"
         )
     if provider == "cuda":
         _preload(ort)
     options = session_options(provider, threads)
     ort.set_default_logger_severity(4)
-    chosen = OPTIONS[provider] | ({"enable_cuda_graph": "1"} if captured else {})
-    providers = [(NAMES[provider], chosen)]
-    # Fallback here means to print, to drop the provider that failed, and to go on without it.
+    provider_options = OPTIONS[provider] | ({"enable_cuda_graph": "1"} if cuda_graph else {})
+    providers = [(NAMES[provider], provider_options)]
+    # The runtime's fallback prints, drops the provider that failed, and continues without it.
     session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
-    # Libraries that are missing raise nothing: the session is there, but the CPU's. (The option
-    # session.disable_cpu_ep_fallback is no cure: it also refuses the shape arithmetic that every
-    # GPU session leaves to the CPU.)
+    # If libraries are missing, nothing is raised: the session runs on the CPU. (The option
+    # session.disable_cpu_ep_fallback does not help: it also refuses the shape arithmetic that every
+    # GPU session runs on the CPU.)
     if session.get_providers()[0] != NAMES[provider]:
         raise ProviderUnavailable(
-            f"cannot open provider {provider!r}: onnxruntime fell back to the CPU; its CUDA "
-            "libraries are missing: pip install 'rtmag[cuda]', see rtmag doctor"
+            f"cannot open provider {provider!r}: onnxruntime fell back to the CPU because CUDA "
+            "libraries are missing; pip install 'rtmag[cuda]', see rtmag doctor"
         )
     return session
 
 
 @cache
 def _preload(ort: Any) -> None:
-    """Load CUDA's libraries from where `pip install 'rtmag[cuda]'` puts them.
+    """Load CUDA's libraries from the folders of `pip install 'rtmag[cuda]'`.
 
-    No loader searches there, and ONNX Runtime does not unless told. What it misses it prints; that
-    is told when the session does not open.
+    The system's loader does not search there, and ONNX Runtime does so only on request. It prints
+    the libraries that it misses; that output is dropped, because `open_session` reports the
+    failure.
     """
     with redirect_stdout(StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -116,13 +104,13 @@ def _preload(ort: Any) -> None:
 
 
 def session_options(provider: str, threads: int | None = None) -> Any:
-    """How sessions run; arguments as of `open_session`."""
+    """Session options; arguments as in `open_session`."""
     options = runtime().SessionOptions()
     options.log_severity_level = 4  # errors come as exceptions, not on the user's terminal
     options.add_session_config_entry("session.set_denormal_as_zero", "1")  # decaying filter states
     if provider == "cpu":
-        # Threads that wait for each other within a step spin, which saves a sixth of its time;
-        # between frames, which come at intervals, they sleep, or a core would be burnt.
+        # Threads that wait for each other within a step spin, which saves a sixth of its time.
+        # Between frames they sleep: spinning would use a whole core.
         options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.intra_op_num_threads = threads or usable_cores()
@@ -130,7 +118,7 @@ def session_options(provider: str, threads: int | None = None) -> Any:
 
 
 def has_nvidia_driver() -> bool:
-    """Whether there is one that programs can load; tells without loading ONNX Runtime."""
+    """True if the NVIDIA driver's library loads; does not load ONNX Runtime."""
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -138,27 +126,32 @@ def has_nvidia_driver() -> bool:
     return True
 
 
-def probe(model: bytes) -> list[Probe]:
-    """Try the model on every provider rtmag knows, best first."""
-    outcomes = []
-    for provider in PREFERENCE:
-        try:
-            open_session(model, provider)
-        except Exception as error:  # onnxruntime's errors share no other base class
-            outcomes.append(Probe(provider, str(error).splitlines()[0]))
-        else:
-            outcomes.append(Probe(provider, None))
-    return outcomes
+def check_provider(provider: str) -> str:
+    """Open a session on a provider and say so: `works`.
+
+    Raises:
+        MissingExtra: ONNX Runtime is not installed.
+        ProviderUnavailable: the session does not open. The message is the loader's if a library of
+            the provider does not load, else the first line of ONNX Runtime's.
+    """
+    try:
+        open_session(packaged_graph("convolution"), provider)
+    except MissingExtra:
+        raise
+    except Exception as error:  # onnxruntime's errors share no other base class
+        reason = missing_library(provider) or str(error).splitlines()[0]
+        raise ProviderUnavailable(reason) from error
+    return "works"
 
 
 _LIBRARY = "libonnxruntime_providers_{}.so"
 
 
 def missing_library(provider: str) -> str | None:
-    """What the loader says about a provider's own library, which onnxruntime only logs.
+    """The loader's error for a provider's own library, which onnxruntime only logs; None: loads.
 
     Args:
-        provider: `cuda`, as in rtmag.realtime.engines.onnx_providers.
+        provider: `cpu` or `cuda`.
     """
     kind = NAMES[provider].removesuffix("ExecutionProvider").lower()
     pattern = "onnxruntime_providers_{}.dll" if sys.platform == "win32" else _LIBRARY
@@ -174,10 +167,6 @@ def missing_library(provider: str) -> str | None:
     return None
 
 
-def one_convolution() -> bytes:
-    """The smallest model worth running, as ONNX bytes: 1x1x8x8 through one 3x3 kernel."""
-    weight = b"".join(field(1, size) for size in (1, 1, 3, 3))
-    weight += field(2, 1) + field(8, "w") + field(9, np.ones(9, "<f4").tobytes())
-    graph = field(1, node("Conv", ["x", "w"], "y")) + field(2, "probe") + field(5, weight)
-    graph += field(11, tensor("x", (1, 1, 8, 8))) + field(12, tensor("y", (1, 1, 6, 6)))
-    return model(graph)
+def packaged_graph(name: str) -> bytes:
+    """One of the small graphs in this package, made by rtmag/export/runtime_graphs.py."""
+    return (resources.files(__package__ or "") / "graphs" / f"{name}.onnx").read_bytes()

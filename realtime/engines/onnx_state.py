@@ -1,4 +1,4 @@
-"""States that stay on the device that runs the graph, and those of several streams as one."""
+"""States in device memory, and the states of several streams as one batch there."""
 
 from functools import cache
 from typing import Any
@@ -7,128 +7,117 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines import onnx_providers as providers
-from rtmag.realtime.engines.batching import Gathering
-from rtmag.realtime.engines.onnx_protobuf import INT64, field, model, node, tensor
+from rtmag.realtime.engines.batching import StreamBatch
 
 
-class Resident:
-    """A state that stays where the network runs; NumPy gets a copy when it asks for one.
+class DeviceState:
+    """A state in the memory of the device that runs the graph; NumPy gets a copy on request.
 
-    Its opposite is the same value with another sign, so that a turned filter costs no copy either.
+    The negated state is the same value with another sign, so that negation copies nothing.
     """
 
     def __init__(
-        self, value: Any, sign: int = 1, row: int | None = None, width: int | None = None
+        self, value: Any, sign: int = 1, row: int | None = None, channels: int | None = None
     ) -> None:
         self.value = value
         """An OrtValue."""
         self.sign = sign
         self.row = row
-        """The stream whose state it is, in a value of several streams; None is all of it."""
-        self.width = width
-        """Channels that the stream's filter needs; None is all there are."""
+        """The stream that owns the state, in a value of several streams; None: all of them."""
+        self.channels = channels
+        """Channels that the stream's filter needs; None: all of them."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(1, 2 S C, h, w)."""
         rows, channels, h, w = self.value.shape()
-        return rows if self.row is None else 1, self.width or channels, h, w
+        return rows if self.row is None else 1, self.channels or channels, h, w
 
-    def of(self, row: int, width: int) -> "Resident":
-        """One stream's part of it."""
-        return Resident(self.value, self.sign, row, width)
+    @property
+    def plain(self) -> bool:
+        """True if the value itself is the state: not negated, and not a part of it."""
+        return self.sign == 1 and self.row is None
 
-    def __neg__(self) -> "Resident":
-        return Resident(self.value, -self.sign, self.row, self.width)
+    def __getitem__(self, key: tuple[slice, slice]) -> "DeviceState":
+        """The state of one stream: `state[row : row + 1, :channels]`."""
+        rows, channels = key
+        return DeviceState(self.value, self.sign, rows.start, channels.stop)
+
+    def __neg__(self) -> "DeviceState":
+        return DeviceState(self.value, -self.sign, self.row, self.channels)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         rows = slice(None) if self.row is None else slice(self.row, self.row + 1)
-        return np.array(self.sign * self.value.numpy()[rows, : self.width], dtype)
+        return np.array(self.sign * self.value.numpy()[rows, : self.channels], dtype)
 
 
-def joined(batch: Gathering, provider: str) -> Resident | NDArray[np.float32]:
-    """A batch's state, for a session on `provider`.
+def concat_states(batch: StreamBatch, provider: str) -> DeviceState | NDArray[np.float32]:
+    """The states of a batch as one value for a session on `provider`.
 
-    What the step before left, as it lies, where the same streams stand in the same places; else it
-    is put together on the device. Only where filters come or go that need more sections than the
-    others' does it go through the CPU.
+    If the same streams are in the same places as in the step before, that step's output is reused
+    without a copy. Otherwise the states are gathered on the device. They are copied through the CPU
+    only when the number of sections changes.
     """
-    values = [state.value for state in batch.states if isinstance(state, Resident)]
-    if not values:
-        return batch.memory()
-    if tuple(values[0].shape()) == batch.shape:
-        parts = enumerate(zip(batch.states, batch.signs, strict=True))
-        if all(
-            isinstance(state, Resident)
-            and (state.value, state.row, state.sign * sign) == (values[0], place, 1)
-            for place, (state, sign) in parts
-        ):
-            return Resident(values[0])
-    if any(s is not None and _channels(s) != batch.shape[1] for s in batch.states):
-        return batch.memory()
-    return Resident(_picked(batch, provider))
+    states: list[Any] = [step.state for step in batch.steps]
+    on_device = [state for state in states if not _on_cpu(state)]
+    if not on_device:
+        return batch.state()
+    value = on_device[0].value
+    if tuple(value.shape()) == batch.shape and len(on_device) == len(states):
+        signs = [state.sign * step.sign for state, step in zip(states, batch.steps, strict=True)]
+        rows = [state.row for state in states if state.value is value]
+        if rows == [*range(len(states))] and set(signs) == {1}:
+            return DeviceState(value)
+    if any(state is not None and _stored_channels(state) != batch.shape[1] for state in states):
+        return batch.state()
+    return DeviceState(_gather(batch, provider))
 
 
-def _channels(state: Any) -> int:
-    """Of all that lies where the state lies."""
-    return int((state.value.shape() if isinstance(state, Resident) else state.shape)[1])
+def _on_cpu(state: Any) -> bool:
+    return state is None or isinstance(state, np.ndarray)
 
 
-def _picked(batch: Gathering, provider: str) -> Any:
-    """The states as one OrtValue, source by source: what one step left is a source."""
+def _stored_channels(state: Any) -> int:
+    """Channels of the whole value that contains the state."""
+    return int((state.shape if _on_cpu(state) else state.value.shape())[1])
+
+
+def _gather(batch: StreamBatch, provider: str) -> Any:
+    """The states of a batch as one OrtValue.
+
+    One run of the gather graph takes the rows of one source (an earlier step's output, or an
+    array), multiplies them by their signs, and overwrites those rows of the total.
+    """
     places = batch.shape[0]
     sources: dict[int, tuple[Any, NDArray[Any], NDArray[Any]]] = {}
-    for place, (state, sign) in enumerate(zip(batch.states, batch.signs, strict=True)):
-        if state is not None:
-            if isinstance(state, Resident):
-                value, row, own = state.value, state.row or 0, state.sign
-            else:
-                value, row, own = np.asarray(state, np.float32, order="C"), 0, 1
-            fresh = value, np.zeros(places, np.int64), np.zeros((places, 1, 1, 1), np.float32)
-            _, rows, signs = sources.setdefault(id(value), fresh)
-            rows[place], signs[place] = row, own * sign
-    total: Any = np.zeros((1, 1, 1, 1), np.float32)
-    none = total
-    session = _picker(provider)
+    for place, step in enumerate(batch.steps):
+        state: Any = step.state
+        if state is None:
+            continue
+        if _on_cpu(state):
+            value, row, sign = np.asarray(state, np.float32, order="C"), 0, 1
+        else:
+            value, row, sign = state.value, state.row or 0, state.sign
+        empty = value, np.zeros(places, np.int64), np.zeros((places, 1, 1, 1), np.float32)
+        _, rows, signs = sources.setdefault(id(value), empty)
+        rows[place], signs[place] = row, sign * step.sign
+    zero = np.zeros((1, 1, 1, 1), np.float32)
+    total: Any = zero
+    session = _gather_session(provider)
     for value, rows, signs in sources.values():
         binding = session.io_binding()
-        given = {"total": total, "source": value, "rows": rows, "signs": signs, "none": none}
-        for name, each in given.items():
+        inputs = {"total": total, "source": value, "rows": rows, "signs": signs, "zero": zero}
+        for name, each in inputs.items():
             if isinstance(each, np.ndarray):
                 binding.bind_cpu_input(name, each)
             else:
                 binding.bind_ortvalue_input(name, each)
-        binding.bind_output("all", provider)
+        binding.bind_output("updated", provider)
         session.run_with_iobinding(binding)
         (total,) = binding.get_outputs()
     return total
 
 
 @cache
-def _picker(provider: str) -> Any:
-    """A session that puts rows of a source, with their signs, over a total: 0 leaves that."""
-    many = (None,) * 4
-    graph = b"".join(
-        field(1, each)
-        for each in (
-            node("Gather", ["source", "rows"], "picked"),
-            node("Mul", ["picked", "signs"], "signed"),
-            node("Equal", ["signs", "none"], "left"),
-            node("Where", ["left", "total", "signed"], "all"),
-        )
-    )
-    graph += field(2, "picker")
-    for name in ("total", "source", "signs", "none"):
-        graph += field(11, tensor(name, many))
-    graph += field(11, tensor("rows", (None,), INT64)) + field(12, tensor("all", many))
-    return providers.open_session(model(graph), provider)
-
-
-def parted(state: Any, batch: Gathering) -> list[Any]:
-    """Each stream's part of a batch's state, be it an array, a tensor of PyTorch or resident."""
-    out: list[Any] = []
-    for row, (sign, width) in enumerate(zip(batch.signs, batch.widths, strict=True)):
-        resident = isinstance(state, Resident)
-        own = state.of(row, width) if resident else state[row : row + 1, :width]
-        out.append(own if sign == 1 else -own)
-    return out
+def _gather_session(provider: str) -> Any:
+    return providers.open_session(providers.packaged_graph("gather_states"), provider)

@@ -1,8 +1,6 @@
-"""The numbers that a network is computed with, as results of benchmarks tell them.
+"""Motion scales, precisions and file types of engines, and the names that options give them.
 
-fp32        float32, all of it
-fp32+fp16   texture and decoder in half precision, as exported by `rtmag export --precision fp16`
-fp32+bf16   all but shape, filter and motion in bfloat16: OpenVINO, where the CPU multiplies it
+Importing this module loads no library, so the command line can list the names in `--help`.
 """
 
 from collections.abc import Mapping
@@ -10,13 +8,15 @@ from typing import Literal, get_args
 
 from rtmag.realtime.errors import ModelIncompatible, OptionError
 
-EngineName = Literal["auto", "onnx", "openvino", "cuda", "torch", "tensorrt"]
-"""See `rtmag.realtime.engines.loading.load_engine`."""
+AUTO = "auto"
+"""Value of an option that leaves the choice to rtmag."""
 
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+ONNX, PROGRAM = ".onnx", ".pt2"
+"""Suffixes of exported models: ONNX graphs, and PyTorch programs. Every other file is read as an
+ONNX graph."""
 
 MOTION_SCALES = {1.0: 1, 0.5: 2, 0.25: 4}
-"""How many times smaller the picture is that the network sees."""
+"""For each motion scale, the factor by which the network's input is smaller than the frame."""
 
 
 def scale_name(scale: float) -> str:
@@ -25,39 +25,42 @@ def scale_name(scale: float) -> str:
     return "1" if shrink == 1 else f"1/{shrink}"
 
 
-def one_scale(model: str, motion_scale: float) -> ModelIncompatible:
-    """What to raise where a model knows no motion scale but 1."""
+def unsupported_scale(model: str, motion_scale: float) -> ModelIncompatible:
+    """The error to raise when a model supports motion scale 1 only."""
     return ModelIncompatible(
-        f"model {model!r} draws its pictures itself: no motion scale but 1, got {motion_scale:g}"
+        f"model {model!r} supports motion scale 1 only, because its network draws the picture; "
+        f"got {motion_scale:g}"
     )
 
 
 PrecisionName = Literal["auto", "fp32"]
-"""What may be asked of an engine: see `rtmag.realtime.engines.loading.load_engine`."""
+"""Precisions that can be requested: see `rtmag.realtime.engines.loading.load_engine`."""
 
 PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
 
-FP32, HALF, BFLOAT16 = "fp32", "fp32+fp16", "fp32+bf16"
+FP32 = "fp32"
+"""Everything is computed in float32."""
+
+MIXED_FP16 = "fp32+fp16"
+"""Texture and decoder in half precision: files of `rtmag export --precision fp16`."""
+
+MIXED_BF16 = "fp32+bf16"
+"""All but shape, filter and motion in bfloat16: OpenVINO on CPUs with bfloat16 instructions."""
 
 
-def exported(metadata: Mapping[str, str]) -> str:
-    """What a file was exported with; those that do not tell are of before there was a choice."""
-    return HALF if metadata.get("rtmag.precision") == "fp16" else FP32
+def exported_precision(metadata: Mapping[str, str]) -> str:
+    """The precision of an exported file; files without this metadata are float32."""
+    return MIXED_FP16 if metadata.get("rtmag.precision") == "fp16" else FP32
 
 
-def check(metadata: Mapping[str, str], asked: str, source: str) -> None:
-    """Refuse float32 of a file that has less.
+def check_precision(metadata: Mapping[str, str], requested: str, source: str) -> None:
+    """Refuse to run a half-precision file in float32.
 
     Raises:
-        OptionError: as said.
+        OptionError: float32 was requested for a file that was exported in half precision.
     """
-    if asked == "fp32" and exported(metadata) != FP32:
+    if requested == FP32 and exported_precision(metadata) != FP32:
         raise OptionError(
-            f"precision fp32 is not to be had of {source!r}, which was exported with "
-            "--precision fp16; export it without"
+            f"{source!r} was exported with --precision fp16 and cannot run in fp32; "
+            "export it again without --precision"
         )
-
-
-PROGRAM = ".pt2"
-
-AUTO = "auto"

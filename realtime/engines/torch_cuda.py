@@ -1,91 +1,85 @@
-"""A program of PyTorch as CUDA graphs, so that the CPU does not launch its kernels one by one."""
+"""CUDA graphs and copies between host and device for PyTorch programs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from rtmag.realtime.engines.size_cache import SizeCache
+from rtmag.realtime.log import logger
+
 if TYPE_CHECKING:
     import torch
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from rtmag.realtime.log import logger
+WARM_UP_STEPS = 3
+"""Steps before a capture, in which libraries choose their kernels."""
 
 
 def upload(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
-    """The tensor on a device; itself where it lies there."""
+    """The tensor on a device, without waiting for the copy; the same object if it is there."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def download(tensor: "torch.Tensor") -> NDArray[Any]:
-    """A tensor's values, which may be a view of it on the CPU."""
+    """The tensor's values on the host; a view if the tensor is on the CPU."""
     if tensor.device.type != "cuda":
         return tensor.cpu().numpy()
     import torch
 
-    held = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-    held.copy_(tensor, non_blocking=True)
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    pinned.copy_(tensor, non_blocking=True)
     torch.cuda.current_stream(tensor.device).synchronize()
-    return held.numpy()
-
-
-WARM = 3
-"""Steps before a capture: libraries choose their kernels in them."""
-
-KEPT = 4
-"""Captured sizes that are remembered: each holds all that a step computes on the way."""
+    return pinned.numpy()
 
 
 class CudaGraph:
-    """One step as a CUDA graph over buffers of its own."""
+    """One step as a CUDA graph, with its own input and output buffers."""
 
     def __init__(self, graph: Any, inputs: list[Any], outputs: tuple[Any, ...]) -> None:
         self._graph, self._inputs, self._outputs = graph, inputs, outputs
 
     def __call__(self, values: list[Any]) -> tuple[Any, Any]:
-        """The picture and the state; both are buffers that the next call fills again."""
+        """Image and state: buffers that the next call overwrites."""
         for buffer, value in zip(self._inputs, values, strict=True):
             buffer.copy_(value)
         self._graph.replay()
         return self._outputs[0], self._outputs[1]
 
 
-class Captured:
-    """A program by a graph for each size of the picture, or plainly where there can be none."""
+class TorchCudaGraphs:
+    """A program with one CUDA graph per input size; sizes that cannot be captured run without."""
 
     def __init__(self, program: Any) -> None:
         self._program = program
-        self._graphs: OrderedDict[tuple[int, ...], CudaGraph | None] = OrderedDict()
+        self._graphs: SizeCache[CudaGraph | None] = SizeCache()
 
     @property
     def captured(self) -> bool:
-        """Whether steps are replayed."""
+        """True if a size has been captured."""
         return any(self._graphs.values())
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
-        """One step; what it returns may be buffers that the next one fills again."""
-        size = tuple(values[0].shape)
+        """One step; the results may be buffers that the next call overwrites."""
+        inputs = list(values)
         with full_precision():
-            if size not in self._graphs:
-                while len(self._graphs) >= KEPT:
-                    self._graphs.popitem(last=False)
-                self._graphs[size] = capture(self._program, list(values))
-            self._graphs.move_to_end(size)
-            graph = self._graphs[size]
-            outputs: tuple[Any, ...] = graph(list(values)) if graph else self._program(*values)
+            size = tuple(values[0].shape)
+            graph = self._graphs.get(size, partial(capture, self._program, inputs))
+            outputs: tuple[Any, ...] = graph(inputs) if graph else self._program(*values)
         return outputs
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Products of float32 numbers without rounding them to ten bits first (TF32).
+    """Multiply float32 numbers without TF32, which rounds factors to ten bits.
 
-    That is what cuDNN's convolutions do unless told otherwise, and what whoever uses us may have
-    asked of matrix products. The difference of two shapes is a thousandth of either. Captured
-    kernels stay as they were chosen; the settings are the process's, and so are put back.
+    cuDNN's convolutions use TF32 by default, and the application may have enabled it for matrix
+    products. The difference of two shapes is a thousandth of either, so it would be lost. Captured
+    kernels keep the precision of their capture. The settings belong to the process, so they are
+    restored.
     """
     import torch
 
@@ -102,7 +96,7 @@ def full_precision() -> Iterator[None]:
 
 
 def capture(program: Any, inputs: list[Any]) -> CudaGraph | None:
-    """Record a step; None where this program cannot be recorded."""
+    """Capture a step as a CUDA graph; None if this program cannot be captured."""
     import torch
 
     buffers = [each.clone() for each in inputs]
@@ -112,7 +106,7 @@ def capture(program: Any, inputs: list[Any]) -> CudaGraph | None:
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(before)
         with torch.cuda.stream(side):
-            for _ in range(WARM):
+            for _ in range(WARM_UP_STEPS):
                 program(*buffers)
         before.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
@@ -120,7 +114,7 @@ def capture(program: Any, inputs: list[Any]) -> CudaGraph | None:
             outputs = tuple(program(*buffers))
     except RuntimeError as error:
         logger().debug("steps on cuda are not captured: %s", error)
-        if before is not None:  # a capture that fails leaves its own
+        if before is not None:  # a failed capture leaves its own stream selected
             torch.cuda.set_stream(before)
         torch.cuda.synchronize()
         return None

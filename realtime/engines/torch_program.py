@@ -1,8 +1,10 @@
-"""For which machine a TensorRT engine was built: NAME.trt.pt2.json beside NAME.trt.pt2.
+"""Exported PyTorch programs: `.pt2` files, and the machine that a TensorRT engine was built for.
 
-An engine depends on the GPU, its driver's libraries and the versions that built it; on another
-machine it fails late or computes something else. So it is compared before it is opened. The two
-files are written one after the other: the engine's checksum tells a pair from halves of two.
+A TensorRT engine depends on the GPU, its driver's libraries and the versions that built it. On
+another machine it fails late or computes something else. So NAME.trt.pt2 has a sidecar file,
+NAME.trt.pt2.json, with these facts, and they are compared before the engine is opened. The two
+files are written one after the other: the engine's checksum in the sidecar shows that they belong
+together.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtmag.realtime.engines.contract import ANY, CONTRACT
+from rtmag.realtime.engines.contract import ANY, check_version
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible
 
 if TYPE_CHECKING:
@@ -22,75 +24,76 @@ SUFFIX = ".trt.pt2"
 CHECKSUM = "engine_sha256"
 
 IDENTITY = ("rtmag.sha256", "rtmag.precision", "rtmag.size", "rtmag.streams")
-"""What an engine's own file tells too: weights, precision and shape."""
+"""Metadata that engine and sidecar both contain: weights, precision and shape."""
 
 _AGAIN = "build it again with rtmag export --target tensorrt --force"
 
 
 def sidecar(path: Path) -> Path:
-    """Where lies for which machine a TensorRT engine was built."""
+    """The path of a TensorRT engine's sidecar."""
     return path.with_name(path.name + ".json")
 
 
 def write_sidecar(path: Path, facts: dict[str, str]) -> None:
-    """Note what an engine is, with the checksum of its file, which must be there."""
-    noted = facts | {CHECKSUM: _checksum(path)}
-    sidecar(path).write_text(json.dumps(noted, indent=2) + "\n")
+    """Write an engine's sidecar: its facts and the checksum of its file, which must exist."""
+    content = facts | {CHECKSUM: _checksum(path)}
+    sidecar(path).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def read_sidecar(path: Path) -> dict[str, str] | None:
-    """What was noted when a TensorRT engine was built; None for other programs.
+    """The sidecar of a TensorRT engine, checked against this machine; None for other programs.
 
     Raises:
-        ModelIncompatible: it was built for another machine, or the two files are no pair.
-        MissingExtra: as `here`.
+        ModelIncompatible: the engine was built for another machine, or engine and sidecar do not
+            belong together.
+        MissingExtra: as `this_machine`.
     """
-    beside = sidecar(path)
-    if not beside.is_file():
+    file = sidecar(path)
+    if not file.is_file():
         if path.name.endswith(SUFFIX):
             raise ModelIncompatible(
-                f"cannot use engine {str(path)!r}: {beside.name}, which tells for which machine it "
-                f"was built, is missing; {_AGAIN}"
+                f"cannot use engine {str(path)!r}: its sidecar {file.name}, which names the "
+                f"machine it was built for, is missing; {_AGAIN}"
             )
         return None
-    facts = facts_of(beside.read_bytes(), beside)
+    facts = parse_facts(file.read_bytes(), file)
     if facts.get(CHECKSUM) != _checksum(path):
         raise ModelIncompatible(
-            f"cannot use engine {str(path)!r}: {beside.name} is of another file, or the engine "
-            f"was changed; {_AGAIN}"
+            f"cannot use engine {str(path)!r}: it is not the file that {file.name} describes; "
+            f"{_AGAIN}"
         )
-    for key, value in here().items():
+    for key, value in this_machine().items():
         if facts.get(key) != value:
             raise ModelIncompatible(
-                f"cannot use engine {str(path)!r}: built for {key} {facts.get(key)}, here is "
-                f"{value}; {_AGAIN}"
+                f"cannot use engine {str(path)!r}: built for {key} {facts.get(key)}, this machine "
+                f"has {value}; {_AGAIN}"
             )
     return facts
 
 
-def facts_of(text: str | bytes, source: Path) -> dict[str, str]:
-    """Names and values of a JSON document that `source` holds; raises ModelIncompatible."""
+def parse_facts(text: str | bytes, source: Path) -> dict[str, str]:
+    """Names and values of a JSON document from the file `source`; raises ModelIncompatible."""
     try:
         facts = json.loads(text)
-    except ValueError as error:  # also of bytes that are no text
+    except ValueError as error:  # also for bytes that are not text
         raise ModelIncompatible(
-            f"cannot read metadata of {str(source)!r}: it is no JSON; export the model again"
+            f"cannot read metadata of {str(source)!r}: not JSON; export the model again"
         ) from error
     if not isinstance(facts, dict) or not all(isinstance(v, str) for v in facts.values()):
         raise ModelIncompatible(
-            f"cannot read metadata of {str(source)!r}: expected names with texts; export the "
+            f"cannot read metadata of {str(source)!r}: expected an object of strings; export the "
             "model again"
         )
     return facts
 
 
 def identity(facts: dict[str, str]) -> dict[str, str]:
-    """What of it must be the same in both files."""
+    """The metadata that must be equal in engine and sidecar."""
     return {key: facts[key] for key in IDENTITY if key in facts}
 
 
-def here() -> dict[str, str]:
-    """What a TensorRT engine depends on besides the model.
+def this_machine() -> dict[str, str]:
+    """GPU and library versions that a TensorRT engine depends on.
 
     Raises:
         MissingExtra: torch-tensorrt or a GPU is missing.
@@ -105,7 +108,7 @@ def here() -> dict[str, str]:
             "TensorRT needs torch-tensorrt: pip install 'rtmag[trt]' (from NVIDIA's package index)"
         ) from error
     if not torch.cuda.is_available():
-        raise MissingExtra("TensorRT needs a CUDA GPU: engines are built and run on one")
+        raise MissingExtra("TensorRT needs a CUDA GPU to build and run engines")
     major, minor = torch.cuda.get_device_capability()
     return {
         "gpu": torch.cuda.get_device_name(), "compute_capability": f"{major}.{minor}",
@@ -119,21 +122,25 @@ def _checksum(path: Path) -> str:
 
 
 FACTS = "rtmag.json"
-"""What lies beside the program in its file."""
+"""Name of the metadata inside a `.pt2` file."""
 
 _NUMBER = "[1-9][0-9]{0,3}"
 
-_NEEDED = {"rtmag.model": ".+", "rtmag.channels": _NUMBER, "rtmag.stride": _NUMBER}
+_REQUIRED = {"rtmag.model": ".+", "rtmag.channels": _NUMBER, "rtmag.stride": _NUMBER}
 
 _OPTIONAL = {"rtmag.size": f"{_NUMBER}x{_NUMBER}", "rtmag.streams": f"{ANY}|{_NUMBER}"}
 
 
 def open_program(path: str | Path, device: "torch.device") -> tuple[Any, dict[str, str]]:
-    """A program on a device, which has an index unless it is the CPU; what it says about itself.
+    """A program on a device, and its metadata.
+
+    Args:
+        path: A `.pt2` file.
+        device: The CPU, or a CUDA device with an index.
 
     Raises:
-        ModelIncompatible: not a file of ours, or made for another machine.
-        MissingExtra: it holds a TensorRT engine, and torch-tensorrt is not installed.
+        ModelIncompatible: not a file of `rtmag export`, or made for another machine.
+        MissingExtra: it contains a TensorRT engine, and torch-tensorrt is not installed.
     """
     import torch
     from torch.export.passes import move_to_device_pass
@@ -141,46 +148,41 @@ def open_program(path: str | Path, device: "torch.device") -> tuple[Any, dict[st
     path = Path(path)
     if not path.is_file():
         raise ModelIncompatible(f"cannot load model {str(path)!r}: no such file")
-    beside = read_sidecar(path)
+    built = read_sidecar(path)
     extra = {FACTS: "{}"}
     try:
         program = torch.export.load(path, extra_files=extra)
-    except Exception as error:  # zip, JSON, torch: they share no base class
+    except Exception as error:  # errors of zip, JSON and torch share no base class
         raise ModelIncompatible(
             f"cannot load model {str(path)!r}: PyTorch {torch.__version__} cannot read it"
         ) from error
-    within = facts_of(extra[FACTS], path)
-    if beside is not None and identity(within) != identity(beside):
+    facts = parse_facts(extra[FACTS], path)
+    if built is not None and identity(facts) != identity(built):
         raise ModelIncompatible(
-            f"cannot use engine {str(path)!r}: of other weights, precision or size than "
-            f"{sidecar(path).name} tells; build it again with rtmag export --target tensorrt "
-            "--force"
+            f"cannot use engine {str(path)!r}: its weights, precision or size differ from "
+            f"{sidecar(path).name}; {_AGAIN}"
         )
-    metadata = (beside or {}) | within
+    metadata = (built or {}) | facts
     _check(metadata, str(path))
-    # Programs are exported on the CPU, which then stands in the graph as well: in what makes new
-    # tensors and in checks of old ones. An engine was built on the device that runs it.
-    if beside is None and device.type != "cpu":
+    # Programs are exported on the CPU. The graph then names that device where it makes tensors and
+    # where it checks them. A TensorRT engine was built on the device that runs it.
+    if built is None and device.type != "cpu":
         program = move_to_device_pass(program, device)
-    # Sizes are checked here; tracing also noted chances of its example, such as 16 % height != 0.
+    # rtmag checks sizes itself. Tracing also recorded properties of its example input, such as
+    # 16 % height != 0, which other inputs need not have.
     module: Any = program.module(check_guards=False)
-    if beside is None:  # as pictures come, and as GPUs multiply half precision
+    if built is None:  # images have this layout, and GPUs multiply half precision in it
         module.to(memory_format=torch.channels_last)
     return module, metadata
 
 
 def _check(metadata: dict[str, str], source: str) -> None:
-    """Raises ModelIncompatible where it does not say what an engine must know."""
-    contract = metadata.get("rtmag.contract")
-    if contract != CONTRACT:
-        raise ModelIncompatible(
-            f"cannot use model {source!r}: contract {contract}, this version needs {CONTRACT}; "
-            "export it again"
-        )
-    told = _NEEDED | {key: form for key, form in _OPTIONAL.items() if key in metadata}
-    wrong = [key for key, form in told.items() if not re.fullmatch(form, metadata.get(key, ""))]
+    """Raise ModelIncompatible if metadata that an engine needs is missing or invalid."""
+    check_version(metadata.get("rtmag.contract"), source)
+    forms = _REQUIRED | {key: form for key, form in _OPTIONAL.items() if key in metadata}
+    wrong = [key for key, form in forms.items() if not re.fullmatch(form, metadata.get(key, ""))]
     if wrong:
         raise ModelIncompatible(
-            f"cannot use model {source!r}: no metadata {', '.join(wrong)}, or not as it should "
-            "be; export it again"
+            f"cannot use model {source!r}: metadata {', '.join(wrong)} is missing or invalid; "
+            "export it again"
         )

@@ -1,7 +1,7 @@
-"""Makes the picture: moves the pixels of the frame.
+"""Pad images for the network, and warp them by the flow that it returns.
 
-Apart from the network, so that the network may look at a smaller picture than it is that moves, and
-because OpenCV does this several times faster than ONNX Runtime on a CPU.
+The warp is done outside the network for two reasons: the network's input may be smaller than the
+image that is warped, and OpenCV is several times faster at it than ONNX Runtime on a CPU.
 """
 
 import numpy as np
@@ -13,46 +13,52 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
 
 CELL = 4
-"""Pixels, of the picture that the network saw, to each value of the flow."""
+"""Pixels of the network's input per value of the flow, along a side."""
 
-_LOOK_UP = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
+_REMAP = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
 
 
-def compose(image: Image, flow: NDArray[np.float32], shrink: int = 1) -> Image:
-    """The image with its motion magnified.
+def warp(image: Image, flow: NDArray[np.float32], shrink: int = 1) -> Image:
+    """The image with each pixel taken from the position that the flow points to.
 
     Args:
         image: (H, W, 3).
-        flow: (1, 2, h, w): where to look for each pixel, x then y, in pixels of the picture that
-            the network saw. 4 h shrink >= H, and so the widths.
-        shrink: How many times smaller that picture was.
+        flow: (1, 2, h, w): source position relative to each pixel, x then y, in pixels of the
+            network's input. 4 h shrink >= H and 4 w shrink >= W.
+        shrink: Factor by which the network's input was smaller than the image.
     """
     height, width = image.shape[:2]
     h, w = flow.shape[2:]
     size = w * CELL * shrink, h * CELL * shrink
     cells = np.ascontiguousarray(flow[0].transpose(1, 2, 0)) * np.float32(shrink)  # (h, w, 2)
     field = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    # The stubs know no None for the second map.
-    moved = cv2.remap(  # type: ignore[call-overload]
-        image, field, None, _LOOK_UP, borderMode=cv2.BORDER_REPLICATE
+    # The stubs do not allow None for the second map.
+    warped = cv2.remap(  # type: ignore[call-overload]
+        image, field, None, _REMAP, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(moved, np.uint8)
+    return np.asarray(warped, np.uint8)
 
 
-def bordered(image: Image, size: tuple[int, int] | None, name: str, unit: int = UNIT) -> Image:
-    """The image with its border repeated until sides are multiples of `unit`.
+def pad(image: Image, size: tuple[int, int] | None, name: str, unit: int = UNIT) -> Image:
+    """The image with its right and lower border repeated until its sides are multiples of `unit`.
+
+    Args:
+        image: (H, W, 3).
+        size: (width, height), px, if the model accepts only this padded size; else None.
+        name: The model's name, for messages.
+        unit: px.
 
     Raises:
-        ModelIncompatible: that is not the only `size` that model `name` knows.
+        ModelIncompatible: the padded image has another size than `size`.
     """
     height, width = image.shape[:2]
     down, right = (-side % unit for side in (height, width))
     if size is not None and (width + right, height + down) != size:
         raise ModelIncompatible(
             f"model {name!r} was exported for {size[0]}x{size[1]}, "
-            f"got {width}x{height}; give --size, or export without it"
+            f"got {width}x{height}; give --size, or export it without --size"
         )
     if down or right:
-        wide = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
-        return np.asarray(wide, np.uint8)
+        padded = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        return np.asarray(padded, np.uint8)
     return np.ascontiguousarray(image)

@@ -1,7 +1,7 @@
-"""The models inside this package, each with its card, log and curve; and those in files.
+"""Read models: those in this package, each with its card, log and curve, and exported files.
 
-NAME.onnx draws pictures. NAME.motion.onnx is the same network without its last step, for CPUs
-(rtmag/realtime/engines/contract.py); a model may do without.
+NAME.onnx draws the picture. NAME.motion.onnx is the same network without its last step, for CPUs
+(rtmag/realtime/engines/contract.py). The second file is optional.
 """
 
 import re
@@ -16,7 +16,7 @@ SUFFIX, MOTION_SUFFIX = ".onnx", ".motion.onnx"
 
 
 def model_names() -> list[str]:
-    """Models inside this package."""
+    """Names of the models in this package."""
     names = [path.name for path in resources.files(__name__).iterdir()]
     return sorted(
         name.removesuffix(SUFFIX)
@@ -26,15 +26,21 @@ def model_names() -> list[str]:
 
 
 def motion_form(path: Path) -> Path:
-    """Where the form `motion` of a model file lies."""
+    """The path of a model file's form `motion`."""
     return path.with_name(path.name.removesuffix(SUFFIX) + MOTION_SUFFIX)
 
 
 def read_model(model: str | Path | None = None) -> tuple[bytes, bytes | None, str]:
-    """The bytes of a model by name or path, those of its form `motion`, and what to call it.
+    """Read a model.
+
+    Args:
+        model: Name of a model in this package, or path of an exported file; None: the default.
+
+    Returns:
+        The model's bytes, those of its form `motion` or None, and its name or path for messages.
 
     Raises:
-        ModelIncompatible: no such model.
+        ModelIncompatible: there is no such model, or its two files contain different weights.
     """
     name = str(model or DEFAULT_MODEL)
     path = Path(name)
@@ -42,22 +48,22 @@ def read_model(model: str | Path | None = None) -> tuple[bytes, bytes | None, st
         path = Path(str(resources.files(__name__) / f"{name}{SUFFIX}"))
     try:
         content = path.read_bytes()
-        beside = motion_form(path)
-        motion = beside.read_bytes() if beside.is_file() else None
+        motion_path = motion_form(path)
+        motion = motion_path.read_bytes() if motion_path.is_file() else None
     except OSError as error:
         known = ", ".join(model_names()) or "none"
         raise ModelIncompatible(
-            f"cannot load model {name!r}: no such file or model (inside the package: {known})"
+            f"cannot load model {name!r}: no such file or model (in the package: {known})"
         ) from error
     if motion is not None and _weights(content) != _weights(motion):
         raise ModelIncompatible(
-            f"cannot load model {name!r}: {beside.name} beside it is of other weights; "
-            "export both again, or remove that"
+            f"cannot load model {name!r}: {motion_path.name} next to it has other weights; "
+            "export both again, or remove that file"
         )
     return content, motion, name
 
 
 def _weights(content: bytes) -> bytes | None:
-    """The checksum that a model notes of the weights it was made of."""
-    noted = re.search(rb"rtmag\.sha256\x12\x40([0-9a-f]{64})", content)
-    return noted[1] if noted else None
+    """The checksum of the weights in a model's metadata; None if there is none."""
+    match = re.search(rb"rtmag\.sha256\x12\x40([0-9a-f]{64})", content)
+    return match[1] if match else None

@@ -105,7 +105,7 @@ def _first_within(
         if seconds <= budget:
             return engine
         tried.append((seconds, spec))
-        if not engine.composes:
+        if not engine.scalable:
             one_scale.add(spec.model)
     fastest = min(tried, key=lambda trial: trial[0])[1]
     if engine is None or fastest is not tried[-1][1]:
@@ -155,7 +155,7 @@ class Pace:
         Returns:
             None if the user gave a motion scale, or if the source is not live.
         """
-        controls.motion_scale = engine.motion_scale if engine.composes else None
+        controls.motion_scale = engine.motion_scale if engine.scalable else None
         return cls(controls) if spec.motion_scale is None and live else None
 
     def update(self, frame: Frame, seconds: float) -> str | None:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from rtmag.realtime.cli.main import execute
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
+from rtmag.realtime.engines.onnx_session import OrtSession
 from rtmag.realtime.errors import ModelIncompatible, OptionError, ParityError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.models import motion_form
@@ -176,9 +178,11 @@ def agree(run: Path, engine: Engine, size: tuple[int, int], sections: int) -> No
 def test_any_size_and_either_order_after_one_export(run: Path, model: Path) -> None:
     engine = load_engine(model, engine="onnx", threads=1)
     assert engine.size is None
-    drawn = OnnxEngine(model.read_bytes(), source="tiny", engine="onnx", threads=1)
-    assert engine.composes
-    assert not drawn.composes
+    drawn = OnnxEngine(
+        model.read_bytes(), source="tiny", open_session=partial(OrtSession, threads=1)
+    )
+    assert engine.scalable
+    assert not drawn.scalable
     for size in ((64, 48), (53, 37), (97, 18), (16, 16), (130, 200)):
         for sections in (1, 2):
             agree(run, engine, size, sections)
@@ -186,7 +190,7 @@ def test_any_size_and_either_order_after_one_export(run: Path, model: Path) -> N
 
 
 def test_an_export_keeps_the_engine_contract(model: Path) -> None:
-    assert not list(model.parent.glob("*.part"))
+    assert not list(model.parent.glob("*.part*"))
     assert not list(model.parent.glob("*.data"))
     exported = onnx.load(model, load_external_data=False)
     onnx.checker.check_model(exported, full_check=True)
@@ -241,7 +245,9 @@ def test_both_architectures_at_full_size(
 @pytest.mark.slow
 def test_every_mode_and_factor_agrees(run: Path, model: Path) -> None:
     graph = Graph(checkpoint.load(run)[0])
-    drawn = OnnxEngine(model.read_bytes(), source="tiny", engine="onnx", threads=1)
+    drawn = OnnxEngine(
+        model.read_bytes(), source="tiny", open_session=partial(OrtSession, threads=1)
+    )
     composed = load_engine(model, engine="onnx", threads=1)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SHIPPED.items():
@@ -349,7 +355,7 @@ def test_streams_that_differ_are_not_written(
     engine = load_engine(model, engine="onnx", threads=1)
     graph = Graph(checkpoint.load(run)[0])
     monkeypatch.setattr(parity.clip, "__defaults__", (8,))
-    monkeypatch.setattr(engine, "at_once", 3, raising=True)
+    monkeypatch.setattr(engine, "streams_per_run", 3, raising=True)
     assert parity.compare_streams(graph, engine).steps > 8
     step_many = engine.step_many
 

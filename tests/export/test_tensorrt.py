@@ -106,7 +106,7 @@ def test_an_engine_is_built_for_a_number_of_streams(
     shapes = [tuple(each.shape) for each in options["arg_inputs"]]
     assert shapes == [(3, 64, 96, 3), (3,), (3, 2, 5), (3,), (3, 36, 16, 24)]
     assert json.loads(sidecar.sidecar(out).read_text())["rtmag.streams"] == "3"
-    assert TorchEngine(out, provider="cpu").at_once == 3
+    assert TorchEngine(out, provider="cpu").streams_per_run == 3
 
 
 def test_an_engine_is_rebuilt_only_with_force(
@@ -166,7 +166,9 @@ def test_an_engine_is_rebuilt_for_other_weights_precision_or_size(
     out = tmp_path / "tiny.trt.pt2"
     build(run, out)
     swapped(out, key, value)
-    with pytest.raises(ModelIncompatible, match=r"than tiny\.trt\.pt2\.json tells; build it again"):
+    with pytest.raises(
+        ModelIncompatible, match=r"differ from tiny\.trt\.pt2\.json; build it again"
+    ):
         TorchEngine(out, provider="cpu")
 
 
@@ -187,12 +189,12 @@ def test_an_engine_with_the_sidecar_of_another_is_refused(
     with pytest.raises(OSError, match="the power failed"):
         build(run, out, "--precision", "fp32", "--overwrite")
     monkeypatch.setattr(Path, "replace", move)
-    with pytest.raises(ModelIncompatible, match=r"json is of another file.*--force"):
+    with pytest.raises(ModelIncompatible, match=r"not the file that .*json describes; .*--force"):
         TorchEngine(out, provider="cpu")
     with pytest.raises(OptionError, match="it exists"):
         build(run, out)
     sidecar.sidecar(out).unlink()
-    with pytest.raises(ModelIncompatible, match=r"tiny\.trt\.pt2\.json, which tells .* is missing"):
+    with pytest.raises(ModelIncompatible, match=r"tiny\.trt\.pt2\.json, which names .* is missing"):
         TorchEngine(out, provider="cpu")
     build(run, out, "--force")
     assert TorchEngine(out, provider="cpu").name == "tiny"
@@ -200,7 +202,7 @@ def test_an_engine_with_the_sidecar_of_another_is_refused(
 
 @pytest.mark.parametrize(
     ("noted", "message"),
-    [(b"{", "it is no JSON"), (b"\xff\xfe", "it is no JSON"), (b"[]", "names with texts")],
+    [(b"{", "not JSON"), (b"\xff\xfe", "not JSON"), (b"[]", "an object of strings")],
 )
 def test_an_unreadable_sidecar_is_refused(
     machine: None, run: Path, tmp_path: Path, noted: bytes, message: str
@@ -219,7 +221,9 @@ def test_an_engine_of_another_machine_is_refused(
     out = tmp_path / "tiny.trt.pt2"
     build(run, out)
     swapped(out, key, "another")
-    with pytest.raises(ModelIncompatible, match=f"built for {key} another, here is .*--force"):
+    with pytest.raises(
+        ModelIncompatible, match=f"built for {key} another, this machine has .*--force"
+    ):
         load_engine(out, unsafe=True)
 
 

@@ -1,4 +1,4 @@
-"""The models inside the package, by name; others by path."""
+"""Models in the package by name, and other files by path."""
 
 import hashlib
 from pathlib import Path
@@ -11,13 +11,13 @@ from rtmag.realtime.models import DEFAULT_MODEL, model_names, motion_form, read_
 from tests.support.fakes import run_python
 
 
-def test_the_default_is_inside_the_package() -> None:
+def test_the_default_is_in_the_package() -> None:
     assert DEFAULT_MODEL in model_names()
     assert read_model() == read_model(DEFAULT_MODEL)
 
 
 @pytest.mark.parametrize("name", model_names())
-def test_each_has_its_card_log_and_curve(name: str) -> None:
+def test_each_model_has_a_card_log_and_curve(name: str) -> None:
     import rtmag.realtime.models as package
 
     folder = Path(str(package.__file__)).parent
@@ -25,37 +25,37 @@ def test_each_has_its_card_log_and_curve(name: str) -> None:
         assert (folder / f"{name}{suffix}").stat().st_size > 1000, suffix
 
 
-def test_a_path_is_read(tmp_path: Path) -> None:
+def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(b"model")
     assert read_model(tmp_path / "mine.onnx") == (b"model", None, str(tmp_path / "mine.onnx"))
 
 
-def test_what_is_neither_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with pytest.raises(ModelIncompatible, match=r"'huge': no such file or model .*standard"):
         read_model("huge")
 
 
-def test_the_other_form_is_read_if_it_is_of_the_same_weights(tmp_path: Path) -> None:
+def test_the_motion_form_is_read_if_its_weights_are_the_same(tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     notes = [b"rtmag.sha256\x12\x40" + letter * 64 for letter in (b"a", b"b")]
     path.write_bytes(b"model" + notes[0])
     motion_form(path).write_bytes(b"motion" + notes[0])
     assert read_model(path)[1] == b"motion" + notes[0]
     motion_form(path).write_bytes(b"motion" + notes[1])
-    with pytest.raises(ModelIncompatible, match=r"mine\.motion\.onnx beside it is of other"):
+    with pytest.raises(ModelIncompatible, match=r"mine\.motion\.onnx next to it has other weights"):
         read_model(path)
 
 
 @pytest.mark.parametrize("name", model_names())
-def test_each_is_of_the_weights_that_are_published(name: str) -> None:
-    """S04: what its card says of them is said of these."""
+def test_each_model_has_the_published_weights(name: str) -> None:
+    """S04: the model card describes these weights."""
     weights = Path(__file__).parents[2] / "train" / "checkpoints" / name / "model.safetensors"
-    told = load_engine(name, engine="onnx", threads=1).metadata["rtmag.sha256"]
-    assert told == hashlib.sha256(weights.read_bytes()).hexdigest()
+    checksum = load_engine(name, engine="onnx", threads=1).metadata["rtmag.sha256"]
+    assert checksum == hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
-def test_half_a_model_is_refused(tmp_path: Path) -> None:
-    """S04: as a download that broke off leaves it."""
+def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
+    """S04: an interrupted download leaves such a file."""
     path = tmp_path / "half.onnx"
     content = read_model(DEFAULT_MODEL)[0]
     path.write_bytes(content[: len(content) // 2])
@@ -63,8 +63,8 @@ def test_half_a_model_is_refused(tmp_path: Path) -> None:
         load_engine(path)
 
 
-def test_nothing_is_fetched() -> None:
-    """S04: the models inside work without a network, and addresses are no models."""
+def test_no_network_is_used() -> None:
+    """S04: packaged models need no network, and a URL is not a model."""
     code = """if True:
         import socket, sys
         class Reached(BaseException): ...
@@ -76,7 +76,7 @@ def test_nothing_is_fetched() -> None:
         for scheme in ("http", "https"):
             print(execute(["demo", "--model", f"{scheme}://127.0.0.1:9/x.onnx"]))
     """
-    *said, http, two, https, too = run_python(code).splitlines()
-    assert said[-1] == "0"
-    assert (two, too) == ("2", "2")
-    assert all("no such file or model" in words for words in (http, https))
+    *lines, http, first_status, https, second_status = run_python(code).splitlines()
+    assert lines[-1] == "0"
+    assert (first_status, second_status) == ("2", "2")
+    assert all("no such file or model" in line for line in (http, https))

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rtmag.realtime.engines.engine import Engine, IdentityEngine, InTurn
+from rtmag.realtime.engines.engine import Engine, IdentityEngine, SequentialSteps
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
@@ -91,13 +91,15 @@ class FakeMagnifier(Magnifier):
         return frame.with_image(frame.image + np.uint8(100))
 
 
-class FakeEngine(InTurn):
+class FakeEngine(SequentialSteps):
     """What an engine says about itself; those made of it take the steps."""
 
-    name = provider = described = "fake"
+    name = provider = runtime = described = "fake"
+    precision: str | None = None
+    uses_cuda_graph = False
     size: tuple[int, int] | None = None
     motion_scale = 1.0
-    composes = False
+    scalable = False
 
     def __init__(self) -> None:
         self.metadata: dict[str, str] = {}
@@ -109,7 +111,7 @@ class FakeEngine(InTurn):
 class Burdened(FakeEngine):
     """Takes `burden()` seconds at full scale, and less at others."""
 
-    composes = True
+    scalable = True
 
     def __init__(self, burden: Callable[[], float], motion_scale: float = 1.0) -> None:
         super().__init__()

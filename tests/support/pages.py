@@ -53,7 +53,7 @@ class ServedRun:
         self.source = SceneSource(size, fps, frames=frames, live=True)
         self.view = WebView(self.controls, name, **{"port": 0} | options)
         loaded = engine or load_engine(model or "fast", motion_scale=1.0 if model else 0.25)
-        self.controls.motion_scale = loaded.motion_scale if loaded.composes else None
+        self.controls.motion_scale = loaded.motion_scale if loaded.scalable else None
         self.magnifier = Magnifier(loaded)
         self._record = record
         # Only with an engine: a guard ends the process, and so all tests, if a test hangs.

@@ -5,6 +5,7 @@ of frames at 30 fps.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_providers import has_nvidia_driver
+from rtmag.realtime.engines.onnx_session import OrtSession
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.errors import ProviderUnavailable
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
@@ -82,7 +84,7 @@ def test_pytorch_on_cuda_shows_what_it_shows_on_the_cpu(
         export_torch(RUN, path, name="fast", precision=precision)
     cpu, gpu = (TorchEngine(path, provider=provider) for provider in ("cpu", "cuda"))
     check(cpu, gpu, alpha, precision)
-    assert gpu.captured
+    assert gpu.uses_cuda_graph
 
 
 @pytest.mark.skipif(not find_spec("torch_tensorrt"), reason="needs torch-tensorrt and a CUDA GPU")
@@ -103,10 +105,11 @@ def test_onnx_runtime_on_cuda_shows_what_it_shows_on_the_cpu(
     path = folder / f"{precision}.onnx"
     if not path.exists():
         export_onnx(RUN, path, name="fast", precision=precision)
-    cpu = OnnxEngine(path.read_bytes(), source=path.name, engine="onnx")
+    cpu = OnnxEngine(path.read_bytes(), source=path.name)
     try:
-        gpu = OnnxEngine(path.read_bytes(), source=path.name, engine="cuda")
+        on_cuda = partial(OrtSession, provider="cuda")
+        gpu = OnnxEngine(path.read_bytes(), source=path.name, open_session=on_cuda)
     except ProviderUnavailable as error:
         pytest.skip(str(error))
     check(cpu, gpu, alpha, precision)
-    assert gpu.captured
+    assert gpu.uses_cuda_graph

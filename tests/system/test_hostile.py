@@ -177,7 +177,7 @@ def test_weights_outside_the_file_are_never_read(location: str, tmp_path: Path) 
     entry.key, entry.value = "location", location
     model.graph.initializer.append(tensor)
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelIncompatible, match="its weights lie in another file"):
+    with pytest.raises(ModelIncompatible, match="its weights are in another file"):
         load_engine(path)
 
 

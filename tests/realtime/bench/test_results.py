@@ -1,4 +1,4 @@
-"""Two results side by side, and what is no result."""
+"""Printing and comparing results, and files that are not results."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
-def test_rows_in_common_are_compared(tmp_path: Path) -> None:
+def test_common_rows_are_compared(tmp_path: Path) -> None:
     before = write(tmp_path / "a.json", document(fast=30.0, gone=1.0))
     after = write(tmp_path / "b.json", document(fast=20.0, new=1.0))
     (line,) = compare(before, after)
@@ -50,17 +50,17 @@ def test_rows_in_common_are_compared(tmp_path: Path) -> None:
     ]
 
 
-def test_another_machine_is_told_of(tmp_path: Path) -> None:
+def test_a_difference_of_machines_is_a_warning(tmp_path: Path) -> None:
     other = document(fast=20.0)
     other["machine"] = {"cpu": "other"}
     lines = compare(
         write(tmp_path / "a.json", document(fast=30.0)), write(tmp_path / "b.json", other)
     )
-    assert lines[0].startswith("not the same machine")
+    assert lines[0].startswith("warning: the results are from different machines")
 
 
 @pytest.mark.parametrize("content", [[], {}, {"benchmark": "live", "rows": []}, {"rows": [1]}])
-def test_what_is_no_result_is_refused(content: Any, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_result_is_refused(content: Any, tmp_path: Path) -> None:
     good = write(tmp_path / "a.json", document(fast=30.0))
     with pytest.raises(OptionError, match=r"b\.json': not a result of rtmag bench"):
         compare(good, write(tmp_path / "b.json", content))
@@ -68,26 +68,26 @@ def test_what_is_no_result_is_refused(content: Any, tmp_path: Path) -> None:
         compare(good, tmp_path / "c.json")
 
 
-def test_results_of_other_models_cannot_be_compared(tmp_path: Path) -> None:
+def test_results_without_a_common_row_are_refused(tmp_path: Path) -> None:
     before = write(tmp_path / "a.json", document(fast=30.0))
     after = write(tmp_path / "b.json", document(standard=30.0))
     with pytest.raises(OptionError, match="no row in common"):
         compare(before, after)
 
 
-def test_a_report_names_the_floor() -> None:
+def test_a_report_names_the_share_of_the_roofline() -> None:
     (row,) = report(document(fast=30.0))
-    assert "50% of its floor" in row
+    assert "50% of the roofline" in row
     nothing = document(fast=30.0)
     nothing["rows"][0]["floor_ms"] = None
-    assert "floor" not in report(nothing)[0]
+    assert "roofline" not in report(nothing)[0]
 
 
-def test_precisions_are_told_apart_where_nothing_else_does(tmp_path: Path) -> None:
+def test_precisions_identify_rows_that_are_otherwise_equal(tmp_path: Path) -> None:
     old, new = document(fast=30.0), document(fast=20.0)
     new["rows"][0]["precision"] = "fp32+bf16"
     before, after = write(tmp_path / "a.json", old), write(tmp_path / "b.json", new)
-    assert compare(before, after)[0].endswith("1.50 x"), "results of before have none"
+    assert compare(before, after)[0].endswith("1.50 x"), "older results have no precision"
     assert report(new)[0].endswith("1.0 x last, fp32+bf16")
     assert report(old)[0].endswith("1.0 x last")
     new["rows"].append(new["rows"][0] | {"precision": "fp32", "p50_ms": 40.0})
@@ -96,8 +96,8 @@ def test_precisions_are_told_apart_where_nothing_else_does(tmp_path: Path) -> No
     assert [line[2:5:2] for line in lines] == [["fp32+bf16", "20.00"], ["fp32", "40.00"]]
 
 
-def test_engines_are_named_where_there_are_several(tmp_path: Path) -> None:
-    """Results of one engine each compare engines; a result of several compares its own rows."""
+def test_engines_are_named_if_there_are_several(tmp_path: Path) -> None:
+    """Results of one engine each are compared as engines; a result of several, row by row."""
     one = document(fast=30.0)
     for row in one["rows"]:
         row["provider"] = "cpu"

@@ -1,4 +1,4 @@
-"""The engine: what is refused and how, odd sizes, state; and what the shipped model does."""
+"""Loading and stepping engines: errors, sizes, states, and results of the shipped models."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rtmag.realtime.analysis.tracking import displacement, gray
-from rtmag.realtime.engines import onnx_engine
 from rtmag.realtime.engines import onnx_providers as providers
-from rtmag.realtime.engines import onnx_session as opening
+from rtmag.realtime.engines import onnx_session
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_session import OrtSession
@@ -40,7 +39,7 @@ def identity(tmp_path: Path) -> Path:
 
 
 def changed(path: Path, **fields: str | None) -> Path:
-    """Other metadata; None removes a field."""
+    """Change metadata of a file; None removes a field."""
     model = onnx.load(path)
     about = {prop.key: prop.value for prop in model.metadata_props}
     for key, value in fields.items():
@@ -53,7 +52,7 @@ def changed(path: Path, **fields: str | None) -> Path:
 
 
 def counting_model(path: Path, *, frozen: bool = False) -> Path:
-    """Adds alpha - 1 to every pixel; the state, where not reset, grows by 1."""
+    """A model that adds alpha - 1 to every pixel, and 1 to the state unless it is reset."""
     height, width = (16, 32) if frozen else ("h", "w")
     h, w = (4, 8) if frozen else ("y", "x")
     info = helper.make_tensor_value_info
@@ -90,7 +89,7 @@ def counting_model(path: Path, *, frozen: bool = False) -> Path:
 
 
 def moving_model(path: Path, *, frozen: bool = False) -> Path:
-    """A model that changes nothing, whose other form looks alpha px to the right."""
+    """`counting_model` with a form `motion` whose flow points alpha px to the right."""
     model = onnx.load(counting_model(path, frozen=frozen))
     constants: dict[str, NDArray[Any]] = {
         "two": np.array([1, 2], np.int64), "last": np.array([2, 3], np.int64),
@@ -119,36 +118,38 @@ def noise(size: tuple[int, int], seed: int = 0) -> Image:
     return rng.integers(0, 200, (size[1], size[0], 3)).astype(np.uint8)
 
 
-# ---- what is refused -------------------------------------------------------------------------
+# ---- errors -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"contract": None}, "not made by rtmag export"),
-        ({"contract": "1"}, "contract 1, this version needs 2"),
-        ({"channels": None}, "no metadata channels"),
-        ({"channels": "many"}, "no metadata channels"),
-        ({"stride": "0"}, "no metadata stride"),
-        ({"model": None, "stride": None}, "no metadata stride, model"),
+        ({"contract": "1"}, "contract 1, this version of rtmag needs 2"),
+        ({"channels": None}, "metadata channels is missing or invalid"),
+        ({"channels": "many"}, "metadata channels is missing or invalid"),
+        ({"stride": "0"}, "metadata stride is missing or invalid"),
+        ({"model": None, "stride": None}, "metadata stride, model is missing or invalid"),
     ],
 )
-def test_other_metadata_is_refused(
-    fields: dict[str, str | None], words: str, identity: Path
+def test_invalid_metadata_is_refused(
+    fields: dict[str, str | None], message: str, identity: Path
 ) -> None:
-    with pytest.raises(ModelIncompatible, match=words):
+    with pytest.raises(ModelIncompatible, match=message):
         load_engine(changed(identity, **fields))
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (("name", "picture"), "expected inputs image uint8 3-d, alpha.*got picture uint8 3-d"),
         (("type", TensorProto.FLOAT), "got image float 3-d"),
         (("rank", 4), "got image uint8 4-d"),
     ],
 )
-def test_other_inputs_are_refused(change: tuple[str, Any], words: str, identity: Path) -> None:
+def test_unexpected_inputs_are_refused(
+    change: tuple[str, Any], message: str, identity: Path
+) -> None:
     model = onnx.load(identity)
     image, (kind, value) = model.graph.input[0], change
     if kind == "name":
@@ -160,11 +161,11 @@ def test_other_inputs_are_refused(change: tuple[str, Any], words: str, identity:
         for info in (image, model.graph.output[0]):
             info.type.tensor_type.shape.dim.add().dim_value = 1
     identity.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelIncompatible, match=words):
+    with pytest.raises(ModelIncompatible, match=message):
         load_engine(identity)
 
 
-def test_other_outputs_are_refused(identity: Path) -> None:
+def test_missing_outputs_are_refused(identity: Path) -> None:
     model = onnx.load(identity)
     del model.graph.output[1]
     del model.graph.node[1]
@@ -182,14 +183,14 @@ def test_a_foreign_model_is_refused(identity: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x0a" * 500, bytes(range(256)) * 40])
-def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelIncompatible, match=r"cannot (load|use) model '.*model\.onnx'"):
         load_engine(path)
 
 
-def test_a_cut_model_is_refused(identity: Path) -> None:
+def test_a_truncated_model_is_refused(identity: Path) -> None:
     whole = identity.read_bytes()
     for part in (1, 2, 3):
         identity.write_bytes(whole[: len(whole) * part // 4])
@@ -198,13 +199,13 @@ def test_a_cut_model_is_refused(identity: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["none.onnx", "nonsense", "."])
-def test_a_missing_model_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(ModelIncompatible, match=r"no such file or model \(inside the package: "):
+def test_a_missing_model_is_refused_with_the_known_names(name: str) -> None:
+    with pytest.raises(ModelIncompatible, match=r"no such file or model \(in the package: "):
         load_engine(name)
 
 
 @pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "../../../../etc/passwd"])
-def test_weights_outside_the_file_are_refused_unread(
+def test_external_weights_are_refused_unread(
     location: str, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = onnx.load(identity)
@@ -215,22 +216,22 @@ def test_weights_outside_the_file_are_refused_unread(
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", location
     identity.write_bytes(model.SerializeToString())
-    monkeypatch.setattr(onnx_engine, "open_best", lambda *_: pytest.fail("it was opened"))
-    with pytest.raises(ModelIncompatible, match="its weights lie in another file"):
+    monkeypatch.setattr(providers, "open_session", lambda *_: pytest.fail("it was opened"))
+    with pytest.raises(ModelIncompatible, match="its weights are in another file"):
         load_engine(identity)
 
 
 def test_a_frozen_model_refuses_other_sizes(tmp_path: Path) -> None:
     engine = load_engine(counting_model(tmp_path / "frozen.onnx", frozen=True))
     assert engine.size == (32, 16)
-    for size in ((32, 16), (30, 9)):  # with a border it is the same
+    for size in ((32, 16), (30, 9)):  # padding gives the same size
         out, _ = engine.step(noise(size), 1, STATIC, None)
         assert out.shape == (*size[::-1], 3)
     with pytest.raises(ModelIncompatible, match="exported for 32x16, got 64x48"):
         engine.step(noise((64, 48)), 1, STATIC, None)
 
 
-def test_what_fails_in_the_runtime_is_our_error_in_one_line(identity: Path) -> None:
+def test_an_error_of_the_runtime_becomes_one_line(identity: Path) -> None:
     engine = load_engine(identity)
     with pytest.raises(ModelError, match="cannot run model 'identity' on cpu: ") as caught:
         engine.step(noise((32, 16)), 1, STATIC.astype(np.float64), None)
@@ -238,7 +239,7 @@ def test_what_fails_in_the_runtime_is_our_error_in_one_line(identity: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("message", "reason"),
     [
         ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : no such input\nmore", "no such input"),
         (
@@ -250,31 +251,31 @@ def test_what_fails_in_the_runtime_is_our_error_in_one_line(identity: Path) -> N
         ("", "RuntimeError"),
     ],
 )
-def test_of_long_errors_the_line_is_told_that_says_what(
-    said: str, told: str, identity: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_informative_line_of_a_long_error_is_shown(
+    message: str, reason: str, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = load_engine(identity)
 
     def fail(*_: object) -> None:
-        raise RuntimeError(said)
+        raise RuntimeError(message)
 
     assert isinstance(engine, OnnxEngine)
     monkeypatch.setattr(engine._session, "run", fail)
     with pytest.raises(ModelError, match="cannot run model 'identity' on cpu: ") as caught:
         engine.step(noise((32, 16)), 1, STATIC, None)
-    assert str(caught.value).endswith(f": {told}")
+    assert str(caught.value).endswith(f": {reason}")
 
 
 # ---- providers -------------------------------------------------------------------------------
 
 
 def no_gpu() -> bool:
-    # What is asked for here is what is tested below; a driver library is a good enough sign.
+    # Independent of the code under test: NVIDIA's driver makes these devices.
     return not any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 @pytest.mark.skipif(not no_gpu(), reason="for machines without an NVIDIA GPU")
-def test_without_a_gpu_cuda_is_refused_and_auto_is_the_cpu_and_nothing_is_printed(
+def test_without_a_gpu_cuda_is_refused_and_auto_takes_the_cpu_silently(
     identity: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ProviderUnavailable, match="cannot open provider 'cuda': ") as caught:
@@ -286,12 +287,12 @@ def test_without_a_gpu_cuda_is_refused_and_auto_is_the_cpu_and_nothing_is_printe
 
 
 def test_an_unknown_engine_is_refused(identity: Path) -> None:
-    with pytest.raises(ProviderUnavailable, match=r"engine must be auto, onnx, .*, got 'tpu'"):
+    with pytest.raises(ProviderUnavailable, match=r"engine must be auto, cuda, .*, got 'tpu'"):
         load_engine(identity, engine="tpu")
 
 
 @pytest.mark.parametrize(
-    ("model", "engine", "words"),
+    ("model", "engine", "message"),
     [
         (
             "fast",
@@ -303,14 +304,14 @@ def test_an_unknown_engine_is_refused(identity: Path) -> None:
         ("x.pt2", "openvino", r"runs \.onnx files, got 'x\.pt2'"),
     ],
 )
-def test_an_engine_for_other_files_is_refused_with_the_right_one(
-    model: str, engine: str, words: str
+def test_an_engine_for_other_files_is_refused_with_a_hint(
+    model: str, engine: str, message: str
 ) -> None:
-    with pytest.raises(OptionError, match=words):
+    with pytest.raises(OptionError, match=message):
         load_engine(model, engine=engine, unsafe=True)
 
 
-def test_a_missing_runtime_is_not_taken_for_a_broken_model(
+def test_a_missing_runtime_is_not_reported_as_a_broken_model(
     identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -319,28 +320,26 @@ def test_a_missing_runtime_is_not_taken_for_a_broken_model(
 
 
 @pytest.mark.skipif(providers.has_nvidia_driver(), reason="a GPU is tried first")
-def test_onnx_runtime_is_not_loaded_where_openvino_runs() -> None:
+def test_onnx_runtime_is_not_loaded_if_openvino_is_used() -> None:
     session = pytest.importorskip("rtmag.realtime.engines.openvino_session")
     pytest.importorskip("openvino")
     if not session.has_bfloat16():
         pytest.skip("auto takes ONNX Runtime on this CPU")
-    loaded = (
-        "import sys; from rtmag.realtime.engines.engine import load_engine; e = load_engine('fast')"
-    )
-    assert run_python(f"{loaded}; print(e.provider, 'onnxruntime' in sys.modules)") == (
+    code = "import sys; from rtmag.realtime import load_engine; e = load_engine('fast')"
+    assert run_python(f"{code}; print(e.provider, 'onnxruntime' in sys.modules)") == (
         "openvino False\n"
     )
 
 
-def test_a_gpu_that_refuses_the_model_gives_way_to_the_cpu_only_unasked(
+def test_if_cuda_fails_auto_takes_the_cpu_but_cuda_is_an_error(
     identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = providers.open_session
 
-    def open_session(model: bytes, provider: str, threads: int | None = None) -> Any:
+    def open_session(model: bytes, provider: str, *options: Any, **_: Any) -> Any:
         if provider == "cuda":
             raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : no kernel image\nand more")
-        return real(model, provider, threads)
+        return real(model, provider, *options)
 
     monkeypatch.setattr(providers, "open_session", open_session)
     monkeypatch.setattr(providers, "has_nvidia_driver", lambda: True)
@@ -353,7 +352,7 @@ def test_a_gpu_that_refuses_the_model_gives_way_to_the_cpu_only_unasked(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 3), (321, 241), (16, 16), (64, 48), (15, 400)])
-def test_any_size_comes_back_as_it_was(size: tuple[int, int], tmp_path: Path) -> None:
+def test_the_output_has_the_size_of_the_input(size: tuple[int, int], tmp_path: Path) -> None:
     engine = load_engine(counting_model(tmp_path / "counting.onnx"))
     image = noise(size)
     out, state = engine.step(image, 4, STATIC, None)
@@ -365,13 +364,13 @@ def test_any_size_comes_back_as_it_was(size: tuple[int, int], tmp_path: Path) ->
     assert (state == 1).all()
 
 
-def test_a_part_of_a_picture_will_do(tmp_path: Path) -> None:
+def test_a_view_of_an_image_is_accepted(tmp_path: Path) -> None:
     engine = load_engine(counting_model(tmp_path / "counting.onnx"))
     part = noise((100, 80))[8:72, 4:68]
     assert np.array_equal(engine.step(part, 1, STATIC, None)[0], part)
 
 
-def test_the_state_is_reset_carried_and_never_kept(tmp_path: Path) -> None:
+def test_the_state_is_reset_and_carried_but_not_kept_by_the_engine(tmp_path: Path) -> None:
     engine = load_engine(counting_model(tmp_path / "counting.onnx"))
     states: dict[str, Any] = {"a": None, "b": None}
     for number in range(6):
@@ -396,12 +395,12 @@ def test_a_state_of_another_size_or_filter_is_refused(tmp_path: Path) -> None:
         engine.step(noise((32, 16)), 1, two, state)
 
 
-# ---- pictures composed by the engine ----------------------------------------------------------
+# ---- images warped by the engine ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(("scale", "steps"), [(1.0, 1), (0.5, 2), (0.25, 4)])
 @pytest.mark.parametrize("size", [(64, 64), (61, 43)])
-def test_the_net_sees_a_smaller_picture_and_the_whole_one_is_moved(
+def test_the_network_gets_a_smaller_image_and_the_full_one_is_warped(
     scale: float, steps: int, size: tuple[int, int], tmp_path: Path
 ) -> None:
     path = moving_model(tmp_path / "moving.onnx")
@@ -415,62 +414,64 @@ def test_the_net_sees_a_smaller_picture_and_the_whole_one_is_moved(
     assert engine.step(image, 2.0, STATIC, state)[1].min() == 1
 
 
-def test_a_cpu_takes_the_other_form_where_there_is_one(tmp_path: Path) -> None:
+def test_a_cpu_uses_the_motion_form_if_there_is_one(tmp_path: Path) -> None:
     path = moving_model(tmp_path / "moving.onnx")
     image = noise((32, 16))
-    assert load_engine(path, engine="onnx").composes
-    assert load_engine(motion_form(path), engine="onnx").composes
-    drawn = OnnxEngine(path.read_bytes(), source="x", engine="onnx")
-    assert not drawn.composes
+    assert load_engine(path, engine="onnx").scalable
+    assert load_engine(motion_form(path), engine="onnx").scalable
+    drawn = OnnxEngine(path.read_bytes(), source="x")
+    assert not drawn.scalable
     assert np.array_equal(drawn.step(image, 1.0, STATIC, None)[0], image)
 
 
-def test_float32_is_not_to_be_had_of_half_precision(tmp_path: Path) -> None:
+def test_float32_is_refused_for_a_half_precision_file(tmp_path: Path) -> None:
     half = said_half(tmp_path)
-    with pytest.raises(OptionError, match=r"half\.onnx', which was exported with --precision fp16"):
+    with pytest.raises(
+        OptionError, match=r"half\.onnx' was exported with --precision fp16 and cannot run in fp32"
+    ):
         load_engine(half, engine="onnx", precision="fp32")
-    assert load_engine(half, engine="onnx").precision == "fp32+fp16"  # type: ignore[attr-defined]
+    assert load_engine(half, engine="onnx").precision == "fp32+fp16"
     with pytest.raises(OptionError, match="precision must be auto or fp32, got 'fp16'"):
         load_engine("fast", precision="fp16")
 
 
-def test_a_net_that_draws_has_no_motion_scale(identity: Path) -> None:
-    assert not load_engine(identity).composes
-    with pytest.raises(ModelIncompatible, match=r"draws its pictures itself: .*got 0\.5"):
+def test_a_full_graph_supports_motion_scale_1_only(identity: Path) -> None:
+    assert not load_engine(identity).scalable
+    with pytest.raises(ModelIncompatible, match=r"supports motion scale 1 only.*got 0\.5"):
         load_engine(identity, motion_scale=0.5)
     with pytest.raises(OptionError, match=r"must be 1, 1/2 or 1/4, got 0\.3"):
         load_engine(identity, motion_scale=0.3)
 
 
-def test_the_scale_of_an_engine_that_composes_can_be_changed(tmp_path: Path) -> None:
+def test_the_motion_scale_of_a_scalable_engine_can_be_changed(tmp_path: Path) -> None:
     path = moving_model(tmp_path / "moving.onnx")
     engine, image = load_engine(path, engine="onnx"), noise((61, 43))
     for scale in (0.5, 0.25, 1.0):
         engine = engine.at(scale)
         assert engine.motion_scale == scale
         fresh = load_engine(path, engine="onnx", motion_scale=scale)
-        for found, expected in zip(
+        for result, expected in zip(
             engine.step(image, 2.0, STATIC, None), fresh.step(image, 2.0, STATIC, None), strict=True
         ):
-            assert np.array_equal(np.asarray(found), np.asarray(expected))
+            assert np.array_equal(np.asarray(result), np.asarray(expected))
     frozen = load_engine(moving_model(tmp_path / "frozen.onnx", frozen=True))
     assert (frozen.at(0.5).size, frozen.size) == ((64, 32), (32, 16))
 
 
-def test_a_gpu_draws_but_finds_motion_more_coarsely_by_the_other_form(
+def test_a_gpu_uses_the_full_graph_but_the_motion_form_at_smaller_scales(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session of the CPU stands in for CUDA's."""
+    """A CPU session stands in for CUDA."""
 
     class Device(OrtSession):
         def __init__(self, model: bytes, provider: str, threads: int | None) -> None:
             super().__init__(model, "cpu", threads)
             self.provider = provider
 
-    monkeypatch.setattr(opening, "OrtSession", Device)
+    monkeypatch.setattr(onnx_session, "OrtSession", Device)
     path, image = moving_model(tmp_path / "moving.onnx"), noise((64, 32))
     drawn = load_engine(path, engine="cuda")
-    assert (drawn.provider, drawn.composes, drawn.motion_scale) == ("cuda", True, 1)
+    assert (drawn.provider, drawn.scalable, drawn.motion_scale) == ("cuda", True, 1)
     assert drawn.at(1) is drawn
     half = drawn.at(0.5)
     assert (half.provider, half.motion_scale) == ("cuda", 0.5)
@@ -479,12 +480,12 @@ def test_a_gpu_draws_but_finds_motion_more_coarsely_by_the_other_form(
     assert half.at(1).motion_scale == 1
 
 
-def test_a_net_that_draws_keeps_its_scale(identity: Path) -> None:
-    with pytest.raises(ModelIncompatible, match="draws its pictures itself"):
+def test_a_full_graph_keeps_its_motion_scale(identity: Path) -> None:
+    with pytest.raises(ModelIncompatible, match="supports motion scale 1 only"):
         load_engine(identity).at(0.5)
 
 
-def test_half_a_way_to_move_pixels_is_refused(tmp_path: Path) -> None:
+def test_a_motion_form_without_half_of_its_outputs_is_refused(tmp_path: Path) -> None:
     path = moving_model(tmp_path / "moving.onnx")
     model = onnx.load(motion_form(path))
     model.graph.output.pop(0)
@@ -493,7 +494,7 @@ def test_half_a_way_to_move_pixels_is_refused(tmp_path: Path) -> None:
         load_engine(path)
 
 
-def test_a_frozen_model_takes_a_larger_picture_at_a_smaller_scale(tmp_path: Path) -> None:
+def test_a_frozen_model_takes_a_larger_image_at_a_smaller_scale(tmp_path: Path) -> None:
     path = moving_model(tmp_path / "frozen.onnx", frozen=True)
     assert load_engine(path).size == (32, 16)
     assert load_engine(path, motion_scale=0.5).size == (64, 32)
@@ -523,7 +524,7 @@ def scene(dx: float = 0.0, dy: float = 0.0, size: int = 96) -> NDArray[np.float6
 
 
 def picture(dx: float = 0.0, dy: float = 0.0, seed: int = 0) -> Image:
-    """As a camera gives it: rounded with dither, so that no motion is lost to rounding."""
+    """An image as from a camera: dithered, so that rounding hides no motion."""
     values = scene(dx, dy)
     dithered = np.floor(values + np.random.default_rng(seed).random(values.shape))
     return np.repeat(dithered.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
@@ -547,7 +548,7 @@ def test_alpha_1_is_the_input_within_a_grey_level(standard: OnnxEngine, filter: 
 @shipped
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
 @pytest.mark.parametrize("size", [(96, 96), (61, 43)])
-def test_what_is_still_stays_exactly_still(
+def test_a_still_scene_stays_exactly_still(
     standard: OnnxEngine, filter: Filter, size: tuple[int, int]
 ) -> None:
     image = np.ascontiguousarray(picture()[: size[1], : size[0]])
@@ -561,7 +562,7 @@ def test_what_is_still_stays_exactly_still(
 
 @shipped
 @pytest.mark.parametrize(("motion", "alpha"), [(0.1, 20), (0.4, 5), (0.05, 40)])
-def test_small_motion_is_shown_alpha_times_larger(
+def test_small_motion_becomes_alpha_times_larger(
     standard: OnnxEngine, motion: float, alpha: float
 ) -> None:
     magnifier = Magnifier(standard, alpha=alpha, filter=Static(), fps=30)
@@ -600,12 +601,12 @@ def test_temporal_passes_2_hz_and_rejects_10(
             path.append(moved(picture(), out))
     turn = np.exp(-2j * np.pi * hz * np.arange(30) / 30)
     amplitude = abs(np.dot(path, turn)) / 15
-    # Beside the magnified part the input's own motion is always there.
+    # The input's own motion is added to the magnified part.
     assert low * (alpha - 1) * motion < amplitude < high * (alpha - 1) * motion + motion
 
 
 @shipped
-def test_the_shipped_model_takes_sizes_as_they_come(standard: OnnxEngine) -> None:
+def test_the_shipped_model_takes_changing_sizes(standard: OnnxEngine) -> None:
     magnifier = Magnifier(standard, alpha=30)
     for number, size in enumerate([(64, 48), (321, 241), (1, 1), (17, 3), (64, 48)]):
         image = noise(size, number)
@@ -616,11 +617,11 @@ def test_the_shipped_model_takes_sizes_as_they_come(standard: OnnxEngine) -> Non
 
 @shipped
 @pytest.mark.parametrize(("engine", "library"), [("onnx", "onnxruntime"), ("openvino",) * 2])
-def test_it_loads_in_a_second_without_torch_or_a_network(engine: str, library: str) -> None:
+def test_the_model_loads_in_a_second_without_torch_or_a_network(engine: str, library: str) -> None:
     pytest.importorskip(library, reason=f"needs {library}")
     code = f"""if True:
         import socket, sys, time
-        def refuse(*args, **kwargs): raise AssertionError("the network was asked")
+        def refuse(*args, **kwargs): raise AssertionError("the network was used")
         socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
         import numpy, cv2, {library}
         start = time.process_time()  # of this process: others may keep the machine busy

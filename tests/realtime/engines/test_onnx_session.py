@@ -1,15 +1,15 @@
-"""Sessions: what a graph on ONNX Runtime tells of itself, and a state that stays on its device."""
+"""ONNX Runtime sessions: a graph's properties, and a state that stays on the device."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtmag.realtime.engines import onnx_session as opening
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_session import OrtSession
-from rtmag.realtime.engines.onnx_state import Resident
+from rtmag.realtime.engines.onnx_state import DeviceState
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
@@ -19,18 +19,11 @@ from rtmag.realtime.sources.scene.scene import SceneSource
 SIZE = (64, 48)
 
 
-def engine(*, bound: bool, replayed: bool = False) -> OnnxEngine:
-    """The shipped model on the CPU, which stands for any device when it is bound."""
+def engine(*, bound: bool, graphs: bool = False) -> OnnxEngine:
+    """The shipped model on the CPU, which stands in for a device if it is bound."""
     model, motion, source = read_model("fast")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            opening,
-            "OrtSession",
-            lambda model, provider, threads: OrtSession(
-                model, provider, 1, bound=bound, replayed=replayed
-            ),
-        )
-        return OnnxEngine(model, motion, source=source, engine="onnx")
+    open_session = partial(OrtSession, threads=1, device_state=bound, cuda_graphs=graphs)
+    return OnnxEngine(model, motion, source=source, open_session=open_session)
 
 
 @pytest.fixture
@@ -39,7 +32,7 @@ def frames() -> list[Frame]:
         return list(scene)
 
 
-def test_what_a_graph_says_of_itself() -> None:
+def test_a_session_reports_inputs_outputs_and_metadata() -> None:
     session = OrtSession(read_model("fast")[0], "cpu")
     assert session.inputs["image"] == ("uint8", 3)
     assert session.outputs == {"image_out": ("uint8", 3), "state_out": ("float", 4)}
@@ -47,35 +40,35 @@ def test_what_a_graph_says_of_itself() -> None:
     assert session.size is None
 
 
-@pytest.mark.parametrize("replayed", [False, True])
-def test_a_state_on_a_device_is_the_same_and_is_not_fetched_between_steps(
-    frames: list[Frame], monkeypatch: pytest.MonkeyPatch, replayed: bool
+@pytest.mark.parametrize("graphs", [False, True])
+def test_a_device_state_is_equal_and_is_not_copied_between_steps(
+    frames: list[Frame], monkeypatch: pytest.MonkeyPatch, graphs: bool
 ) -> None:
-    plain, bound = engine(bound=False), engine(bound=True, replayed=replayed)
+    plain, bound = engine(bound=False), engine(bound=True, graphs=graphs)
     sections = Temporal(0.5, 3).sections(30.0)
     a: Any = None
     b: Any = None
-    fetched: list[Resident] = []
-    fetch = Resident.__array__
+    copied: list[DeviceState] = []
+    to_array = DeviceState.__array__
 
-    def noted(state: Resident, *args: Any, **named: Any) -> NDArray[Any]:
-        fetched.append(state)
-        return fetch(state, *args, **named)
+    def record(state: DeviceState, *args: Any, **named: Any) -> NDArray[Any]:
+        copied.append(state)
+        return to_array(state, *args, **named)
 
-    monkeypatch.setattr(Resident, "__array__", noted)
-    for alpha in (20.0, 0.25):  # motion taken away: the filter and its state change sign
-        fetched.clear()
+    monkeypatch.setattr(DeviceState, "__array__", record)
+    for alpha in (20.0, 0.25):  # below 1 the filter and its state are negated
+        copied.clear()
         for frame in frames:
             one, a = plain.step(frame.image, alpha, sections, a)
             other, b = bound.step(frame.image, alpha, sections, b)
             assert np.array_equal(one, other)
-            assert isinstance(b, Resident)
-        assert len(fetched) == (alpha < 1), "only the change of sign goes through the CPU"
+            assert isinstance(b, DeviceState)
+        assert len(copied) == (alpha < 1), "only a change of sign is copied through the CPU"
     assert np.array_equal(a, np.asarray(b))
     assert b.shape == a.shape
 
 
-def test_a_magnifier_passes_over_dropped_frames_on_any_device(frames: list[Frame]) -> None:
+def test_a_magnifier_skips_dropped_frames_on_any_device(frames: list[Frame]) -> None:
     kept = [frame for frame in frames if frame.index not in (6, 7)]
     shown = [
         [magnifier(frame).image for frame in kept]

@@ -1,4 +1,4 @@
-"""OpenVINO: the same pictures as ONNX Runtime's, with no core burnt; skipped without it."""
+"""OpenVINO: the same images as ONNX Runtime, and idle threads; skipped without OpenVINO."""
 
 import sys
 import time
@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtmag.realtime.bench import costs as card
-from rtmag.realtime.bench import timing as bench
-from rtmag.realtime.bench.roofline import Floor
+from rtmag.realtime.bench import timing
+from rtmag.realtime.bench.roofline import Roofline
 from rtmag.realtime.cli.main import execute
-from rtmag.realtime.engines import onnx_engine, openvino_session
-from rtmag.realtime.engines import onnx_session as opening
-from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines import openvino_session, runtimes
+from rtmag.realtime.engines.loading import EngineSpec, load_engine
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_session import OrtSession, Session
-from rtmag.realtime.engines.openvino_session import KEPT, UNUSED, OpenvinoSession
+from rtmag.realtime.engines.openvino_session import UNUSED, OpenvinoSession
+from rtmag.realtime.engines.size_cache import SIZES
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Filter, Static, Temporal
 from rtmag.realtime.models import model_names, read_model
@@ -38,14 +37,21 @@ def _motion(model: str) -> bytes:
     return motion
 
 
-def engine(model: str, monkeypatch: pytest.MonkeyPatch, made: Session) -> Any:
-    """The model's engine on a session of ours."""
-    monkeypatch.setattr(onnx_engine, "open_best", lambda *_: made)
-    return load_engine(model)
+def engine(model: str, session: Session) -> OnnxEngine:
+    """The model's engine on a session."""
+    content, motion, source = read_model(model)
+    return OnnxEngine(content, motion, source=source, open_session=lambda _: session)
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` does not try CUDA."""
+    others = tuple(runtime for runtime in runtimes.RUNTIMES if runtime.name != "cuda")
+    monkeypatch.setattr("rtmag.realtime.engines.loading.RUNTIMES", others)
 
 
 @pytest.mark.parametrize("model", model_names())
-def test_a_graph_is_read_as_onnx_runtime_reads_it(model: str) -> None:
+def test_a_graph_has_the_same_properties_as_on_onnx_runtime(model: str) -> None:
     ours, theirs = session(model), OrtSession(_motion(model), "cpu", 1)
     assert (ours.inputs, ours.outputs) == (theirs.inputs, theirs.outputs)
     assert (ours.metadata, ours.size) == (theirs.metadata, theirs.size)
@@ -53,16 +59,14 @@ def test_a_graph_is_read_as_onnx_runtime_reads_it(model: str) -> None:
 
 @pytest.mark.parametrize("filter", [Static(), Temporal(0.5, 3, order=2)])
 @pytest.mark.parametrize("model", model_names())
-def test_bfloat16_changes_no_picture_visibly_and_no_state(
-    model: str, filter: Filter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bfloat16_changes_no_image_visibly_and_no_state(model: str, filter: Filter) -> None:
     metrics = pytest.importorskip("skimage.metrics", reason="needs scikit-image")
     made = (
         OrtSession(_motion(model), "cpu", 1),
         session(model, bfloat16=False),
         session(model, bfloat16=True),
     )
-    onnx, exact, mixed = (engine(model, monkeypatch, each) for each in made)
+    onnx, exact, mixed = (engine(model, each) for each in made)
     states: list[Any] = [None, None, None]
     errors = []
     with SceneSource((320, 240), frames=12) as scene:
@@ -72,7 +76,7 @@ def test_bfloat16_changes_no_picture_visibly_and_no_state(
                 out, states[k] = each.step(frame.image, 20.0, sections, states[k])
                 shown.append(out.astype(float))
             assert np.abs(shown[1] - shown[0]).max() <= 2
-            for state in states[1:]:  # the filter's memory is float32 in either
+            for state in states[1:]:  # the filter's state is float32 in both
                 assert np.abs(state - states[0]).max() < 1e-4
             errors.append(np.square(shown[2] - shown[1]).mean())
             similar = metrics.structural_similarity(*shown[1:], channel_axis=2, data_range=255)
@@ -80,7 +84,7 @@ def test_bfloat16_changes_no_picture_visibly_and_no_state(
     assert 10 * np.log10(255**2 / max(max(errors), 1e-9)) > 45
 
 
-def test_a_state_outlives_the_steps_after_it() -> None:
+def test_a_state_is_not_changed_by_later_steps() -> None:
     made = session("fast")
     inputs = _inputs(made, 64, 48)
     first = made.run(OUTPUTS, inputs)[OUTPUTS.index("state_out")]
@@ -90,8 +94,8 @@ def test_a_state_outlives_the_steps_after_it() -> None:
 
 
 @pytest.mark.parametrize("name", model_names())
-def test_what_a_part_passes_on_may_have_any_name(name: str) -> None:
-    """Names of a graph's own that come before ours hid what was passed on."""
+def test_tensors_between_the_parts_may_have_any_name(name: str) -> None:
+    """Names that sort before `crossing_` must not change the order of the outputs."""
     onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'rtmag[export]'")
     model = onnx.load_model_from_string(_motion(name))
     known = {value.name for value in model.graph.output}
@@ -102,7 +106,7 @@ def test_what_a_part_passes_on_may_have_any_name(name: str) -> None:
             names[:] = [f"a_{each}" if each in inner else each for each in names]
     graphs = _motion(name), model.SerializeToString()
     made = [OpenvinoSession(graph, 1, bfloat16=True) for graph in graphs]
-    assert all(each.mixed for each in made)
+    assert all(each.bfloat16 for each in made)
     shown = []
     for each in made:
         inputs = _inputs(each, 64, 48)
@@ -114,35 +118,35 @@ def test_what_a_part_passes_on_may_have_any_name(name: str) -> None:
     assert np.abs(shown[0][0]).max() > 1
 
 
-def test_a_size_that_nobody_asks_for_any_more_is_forgotten() -> None:
+def test_a_size_that_is_not_used_for_some_runs_is_dropped() -> None:
     made = OpenvinoSession(_motion("fast"), 1)
     large, small = (_inputs(made, *size) for size in ((64, 48), (32, 32)))
-    for inputs in [large, *[small] * (UNUSED - 1), large, *[small] * UNUSED]:
+    for number, inputs in enumerate([large, *[small] * (UNUSED - 1), large, *[small] * UNUSED]):
         made.run(OUTPUTS, inputs)
-        assert len(made._compiled) == 1 + (made._runs > 1)
+        assert len(made._compiled) == 1 + (number > 0)
     made.run(OUTPUTS, small)
     assert len(made._compiled) == 1
 
 
-def test_only_so_many_sizes_are_kept_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_compiled_sizes_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     made = session("fast", bfloat16=False)
     compiled: list[Any] = []
     compile = made._compile
 
-    def noted(shapes: dict[str, list[int]]) -> Any:
-        compiled.append(shapes["image"])
-        return compile(shapes)
+    def record(inputs: dict[str, Any]) -> Any:
+        compiled.append(inputs["image"].shape)
+        return compile(inputs)
 
-    monkeypatch.setattr(made, "_compile", noted)
-    sizes = [(16 * k, 16) for k in range(1, KEPT + 2)]
+    monkeypatch.setattr(made, "_compile", record)
+    sizes = [(16 * k, 16) for k in range(1, SIZES + 2)]
     for size in (*sizes, sizes[-1], sizes[0]):
         flow, _ = made.run(OUTPUTS, _inputs(made, *size))
         assert flow.shape == (1, 2, size[1] // 4, size[0] // 4)
-    assert len(compiled) == KEPT + 2  # the last was kept, the first was not
-    assert len(made._compiled) == KEPT
+    assert len(compiled) == SIZES + 2  # the last one was in the cache, the first one was not
+    assert len(made._compiled) == SIZES
 
 
-def test_no_core_is_burnt_between_frames() -> None:
+def test_threads_sleep_between_frames() -> None:
     made = OpenvinoSession(_motion("fast"), 2)
     for _ in range(3):
         made.run(OUTPUTS, _inputs(made, 64, 48))
@@ -151,7 +155,7 @@ def test_no_core_is_burnt_between_frames() -> None:
     assert time.process_time() - began < 0.1
 
 
-def test_no_more_threads_work_than_asked_for() -> None:
+def test_no_more_threads_work_than_requested() -> None:
     made = OpenvinoSession(_motion("standard"), 1)
     inputs = _inputs(made, 320, 240)
     made.run(OUTPUTS, inputs)
@@ -162,10 +166,10 @@ def test_no_more_threads_work_than_asked_for() -> None:
     assert own > 0.9 * total
 
 
-def test_graphs_that_draw_their_pictures_run_too() -> None:
+def test_full_graphs_run_too() -> None:
     model, _, source = read_model("fast")
-    made = [OnnxEngine(model, source=source, engine=name) for name in ("onnx", "openvino")]
-    assert [(each.provider, each.composes) for each in made] == [("cpu", 0), ("openvino", 0)]
+    made = [OnnxEngine(model, source=source, open_session=s) for s in (OrtSession, OpenvinoSession)]
+    assert [(each.provider, each.scalable) for each in made] == [("cpu", 0), ("openvino", 0)]
     states: list[Any] = [None, None]
     with SceneSource((64, 48), frames=4) as scene:
         for frame in scene:
@@ -176,66 +180,65 @@ def test_graphs_that_draw_their_pictures_run_too() -> None:
             assert np.abs(shown[0] - shown[1]).max() <= 3
 
 
-def test_auto_takes_it_where_it_was_seen_to_be_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_it_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, no_cuda: None) -> None:
     for has, provider in ((True, "openvino"), (False, "cpu")):
         monkeypatch.setattr(openvino_session, "has_bfloat16", lambda has=has: has)
-        monkeypatch.setattr(opening, "PREFERENCE", ("openvino", "onnx"))
         assert load_engine("fast").provider == provider
         assert load_engine("fast", engine="onnx").provider == "cpu"
         assert load_engine("fast", engine="openvino").provider == "openvino"
 
 
 def test_half_precision_and_bfloat16_are_not_mixed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_cuda: None
 ) -> None:
-    """OpenVINO makes motion of it that is no number."""
+    """OpenVINO would return NaN."""
     monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(opening, "PREFERENCE", ("openvino", "onnx"))
     half = said_half(tmp_path)
-    told = {engine: load_engine(half, engine=engine) for engine in ("openvino", "auto", "onnx")}
-    assert {name: each.provider for name, each in told.items()} == {
+    loaded = {engine: load_engine(half, engine=engine) for engine in ("openvino", "auto", "onnx")}
+    assert {name: each.provider for name, each in loaded.items()} == {
         "openvino": "openvino", "auto": "cpu", "onnx": "cpu",
     }  # fmt: skip
-    assert {card.precision(each) for each in told.values()} == {"fp32+fp16"}
+    assert {each.precision for each in loaded.values()} == {"fp32+fp16"}
 
 
-def test_float32_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_can_be_requested(monkeypatch: pytest.MonkeyPatch, no_cuda: None) -> None:
     monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(opening, "PREFERENCE", ("openvino", "onnx"))
-    asked = (("openvino", "auto"), ("openvino", "fp32"), ("auto", "auto"), ("auto", "fp32"))
-    made = [load_engine("fast", engine=engine, precision=each) for engine, each in asked]
-    assert [(each.provider, card.precision(each)) for each in made] == [
+    requests = (("openvino", "auto"), ("openvino", "fp32"), ("auto", "auto"), ("auto", "fp32"))
+    made = [load_engine("fast", engine=engine, precision=each) for engine, each in requests]
+    assert [(each.provider, each.precision) for each in made] == [
         ("openvino", "fp32+bf16"), ("openvino", "fp32"), ("openvino", "fp32+bf16"), ("cpu", "fp32"),
     ]  # fmt: skip
-    assert card.precision(made[1].at(0.5)) == "fp32"
+    assert made[1].at(0.5).precision == "fp32"
 
 
-def test_precisions_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precisions_are_timed_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(bench, "measure_floors", lambda _: {"cpu": Floor(gemm=1e10, copy=1e10)})
-    told: list[str] = []
-    made = bench.bench(
+    monkeypatch.setattr(
+        timing, "measure_rooflines", lambda _: {"cpu": Roofline(gemm=1e10, copy=1e10)}
+    )
+    printed: list[str] = []
+    made = timing.bench(
         ["fast"], [(64, 48)], scales=(1.0,), runtimes=["openvino", "onnx"], rounds=1,
-        precisions=["fp32", "auto"], threads=1, tell=told.append,
+        precisions=["fp32", "auto"], spec=EngineSpec(threads=1), print_line=printed.append,
     )  # fmt: skip
     assert [(row["provider"], row["precision"]) for row in made["rows"]] == [
         ("cpu", "fp32"), ("openvino", "fp32+bf16"), ("openvino", "fp32"),
     ]  # fmt: skip
-    assert [line.split(",")[0] for line in told[1:]] == [
-        "card: fast on cpu in fp32",
-        "card: fast on openvino in fp32+bf16",
-        "card: fast on openvino in fp32",
+    assert [line.split(",")[0] for line in printed[1:]] == [
+        "cost: fast on cpu in fp32",
+        "cost: fast on openvino in fp32+bf16",
+        "cost: fast on openvino in fp32",
     ]
     assert [row["speed"] for row in (made["rows"][0], made["rows"][2])] == [1.0, 1.0]
 
 
-def test_the_command_line_takes_it(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_accepts_it(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["bench", "--model", "fast", "--quick", "--engine", "openvino", "--threads", "1"]
     assert execute(args) == 0
     assert '"provider": "openvino"' in capsys.readouterr().out
 
 
-def test_what_it_cannot_read_is_told_in_a_line(tmp_path: Any) -> None:
+def test_an_unreadable_model_is_refused_in_one_line(tmp_path: Any) -> None:
     path = tmp_path / "bad.onnx"
     path.write_bytes(b"\x08\x0a" * 500)
     with pytest.raises(ProviderUnavailable, match="cannot open engine 'openvino': ") as caught:
@@ -245,7 +248,7 @@ def test_what_it_cannot_read_is_told_in_a_line(tmp_path: Any) -> None:
         load_engine(path)
 
 
-def test_without_it_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_openvino_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     openvino_session.core.cache_clear()
     with pytest.raises(MissingExtra, match=r"pip install 'rtmag\[openvino\]'"):

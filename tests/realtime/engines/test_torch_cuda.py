@@ -1,4 +1,4 @@
-"""Copies to a GPU go through pinned memory and do not wait; one back waits once."""
+"""Copies between host and GPU go through pinned memory; only the download waits."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from rtmag.realtime.engines.torch_cuda import download, upload
 CPU = torch.device("cpu")
 
 
-class Elsewhere:
-    """A tensor on a GPU, as far as a copy looks at it."""
+class GpuTensor:
+    """The attributes of a tensor on a GPU that a copy reads."""
 
     device = torch.device("cuda", 0)
     dtype, shape = torch.uint8, (2, 3)
@@ -26,7 +26,7 @@ def test_on_the_cpu_nothing_is_copied() -> None:
     assert np.shares_memory(download(tensor), tensor.numpy())
 
 
-def test_what_goes_to_a_gpu_is_pinned_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_is_pinned_and_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
 
     def pin(tensor: torch.Tensor) -> torch.Tensor:
@@ -39,32 +39,32 @@ def test_what_goes_to_a_gpu_is_pinned_and_not_waited_for(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     monkeypatch.setattr(torch.Tensor, "to", to)
-    upload(torch.zeros(2), Elsewhere.device)
-    assert called == ["pinned", (Elsewhere.device, True)]
+    upload(torch.zeros(2), GpuTensor.device)
+    assert called == ["pinned", (GpuTensor.device, True)]
 
 
-def test_what_comes_from_a_gpu_is_pinned_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_is_pinned_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
     empty = torch.empty
 
-    class Held:
+    class Pinned:
         def copy_(self, source: Any, *, non_blocking: bool) -> None:
             called.append((source, non_blocking))
 
         def numpy(self) -> Any:
             called.append("read")
-            return empty(Elsewhere.shape, dtype=Elsewhere.dtype).numpy()
+            return empty(GpuTensor.shape, dtype=GpuTensor.dtype).numpy()
 
     class Stream:
         def synchronize(self) -> None:
-            called.append("waited")
+            called.append("synchronized")
 
-    def pinned(shape: Any, *, dtype: torch.dtype, pin_memory: bool) -> Held:
-        assert (shape, dtype, pin_memory) == (Elsewhere.shape, Elsewhere.dtype, True)
-        return Held()
+    def pinned(shape: Any, *, dtype: torch.dtype, pin_memory: bool) -> Pinned:
+        assert (shape, dtype, pin_memory) == (GpuTensor.shape, GpuTensor.dtype, True)
+        return Pinned()
 
     monkeypatch.setattr(torch, "empty", pinned)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
-    source: Any = Elsewhere()
+    source: Any = GpuTensor()
     assert download(source).shape == (2, 3)
-    assert called == [(source, True), "waited", "read"]
+    assert called == [(source, True), "synchronized", "read"]

@@ -1,4 +1,4 @@
-"""Programs that PyTorch runs: the same pictures as the network's, state kept where it is."""
+"""PyTorch programs: the same images as the network, and a state that stays on the device."""
 
 import json
 import shutil
@@ -14,9 +14,10 @@ import torch
 
 from rtmag.export import parity
 from rtmag.export.torch_export import export_torch
-from rtmag.realtime.engines import torch_cuda as cuda_graph
+from rtmag.realtime.engines import torch_cuda
 from rtmag.realtime.engines.loading import load_engine
-from rtmag.realtime.engines.torch_engine import OnDevice, TorchEngine, _device
+from rtmag.realtime.engines.size_cache import SIZES
+from rtmag.realtime.engines.torch_engine import TensorState, TorchEngine, _device
 from rtmag.realtime.engines.torch_program import FACTS, open_program
 from rtmag.realtime.errors import (
     MissingExtra,
@@ -32,7 +33,7 @@ from tests.support import small
 
 @pytest.fixture(scope="module", autouse=True)
 def _short() -> object:
-    """Compare little."""
+    """Compare few images."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parity, "ALPHAS", (20.0,))
         patch.setattr(parity, "FILTERS", (Static(), Temporal(0.5, 3, order=2)))
@@ -51,7 +52,7 @@ def program(run: Path) -> Path:
     return run / "tiny.pt2"
 
 
-def test_a_program_says_what_it_is(run: Path, program: Path) -> None:
+def test_a_program_has_metadata(run: Path, program: Path) -> None:
     engine = load_engine(program, unsafe=True)
     assert isinstance(engine, TorchEngine)
     assert (engine.name, engine.size, engine.motion_scale) == ("tiny", None, 1.0)
@@ -62,7 +63,7 @@ def test_a_program_says_what_it_is(run: Path, program: Path) -> None:
 
 @pytest.mark.parametrize("size", [(80, 64), (61, 47), (150, 33)])
 @pytest.mark.parametrize("alpha", [20.0, 0.25])
-def test_pictures_of_any_size_are_those_of_onnx(
+def test_images_of_any_size_equal_those_of_onnx(
     run: Path, program: Path, size: tuple[int, int], alpha: float
 ) -> None:
     from rtmag.export.onnx_export import export_onnx
@@ -83,21 +84,21 @@ def test_pictures_of_any_size_are_those_of_onnx(
         assert np.allclose(a, b, atol=1e-5)
 
 
-def test_state_is_a_value_that_numpy_can_read(program: Path) -> None:
+def test_a_state_can_be_read_by_numpy_and_is_not_changed(program: Path) -> None:
     engine = load_engine(program, unsafe=True, engine="torch")
     images, sections = parity.clip((32, 32), 3), Temporal(0.5, 3).sections(30.0)
     _, first = engine.step(images[0], 20.0, sections, None)
-    assert isinstance(first, OnDevice)
+    assert isinstance(first, TensorState)
     kept = np.asarray(first)
     again, _ = engine.step(images[1], 20.0, sections, first)
-    assert np.array_equal(kept, np.asarray(first)), "a step changes the state it is given"
+    assert np.array_equal(kept, np.asarray(first)), "a step changed its input state"
     same, _ = engine.step(images[1], 20.0, sections, kept)
     assert np.array_equal(again, same)
     with pytest.raises(ModelIncompatible, match="expects state"):
         engine.step(images[1], 20.0, np.repeat(sections, 2, axis=0), first)
 
 
-def test_a_magnifier_may_change_its_band_on_the_way(program: Path) -> None:
+def test_a_magnifier_may_change_its_band(program: Path) -> None:
     magnifier = Magnifier(
         load_engine(program, unsafe=True), alpha=20, filter=Temporal(0.5, 3), fps=30
     )
@@ -112,12 +113,12 @@ def test_a_magnifier_may_change_its_band_on_the_way(program: Path) -> None:
 
 @pytest.mark.parametrize("streams", ["any", "4"])
 def test_several_streams_are_one_run(run: Path, program: Path, streams: str) -> None:
-    """Factors, filters and resets differ, one sits out; of four places one is idle."""
+    """Alphas, filters and resets differ, one stream pauses; one of four places is idle."""
     path = run / f"{streams}.pt2"
     export_torch(run, path, name="tiny", streams=streams, size=(64, 48))
     together = load_engine(path, unsafe=True, engine="torch")
     alone = load_engine(program, unsafe=True, engine="torch")
-    assert together.at_once == float(streams.replace("any", "inf"))
+    assert together.streams_per_run == float(streams.replace("any", "inf"))
     filters, alphas = (Static(), Temporal(0.5, 3, order=2), Dynamic()), (20.0, 0.25, 5.0)
     ours: list[Any] = [None] * 3
     theirs: list[Any] = [None] * 3
@@ -134,16 +135,16 @@ def test_several_streams_are_one_run(run: Path, program: Path, streams: str) -> 
             step = images[place], factors[place], sections[place], theirs[k]
             expected, theirs[k] = alone.step(*step)
             assert np.abs(shown[place].astype(int) - expected).max() <= 1
-            assert isinstance(ours[k], OnDevice)
+            assert isinstance(ours[k], TensorState)
             assert np.allclose(ours[k], theirs[k], atol=1e-5)
     shown_alone, _ = together.step(images[0], 2.0, sections[0], None)
     assert shown_alone.shape == (47, 61, 3)
     if streams == "4":
-        with pytest.raises(ModelIncompatible, match="takes 4 streams at once, got 5"):
+        with pytest.raises(ModelIncompatible, match="takes 4 streams per step, got 5"):
             together.step_many(images[:1] * 5, [2.0] * 5, sections[:1] * 5, [None] * 5)
 
 
-def test_one_size_means_one_size(run: Path) -> None:
+def test_a_program_of_one_size_refuses_other_sizes(run: Path) -> None:
     export_torch(run, run / "one.pt2", name="one", size=(60, 40), precision="fp16")
     engine = load_engine(run / "one.pt2", unsafe=True, engine="torch")
     assert engine.size == (64, 48)
@@ -168,7 +169,7 @@ def test_a_compiled_program_shows_the_same(
     plain = load_engine(path, unsafe=True)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     compiled = load_engine(path, unsafe=True, compiled=True)
-    assert compiled.described == "fixed, torch on cpu, compiled"
+    assert f"{compiled.described} on {compiled.runtime}" == "fixed on torch cpu, compiled"
     before = counters["stats"]["unique_graphs"]
     a = b = None
     for image in parity.clip((61, 47), 6):
@@ -178,18 +179,22 @@ def test_a_compiled_program_shows_the_same(
         assert np.abs(shown.astype(int) - expected).max() <= parity.WORST
     assert np.allclose(np.asarray(a), np.asarray(b), atol=1e-5)
     assert before > 0
-    assert counters["stats"]["unique_graphs"] == before, "compiled while a step was waited for"
+    assert counters["stats"]["unique_graphs"] == before, "compiled in a later step"
 
 
 def test_only_programs_of_one_size_are_compiled(run: Path, program: Path) -> None:
-    with pytest.raises(OptionError, match=r"for any size, .* rtmag export --target pt2 --size WxH"):
+    with pytest.raises(
+        OptionError, match=r"accepts any size .* rtmag export --target pt2 --size WxH"
+    ):
         load_engine(program, unsafe=True, compiled=True)
     with pytest.raises(OptionError, match=r"only \.pt2 files can be compiled, got 'fast'"):
         load_engine("fast", compiled=True)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own
-def test_without_a_compiler_it_says_so(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_an_error_with_a_hint(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = run / "bare.pt2"
     export_torch(run, path, name="bare", size=(32, 32))
 
@@ -205,7 +210,7 @@ def _no_compiler(*_: object) -> Any:
     raise RuntimeError("no compiler here")
 
 
-def test_what_cannot_be_run_is_told_in_a_line(
+def test_errors_are_one_line(
     run: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ModelIncompatible, match=r"nowhere\.pt2': no such file"):
@@ -213,7 +218,7 @@ def test_what_cannot_be_run_is_told_in_a_line(
     (tmp_path / "bad.pt2").write_bytes(b"PK nothing")
     with pytest.raises(ModelIncompatible, match="cannot read it"):
         load_engine(tmp_path / "bad.pt2", unsafe=True)
-    with pytest.raises(ModelIncompatible, match="no motion scale but 1"):
+    with pytest.raises(ModelIncompatible, match="supports motion scale 1 only"):
         load_engine(program, unsafe=True, motion_scale=0.5)
     with pytest.raises(ProviderUnavailable, match="got 'npu'"):
         load_engine(program, unsafe=True, engine="npu")
@@ -222,7 +227,7 @@ def test_what_cannot_be_run_is_told_in_a_line(
         load_engine(program, unsafe=True, engine="cuda")
     other = torch.export.load(program)
     torch.export.save(other, tmp_path / "old.pt2", extra_files={FACTS: '{"rtmag.contract": "0"}'})
-    with pytest.raises(ModelIncompatible, match="contract 0, this version needs 2"):
+    with pytest.raises(ModelIncompatible, match="contract 0, this version of rtmag needs 2"):
         load_engine(tmp_path / "old.pt2", unsafe=True)
     engine = load_engine(program, unsafe=True, engine="torch")
 
@@ -234,7 +239,7 @@ def test_what_cannot_be_run_is_told_in_a_line(
         engine.step(np.zeros((32, 32, 3), np.uint8), 2.0, Static().sections(30.0), None)
 
 
-def test_without_pytorch_it_says_so(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pytorch_names_the_extra(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -249,22 +254,22 @@ def test_an_existing_file_is_kept(run: Path, program: Path) -> None:
     assert program.read_bytes() == before
 
 
-def test_where_no_graph_can_be_captured_steps_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_capture_restores_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = object()
     set_to: list[object] = []
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: usual)
     monkeypatch.setattr(torch.cuda, "set_stream", set_to.append)
     monkeypatch.setattr(torch.cuda, "Stream", _no_cuda)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    assert cuda_graph.capture(lambda x: (x, x), [torch.zeros(1)]) is None
-    assert set_to == [usual], "a capture that fails leaves its own stream"
+    assert torch_cuda.capture(lambda x: (x, x), [torch.zeros(1)]) is None
+    assert set_to == [usual], "a failed capture leaves its own stream selected"
 
 
 def _no_cuda(*_: object) -> None:
     raise RuntimeError("no CUDA here")
 
 
-def test_kernels_have_their_channels_last(program: Path) -> None:
+def test_kernels_have_channels_last_layout(program: Path) -> None:
     opened, _ = open_program(program, torch.device("cpu"))
     kernels = [each for each in opened.parameters() if each.ndim == 4]
     assert kernels
@@ -272,10 +277,10 @@ def test_kernels_have_their_channels_last(program: Path) -> None:
 
 
 @pytest.mark.parametrize("streams", [None, "4"])
-def test_nothing_of_a_program_stays_behind_when_it_is_moved(
+def test_every_tensor_of_a_program_moves_to_the_device(
     run: Path, program: Path, streams: str | None, tmp_path: Path
 ) -> None:
-    """`meta` stands for a GPU: PyTorch takes no tensor of another device there either."""
+    """`meta` stands in for a GPU: PyTorch refuses tensors of other devices there too."""
     if streams:
         program = tmp_path / "streams.pt2"
         export_torch(run, program, name="tiny", streams=streams)
@@ -298,7 +303,7 @@ def test_nothing_of_a_program_stays_behind_when_it_is_moved(
 
 
 def test_a_gpu_is_named_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks within programs tell cuda from cuda:0, which tensors say they lie on."""
+    """Checks in programs distinguish cuda from cuda:0, the device of its tensors."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert _device(torch, "auto") == _device(torch, "cuda") == torch.device("cuda:1")
@@ -310,18 +315,18 @@ def test_a_gpu_is_named_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             '{"rtmag.contract": "2"}',
-            r"no metadata rtmag\.model, rtmag\.channels, rtmag\.stride, or",
+            r"metadata rtmag\.model, rtmag\.channels, rtmag\.stride is missing or invalid",
         ),
         (
             '{"rtmag.contract": "2", "rtmag.model": "x", "rtmag.channels": "9", '
             '"rtmag.stride": "4", "rtmag.size": "wide"}',
-            r"no metadata rtmag\.size, or not as it should be; export it again",
+            r"metadata rtmag\.size is missing or invalid; export it again",
         ),
-        ('{"rtmag.contract": 2}', "expected names with texts"),
-        ("{", "it is no JSON"),
+        ('{"rtmag.contract": 2}', "expected an object of strings"),
+        ("{", "not JSON"),
     ],
 )
-def test_a_program_that_does_not_say_what_it_is_is_refused(
+def test_invalid_metadata_is_refused(
     program: Path, tmp_path: Path, facts: str, message: str
 ) -> None:
     path = tmp_path / "odd.pt2"
@@ -330,24 +335,26 @@ def test_a_program_that_does_not_say_what_it_is_is_refused(
         load_engine(path, unsafe=True)
 
 
-def test_graphs_of_the_last_few_sizes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_of_the_last_used_sizes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     def capture(program: Any, values: list[torch.Tensor]) -> Any:
         made.append(len(values[0]))
         return None if len(values[0]) == 1 else lambda values: (values[0], values[0])
 
-    monkeypatch.setattr(cuda_graph, "capture", capture)
-    step = cuda_graph.Captured(lambda x: (x, x + 1))
+    monkeypatch.setattr(torch_cuda, "capture", capture)
+    step = torch_cuda.TorchCudaGraphs(lambda x: (x, x + 1))
     for size in (1, 2, 3, 4, 1, 5, 3, 2, 1):
         assert len(step(torch.zeros(size))[0]) == size
-        assert len(step._graphs) <= cuda_graph.KEPT
-    assert made == [1, 2, 3, 4, 5, 2], "a size that was just seen goes last"
-    assert step(torch.zeros(1))[1] == 1, "where no graph can be captured, steps are plain"
+        assert len(step._graphs) <= SIZES
+    assert made == [1, 2, 3, 4, 5, 2], "the least recently used size is dropped"
+    assert step(torch.zeros(1))[1] == 1, "without a graph, steps run the program"
 
 
-@pytest.mark.parametrize("wished", ["tf32", "ieee", "none"])
-def test_products_are_whole_within_a_step_and_as_they_were_after_it(wished: str) -> None:
+@pytest.mark.parametrize("setting", ["tf32", "ieee", "none"])
+def test_tf32_is_off_within_a_step_and_restored_after_it(
+    setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backends: Any = torch.backends
     settings = backends.cudnn.conv, backends.cuda.matmul
     usual = [each.fp32_precision for each in settings]
@@ -357,11 +364,11 @@ def test_products_are_whole_within_a_step_and_as_they_were_after_it(wished: str)
         seen.extend(each.fp32_precision for each in settings)
         raise RuntimeError("no memory")
 
-    step = cuda_graph.Captured(program)
-    step._graphs[(1,)] = None
+    step = torch_cuda.TorchCudaGraphs(program)
+    monkeypatch.setattr(torch_cuda, "capture", lambda *_: None)
     try:
         for each in settings:
-            each.fp32_precision = wished
+            each.fp32_precision = setting
         before = [each.fp32_precision for each in settings]
         with pytest.raises(RuntimeError):
             step(torch.zeros(1))

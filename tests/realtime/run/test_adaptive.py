@@ -43,7 +43,7 @@ class Loaded:
 
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
-        self.composes = spec.model != "drawing"
+        self.scalable = spec.model != "drawing"
         Loaded.alive += 1
         Loaded.most = max(Loaded.most, Loaded.alive)
 
@@ -125,7 +125,7 @@ def test_model_that_draws_its_pictures_has_one_scale(tmp_path: Path) -> None:
     path = str(identity_model(tmp_path / "identity.onnx"))
     engine = choose(EngineSpec(model=path, motion_scale=None), SIZE, 1e9)
     assert engine.motion_scale == 1
-    with pytest.raises(ModelIncompatible, match="draws its pictures itself"):
+    with pytest.raises(ModelIncompatible, match="supports motion scale 1 only"):
         choose(EngineSpec(model=path, motion_scale=0.5), SIZE, 30)
 
 

@@ -1,0 +1,23 @@
+"""Write files so that a reader, or a crash, never leaves half of one under its name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A temporary path next to `path`, which is renamed to `path` when the block ends.
+
+    The temporary name is NAME.part.SUFFIX, so that libraries recognise the file type. If the block
+    raises an exception, the temporary file is deleted and `path` is unchanged.
+
+    Raises:
+        OSError: the file cannot be renamed.
+    """
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""A small cache of what engines prepare for each input size: compiled graphs, CUDA graphs."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+SIZES = 4
+"""Sizes that an engine keeps prepared: each holds up to 200 MB of memory."""
+
+
+class SizeCache(Generic[Value]):
+    """Values by input size; the least recently used ones are dropped.
+
+    Args:
+        limit: Largest number of values.
+        unused: Look-ups after which a value that none of them returned is dropped; None: never.
+    """
+
+    def __init__(self, limit: int = SIZES, unused: int | None = None) -> None:
+        self._limit, self._unused = limit, unused
+        self._entries: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        """Each value with the number of its last look-up; the most recent one is last."""
+        self._lookups = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def values(self) -> list[Value]:
+        """All values, the least recently used one first."""
+        return [value for value, _ in self._entries.values()]
+
+    def get(self, size: Hashable, make: Callable[[], Value]) -> Value:
+        """The value for a size; `make` is called if there is none."""
+        self._lookups += 1
+        if size in self._entries:
+            value, _ = self._entries.pop(size)
+        else:
+            while len(self._entries) >= self._limit:  # first: the new value needs the memory
+                self._entries.popitem(last=False)
+            value = make()
+        self._entries[size] = value, self._lookups
+        while self._unused is not None:
+            oldest, (_, last) = next(iter(self._entries.items()))
+            if self._lookups - last <= self._unused:
+                break
+            del self._entries[oldest]
+        return value
