@@ -45,7 +45,7 @@ def test_verbose_logs_the_choice_of_the_model(
     assert execute([*CAMERA[:place], flag, *CAMERA[place:]]) == 0
     *records, last = capsys.readouterr().err.splitlines()
     assert any("debug: motion_scale = 1/4 (command line)" in record for record in records)
-    assert " debug: standard, motion at 0.25 takes " in records[-1]
+    assert " debug: standard at motion scale 0.25 takes " in records[-1]
     assert last.startswith("the built-in scene")
 
 
