@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from rtmag.realtime.frame import Frame
+from tests.support.alone import turn
 from tests.support.clips import Clip
 
 # A plain install has no torch: it neither trains nor exports.
@@ -27,6 +28,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["XDG_CONFIG_HOME"] = tempfile.gettempdir() + "/rtmag-tests-without-settings"
 for _name in [name for name in os.environ if name.startswith("RTMAG_")]:
     del os.environ[_name]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside the time limit of the test
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test next to others, or by itself if it is marked `alone`."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)
