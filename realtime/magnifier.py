@@ -1,4 +1,4 @@
-"""Frame in, frame out, motion magnified: time, filters and state around one engine."""
+"""The magnifier: it keeps the time, the filter and the state of one stream around an engine."""
 
 import math
 from collections import deque
@@ -20,13 +20,13 @@ Region = tuple[int, int, int, int]
 
 WINDOW = 31  # frame intervals whose median is the frame rate: a second of video, odd
 
-ENOUGH = 8  # intervals before an unknown rate is believed
+ENOUGH = 8  # intervals measured before the rate is used
 
-DRIFT = 0.05  # relative change of the rate at which coefficients are derived again
+DRIFT = 0.05  # relative change of the rate at which coefficients are computed again
 
-FADE = 0.5  # seconds over which alpha comes back after an interruption
+FADE = 0.5  # seconds over which alpha rises after an interruption
 
-GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which memory is worthless
+GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which the memory is reset
 
 
 class Magnifier:
@@ -76,7 +76,7 @@ class Magnifier:
         self.region: Region | None = None
         """Magnify only here; None is the whole picture."""
         self.warning: str | None = None
-        """Why the picture is shown unmagnified at present; None when all is well."""
+        """Reason why frames are returned unmagnified at present; None if they are magnified."""
         if preset is not None:
             chosen = preset_of(preset)
             alpha = chosen.alpha if alpha is None else alpha
@@ -90,7 +90,7 @@ class Magnifier:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but the settings: the next frame is the new reference."""
+        """Reset the memory and the measured rate: the next frame is the new reference."""
         self._state: State | None = None
         self._before: State | None = None
         self._sections: Sections | None = None
@@ -103,7 +103,7 @@ class Magnifier:
         self._untimed = 0
         self.warning = None
 
-    # ---- what may change between frames -------------------------------------------------------
+    # ---- settings, which may change between frames -------------------------------------------------------
 
     @property
     def alpha(self) -> float:
@@ -118,7 +118,7 @@ class Magnifier:
 
     @property
     def filter(self) -> Filter:
-        """What counts as motion. Another band keeps its memory; another mode starts afresh."""
+        """Filter that selects the motion. A new band keeps the memory, a new mode resets it."""
         return self._filter
 
     @filter.setter
@@ -133,12 +133,12 @@ class Magnifier:
 
     @property
     def described(self) -> str:
-        """The engine, for a person to read."""
+        """Name of the model and of the runtime, for display."""
         return f"{self.engine.described} on {self.engine.runtime}"
 
     @property
     def motion_scale(self) -> float:
-        """Size of the picture in which motion is looked for. Another one starts afresh."""
+        """Size at which motion is estimated, relative to the picture. A new one resets the memory."""
         return self.engine.motion_scale
 
     @motion_scale.setter
@@ -149,7 +149,7 @@ class Magnifier:
 
     @property
     def fps(self) -> float | None:
-        """Frames per second: `capture_fps` where given, else as measured; None at first."""
+        """Frames per second: `capture_fps`, or the measured rate, or `fps`; None if unknown."""
         if self.capture_fps is not None:
             return self.capture_fps
         if len(self._intervals) >= ENOUGH or (self._intervals and self._hint is None):
@@ -158,13 +158,13 @@ class Magnifier:
 
     @property
     def _known(self) -> bool:
-        """Whether the rate is more than a guess from a few intervals."""
+        """True if the rate was passed in, or measured over enough intervals."""
         hinted = self.capture_fps is not None or self._hint is not None
         return hinted or len(self._intervals) >= ENOUGH
 
     @property
     def memory(self) -> State | None:
-        """What the engine remembers from frame to frame; None when the next one starts afresh."""
+        """State of the engine after the last frame; None if the next frame is a new reference."""
         return self._state
 
     # ---- the step -----------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Magnifier:
         return shown.with_image(_shaped(shown.image, frame.image))
 
     def _time_of(self, time: float | None) -> float:
-        """The time of an image without one: 1/fps after the last."""
+        """The time of an image in seconds: the given one, or 1/fps after the last."""
         if time is not None:
             return time
         rate = self.capture_fps or self._hint
@@ -230,7 +230,7 @@ class Magnifier:
         return frame.with_image(_pasted(frame.image, out, box))
 
     def _follow(self, frame: Frame) -> int:
-        """Take note of the frame's time; returns how many frames the filter missed before it."""
+        """Update the time and the rate; return the number of frames dropped before this one."""
         last, self._time = self._time, frame.time
         if frame.epoch != self._epoch:
             self._epoch = frame.epoch
@@ -240,7 +240,7 @@ class Magnifier:
         dt, fps = frame.time - last, self.fps
         usual = 1 / fps if fps else dt
         if dt > 0:
-            self._intervals.append(dt)  # gaps too: a source may have become that slow
+            self._intervals.append(dt)  # gaps too: the source may have become slow
         if dt <= 0 or (dt > max(GAP, 3 * usual) and self.capture_fps is None):
             self._interrupt()
             return 0
@@ -248,16 +248,16 @@ class Magnifier:
         return max(round(dt / usual) - 1, 0) if counts else 0
 
     def _interrupt(self) -> None:
-        """Drop the filter's memory; alpha fades in again from the next frame on."""
+        """Drop the memory of the filter; alpha fades in from the next frame on."""
         if self._state is not None:
             self._fade_from = math.inf
         self._state = None
 
     def _current_sections(self) -> Sections | None:
-        """Coefficients for the present rate; None while a band has to wait or is out of reach."""
+        """Coefficients for the present rate; None while it is unknown or too low for the band."""
         if self._filter.needs_rate and not self._known:
             return None
-        rate = self.fps or 1.0  # a first frame is the reference, whatever the rate
+        rate = self.fps or 1.0  # the first frame is the reference at any rate
         if self._rate is not None and abs(rate / self._rate - 1) <= DRIFT:
             return self._sections
         try:
@@ -276,6 +276,7 @@ class Magnifier:
         return self._sections
 
     def _faded(self, time: float) -> float:
+        """Alpha at this time: after an interruption it rises from 1 within FADE seconds."""
         if self._fade_from is None:
             return self._alpha
         if self._fade_from == math.inf:
@@ -294,14 +295,14 @@ def _default_engine() -> Engine:
 
 
 def _shaped(image: Image, original: NDArray[Any]) -> Image:
-    """The image (H, W, 3) in the shape of the original: one channel where that was grey."""
+    """Bring an image (H, W, 3) into the shape of the original: one channel if that was grey."""
     if image.shape == original.shape:
         return image
     return np.ascontiguousarray(image[..., 0]).reshape(original.shape)
 
 
 def clipped(region: Region | None, size: tuple[int, int]) -> Region:
-    """The part of the region inside the picture, at least one pixel."""
+    """Clip a region to the picture; at least one pixel is left."""
     width, height = size
     if region is None:
         return 0, 0, width, height
@@ -310,7 +311,7 @@ def clipped(region: Region | None, size: tuple[int, int]) -> Region:
 
 
 def _pasted(image: Image, part: Image, box: Region) -> Image:
-    """The picture with `part` in its place; `part` itself when it covers everything."""
+    """Paste `part` into the picture; return `part` itself if it covers the picture."""
     if part.shape == image.shape:
         return part
     x, y, w, h = box
