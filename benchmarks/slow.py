@@ -51,7 +51,8 @@ def main(
     revision = commit()
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        run = [sys.executable, "-m", "pytest", "-m", "slow", "-n", "0", "-q", f"--junitxml={report}", *missing]
+        pytest = [sys.executable, "-m", "pytest", "-m", "slow", "-n", "0", "-q"]
+        run = [*pytest, f"--junitxml={report}", *missing]
         status = subprocess.run(run, cwd=ROOT, check=False).returncode
         found = sorted([*kept, *rows(report, revision)], key=lambda row: str(row["test"]))
     document = {"benchmark": "slow", **machine(), "commit": revision, "rows": found}

@@ -103,7 +103,7 @@ class Magnifier:
         self._untimed = 0
         self.warning = None
 
-    # ---- settings, which may change between frames -------------------------------------------------------
+    # ---- settings, which may change between frames ---------------------------------------------
 
     @property
     def alpha(self) -> float:
@@ -138,7 +138,7 @@ class Magnifier:
 
     @property
     def motion_scale(self) -> float:
-        """Size at which motion is estimated, relative to the picture. A new one resets the memory."""
+        """Size at which motion is estimated, relative to the picture; a new one resets the memory."""
         return self.engine.motion_scale
 
     @motion_scale.setter
@@ -216,10 +216,11 @@ class Magnifier:
         sections = self._current_sections()
         if sections is None:
             return frame
-        box = clipped(self.region, frame.size)
-        if self._place != (box, frame.size):
+        size = frame.size
+        box = clipped(self.region, size)
+        if self._place != (box, size):
             self._interrupt()
-            self._place = (box, frame.size)
+            self._place = (box, size)
         x, y, w, h = box
         image = frame.image[y : y + h, x : x + w]
         before = self._state
@@ -270,7 +271,9 @@ class Magnifier:
         self.warning = None
         old, self._sections = self._sections, self._filter.sections(rate)
         self._rate = rate
-        if self._state is not None and self._before is not None and old is not None:
+        # The first coefficient of the other filters is the same at any rate.
+        rescaled = self._filter.needs_rate and old is not None
+        if rescaled and self._state is not None and self._before is not None:
             self._state = rescale_state(self._state, old, self._sections)
             self._before = rescale_state(self._before, old, self._sections)
         return self._sections
