@@ -138,7 +138,10 @@ class Magnifier:
 
     @property
     def motion_scale(self) -> float:
-        """Size at which motion is estimated, relative to the picture; a new one resets the memory."""
+        """Size at which motion is estimated, over that of the picture.
+
+        A new one resets the memory.
+        """
         return self.engine.motion_scale
 
     @motion_scale.setter
@@ -271,9 +274,10 @@ class Magnifier:
         self.warning = None
         old, self._sections = self._sections, self._filter.sections(rate)
         self._rate = rate
-        # The first coefficient of the other filters is the same at any rate.
-        rescaled = self._filter.needs_rate and old is not None
-        if rescaled and self._state is not None and self._before is not None:
+        # The first coefficient of filters that need no rate is the same at any rate.
+        if not self._filter.needs_rate or old is None:
+            return self._sections
+        if self._state is not None and self._before is not None:
             self._state = rescale_state(self._state, old, self._sections)
             self._before = rescale_state(self._before, old, self._sections)
         return self._sections

@@ -48,8 +48,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(run: Path) -> Path:
-    export_torch(run, run / "tiny.pt2", name="tiny")
-    return run / "tiny.pt2"
+    return exported(run, "tiny")
+
+
+@pytest.fixture(scope="module")
+def fixed(run: Path) -> Path:
+    """A program of one size, which is exported and loaded much faster than one of any size."""
+    return exported(run, "fixed", size=(64, 48))
+
+
+def exported(run: Path, name: str, **options: Any) -> Path:
+    """Export a program, or find it where an earlier test exported it."""
+    path = run / f"{name}.pt2"
+    if not path.exists():
+        export_torch(run, path, name=name, **options)
+    return path
 
 
 def test_a_program_has_metadata(run: Path, program: Path) -> None:
@@ -114,8 +127,7 @@ def test_a_magnifier_may_change_its_band(program: Path) -> None:
 @pytest.mark.parametrize("streams", ["any", "4"])
 def test_several_streams_are_one_run(run: Path, program: Path, streams: str) -> None:
     """Alphas, filters and resets differ, one stream pauses; one of four places is idle."""
-    path = run / f"{streams}.pt2"
-    export_torch(run, path, name="tiny", streams=streams, size=(64, 48))
+    path = exported(run, f"streams_{streams}", streams=streams, size=(64, 48))
     together = load_engine(path, unsafe=True, engine="torch")
     alone = load_engine(program, unsafe=True, engine="torch")
     assert together.streams_per_run == float(streams.replace("any", "inf"))
@@ -158,17 +170,15 @@ def test_a_program_of_one_size_refuses_other_sizes(run: Path) -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own
 @pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_a_compiled_program_shows_the_same(
-    run: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+    fixed: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torch._dynamo.utils import counters
 
     if backend == "inductor" and not shutil.which("g++"):
         pytest.skip("torch.compile needs a C++ compiler")
-    path = run / f"{backend}.pt2"
-    export_torch(run, path, name="fixed", size=(64, 48))
-    plain = load_engine(path, unsafe=True)
+    plain = load_engine(fixed, unsafe=True)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
-    compiled = load_engine(path, unsafe=True, compiled=True)
+    compiled = load_engine(fixed, unsafe=True, compiled=True)
     assert f"{compiled.described} on {compiled.runtime}" == "fixed on torch cpu, compiled"
     before = counters["stats"]["unique_graphs"]
     a = b = None
@@ -193,17 +203,14 @@ def test_only_programs_of_one_size_are_compiled(run: Path, program: Path) -> Non
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own
 def test_a_missing_compiler_is_an_error_with_a_hint(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+    fixed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = run / "bare.pt2"
-    export_torch(run, path, name="bare", size=(32, 32))
-
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=_no_compiler))
     with pytest.raises(
         ModelError,
-        match=r"cannot run model 'bare' on torch: RuntimeError: no compiler here; without",
+        match=r"cannot run model 'fixed' on torch: RuntimeError: no compiler here; without",
     ):
-        load_engine(path, unsafe=True, compiled=True)
+        load_engine(fixed, unsafe=True, compiled=True)
 
 
 def _no_compiler(*_: object) -> Any:
@@ -211,7 +218,7 @@ def _no_compiler(*_: object) -> Any:
 
 
 def test_errors_are_one_line(
-    run: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, program: Path, fixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ModelIncompatible, match=r"nowhere\.pt2': no such file"):
         load_engine("nowhere.pt2", unsafe=True)
@@ -225,7 +232,7 @@ def test_errors_are_one_line(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ProviderUnavailable, match="no CUDA GPU"):
         load_engine(program, unsafe=True, engine="cuda")
-    other = torch.export.load(program)
+    other = torch.export.load(fixed)
     torch.export.save(other, tmp_path / "old.pt2", extra_files={FACTS: '{"rtmag.contract": "0"}'})
     with pytest.raises(ModelIncompatible, match="contract 0, this version of rtmag needs 2"):
         load_engine(tmp_path / "old.pt2", unsafe=True)
@@ -278,12 +285,11 @@ def test_kernels_have_channels_last_layout(program: Path) -> None:
 
 @pytest.mark.parametrize("streams", [None, "4"])
 def test_every_tensor_of_a_program_moves_to_the_device(
-    run: Path, program: Path, streams: str | None, tmp_path: Path
+    run: Path, program: Path, streams: str | None
 ) -> None:
     """`meta` stands in for a GPU: PyTorch refuses tensors of other devices there too."""
     if streams:
-        program = tmp_path / "streams.pt2"
-        export_torch(run, program, name="tiny", streams=streams)
+        program = exported(run, f"streams_{streams}", streams=streams, size=(64, 48))
     meta = torch.device("meta")
     moved, _ = open_program(program, meta)
     tensors = [*moved.parameters(), *moved.buffers(), *vars(moved).values()]
@@ -326,11 +332,9 @@ def test_a_gpu_is_named_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{", "not JSON"),
     ],
 )
-def test_invalid_metadata_is_refused(
-    program: Path, tmp_path: Path, facts: str, message: str
-) -> None:
+def test_invalid_metadata_is_refused(fixed: Path, tmp_path: Path, facts: str, message: str) -> None:
     path = tmp_path / "odd.pt2"
-    torch.export.save(torch.export.load(program), path, extra_files={FACTS: facts})
+    torch.export.save(torch.export.load(fixed), path, extra_files={FACTS: facts})
     with pytest.raises(ModelIncompatible, match=message):
         load_engine(path, unsafe=True)
 
