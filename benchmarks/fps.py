@@ -24,8 +24,7 @@ from rtmag.realtime.bench.results import report
 from rtmag.realtime.bench.timing import BASELINE, QUICK, bench
 from rtmag.realtime.cli.options import BenchEngines, BenchStreams, parse_size, parse_streams
 from rtmag.realtime.engines.engine import Engine, SequentialSteps
-from rtmag.realtime.engines.loading import EngineSpec
-from rtmag.realtime.engines.spec import unsupported_scale
+from rtmag.realtime.engines.spec import EngineSpec, unsupported_scale
 from rtmag.realtime.models import model_names
 
 WEIGHTS = Path(__file__).parent.parent / "train" / "checkpoints"

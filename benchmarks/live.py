@@ -16,6 +16,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,8 @@ from rtmag.realtime.cli.console import notice
 from rtmag.realtime.cli.options import LiveScale, parse_size, scale_of
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.loading import load_spec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.environment import machine
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
@@ -116,7 +118,7 @@ def measure(
     controls = Controls(alpha=20, filter=Temporal(0.5, 3))
     began = time.process_time()
     pace = Pace.for_engine(engine, controls, wanted, live=source.live)
-    with Guard(magnifier, wanted.load, notice) as guard:
+    with Guard(magnifier, partial(load_spec, wanted), notice) as guard:
         run(Pipeline(source, magnifier, controls, sinks, guard=guard, pace=pace))
     if guard.failures:
         raise RuntimeError(f"the model failed for {guard.failures} frames")

@@ -36,8 +36,8 @@ from benchmarks.scoreboard import UNFINISHED
 from rtmag.realtime.bench.costs import open_candidates
 from rtmag.realtime.cli.options import EngineOption
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec, load_engine
-from rtmag.realtime.engines.spec import scale_name
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines.spec import EngineSpec, scale_name
 from rtmag.realtime.environment import machine
 from rtmag.realtime.models import model_names
 

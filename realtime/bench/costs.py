@@ -7,9 +7,9 @@ from typing import Any
 
 from rtmag.realtime.bench.roofline import Roofline
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.loading import load_spec
 from rtmag.realtime.engines.runtimes import RUNTIMES
-from rtmag.realtime.engines.spec import AUTO, FP32, MIXED_BF16, PROGRAM
+from rtmag.realtime.engines.spec import AUTO, FP32, MIXED_BF16, PROGRAM, EngineSpec
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.sections import Sections
 
@@ -101,7 +101,7 @@ def open_candidates(
     engines: list[Engine] = []
     for model in map(str, models):
         if spec.compiled and Path(model).suffix == PROGRAM:
-            engines.append(replace(spec, model=model).load())
+            engines.append(load_spec(replace(spec, model=model)))
         plain = replace(spec, model=model, compiled=False)
         loaded: set[str | None] = set()
         for precision in sorted(set(precisions)):
@@ -137,7 +137,7 @@ def _at_scales(spec: EngineSpec, scales: Sequence[float]) -> list[Engine]:
     engines = []
     for scale in scales:
         try:
-            engine = replace(spec, motion_scale=scale).load()
+            engine = load_spec(replace(spec, motion_scale=scale))
         except ModelIncompatible:
             if scale == 1:
                 raise

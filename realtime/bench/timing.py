@@ -30,8 +30,7 @@ from rtmag.realtime.bench.costs import (
 )
 from rtmag.realtime.bench.roofline import Roofline, best_rates, measure_rooflines
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
-from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES
+from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, EngineSpec
 from rtmag.realtime.environment import machine
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Image

@@ -124,7 +124,7 @@ def bench(
     sizes = [options.parse_size(each) or (640, 480) for each in measurement.sizes or ["640x480"]]
     streams = options.parse_streams(measurement.streams)
     from rtmag.realtime.bench import timing
-    from rtmag.realtime.engines.loading import EngineSpec
+    from rtmag.realtime.engines.spec import EngineSpec
     from rtmag.realtime.models import model_names
 
     with ExitStack() as stack:

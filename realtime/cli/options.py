@@ -24,7 +24,7 @@ from rtmag.realtime.filters import Mode, parse_band
 from rtmag.realtime.presets import PresetName
 
 if TYPE_CHECKING:
-    from rtmag.realtime.engines.loading import EngineSpec
+    from rtmag.realtime.engines.spec import EngineSpec
 
 Scale = Literal["1", "1/2", "1/4"]
 
@@ -258,7 +258,7 @@ class LiveModelOptions:
 
     def spec(self) -> "EngineSpec":
         """The engine to load."""
-        from rtmag.realtime.engines.loading import EngineSpec
+        from rtmag.realtime.engines.spec import EngineSpec
 
         return EngineSpec(
             model=self.model,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from rtmag.realtime.engines.spec import (
     ONNX,
     PRECISIONS,
     PROGRAM,
+    EngineSpec,
     check_precision,
     unsupported_scale,
 )
@@ -70,29 +71,13 @@ def load_engine(
     return _load(EngineSpec(path, engine, motion_scale, precision, threads, unsafe, compiled))
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """The arguments of `load_engine`, to load an engine later or several times."""
+def load_spec(spec: EngineSpec) -> Engine:
+    """Load the engine: the default model and the largest scale if the spec leaves a choice.
 
-    model: str | None = None
-    """As in `load_engine`; `auto`: the most faithful model that is fast enough (run/adaptive.py).
+    Raises:
+        RtmagError: as `load_engine`.
     """
-    engine: str = AUTO
-    motion_scale: float | None = 1.0
-    """None: the largest scale that is fast enough."""
-    precision: str = AUTO
-    threads: int | None = None
-    unsafe: bool = False
-    """Allow files that can run any code when they are opened."""
-    compiled: bool = False
-
-    def load(self) -> Engine:
-        """Load the engine: the default model and the largest scale if the spec leaves a choice.
-
-        Raises:
-            RtmagError: as `load_engine`.
-        """
-        return _load(replace(self, model=None) if self.model == AUTO else self)
+    return _load(replace(spec, model=None) if spec.model == AUTO else spec)
 
 
 def _load(spec: EngineSpec) -> Engine:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
-from rtmag.realtime.engines.spec import AUTO, PROGRAM
+from rtmag.realtime.engines.spec import AUTO, PROGRAM, EngineSpec
 from rtmag.realtime.errors import OptionError, ProviderUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rtmag.realtime.engines.engine import Engine
-    from rtmag.realtime.engines.loading import EngineSpec
     from rtmag.realtime.engines.onnx_session import Session
 
 EngineName = Literal["auto", "cuda", "openvino", "onnx", "torch", "tensorrt"]
@@ -26,11 +25,11 @@ EngineName = Literal["auto", "cuda", "openvino", "onnx", "torch", "tensorrt"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
-def _always(spec: "EngineSpec", motion: bool) -> bool:
+def _always(spec: EngineSpec, motion: bool) -> bool:
     return True
 
 
-def _never(spec: "EngineSpec", motion: bool) -> bool:
+def _never(spec: EngineSpec, motion: bool) -> bool:
     return False
 
 
@@ -55,7 +54,7 @@ class Runtime:
     """`rtmag export --target` of its files, if that is not `onnx`."""
     draws: bool = False
     """True if the graph that draws the picture is faster than the warp on the CPU."""
-    automatic: "Callable[[EngineSpec, bool], bool]" = _always
+    automatic: Callable[[EngineSpec, bool], bool] = _always
     """True if `auto` should try it. The second argument: the model has its form `motion`."""
     check: Callable[[], str] | None = None
     """Test the installation for `rtmag doctor` and describe it; raises an error if it fails."""
@@ -65,7 +64,7 @@ class Runtime:
         return (self.open_program if suffix == PROGRAM else self.open_graph) is not None
 
 
-def _ort(provider: str, model: bytes, spec: "EngineSpec") -> "Session":
+def _ort(provider: str, model: bytes, spec: EngineSpec) -> "Session":
     from rtmag.realtime.engines.onnx_session import OrtSession
 
     return OrtSession(model, provider, spec.threads)
@@ -77,14 +76,14 @@ def _check_ort(provider: str) -> str:
     return check_provider(provider)
 
 
-def _has_nvidia_driver(spec: "EngineSpec", motion: bool) -> bool:
+def _has_nvidia_driver(spec: EngineSpec, motion: bool) -> bool:
     # Without this test, `auto` would load ONNX Runtime (28 MB) even where OpenVINO is used.
     from rtmag.realtime.engines.onnx_providers import has_nvidia_driver
 
     return has_nvidia_driver()
 
 
-def _openvino(model: bytes, spec: "EngineSpec") -> "Session":
+def _openvino(model: bytes, spec: EngineSpec) -> "Session":
     from rtmag.realtime.engines.openvino_session import OpenvinoSession, has_bfloat16
 
     bfloat16 = spec.precision == AUTO and has_bfloat16()
@@ -94,7 +93,7 @@ def _openvino(model: bytes, spec: "EngineSpec") -> "Session":
     return session
 
 
-def _openvino_is_faster(spec: "EngineSpec", motion: bool) -> bool:
+def _openvino_is_faster(spec: EngineSpec, motion: bool) -> bool:
     """True where it was measured to be faster: the form `motion`, partly in bfloat16."""
     from rtmag.realtime.engines.openvino_session import has_bfloat16
 
@@ -110,13 +109,13 @@ def _check_openvino() -> str:
     return "works, with bfloat16" if has_bfloat16() else "works"
 
 
-def _torch(provider: str, path: "Path", spec: "EngineSpec") -> "Engine":
+def _torch(provider: str, path: "Path", spec: EngineSpec) -> "Engine":
     from rtmag.realtime.engines.torch_engine import TorchEngine
 
     return TorchEngine(path, provider=provider, compiled=spec.compiled)
 
 
-def _tensorrt(path: "Path", spec: "EngineSpec") -> "Engine":
+def _tensorrt(path: "Path", spec: EngineSpec) -> "Engine":
     from rtmag.realtime.engines.torch_program import read_sidecar
 
     if path.is_file() and read_sidecar(path) is None:

@@ -1,9 +1,10 @@
-"""Motion scales, precisions and file types of engines, and the names that options give them.
+"""Choice of an engine: motion scales, precisions, file types, and their names in options.
 
 Importing this module loads no library, so the command line can list the names in `--help`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rtmag.realtime.errors import ModelIncompatible, OptionError
@@ -64,3 +65,20 @@ def check_precision(metadata: Mapping[str, str], requested: str, source: str) ->
             f"{source!r} was exported with --precision fp16 and cannot run in fp32; "
             "export it again without --precision"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """The arguments of `load_engine`, to load an engine later or several times."""
+
+    model: str | None = None
+    """As in `load_engine`; `auto`: the most faithful model that is fast enough (run/adaptive.py).
+    """
+    engine: str = AUTO
+    motion_scale: float | None = 1.0
+    """None: the largest scale that is fast enough."""
+    precision: str = AUTO
+    threads: int | None = None
+    unsafe: bool = False
+    """Allow files that can run any code when they are opened."""
+    compiled: bool = False

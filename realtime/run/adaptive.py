@@ -17,8 +17,8 @@ import numpy as np
 
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
-from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, scale_name
+from rtmag.realtime.engines.loading import load_spec
+from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, EngineSpec, scale_name
 from rtmag.realtime.filters import Static
 from rtmag.realtime.frame import Frame, RateMeter
 from rtmag.realtime.log import logger
@@ -67,7 +67,7 @@ def choose(spec: EngineSpec, size: tuple[int, int], fps: float) -> Engine:
         ModelIncompatible, ProviderUnavailable: see `load_engine`, for the first candidate.
     """
     if spec.model != AUTO and spec.motion_scale is not None:
-        return spec.load()
+        return load_spec(spec)
     budget = STEP_SHARE / fps
     return _first_within(budget, _candidates(spec), lambda engine: step_time(engine, size))
 
@@ -96,7 +96,7 @@ def _first_within(
         if spec.model in one_scale:
             continue
         engine = None  # an engine may need 100 MB for large frames: free it before the next one
-        engine = spec.load()
+        engine = load_spec(spec)
         seconds = measure(engine)
         logger().debug(
             "%s at motion scale %s takes %.1f ms per frame; %.1f ms are available",
@@ -110,7 +110,7 @@ def _first_within(
     fastest = min(tried, key=lambda trial: trial[0])[1]
     if engine is None or fastest is not tried[-1][1]:
         engine = None
-        engine = fastest.load()
+        engine = load_spec(fastest)
     return engine
 
 

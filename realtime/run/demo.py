@@ -9,7 +9,8 @@ from pathlib import Path
 from rtmag.realtime.analysis.gain import Gain, SceneMeasurement
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.loading import load_spec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import SinkError
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
@@ -98,7 +99,7 @@ class Demo:
         prefix = self._prefix()
         video, picture = with_suffix(prefix, ".mp4"), with_suffix(prefix, ".png")
         check_free(video, overwrite=self.overwrite)
-        engine = self.engine.load()
+        engine = load_spec(self.engine)
         with SceneSource(frames=self.frames) as scene:
             measurement = SceneMeasurement(scene)
             pipeline, sink = self._pipeline(scene, engine, video, measurement)

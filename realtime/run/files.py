@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rtmag.realtime.controls import Controls, ViewKind
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.loading import load_spec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SourceUnavailable
 from rtmag.realtime.filters import Filter
@@ -172,7 +173,7 @@ class FileBatch:
             return self._magnify(opened, job.output, self._engine)
 
     def _load(self) -> Engine:
-        engine = self.engine.load()
+        engine = load_spec(self.engine)
         if self.model_sha256 not in (None, engine.metadata.get("rtmag.sha256")):
             self.notice(f"warning: model {engine.name!r} has other weights than before")
         return engine

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rtmag.realtime.controls import Controls, LiveViewKind
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.loading import load_spec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import SinkError, SourceAbsent, requires_extra
 from rtmag.realtime.log import redact
 from rtmag.realtime.magnifier import Magnifier
@@ -123,7 +124,9 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     fps = source.fps or options.source.fps or 30.0
     engine = choose(options.engine, source.size, fps)
     magnifier = Magnifier(engine, alpha=controls.alpha, filter=controls.filter)
-    guard = stack.enter_context(Guard(magnifier, options.engine.load, options.notice))
+    guard = stack.enter_context(
+        Guard(magnifier, partial(load_spec, options.engine), options.notice)
+    )
     controls.whole = engine.size is not None
     settings = partial(_settings, options, engine, source)
     _announce(redact(f"{source.name}, {magnifier.described}"), view, early_view, options)

@@ -13,8 +13,7 @@ from typing import Any
 
 from rtmag.realtime.controls import LAYOUTS, Controls
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.engines.loading import EngineSpec
-from rtmag.realtime.engines.spec import MOTION_SCALES, scale_name
+from rtmag.realtime.engines.spec import MOTION_SCALES, EngineSpec, scale_name
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError, SinkError
 from rtmag.realtime.filters import FILTERS, MODES

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import typer
 
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.frame import Image
 from rtmag.realtime.models import model_names
 from rtmag.realtime.sections import State

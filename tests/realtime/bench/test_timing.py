@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from rtmag.realtime.bench import timing
+from rtmag.realtime.bench import costs, timing
 from rtmag.realtime.bench.costs import bound_ms, describe_costs, open_candidates
 from rtmag.realtime.bench.roofline import Roofline
 from rtmag.realtime.bench.timing import Candidate, baseline_times, bench, time_steps
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.engines.engine import Engine, IdentityEngine
-from rtmag.realtime.engines.loading import EngineSpec, load_engine
+from rtmag.realtime.engines.loading import load_engine, load_spec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.filters import Static, Temporal
@@ -128,7 +129,7 @@ def test_programs_are_timed_compiled_and_plain(monkeypatch: pytest.MonkeyPatch) 
         loaded.append((spec.model, spec.compiled))
         return IdentityEngine()
 
-    monkeypatch.setattr(EngineSpec, "load", load)
+    monkeypatch.setattr(costs, "load_spec", load)
     open_candidates(EngineSpec(compiled=True), ["a.pt2", "b.onnx"], (1.0,))
     open_candidates(EngineSpec(), ["a.pt2"], (1.0,))
     assert loaded == [("a.pt2", True), ("a.pt2", False), ("b.onnx", False), ("a.pt2", False)]
@@ -148,13 +149,13 @@ def test_a_baseline_has_one_stream_on_the_runtime_of_the_first_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[tuple[str, str]] = []
-    load = EngineSpec.load
+    load = load_spec
 
     def record(spec: EngineSpec) -> Engine:
         requests.append((Path(spec.model or "").stem, spec.engine))
         return load(replace(spec, engine="onnx"))
 
-    monkeypatch.setattr(EngineSpec, "load", record)
+    monkeypatch.setattr(costs, "load_spec", record)
     plain = identity_model(tmp_path / "plain.onnx")
     made = bench(["fast"], [SIZE], scales=(1.0,), streams=(2,), rounds=1, baseline=plain)
     assert requests == [("fast", "auto"), ("plain", "onnx")], "auto may choose another runtime"

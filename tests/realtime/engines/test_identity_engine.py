@@ -5,12 +5,13 @@ import pytest
 
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.engines.engine import IdentityEngine
-from rtmag.realtime.engines.loading import EngineSpec, load_engine
+from rtmag.realtime.engines.loading import load_engine, load_spec
+from rtmag.realtime.engines.spec import EngineSpec
 
 
 def test_it_is_loaded_by_its_name() -> None:
     assert isinstance(load_engine("none"), IdentityEngine)
-    assert EngineSpec(model="none", motion_scale=None).load().described == "no model"
+    assert load_spec(EngineSpec(model="none", motion_scale=None)).described == "no model"
 
 
 def test_images_are_unchanged() -> None:

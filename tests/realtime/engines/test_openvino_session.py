@@ -12,11 +12,12 @@ from rtmag.realtime.bench import timing
 from rtmag.realtime.bench.roofline import Roofline
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.engines import openvino_session, runtimes
-from rtmag.realtime.engines.loading import EngineSpec, load_engine
+from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_session import OrtSession, Session
 from rtmag.realtime.engines.openvino_session import UNUSED, OpenvinoSession
 from rtmag.realtime.engines.size_cache import SIZES
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Filter, Static, Temporal
 from rtmag.realtime.models import model_names, read_model

@@ -8,9 +8,8 @@ import pytest
 
 from rtmag.realtime.engines import loading
 from rtmag.realtime.engines.engine import Engine, IdentityEngine
-from rtmag.realtime.engines.loading import EngineSpec
 from rtmag.realtime.engines.runtimes import ENGINES, RUNTIMES, Runtime, named
-from rtmag.realtime.engines.spec import AUTO, ONNX, PROGRAM
+from rtmag.realtime.engines.spec import AUTO, ONNX, PROGRAM, EngineSpec
 from rtmag.realtime.errors import ModelIncompatible, ProviderUnavailable
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.engines.loading import EngineSpec, load_engine
+from rtmag.realtime.engines.loading import load_engine
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from rtmag.realtime.cli.progress import open_progress
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.models import model_names
 from rtmag.realtime.opencv import cv2

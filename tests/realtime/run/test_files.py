@@ -11,7 +11,7 @@ from rich.console import Console
 
 from rtmag.realtime.cli.progress import open_progress
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
 from rtmag.realtime.filters import Dynamic, Temporal
 from rtmag.realtime.frame import Frame

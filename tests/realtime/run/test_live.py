@@ -9,7 +9,7 @@ import pytest
 
 from rtmag.realtime.cli import console as log
 from rtmag.realtime.controls import Controls, Layout
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceLost, SourceUnavailable
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Image

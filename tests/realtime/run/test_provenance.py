@@ -13,7 +13,7 @@ import pytest
 
 from rtmag.realtime.cli.main import execute
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.engines.loading import EngineSpec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkError
 from rtmag.realtime.filters import Dynamic, Static, Temporal
 from rtmag.realtime.run.live import Recorder, run_live
