@@ -26,7 +26,7 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
 
 
-def test_tables_are_those_of_the_results() -> None:
+def test_tables_in_documents_match_the_results() -> None:
     from benchmarks.tables import DOCUMENTS, TABLES, filled
 
     texts = [path.read_text() for path in DOCUMENTS]
@@ -318,7 +318,7 @@ def test_recordings_lose_at_most_a_second(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of memory")
-def test_damaged_videos_do_no_harm(
+def test_damaged_videos_cause_no_crash_and_no_hang(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """I11, the first few; the committed report has the rest."""

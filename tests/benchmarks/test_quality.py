@@ -47,7 +47,7 @@ class Perfect:
 # ---- kept apart from training -----------------------------------------------------------------
 
 
-def test_no_picture_is_one_that_training_sees() -> None:
+def test_benchmark_and_training_share_no_pictures() -> None:
     photographs = {name.partition(".")[0] for name in textures.PHOTOGRAPHS}
     assert not photographs & set(heldout.pictures())
     assert not set(textures.HELD_OUT) & set(textures.PHOTOGRAPHS)
@@ -61,7 +61,7 @@ def test_training_does_not_read_the_benchmark() -> None:
         assert "benchmarks" not in path.read_text().replace("benchmarks may use them", "")
 
 
-def test_pictures_are_the_same_every_time_and_show_something() -> None:
+def test_pictures_are_reproducible_and_have_contrast() -> None:
     first, again = heldout.pictures(), heldout.pictures()
     assert len(first) == 7
     for name, picture in first.items():
@@ -115,7 +115,7 @@ def test_a_camera_adds_noise_and_keeps_the_mean() -> None:
 
 
 @pytest.mark.parametrize("sections", [Static().sections(30), Temporal(1, 3, 2).sections(30)])
-def test_the_classical_recurrence_is_scipys(sections: Any) -> None:
+def test_the_classical_recurrence_equals_scipy(sections: Any) -> None:
     x = np.random.default_rng(0).standard_normal((20, 5)).astype(np.float32)
     memory, out = None, []
     for row in x:
@@ -128,7 +128,7 @@ def test_the_classical_recurrence_is_scipys(sections: Any) -> None:
     )
 
 
-def test_a_pyramid_is_the_picture() -> None:
+def test_a_collapsed_pyramid_equals_the_picture() -> None:
     light = np.random.default_rng(0).uniform(0, 255, (53, 70, 3)).astype(np.float32)
     assert np.allclose(classical.collapse(classical.pyramid(light, 3)), light, atol=1e-3)
 
@@ -158,7 +158,7 @@ def test_classical_methods_magnify_small_motion(kind: Any, pictures: list[Any]) 
 # ---- scores -----------------------------------------------------------------------------------
 
 
-def test_the_grids_are_those_of_the_protocol() -> None:
+def test_conditions_have_the_grid_of_the_axial_evaluation() -> None:
     sets = [condition.set for condition in pairs.conditions()]
     assert sets.count("axial") == 15
     assert sets.count("noise") == 21
@@ -166,14 +166,14 @@ def test_the_grids_are_those_of_the_protocol() -> None:
     assert len({pairs.hash_of(name) for name in sets}) == 8
 
 
-def test_only_what_varies_differs_within_a_set(pictures: list[Any]) -> None:
+def test_pairs_of_a_set_differ_in_the_varied_value_only(pictures: list[Any]) -> None:
     few, many = (c for c in pairs.conditions() if c.set == "noise" and c.at in (0.01, 0.1))
     quiet, loud = (next(pairs.pairs(c, pictures, 1)) for c in (few, many))
     assert np.array_equal(quiet.truth, loud.truth)
     assert not np.array_equal(quiet.moved, loud.moved)
 
 
-def test_pairs_are_the_same_every_time(pictures: list[Any]) -> None:
+def test_pairs_are_reproducible(pictures: list[Any]) -> None:
     condition = next(c for c in pairs.conditions() if c.set == "occlusion")
     first, again = (next(pairs.pairs(condition, pictures, 1)) for _ in range(2))
     assert np.array_equal(first.reference, again.reference)

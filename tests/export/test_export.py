@@ -380,7 +380,7 @@ def test_streams_are_a_number_or_any(
 
 
 @pytest.mark.parametrize("size", [(0, 480), (640, 8196)])
-def test_impossible_sizes_are_refused(size: tuple[int, int], run: Path, tmp_path: Path) -> None:
+def test_sizes_out_of_range_are_refused(size: tuple[int, int], run: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=f"at most 8192x8192, got {size[0]}x{size[1]}"):
         export_onnx(run, tmp_path / "x.onnx", name="x", size=size)
 

@@ -144,7 +144,7 @@ def test_an_engine_is_rebuilt_only_with_force(
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's own
 @pytest.mark.parametrize("streams", [None, "3"])
-def test_only_casts_take_bytes_in_what_is_built(
+def test_only_casts_take_bytes_in_a_built_graph(
     machine: None,
     run: Path,
     tmp_path: Path,

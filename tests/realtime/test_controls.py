@@ -34,7 +34,7 @@ def test_a_band_is_remembered_while_another_mode_is_in_use() -> None:
     assert in_use(controls) == Temporal(36, 38, order=2)
 
 
-def test_copies_do_not_share_the_filters_they_remember() -> None:
+def test_copies_do_not_share_remembered_filters() -> None:
     controls = Controls()
     copy = replace(controls)
     copy.set_band(7, 9)

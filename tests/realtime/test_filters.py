@@ -271,7 +271,7 @@ def test_as_filter_names_the_error_in_a_band(text: str, message: str) -> None:
         as_filter(text)
 
 
-def test_a_band_in_words_has_steep_edges_if_narrow() -> None:
+def test_a_narrow_band_as_text_has_steep_edges() -> None:
     assert Temporal.parse("36-38Hz") == Temporal.of_band(36, 38) == Temporal(36, 38, order=2)
     assert Temporal.parse("36-38Hz", order=1) == Temporal(36, 38)
     assert Temporal.parse("20-40Hz") == Temporal(20, 40, order=1)

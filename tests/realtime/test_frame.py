@@ -16,14 +16,14 @@ def test_size_is_width_and_height() -> None:
     assert frame().size == (64, 48)
 
 
-def test_another_picture_of_the_same_moment() -> None:
+def test_with_image_keeps_time_and_index() -> None:
     first = frame()
     other = first.with_image(np.ones((24, 32, 3), np.uint8))
     assert (other.time, other.index, other.size) == (1.5, 7, (32, 24))
     assert first.image.max() == 0
 
 
-def test_frames_are_values() -> None:
+def test_frames_are_immutable_and_compared_by_identity() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         frame().time = 2.0  # type: ignore[misc]
     assert frame() != frame()

@@ -108,9 +108,7 @@ def engine() -> NumpyEngine:
 
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
 @pytest.mark.parametrize("fps", [25.0, 30.0, 120.0])
-def test_every_filter_is_scipys_from_end_to_end(
-    filter: Filter, fps: float, engine: NumpyEngine
-) -> None:
+def test_the_magnifier_filters_like_scipy(filter: Filter, fps: float, engine: NumpyEngine) -> None:
     times = np.arange(150) / fps
     values = np.random.default_rng(0).integers(0, 256, 150).astype(float)
     found = play(Magnifier(engine, filter=filter, fps=fps), values, times)
@@ -118,7 +116,7 @@ def test_every_filter_is_scipys_from_end_to_end(
 
 
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
-def test_what_is_still_is_shown_as_it_is(filter: Filter, engine: NumpyEngine) -> None:
+def test_a_still_scene_is_unchanged(filter: Filter, engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine, alpha=50, filter=filter)
     for number in range(60):
         shown = magnifier(frame(77, number / 30))
@@ -145,7 +143,7 @@ def test_alpha_may_change_at_any_time(engine: NumpyEngine) -> None:
 
 
 @pytest.mark.parametrize("alpha", [math.nan, math.inf, -math.inf])
-def test_an_alpha_that_is_no_number_is_refused(alpha: float, engine: NumpyEngine) -> None:
+def test_an_alpha_that_is_not_finite_is_refused(alpha: float, engine: NumpyEngine) -> None:
     with pytest.raises(OptionError, match="alpha must be a finite number"):
         Magnifier(engine, alpha=alpha)
     magnifier = Magnifier(engine, alpha=4)
@@ -167,7 +165,7 @@ def test_reset_takes_a_new_reference_without_fading(engine: NumpyEngine) -> None
     assert engine.alphas == [9, 9, 9, 9]
 
 
-def test_another_mode_starts_afresh_and_the_same_one_does_not(engine: NumpyEngine) -> None:
+def test_only_another_mode_resets_the_state(engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine, fps=30)
     asked: list[Filter] = [
         Static(), Dynamic(), Dynamic(), Temporal(1, 2), Temporal(1, 3), Temporal(1, 3, order=2),
@@ -181,7 +179,7 @@ def test_another_mode_starts_afresh_and_the_same_one_does_not(engine: NumpyEngin
     assert [len(sections) for sections in engine.sections] == [1, 1, 1, 1, 1, 2, 1, 1, 1]
 
 
-def test_another_size_starts_afresh(engine: NumpyEngine) -> None:
+def test_another_size_resets_the_state(engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine)
     sizes = [(4, 2), (4, 2), (6, 2), (6, 2), (4, 2)]
     for number, size in enumerate(sizes):
@@ -189,7 +187,7 @@ def test_another_size_starts_afresh(engine: NumpyEngine) -> None:
     assert engine.resets == [True, False, True, False, True]
 
 
-def test_another_size_starts_afresh_even_where_the_region_fits_both(engine: NumpyEngine) -> None:
+def test_another_size_resets_the_state_although_the_region_fits_both(engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine)
     magnifier.region = (0, 0, 2, 2)
     for number, size in enumerate([(4, 2), (4, 2), (6, 2)]):
@@ -199,7 +197,7 @@ def test_another_size_starts_afresh_even_where_the_region_fits_both(engine: Nump
 
 @pytest.mark.parametrize("step", [-1.0, 0.0, -1e-9])
 @pytest.mark.parametrize("capture_fps", [None, 240.0])
-def test_a_time_that_does_not_go_on_starts_afresh(
+def test_a_time_that_does_not_increase_resets_the_state(
     step: float, capture_fps: float | None, engine: NumpyEngine
 ) -> None:
     magnifier = Magnifier(engine, capture_fps=capture_fps)
@@ -211,7 +209,7 @@ def test_a_time_that_does_not_go_on_starts_afresh(
     ("fps", "gap", "afresh"),
     [(30, 0.49, False), (30, 0.51, True), (4, 0.74, False), (4, 0.8, True)],
 )
-def test_a_long_gap_starts_afresh(
+def test_a_long_gap_resets_the_state(
     fps: float, gap: float, afresh: bool, engine: NumpyEngine
 ) -> None:
     times = np.arange(12) / fps
@@ -229,7 +227,7 @@ def test_alpha_fades_in_after_an_interruption(engine: NumpyEngine) -> None:
     assert FADE == 0.5
 
 
-def test_a_source_that_becomes_slow_is_not_reset_for_ever(engine: NumpyEngine) -> None:
+def test_a_source_that_becomes_slow_is_reset_only_at_first(engine: NumpyEngine) -> None:
     times = np.concatenate([np.arange(40) / 30, 2 + np.arange(40) * 0.8])
     magnifier = Magnifier(engine, filter=Static(drift=0.1))
     play(magnifier, np.arange(80.0), times)
@@ -250,7 +248,7 @@ def test_the_rate_is_measured_from_times(engine: NumpyEngine) -> None:
 
 @pytest.mark.parametrize("actual", [24.0, 36.0])
 @pytest.mark.parametrize("order", [1, 2])
-def test_a_wrong_hint_is_corrected(actual: float, order: int, engine: NumpyEngine) -> None:
+def test_a_wrong_initial_rate_is_corrected(actual: float, order: int, engine: NumpyEngine) -> None:
     times = np.arange(200) / actual
     magnifier = Magnifier(engine, filter=Temporal(1, 3, order), fps=30)
     assert magnifier.fps == 30
@@ -261,7 +259,7 @@ def test_a_wrong_hint_is_corrected(actual: float, order: int, engine: NumpyEngin
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_a_change_of_rate_shows_nothing_of_what_is_still(order: int, engine: NumpyEngine) -> None:
+def test_a_change_of_rate_adds_no_motion_to_a_still_scene(order: int, engine: NumpyEngine) -> None:
     times = np.concatenate([np.arange(60) / 30, 2 + np.arange(60) / 24])
     found = play(Magnifier(engine, filter=Temporal(0.5, 3, order)), np.full(120, 200.0), times)
     used = {tuple(sections[0]) for sections in engine.sections}
@@ -291,7 +289,7 @@ def test_the_band_may_change_while_it_runs(engine: NumpyEngine) -> None:
     assert engine.alphas == [20] * 600
 
 
-def test_a_band_waits_for_an_unknown_rate(engine: NumpyEngine) -> None:
+def test_frames_are_unchanged_until_the_rate_for_a_band_is_known(engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine, filter=Temporal(1, 3))
     frames = [frame(100 + number, number / 30) for number in range(12)]
     shown = [magnifier(each) for each in frames]
@@ -300,7 +298,7 @@ def test_a_band_waits_for_an_unknown_rate(engine: NumpyEngine) -> None:
     assert magnifier.warning is None
 
 
-def test_a_band_known_to_be_out_of_reach_is_refused_at_once(engine: NumpyEngine) -> None:
+def test_a_band_above_nyquist_of_a_known_rate_is_refused(engine: NumpyEngine) -> None:
     for options in ({"fps": 12.0}, {"capture_fps": 12.0}):
         with pytest.raises(OptionError, match=r"fh = 6, measured fps = 12\.00"):
             Magnifier(engine, filter=Temporal(1, 6), **options)  # type: ignore[arg-type]
@@ -311,14 +309,14 @@ def test_a_band_known_to_be_out_of_reach_is_refused_at_once(engine: NumpyEngine)
     Magnifier(engine, filter=Temporal(1, 6), fps=12, capture_fps=120)
 
 
-def test_a_few_intervals_are_no_reason_to_refuse_a_band(engine: NumpyEngine) -> None:
+def test_a_band_is_not_refused_after_a_few_intervals(engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine)
     play(magnifier, np.zeros(3), np.array([0, 0.2, 0.4]))
     magnifier.filter = Temporal(1, 6)
     assert magnifier.filter == Temporal(1, 6)
 
 
-def test_a_band_that_gets_out_of_reach_is_told_and_comes_back(engine: NumpyEngine) -> None:
+def test_a_band_above_a_falling_nyquist_gives_a_warning(engine: NumpyEngine) -> None:
     times = np.concatenate([np.arange(40) / 30, 2 + np.arange(40) / 10, 8 + np.arange(40) / 30])
     magnifier = Magnifier(engine, filter=Temporal(1, 8), fps=30)
     warnings, same = [], []
@@ -347,7 +345,7 @@ def test_another_band_ends_the_warning(engine: NumpyEngine) -> None:
     assert magnifier.warning is None
 
 
-def test_the_rate_of_capture_overrides_times(engine: NumpyEngine) -> None:
+def test_the_capture_rate_overrides_times(engine: NumpyEngine) -> None:
     scene, shown = np.arange(900) / 240, np.arange(900) / 30
     magnifier = Magnifier(engine, filter=Temporal(10, 30), fps=30, capture_fps=240)
     assert magnifier.fps == 240
@@ -360,7 +358,9 @@ def test_the_rate_of_capture_overrides_times(engine: NumpyEngine) -> None:
 
 @pytest.mark.parametrize("name", ["fps", "capture_fps"])
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
-def test_a_rate_that_is_none_is_refused(name: str, value: float, engine: NumpyEngine) -> None:
+def test_a_rate_that_is_not_positive_is_refused(
+    name: str, value: float, engine: NumpyEngine
+) -> None:
     with pytest.raises(OptionError, match=f"^{name} must be a positive number"):
         Magnifier(engine, **{name: value})  # type: ignore[arg-type]
 
@@ -389,7 +389,7 @@ def test_dropped_frames_hardly_change_the_gain(order: int, hz: float, engine: Nu
 
 
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
-def test_drops_show_nothing_of_what_is_still(filter: Filter, engine: NumpyEngine) -> None:
+def test_dropped_frames_add_no_motion_to_a_still_scene(filter: Filter, engine: NumpyEngine) -> None:
     kept = np.flatnonzero(np.random.default_rng(2).random(200) > 0.4)
     found = play(Magnifier(engine, filter=filter), np.full(len(kept), 222.0), kept / 30)
     assert np.nanmax(np.abs(found)) < 1e-3
@@ -408,7 +408,7 @@ def test_only_the_region_is_magnified(engine: NumpyEngine) -> None:
     assert (given.image == 104).all()
 
 
-def test_another_region_starts_afresh_and_the_same_does_not(engine: NumpyEngine) -> None:
+def test_only_another_region_resets_the_state(engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine)
     regions = [None, (0, 0, 4, 2), (1, 0, 2, 2), (1, 0, 2, 2), None]
     for number, region in enumerate(regions):
@@ -462,7 +462,7 @@ def test_a_grey_frame_stays_grey() -> None:
     assert (shown.image.shape, shown.time, shown.index) == ((48, 64), 0.5, 3)
 
 
-def test_times_of_arrays_are_given_or_follow_from_the_rate() -> None:
+def test_times_of_arrays_are_arguments_or_follow_from_the_rate() -> None:
     magnifier = Magnifier(NumpyEngine(), filter=Temporal(1, 3), fps=25)
     for _ in range(20):
         magnifier(picture())

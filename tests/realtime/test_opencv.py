@@ -42,7 +42,7 @@ def test_missing_package_names_the_remedy() -> None:
     )
 
 
-def test_it_is_opencv() -> None:
+def test_the_module_is_opencv() -> None:
     import cv2
 
     from rtmag.realtime import opencv

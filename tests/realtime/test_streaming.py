@@ -84,7 +84,7 @@ def test_a_live_source_gives_its_newest_frames_until_it_ends(
     assert source.left
 
 
-def test_what_is_wrong_is_said_at_the_first_frame(
+def test_invalid_arguments_raise_at_the_first_frame(
     clip: MakeClip, model: Path, tmp_path: Path
 ) -> None:
     path = clip()

@@ -104,7 +104,7 @@ def hostile(target: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path, host: str) -> None:
+def test_a_page_of_another_site_is_refused(browser: Browser, tmp_path: Path, host: str) -> None:
     """W03, in a browser that has the cookie of our page."""
     with serve(tmp_path, host=host) as served, hostile(f"{served.url}/") as address:
         browser.get(f"{served.url}/?token={served.view.server.token}")

@@ -76,7 +76,7 @@ def check(one: Engine, other: Engine, alpha: float, precision: Precision) -> Non
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU, and a PyTorch for it")
 @pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
-def test_pytorch_on_cuda_shows_what_it_shows_on_the_cpu(
+def test_pytorch_on_cuda_and_on_the_cpu_show_the_same(
     folder: Path, precision: Precision, alpha: float
 ) -> None:
     path = folder / f"{precision}.pt2"
@@ -89,7 +89,7 @@ def test_pytorch_on_cuda_shows_what_it_shows_on_the_cpu(
 
 @pytest.mark.skipif(not find_spec("torch_tensorrt"), reason="needs torch-tensorrt and a CUDA GPU")
 @pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
-def test_tensorrt_shows_what_the_cpu_shows(
+def test_tensorrt_and_the_cpu_show_the_same(
     folder: Path, precision: Precision, alpha: float
 ) -> None:
     path = folder / f"{precision}.trt.pt2"
@@ -99,7 +99,7 @@ def test_tensorrt_shows_what_the_cpu_shows(
 
 
 @pytest.mark.parametrize("alpha", [2.0, 20.0, 100.0])
-def test_onnx_runtime_on_cuda_shows_what_it_shows_on_the_cpu(
+def test_onnx_runtime_on_cuda_and_on_the_cpu_show_the_same(
     folder: Path, precision: Precision, alpha: float
 ) -> None:
     path = folder / f"{precision}.onnx"

@@ -112,7 +112,7 @@ FIRST = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
     ],
     ids=["header of 2^60", "overlap", "beyond the end", "wrong shape", "wrong type", "empty"],
 )
-def test_weights_that_lie_about_themselves(content: bytes, run: Path) -> None:
+def test_weights_with_a_false_header_are_refused(content: bytes, run: Path) -> None:
     """S02: refused, and little memory is taken."""
     (run / "model.safetensors").write_bytes(content)
     assert _refusal_megabytes(run) < 100
@@ -135,7 +135,7 @@ def _refusal_megabytes(run: Path) -> float:
     return float(run_python(code)) / 1024
 
 
-def test_weights_that_are_no_numbers(run: Path) -> None:
+def test_weights_that_are_nan_or_infinite_are_refused(run: Path) -> None:
     """S02."""
     from safetensors.torch import load_file, save_file
 
@@ -159,7 +159,7 @@ def test_a_pickle_among_a_runs_files_is_not_executed(run: Path, canary: Path) ->
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link", "hard", "fifo"])
-def test_weights_outside_the_file_are_never_read(location: str, tmp_path: Path) -> None:
+def test_external_weights_are_never_read(location: str, tmp_path: Path) -> None:
     """S03: traversal, absolute, symbolic and hard links; the fifo would block whoever opens it."""
     folder = tmp_path / "model"
     folder.mkdir()
@@ -181,7 +181,7 @@ def test_weights_outside_the_file_are_never_read(location: str, tmp_path: Path) 
         load_engine(path)
 
 
-def test_a_model_that_is_a_link_elsewhere_shows_nothing_of_it(tmp_path: Path) -> None:
+def test_an_error_about_a_linked_model_shows_none_of_its_content(tmp_path: Path) -> None:
     """S03."""
     (tmp_path / "secret").write_text("precious words")
     (tmp_path / "model.onnx").symlink_to(tmp_path / "secret")

@@ -97,5 +97,5 @@ def test_small_modules_with_one_importer_are_few_and_named() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
-def test_every_module_says_what_it_is_for(name: str) -> None:
+def test_every_module_has_a_docstring(name: str) -> None:
     assert ast.get_docstring(ast.parse(modules()[name].read_text(encoding="utf-8")))

@@ -42,7 +42,7 @@ def of_model(model: str, engine: str) -> tuple[str, ...]:
     return () if model == "auto" else ("--model", model, "--motion-scale", "1", "--engine", engine)
 
 
-def test_a_longer_clip_takes_no_more(tmp_path: Path) -> None:
+def test_a_longer_clip_needs_no_more_memory(tmp_path: Path) -> None:
     short, long = (of_file(frames, "none", tmp_path) for frames in (30, 150))
     assert long < short + 30
 
@@ -52,9 +52,7 @@ def test_a_longer_clip_takes_no_more(tmp_path: Path) -> None:
     # Not `standard` by OpenVINO, which takes 480 to 600 MB, and has passed that for a moment.
     [("auto", "auto"), ("fast", "auto"), ("standard", "onnx")],
 )
-def test_pictures_of_hd_size_take_less_than_promised(
-    model: str, engine: str, tmp_path: Path
-) -> None:
+def test_memory_at_hd_size_stays_below_the_limit(model: str, engine: str, tmp_path: Path) -> None:
     if model != "auto":  # files have no choice
         assert of_file(24, model, tmp_path, engine) < MOST
     assert of_scene(24, model, tmp_path, engine)[0] < MOST

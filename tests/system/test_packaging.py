@@ -58,7 +58,7 @@ def markers() -> dict[str, str]:
     return found
 
 
-def test_exactly_one_onnxruntime_is_installed_anywhere() -> None:
+def test_every_extra_installs_exactly_one_onnxruntime() -> None:
     packaging = pytest.importorskip("packaging.markers")
     assert set(markers()) == {"onnxruntime", "onnxruntime-gpu"}
     for system in SYSTEMS:
@@ -84,7 +84,7 @@ def extras() -> dict[str, list[str]]:
     return dict(PROJECT["project"]["optional-dependencies"])
 
 
-def test_dev_holds_what_the_extras_with_tests_need() -> None:
+def test_the_extra_dev_contains_the_extras_with_tests() -> None:
     def names(extra: str) -> set[str]:
         return {re.split(r"[^\w-]", line)[0] for line in extras()[extra]}
 
@@ -109,7 +109,7 @@ def calls() -> Iterator[tuple[str, dict[str, str]]]:
                     yield ast.unparse(node.func), words
 
 
-def test_nothing_that_runs_foreign_code_is_called() -> None:
+def test_no_call_can_run_foreign_code() -> None:
     """S07: ruff's rules S see to the rest; pip-audit runs in CI, as it needs the network."""
     assert "S" in PROJECT["tool"]["ruff"]["lint"]["select"]
     refused = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "yaml.load"}

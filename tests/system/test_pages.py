@@ -136,7 +136,7 @@ def test_commands_are_accepted(page: str, monkeypatch: pytest.MonkeyPatch, tmp_p
             assert words[0] in FOREIGN, f"{page}: {shlex.join(words)}"
 
 
-def test_an_unknown_option_is_found() -> None:
+def test_an_unknown_option_on_a_page_fails() -> None:
     with pytest.raises(pytest.fail.Exception, match="colour"):
         check_rtmag(["rtmag", "camera", "--colour", "red"], "page")
     with pytest.raises(pytest.fail.Exception, match="sleeping"):
@@ -152,7 +152,7 @@ def slugs(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", [*PAGES, *HISTORY])
-def test_links_lead_somewhere(page: str) -> None:
+def test_every_link_has_a_target(page: str) -> None:
     for target in LINK.findall(read(page)):
         if target.startswith(("http://", "https://")):
             continue

@@ -203,7 +203,7 @@ def test_a_killed_camera_leaves_a_recording_that_plays(model: str, tmp_path: Pat
 
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_requests_to_stop_finish_a_recording(number: int, model: str, tmp_path: Path) -> None:
+def test_sigterm_and_sighup_finish_a_recording(number: int, model: str, tmp_path: Path) -> None:
     """F13: 143 and 129, within seconds, and nothing is left of the temporary file."""
     with start(*camera(model)) as process:
         await_recording(process, tmp_path)
@@ -290,7 +290,7 @@ main()
 
 
 @POSIX
-def test_a_second_ctrl_c_ends_at_once(model: str, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_ends_immediately(model: str, tmp_path: Path) -> None:
     """F13: while a file takes long to be finished; what was written plays."""
     run = [sys.executable, "-c", _SLOW_END, *camera(model)]
     with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
@@ -305,7 +305,7 @@ def test_a_second_ctrl_c_ends_at_once(model: str, tmp_path: Path) -> None:
 
 
 @POSIX
-def test_the_second_ctrl_c_on_a_terminal_ends_at_once(model: str, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_on_a_terminal_ends_immediately(model: str, tmp_path: Path) -> None:
     """F13: the key itself, twice, while a file takes long to be finished."""
     with at_terminal(*camera(model), code=_SLOW_END) as (pid, terminal):
         _await_part(tmp_path)
@@ -320,7 +320,7 @@ def test_the_second_ctrl_c_on_a_terminal_ends_at_once(model: str, tmp_path: Path
 
 
 @POSIX
-def test_a_closed_terminal_ends_a_recording_well(model: str, tmp_path: Path) -> None:
+def test_a_closed_terminal_leaves_a_recording_that_plays(model: str, tmp_path: Path) -> None:
     """F14: its signal comes, and nothing can be said any more."""
     pid, terminal = on_terminal(*camera(model))
     _await_part(tmp_path)
@@ -335,7 +335,7 @@ def test_a_closed_terminal_ends_a_recording_well(model: str, tmp_path: Path) -> 
 
 @POSIX
 @pytest.mark.parametrize("more", [[], ["--progress", "json"]])
-def test_an_output_that_nobody_reads_ends_quietly(
+def test_a_closed_stdout_ends_the_run_without_a_message(
     more: list[str], clip: MakeClip, model: str, tmp_path: Path
 ) -> None:
     """F14: stdout is a pipe whose other end is closed."""
@@ -353,7 +353,7 @@ def test_an_output_that_nobody_reads_ends_quietly(
     assert any(recorded(path) == 40 for path in tmp_path.glob("out*.mp4"))
 
 
-def test_off_a_terminal_there_is_no_bar(clip: MakeClip, model: str) -> None:
+def test_without_a_terminal_no_progress_bar_is_shown(clip: MakeClip, model: str) -> None:
     """F14: only the path on stdout, no control characters on stderr."""
     clip("in.mp4", frames=10)
     with start("file", "in.mp4", "out.mp4", "--model", model) as process:
@@ -373,7 +373,7 @@ main()
 
 
 @POSIX
-def test_a_full_disk_fails_in_one_line_and_keeps_what_there_is(
+def test_a_full_disk_fails_in_one_line_and_keeps_the_written_part(
     clip: MakeClip, model: str, tmp_path: Path
 ) -> None:
     """F11, file mode: exit 1; the part plays to within a second of the end."""

@@ -35,7 +35,7 @@ def test_all_is_complete() -> None:
     assert set(rtmag.realtime.__all__) == promised | raised
 
 
-def test_each_name_is_its_homes_own() -> None:
+def test_each_public_name_is_the_object_of_its_module() -> None:
     home = importlib.import_module("rtmag.realtime.magnifier")
     assert rtmag.realtime.Magnifier is home.Magnifier
     scope: dict[str, object] = {}
@@ -43,14 +43,14 @@ def test_each_name_is_its_homes_own() -> None:
     assert set(rtmag.realtime.__all__) <= set(scope)
 
 
-def test_other_names_are_none() -> None:
+def test_an_unknown_name_raises_the_usual_errors() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = rtmag.realtime.nonsense  # type: ignore[attr-defined]
     with pytest.raises(ImportError):
         from rtmag.realtime import nonsense  # type: ignore[attr-defined]  # noqa: F401
 
 
-def test_every_module_of_realtime_does_without_torch() -> None:
+def test_no_module_of_realtime_imports_torch() -> None:
     modules = [
         module.name for module in pkgutil.walk_packages(rtmag.realtime.__path__, "rtmag.realtime.")
     ]

@@ -57,7 +57,7 @@ def flat(*levels: tuple[float, float, float]) -> Batch:
     return Batch(*pictures, alpha=torch.tensor([4.0]))  # type: ignore[misc]
 
 
-def test_the_net_gets_frames_a_and_b_and_the_texture_of_b() -> None:
+def test_the_network_gets_frames_a_and_b_and_the_texture_of_b() -> None:
     batch = small.batch()
     net = Recorder(batch.amplified)
     objective(net)(batch)

@@ -156,7 +156,7 @@ def test_every_weight_gets_a_gradient(config: Config) -> None:
 
 
 @pytest.mark.parametrize("tap", [(0, 0), (1, 1), (2, 2), (0, 2)])
-def test_halving_samples_where_tensorflow_samples(tap: tuple[int, int]) -> None:
+def test_a_convolution_with_stride_2_is_padded_as_in_tensorflow(tap: tuple[int, int]) -> None:
     """SAME, kernel 3, stride 2, even size: nothing before, one zero after."""
     layer = _halve(1, 1)
     weight = torch.zeros(1, 1, 3, 3)

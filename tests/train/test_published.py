@@ -23,7 +23,7 @@ def levels(batch: Batch) -> torch.Tensor:
     return torch.stack([p.mean((1, 2, 3)) * 255 for p in pictures], 1).round()
 
 
-def test_pictures_and_factors_belong_together(tmp_path: Path) -> None:
+def test_each_picture_has_its_own_factor(tmp_path: Path) -> None:
     small.published(tmp_path)
     (batch,) = take(Published(tmp_path, crop=32), 6, 1)
     assert batch.frame_a.shape == (6, 3, 32, 32)
@@ -47,7 +47,7 @@ def test_the_inner_folder_is_accepted(tmp_path: Path) -> None:
     assert len(Published(tmp_path / "train").alpha) == 6
 
 
-def test_a_limit_takes_the_first(tmp_path: Path) -> None:
+def test_a_limit_takes_the_first_samples(tmp_path: Path) -> None:
     small.published(tmp_path)
     (batch,) = take(Published(tmp_path, limit=2, crop=32), 8, 1)
     assert set(batch.alpha.tolist()) == {1.5, 2.5}
@@ -92,7 +92,7 @@ def test_processes_share_the_samples(tmp_path: Path) -> None:
     assert set.union(*shares) == {i + 1.5 for i in range(7)}
 
 
-def test_a_seed_gives_the_order(tmp_path: Path) -> None:
+def test_the_seed_determines_the_order(tmp_path: Path) -> None:
     small.published(tmp_path)
 
     def order(seed: int) -> list[float]:
@@ -111,7 +111,7 @@ def test_a_seed_gives_the_order(tmp_path: Path) -> None:
         (["train_mf.txt"], r"no train_mf\.txt$"),
     ],
 )
-def test_missing_parts_are_named(lost: list[str], words: str, tmp_path: Path) -> None:
+def test_missing_folders_are_named(lost: list[str], words: str, tmp_path: Path) -> None:
     root = small.published(tmp_path) / "train"
     for name in lost:
         (root / name).rename(tmp_path / f"away-{name}")
@@ -150,7 +150,7 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
         take(Published(tmp_path, crop=32), 6, 1)
 
 
-def test_a_batch_moves_as_a_whole() -> None:
+def test_all_tensors_of_a_batch_move_to_a_device() -> None:
     batch = small.batch().to(torch.device("meta"))
     assert {getattr(batch, name).device.type for name in ("frame_a", "amplified", "alpha")} == {
         "meta"

@@ -132,7 +132,7 @@ def test_weights_and_their_average_change(data: Path, tmp_path: Path) -> None:
         assert followed > 0, name
 
 
-def test_a_seed_gives_the_weights(data: Path, tmp_path: Path) -> None:
+def test_the_seed_determines_the_weights(data: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         main([str(tmp_path / name), *TINY, "--data", str(data), "--steps", "3"])
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("a", "b"))
@@ -184,7 +184,7 @@ def test_a_run_may_start_from_another(tmp_path: Path) -> None:
         main([str(second), *TINY, "--steps", "2", "--init", str(first), "--resume"])
 
 
-def test_weights_that_are_right_before_training_learn_slowly(tmp_path: Path) -> None:
+def test_initialised_motion_weights_have_a_low_learning_rate(tmp_path: Path) -> None:
     from rtmag.train.network.magnet import MagNet, build
 
     net = build(CONFIGS["fast"])
@@ -427,7 +427,7 @@ def test_the_schedule_warms_up_and_ends_low() -> None:
     assert script.schedule(1.0, 500) == script.schedule(2.0, 500) == pytest.approx(0.01)
 
 
-def test_progress_is_the_larger_share_of_time_and_steps() -> None:
+def test_progress_is_the_larger_of_the_shares_of_time_and_steps() -> None:
     history = {"seconds": 30.0, "step": 90}
     assert script.progress(history, 1.0, None) == pytest.approx(0.5)
     assert script.progress(history, None, 100) == pytest.approx(0.9)

@@ -96,7 +96,7 @@ def test_results_of_the_same_step_replace_each_other(clip: MakeClip, tmp_path: P
     assert len(pictures(tmp_path / "out.mp4")) == 2
 
 
-def test_a_clip_that_cannot_be_read_is_one_of_our_errors(clip: MakeClip, tmp_path: Path) -> None:
+def test_a_clip_that_cannot_be_read_raises_an_rtmag_error(clip: MakeClip, tmp_path: Path) -> None:
     net = small.net()
     (tmp_path / "text.mp4").write_text("hello")
     for name in ("text.mp4", "gone.mp4"):
@@ -118,7 +118,7 @@ def test_a_damaged_clip_leaves_no_finished_video(clip: MakeClip, tmp_path: Path)
     assert not (tmp_path / "out.png").exists()
 
 
-def test_an_output_that_cannot_be_written_is_one_of_our_errors(
+def test_an_output_that_cannot_be_written_raises_an_rtmag_error(
     clip: MakeClip, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")

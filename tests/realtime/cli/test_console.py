@@ -80,7 +80,7 @@ def test_log_json_with_verbose_prints_debug_records(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_no_credentials(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_output_contains_credentials(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """S05: notices, messages and tracebacks."""
     console.configure(verbose=True, as_json=as_json)
     console.notice(f"error: {SECRET} refused")

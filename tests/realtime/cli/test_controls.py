@@ -61,7 +61,7 @@ def test_contradictory_options_are_refused(options: dict[str, Any], message: str
         make_controls(**NONE | options)
 
 
-def test_a_given_alpha_wins_over_the_preset() -> None:
+def test_an_alpha_option_overrides_the_preset() -> None:
     assert make_controls().alpha == 20
     assert make_controls(preset="building").alpha == 50
     assert make_controls(preset="building", alpha=0.0).alpha == 0

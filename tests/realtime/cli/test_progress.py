@@ -22,7 +22,7 @@ def shown(kind: ProgressKind, *, terminal: bool = False, frames: int | None = 4)
     return notes.getvalue(), output.getvalue()
 
 
-def test_none_is_silent() -> None:
+def test_progress_none_prints_nothing() -> None:
     assert shown("none", terminal=True) == ("", "")
 
 

@@ -208,7 +208,7 @@ def test_an_invalid_file_is_one_line_of_error(
     assert words in error_of(capsys, "file", "none.mp4")
 
 
-def test_a_wrong_variable_is_named(
+def test_an_invalid_environment_variable_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RTMAG_SIZE", "big")
@@ -239,7 +239,7 @@ def test_credentials_are_not_shown(
     assert "canary" not in printed
 
 
-def test_a_file_is_magnified_as_the_settings_say(
+def test_a_file_is_magnified_with_the_settings(
     clip: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip("here/in.mp4", frames=6)

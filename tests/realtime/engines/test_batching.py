@@ -142,7 +142,7 @@ def test_all_streams_are_one_run(model: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("kind", ["drawn", "warped", "openvino"])
-def test_each_stream_is_as_if_it_were_alone(kind: str, model: Path, plain: Path) -> None:
+def test_each_stream_equals_the_same_stream_alone(kind: str, model: Path, plain: Path) -> None:
     """Images, alphas (also below 1), filters and resets differ; streams pause and move."""
     together, alone = of(model, kind), of(plain, kind)
     assert (together.streams_per_run, alone.streams_per_run) == (np.inf, 1)
@@ -281,7 +281,7 @@ def test_inputs_that_do_not_fit_are_refused_in_one_line(model: Path) -> None:
         engine.step_many(images, ALPHAS, [], states)
 
 
-def test_sizes_that_padding_makes_equal_are_accepted(model: Path, plain: Path) -> None:
+def test_sizes_that_are_equal_after_padding_are_accepted(model: Path, plain: Path) -> None:
     together, alone = of(model, "warped"), of(plain, "warped")
     sizes = [(64, 48), (50, 33)]
     images = [pictures(size, 1)[0][0] for size in sizes]

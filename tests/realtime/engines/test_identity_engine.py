@@ -9,7 +9,7 @@ from rtmag.realtime.engines.loading import load_engine, load_spec
 from rtmag.realtime.engines.spec import EngineSpec
 
 
-def test_it_is_loaded_by_its_name() -> None:
+def test_the_identity_engine_is_loaded_by_its_name() -> None:
     assert isinstance(load_engine("none"), IdentityEngine)
     assert load_spec(EngineSpec(model="none", motion_scale=None)).described == "no model"
 

@@ -104,7 +104,7 @@ def test_a_repeated_size_gets_its_own_graph(
     assert steps((32, 32), 2) == ["1", "1"]
 
 
-def test_a_graph_that_cannot_be_captured_runs_without(
+def test_a_graph_that_cannot_be_captured_runs_without_a_cuda_graph(
     model: bytes, graphs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[bool] = []

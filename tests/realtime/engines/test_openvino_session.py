@@ -167,7 +167,7 @@ def test_no_more_threads_work_than_requested() -> None:
     assert own > 0.9 * total
 
 
-def test_full_graphs_run_too() -> None:
+def test_full_graphs_run_on_openvino() -> None:
     model, _, source = read_model("fast")
     made = [OnnxEngine(model, source=source, open_session=s) for s in (OrtSession, OpenvinoSession)]
     assert [(each.provider, each.scalable) for each in made] == [("cpu", 0), ("openvino", 0)]
@@ -181,7 +181,9 @@ def test_full_graphs_run_too() -> None:
             assert np.abs(shown[0] - shown[1]).max() <= 3
 
 
-def test_auto_takes_it_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, no_cuda: None) -> None:
+def test_auto_takes_openvino_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, no_cuda: None
+) -> None:
     for has, provider in ((True, "openvino"), (False, "cpu")):
         monkeypatch.setattr(openvino_session, "has_bfloat16", lambda has=has: has)
         assert load_engine("fast").provider == provider

@@ -62,7 +62,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, float | No
         specs.append((spec.model, spec.motion_scale))
         return Loaded(spec)
 
-    monkeypatch.setattr(EngineSpec, "load", load)
+    monkeypatch.setattr(adaptive, "load_spec", load)
     return specs
 
 
@@ -273,7 +273,7 @@ def test_live_loop_drops_fewer_frames_with_pace() -> None:
 
 def test_slow_engine_starts_at_a_smaller_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        EngineSpec, "load", lambda spec: Burdened(lambda: 0.06, spec.motion_scale or 1.0)
+        adaptive, "load_spec", lambda spec: Burdened(lambda: 0.06, spec.motion_scale or 1.0)
     )
     engine = choose(EngineSpec(model="slow", motion_scale=None), (64, 48), 30)
     assert engine.motion_scale == 0.5

@@ -167,7 +167,7 @@ def test_error_of_a_single_file_is_raised(model: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["0", "test"])
-def test_names_of_other_sources_mean_files_here(
+def test_an_input_is_always_a_file_name(
     name: str, clip: MakeClip, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -107,7 +107,7 @@ def test_quitting_keeps_an_incomplete_file_and_finishes_a_recording(
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_ctrl_c_is_an_ending(live: bool) -> None:
+def test_ctrl_c_ends_the_run(live: bool) -> None:
     sink, view = FakeSink(), FakeView()
     source = FakeSource(50, live=live, every=0.005)
     report = run(Pipeline(source, FakeMagnifier(interrupt_at(3)), Controls(), [sink], view=view))

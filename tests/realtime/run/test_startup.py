@@ -79,7 +79,7 @@ def test_sigint_ends_the_waiting() -> None:
 
 
 @pytest.mark.parametrize("leaving", ["q", "closed"])
-def test_window_shows_what_is_waited_for(leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_window_names_the_awaited_source(leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the start; the key `q` and closing the window end the program without a frame."""
     view = FakeView("." * 8 + "q") if leaving == "q" else FakeView(close_after=8)
     monkeypatch.setattr(live, "WindowSink", lambda title: view)

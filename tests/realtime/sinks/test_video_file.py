@@ -101,7 +101,9 @@ def test_times_before_zero_are_moved_to_zero(tmp_path: Path, clip: MakeClip) -> 
 
 @pytest.mark.parametrize("fps", [1e-6, 1e9])
 @pytest.mark.parametrize("kind", ["mp4", "avi", "webm"])
-def test_absurd_rates(tmp_path: Path, frames: MakeFrames, kind: str, fps: float) -> None:
+def test_extreme_rates_are_accepted(
+    tmp_path: Path, frames: MakeFrames, kind: str, fps: float
+) -> None:
     record(tmp_path / f"out.{kind}", frames(5), fps=fps)
     assert VideoSource(tmp_path / f"out.{kind}").frames == 5
 
@@ -445,7 +447,7 @@ class TestNames:
         with pytest.raises(SinkUnavailable, match="no such folder"):
             VideoSink(tmp_path / "no" / "out.mp4")
 
-    def test_folder_in_the_way(self, tmp_path: Path) -> None:
+    def test_outputs_that_are_not_regular_files_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "out.mp4").mkdir()
         with pytest.raises(SinkUnavailable, match="is a folder"):
             VideoSink(tmp_path / "out.mp4", overwrite=True)

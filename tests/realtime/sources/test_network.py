@@ -121,7 +121,7 @@ def test_hls_is_played_at_its_frame_rate() -> None:
     assert all(np.diff([frame.time for frame in frames]) > 0)
 
 
-def test_a_server_that_says_nothing() -> None:
+def test_a_silent_server_is_reported() -> None:
     """F03: the attempt ends at the timeout."""
     for scheme in ("http", "rtsp", "rtmp", "tcp"):
         with serving(silent) as (port, _):

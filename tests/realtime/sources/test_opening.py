@@ -149,7 +149,7 @@ class TestImages:
             assert [frame.index for frame in source] == [0, 1, *range(4, 12)]
             assert source.damaged == 2
 
-    def test_refusals(self, tmp_path: Path) -> None:
+    def test_folders_without_readable_pictures_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SourceUnavailable, match="it contains no pictures"):
             ImageFolderSource(tmp_path)
         (tmp_path / "a.png").write_bytes(b"no")

@@ -25,7 +25,7 @@ def test_delays_have_jitter() -> None:
     assert max(first) - min(first) > 0.1
 
 
-def test_delays_start_again() -> None:
+def test_delays_start_again_after_a_success() -> None:
     """After reset(), and when an outage becomes long or ends."""
     steady = RetryPolicy(jitter=0.0)
     backoff = Backoff(steady)

@@ -67,7 +67,7 @@ def test_rate_is_measured_from_timestamps(
         assert times == pytest.approx([float(tick * base) for tick in ticks], abs=1e-3)
 
 
-def test_a_late_start_stays_late(clip: MakeClip) -> None:
+def test_a_late_first_timestamp_is_kept(clip: MakeClip) -> None:
     with VideoSource(clip(ticks=range(30, 40))) as source:
         assert [f.time for f in source] == pytest.approx([i / 30 for i in range(30, 40)])
 
@@ -292,7 +292,7 @@ class TestRefusals:
         assert "permission" in self.refusal(path)
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
 
-    def test_bomb(self, tmp_path: Path) -> None:
+    def test_a_small_file_that_claims_many_pixels(self, tmp_path: Path) -> None:
         """I05."""
         path = tmp_path / "bomb.gif"
         screen = struct.pack("<HH", 16000, 16000)
