@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from rtmag.realtime.engines.spec import AUTO, PROGRAM, EngineSpec
+from rtmag.realtime.environment import installed
 from rtmag.realtime.errors import OptionError, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -95,11 +96,13 @@ def _openvino(model: bytes, spec: EngineSpec) -> "Session":
 
 def _openvino_is_faster(spec: EngineSpec, motion: bool) -> bool:
     """True where it was measured to be faster: the form `motion`, partly in bfloat16."""
+    if not motion or spec.precision != AUTO or installed("openvino") is None:
+        return False
     from rtmag.realtime.engines.openvino_session import has_bfloat16
 
     try:
-        return motion and spec.precision == AUTO and has_bfloat16()
-    except Exception:  # not installed, or an error of OpenVINO, which has no base class of its own
+        return has_bfloat16()
+    except Exception:  # OpenVINO does not load, or an error that has no base class of its own
         return False
 
 

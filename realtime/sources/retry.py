@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rtmag.realtime.errors import SourceAbsent
@@ -38,12 +38,13 @@ class RetryPolicy:
     """Time with pictures after which the delays start again from the first."""
 
 
+@dataclass(slots=True)
 class Backoff:
     """Delays between attempts to reconnect, short at first and longer in a long outage."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
-        self._policy = policy
-        self._attempts, self._long = 0, False
+    policy: RetryPolicy
+    _attempts: int = field(default=0, init=False)
+    _long: bool = field(default=False, init=False)
 
     def delay(self, outage: float) -> float:
         """Return the seconds until the next attempt and count the attempt.
@@ -51,13 +52,13 @@ class Backoff:
         Args:
             outage: length of the outage so far, in seconds.
         """
-        long = outage >= self._policy.long_outage
+        long = outage >= self.policy.long_outage
         if long != self._long:
             self._attempts, self._long = 0, long
-        delays = self._policy.long_outage_delays if long else self._policy.delays
+        delays = self.policy.long_outage_delays if long else self.policy.delays
         usual = delays[min(self._attempts, len(delays) - 1)]
         self._attempts += 1
-        jitter = self._policy.jitter
+        jitter = self.policy.jitter
         return usual * random.uniform(1 - jitter, 1 + jitter)  # noqa: S311
 
     def reset(self) -> None:
