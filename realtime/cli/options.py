@@ -1,27 +1,37 @@
-"""Groups of options: a group is a dataclass, and a panel of `--help`.
+"""Options of the command line, in groups: a group is a dataclass and a panel of `--help`.
 
 An option is declared once, as a field of its group. `grouped` turns the groups in a command's
 signature into Typer parameters. Groups of several commands and options of several groups are here;
-the other groups are next to their commands.
+the other groups are next to their commands. `make_controls` combines the options about motion into
+the initial `Controls` of a run.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    get_args,
+    get_type_hints,
+)
 
 from typer import Option
 
-from rtmag.realtime.cli.controls import make_controls
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.engines.runtimes import RUNTIMES, EngineName
 from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, ONNX, PROGRAM, scale_name
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Mode, parse_band
-from rtmag.realtime.presets import PresetName
+from rtmag.realtime.filters import FILTERS, Filter, Mode, Static, Temporal, parse_band
+from rtmag.realtime.presets import PRESETS, PresetName
 
 if TYPE_CHECKING:
     from rtmag.realtime.engines.spec import EngineSpec
@@ -31,6 +41,8 @@ Scale = Literal["1", "1/2", "1/4"]
 LiveScale = Literal["auto", "1", "1/2", "1/4"]
 
 ProgressKind = Literal["auto", "none", "json"]
+
+T = TypeVar("T")
 
 
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,6 +233,63 @@ class MotionOptions:
     def controls(self, layout: Layout = "magnified") -> Controls:
         """The initial controls of a run; raises OptionError as `make_controls`."""
         return make_controls(layout=layout, **asdict(self))
+
+
+def make_controls(
+    *,
+    alpha: float | None = None,
+    mode: Mode | None = None,
+    fl: float | None = None,
+    fh: float | None = None,
+    order: int | None = None,
+    drift: float | None = None,
+    layout: Layout = "magnified",
+    band: str | None = None,
+    preset: PresetName | None = None,
+) -> Controls:
+    """The controls for these options; None: not given. A given option wins over the preset.
+
+    Raises:
+        OptionError: two options contradict each other, or a value is invalid.
+    """
+    if band is not None:
+        if fl is not None or fh is not None:
+            raise OptionError(f"--band {band} sets both edges: leave out --fl and --fh")
+        fl, fh = parse_band(band)
+    if preset is not None:
+        default = PRESETS[preset]
+        mode = mode or default.filter.mode
+        alpha, order = _first(alpha, default.alpha), _first(order, default.filter.order)
+        if mode == default.filter.mode:
+            fl, fh = _first(fl, default.filter.fl), _first(fh, default.filter.fh)
+    alpha = _first(alpha, 20.0)
+    if not math.isfinite(alpha):
+        raise OptionError(f"alpha must be a finite number, got alpha = {alpha}")
+    filter = _make_filter(mode, fl, fh, order, drift)
+    return Controls(alpha=alpha, filter=filter, order=order, layout=layout)
+
+
+def _first(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _make_filter(
+    mode: Mode | None, fl: float | None, fh: float | None, order: int | None, drift: float | None
+) -> Filter:
+    """The filter of a mode; None: 'temporal' if there is a band, else 'static'."""
+    banded = fl is not None or fh is not None
+    mode = mode or ("temporal" if banded else "static")
+    if banded and mode != "temporal":
+        raise OptionError(f"--fl and --fh make a band for --mode temporal, got --mode {mode}")
+    if drift is not None and mode != "static":
+        raise OptionError(f"--drift moves the reference of --mode static, got --mode {mode}")
+    if mode == "temporal":
+        if fl is None or fh is None:
+            raise OptionError(
+                "the temporal mode needs a band: give --band, or both --fl and --fh in Hz"
+            )
+        return Temporal.of_band(fl, fh, order)
+    return Static(drift) if mode == "static" else FILTERS[mode]
 
 
 @dataclass(frozen=True, kw_only=True)

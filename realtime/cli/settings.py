@@ -19,7 +19,7 @@ from typing import Any
 from typer import BadParameter, Context
 from typer.core import TyperCommand, TyperOption
 
-from rtmag.realtime.cli.controls import make_controls
+from rtmag.realtime.cli.options import make_controls
 from rtmag.realtime.engines.spec import AUTO
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.log import HIDDEN, is_secret, logger, redact

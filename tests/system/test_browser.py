@@ -14,7 +14,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from rtmag.realtime.cli.controls import make_controls
+from rtmag.realtime.cli.options import make_controls
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.presets import PresetName
 from tests.support.pages import ServedRun, serve

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rtmag.realtime.cli.controls import make_controls
+from rtmag.realtime.cli.options import make_controls
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 

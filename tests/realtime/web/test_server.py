@@ -30,7 +30,7 @@ from starlette.routing import Route  # noqa: E402
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 from websockets.sync.client import ClientConnection  # noqa: E402
 
-from rtmag.realtime.cli.controls import make_controls  # noqa: E402
+from rtmag.realtime.cli.options import make_controls  # noqa: E402
 from rtmag.realtime.controls import Controls  # noqa: E402
 from rtmag.realtime.errors import OptionError, SinkUnavailable  # noqa: E402
 from rtmag.realtime.opencv import cv2  # noqa: E402
