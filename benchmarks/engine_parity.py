@@ -89,7 +89,7 @@ def compared(
 ) -> list[dict[str, Any]]:
     """Rows by clip, alpha and engine; all filters together."""
     rows = []
-    exact = partial(parity._torch_step, graph)
+    exact = partial(parity.torch_step, graph)
     for (film, images), alpha in product(films.items(), ALPHAS):
         expected = [shown(exact, images, alpha, filter) for filter in FILTERS]
         for engine in engines:

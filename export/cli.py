@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "tensorrt": ".trt.pt2"}
 
-LINE_EVERY = 10.0  # seconds between lines of one stage that counts, off a terminal
+LINE_EVERY = 10.0  # seconds between lines of a stage with a counter, without a terminal
 
 
 @app.command()
@@ -125,9 +125,9 @@ def _exporter(target: str) -> "Callable[..., Parity | None]":
 
 @contextmanager
 def stages() -> "Iterator[Report]":
-    """Show the stages of an export on stderr: one changing line on a terminal, else a line each.
+    """Show the stages of an export on stderr: a changing line on a terminal, otherwise a line each.
 
-    A stage that counts, such as `checking parity 3/30`, gets a line only every 10 seconds.
+    A stage with a counter, such as `checking parity 3/30`, gets a line only every 10 seconds.
     """
     if sys.stderr.isatty():
         with Console(stderr=True).status("starting") as status:

@@ -4,8 +4,8 @@ Inputs
     image     (H, W, 3) uint8, BGR; H and W multiples of 16
     alpha     () total magnification factor
     sections  (S, 5) b0, b1, b2, a1, a2 of each second-order section; S is 1 or 2
-    reset     () 1: this image becomes the reference and the state is ignored; else 0
-    state     (1, 2 S C, H/stride, W/stride) the state_out of the step before
+    reset     () 1: this image becomes the reference and the state is ignored; 0 otherwise
+    state     (1, 2 S C, H/stride, W/stride) the state_out of the previous step
 Outputs
     image_out (H, W, 3) uint8, BGR
     state_out like state: z1, then z2 of the first section, then of the second, C channels each
@@ -31,9 +31,9 @@ class Graph(nn.Module):
     """A trained network as one step from image and state to image and state."""
 
     floats = False
-    """True to convert bytes to float before any other operation and back after all others.
-    TensorRT needs this: its layers do not take bytes, but it allows a cast at either end of the
-    network. CPUs run faster the other way, because bytes are cheaper to move."""
+    """True to convert bytes to float before all other operations, and back after them. TensorRT
+    needs this: its layers do not take bytes, but it allows a cast at either end of the network.
+    False for CPUs, which move bytes faster than floats."""
 
     def __init__(self, net: MagNet | Oh2018) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Graph(nn.Module):
         self, image: Tensor, alpha: Tensor, sections: Tensor, reset: Tensor, state: Tensor
     ) -> tuple[Tensor, ...]:
         """Run one step of one stream; the module's docstring gives inputs and outputs."""
-        # Products of matrices, not of batches of one matrix: they are faster in ONNX Runtime.
+        # No dimension of streams: ONNX Runtime multiplies matrices faster than batches of one.
         matrix = transition(sections, reset)
         out, *rest = self._step(self._cast(image)[None], alpha, sections, matrix, state)
         return out[0].to(torch.uint8), *rest

@@ -1,4 +1,4 @@
-"""Export to ONNX: a checkpoint becomes one file per form of the graph, after a parity check."""
+"""Export of a checkpoint to ONNX: one file per form of the graph, written after a parity check."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 import onnx.utils
-import onnxscript  # noqa: F401 - torch.onnx needs it; its absence must show before any work
+import onnxscript  # noqa: F401 - needed by torch.onnx; reports its absence before any work
 import torch
 
 from rtmag.export.parity import Parity, check_parity
@@ -89,7 +89,7 @@ def write(forms: list[onnx.ModelProto], metadata: dict[str, str], out: Path) -> 
 
 
 def trace(source: ExportSource) -> list[onnx.ModelProto]:
-    """The graph up to the picture and, for MagNet, the graph up to the flow."""
+    """Trace the forms of the graph: up to the picture and, for MagNet, up to the flow."""
     whole = onnx.utils.Extractor(_trace(source))
     outputs = [OUTPUTS, MOTION] if isinstance(source.graph.net, MagNet) else [OUTPUTS]
     return [whole.extract_model(list(INPUTS), list(each)) for each in outputs]
@@ -112,14 +112,14 @@ def _check_forms(source: ExportSource, forms: list[onnx.ModelProto], report: Rep
 
 def _trace(source: ExportSource) -> onnx.ModelProto:
     """Convert the torch module to an ONNX model in memory, with all outputs of all forms."""
-    moves = isinstance(source.graph.net, MagNet)
+    has_flow = isinstance(source.graph.net, MagNet)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             source.graph, source.example(), dynamo=True, opset_version=OPSET, external_data=False,
             verbose=False, input_names=[*INPUTS],
-            output_names=list(OUTPUTS | (MOTION if moves else {})),
+            output_names=list(OUTPUTS | (MOTION if has_flow else {})),
             dynamic_shapes=source.dynamic_shapes(),
         )  # fmt: skip
     assert program is not None

@@ -1,6 +1,7 @@
 """Parity check: the exported graph against the network, in every mode, over moving frames.
 
-Both carry their own state from frame to frame, so errors of the recurrence would add up and show.
+Each carries its own state from frame to frame, so that errors of the recurrence add up and become
+visible.
 """
 
 from collections.abc import Callable
@@ -45,8 +46,8 @@ SKIP_EVERY = 7  # frames; each stream skips one of them
 
 RESTART_EVERY = 5  # frames; stream k starts again at frame 5 k
 
-Count = Callable[[int, int], None]
-"""Receives the number of the comparison that begins, from 1, and the number of all."""
+CountReport = Callable[[int, int], None]
+"""Receives the number of the comparison that begins, from 1, and the total number."""
 
 
 def _ignore(done: int, total: int) -> None:
@@ -94,9 +95,10 @@ def clip(size: tuple[int, int], frames: int = FRAMES) -> list[Image]:
 
 
 @torch.no_grad()
-def _torch_step(
+def torch_step(
     graph: Graph, image: Image, alpha: float, sections: Sections, state: State | None
 ) -> tuple[Image, State]:
+    """Run one step of the network in PyTorch; the arguments are those of `Engine.step`."""
     height, width = image.shape[:2]
     net = graph.net
     shape = (1, 2 * len(sections) * net.shape_channels, height // net.stride, width // net.stride)
@@ -118,7 +120,7 @@ class Bounds:
     mean: float
 
     def check(self, parity: Parity, filter: Filter, alpha: float) -> None:
-        """Raise ParityError if the differences are larger."""
+        """Raise ParityError if the differences exceed the bounds."""
         if parity.worst > self.worst or parity.mean > self.mean:
             raise ParityError(
                 f"exported graph differs from the network by {parity.worst} grey levels "
@@ -133,7 +135,7 @@ def bounds(*, half: bool) -> Bounds:
 
 
 def check_parity(
-    source: ExportSource, engine: Engine, *, half: bool = False, report: Count = _ignore
+    source: ExportSource, engine: Engine, *, half: bool = False, report: CountReport = _ignore
 ) -> Parity:
     """Compare an exported graph with the network that it was made from.
 
@@ -150,7 +152,9 @@ def check_parity(
     return run(source.reference, engine, half=half or source.half, report=report)
 
 
-def compare(graph: Graph, engine: Engine, *, half: bool = False, report: Count = _ignore) -> Parity:
+def compare(
+    graph: Graph, engine: Engine, *, half: bool = False, report: CountReport = _ignore
+) -> Parity:
     """Run graph and engine over the same frames; raises the errors of `check_parity`."""
     images = clip(engine.size or (96, 80))
     parity, allowed = Parity(), bounds(half=half)
@@ -161,7 +165,7 @@ def compare(graph: Graph, engine: Engine, *, half: bool = False, report: Count =
         ours: State | None = None
         theirs: State | None = None
         for image in images:
-            expected, ours = _torch_step(graph, image, alpha, sections, ours)
+            expected, ours = torch_step(graph, image, alpha, sections, ours)
             actual, theirs = engine.step(image, alpha, sections, theirs)
             parity.add(expected, actual)
             allowed.check(parity, filter, alpha)
@@ -169,7 +173,7 @@ def compare(graph: Graph, engine: Engine, *, half: bool = False, report: Count =
 
 
 def compare_streams(
-    graph: Graph, engine: Engine, *, half: bool = False, report: Count = _ignore
+    graph: Graph, engine: Engine, *, half: bool = False, report: CountReport = _ignore
 ) -> Parity:
     """Run several streams together through the engine, and each alone through the network.
 
@@ -197,7 +201,7 @@ def compare_streams(
             for place, k in enumerate(present):
                 theirs[k] = states[place]
                 step = shown[place], alphas[place], sections[place], ours[k]
-                expected, ours[k] = _torch_step(graph, *step)
+                expected, ours[k] = torch_step(graph, *step)
                 parity.add(expected, actual[place])
                 allowed.check(parity, *chosen[k])
     return parity

@@ -1,8 +1,8 @@
-"""The small graphs that the runtime ships: rtmag/realtime/engines/graphs/NAME.onnx.
+"""Small graphs that the runtime ships, in rtmag/realtime/engines/graphs.
 
-    python -m rtmag.export.runtime_graphs
+    python -m rtmag.export.runtime_graphs     # writes the files again
 
-writes them again. The runtime reads the files, so it needs no ONNX library to make graphs.
+The runtime reads the files, so it needs no ONNX library to make graphs.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 FOLDER = Path(__file__).resolve().parent.parent / "realtime" / "engines" / "graphs"
 
 OPSET, IR_VERSION = 13, 8
-"""Readable by every version of the runtimes that rtmag supports."""
+"""Versions that all supported versions of the runtimes can read."""
 
 
 def convolution() -> ModelProto:

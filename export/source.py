@@ -67,7 +67,7 @@ class Cost:
     """Multiply-accumulates per pixel, of convolutions and matrix products; one encode per frame."""
 
 
-COST_SIDE = 64  # px; a larger picture gives slightly fewer per pixel, since its border is smaller
+COST_SIDE = 64  # px; larger pictures have slightly fewer per pixel, because less of them is border
 
 
 def cost(net: MagNet | Oh2018) -> Cost:
@@ -80,13 +80,15 @@ def cost(net: MagNet | Oh2018) -> Cost:
     return Cost(sum(p.numel() for p in net.parameters()), macs)
 
 
-EXAMPLE = (208, 176)  # width, height to trace at: no number of channels, so no false equalities
+EXAMPLE = (208, 176)
+"""Width and height to trace with. They differ from every number of channels, so that the tracer
+does not take them for equal dimensions."""
 
 MAX_SIDE = 8192  # px
 
 MAX_STREAMS = 999
 
-EXAMPLE_STREAMS = 3  # to trace at; tracers specialise on 1
+EXAMPLE_STREAMS = 3  # streams to trace with; with 1, tracers would make it constant
 
 Size = tuple[int, int]
 
@@ -151,7 +153,7 @@ class ExportSource:
         return shapes if self.streams is None else self._of_streams(shapes)
 
     def _of_streams(self, shapes: dict[str, Any]) -> dict[str, Any]:
-        """Shift the dimensions behind the dimension of streams; states have a first one already."""
+        """Move each dimension behind that of streams; states have a first dimension already."""
         first = (
             {0: torch.export.Dim("streams", min=1, max=MAX_STREAMS)} if self.streams == ANY else {}
         )

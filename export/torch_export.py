@@ -4,8 +4,8 @@ The TensorRT part follows the documentation of torch-tensorrt 2.14; it has not b
 The precision is that of the tensors, because TensorRT 11 has no option for it. The size is fixed.
 
 Timings of kernels are cached in `.trt-cache` next to the output, so that later builds are faster.
-Engines are not cached: torch-tensorrt caches only refittable engines, which TensorRT optimises
-less. An engine that is up to date is not built again anyway.
+Engines are not cached, because torch-tensorrt caches only refittable engines, which TensorRT
+optimises less. An engine that is up to date is not built again.
 """
 
 import copy
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from rtmag.export.parity import Count, Parity, check_parity
+from rtmag.export.parity import CountReport, Parity, check_parity
 from rtmag.export.source import (
     ExportSource,
     Precision,
@@ -75,7 +75,7 @@ def export_torch(
     return parity
 
 
-def _parity_stage(report: Report) -> Count:
+def _parity_stage(report: Report) -> CountReport:
     return lambda done, total: report(f"checking parity {done}/{total}")
 
 

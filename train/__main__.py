@@ -1,4 +1,4 @@
-"""Entry of `rtmag train` and `python -m rtmag.train`; loads torch only when it is called."""
+"""Entry point of `rtmag train` and `python -m rtmag.train`; loads torch only when it is called."""
 
 import sys
 

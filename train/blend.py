@@ -46,15 +46,16 @@ def blend(
         raise OptionError(f"share must be between 0 and 1, got {share}")
     if (out / "model.safetensors").exists():
         raise OptionError(f"cannot write {str(out)!r}: it holds weights already")
-    (first, begun), (last, history) = (checkpoint.load(folder) for folder in (early, late))
-    if neutral(first.config) != neutral(last.config):
+    (first, early_history), (last, history) = (checkpoint.load(each) for each in (early, late))
+    if without_corrections(first.config) != without_corrections(last.config):
         raise OptionError(f"cannot blend {str(early)!r} with {str(late)!r}: not the same network")
     a, b = (load_file(folder / "model.safetensors") for folder in (early, late))
-    # If `early` is a copy of the run, its parts are the first parts of `late`. Else it is another
-    # run, which `late` started from at step 0.
-    before = begun.get("parts", [])
-    own = history.get("parts", [])[: len(before)] == before
-    history["blended"] = {"from_step": begun["step"] if own else 0, "share": share}
+    # If `early` is a copy of the run, its parts are the first parts of `late`. Otherwise it is
+    # another run, from which `late` started at step 0.
+    parts = early_history.get("parts", [])
+    same_run = history.get("parts", [])[: len(parts)] == parts
+    from_step = early_history["step"] if same_run else 0
+    history["blended"] = {"from_step": from_step, "share": share}
     out.mkdir(parents=True, exist_ok=True)
     save_file({name: a[name].lerp(b[name], share) for name in a}, out / "model.safetensors")
     config = last.config
@@ -66,8 +67,8 @@ def blend(
     (out / "config.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def neutral(config: Config) -> Config:
-    """The same configuration without corrections of the size of motion."""
+def without_corrections(config: Config) -> Config:
+    """Copy a configuration without its corrections of the size of motion."""
     return replace(config, surplus=0, shortfall=0)
 
 

@@ -70,7 +70,7 @@ def resume(
         The run's history.
 
     Raises:
-        ModelIncompatible: the run cannot be resumed: missing or damaged, or of another network.
+        ModelIncompatible: the run is missing, damaged, or has another network.
     """
     path = _resume_file(folder)
     parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "adam": {}}
@@ -106,8 +106,8 @@ def resume(
 def start_from(folder: Path, net: MagNet | Oh2018) -> None:
     """Copy another run's averaged weights into `net`.
 
-    A smaller MagNet is grown (train/network/growth.py). Otherwise all weights are copied whose
-    name and shape are those of `net`.
+    A smaller MagNet is grown (train/network/growth.py). Otherwise the weights
+    that have the same name and shape in both networks are copied.
 
     Raises:
         ModelIncompatible: the folder holds no readable weights, or none of them fits.
@@ -133,7 +133,7 @@ def read_run(folder: Path) -> tuple[Config, dict[str, Any]]:
     """Network configuration and history of a run that can be resumed.
 
     Raises:
-        ModelIncompatible: the run cannot be resumed: files are missing or damaged.
+        ModelIncompatible: files of the run are missing or damaged.
     """
     _resume_file(folder)
     try:
@@ -183,7 +183,7 @@ def load(folder: Path) -> tuple[MagNet | Oh2018, dict[str, Any]]:
 
 
 def copy_weights(net: nn.Module) -> dict[str, Tensor]:
-    """Copy the weights: the start of their average."""
+    """Copy the weights, as the initial value of their average."""
     return {k: v.detach().clone() for k, v in net.state_dict().items()}
 
 

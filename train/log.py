@@ -15,18 +15,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from rtmag.realtime.cli.console import notice
 
-FIRST_LINE = 10.0  # seconds until the first line of progress off a terminal
+FIRST_LINE = 10.0  # seconds until the first line of progress, if stderr is not a terminal
 
 LINE_EVERY = 30.0  # seconds between later lines
 
 
 class ProgressReport:
-    """Progress of one stage on stderr: a bar on a terminal, else a line every 30 seconds.
+    """Progress of one stage on stderr: a bar on a terminal, otherwise a line every 30 seconds.
 
     Args:
         title: Name of the stage, such as `rendering scenes`.
-        start: Share of the work that was done before, 0 to 1: a resumed run.
-        enabled: False to report nothing, in all processes but the first.
+        start: Share of the work that a resumed run has already done, 0 to 1.
+        enabled: False in all processes except the first; nothing is reported.
     """
 
     def __init__(self, title: str, *, start: float = 0.0, enabled: bool = True) -> None:
@@ -80,7 +80,7 @@ def duration(seconds: float) -> str:
 
 
 class Log:
-    """The file log.csv: means of the loss terms since the line before, and the code's commit.
+    """The file log.csv: means of the loss terms since the previous line, and the code's commit.
 
     Args:
         path: The file; its folder is created if missing.
@@ -131,7 +131,7 @@ def plot(log: Path, out: Path, *, title: str) -> None:
     """Plot the smoothed loss terms and the learning rate over time.
 
     Args:
-        log: The run's log.csv. Without any line, nothing is written.
+        log: The run's log.csv. If it has no rows, no plot is written.
         out: The PNG file to write.
         title: Title of the plot.
     """

@@ -9,11 +9,13 @@ MagNet
     gain               bias of the magnification, per sample
     still              change of pixels that do not move
 Oh et al. 2018
-    texture            L1(V(a), V(c)): texture does not depend on motion
-    texture_amplified  L1(V(b), V(amplified)): nor on magnified motion
-    shape              L1(M(b), M(c)): shape does not depend on colour
+    texture            L1(V(a), V(c)): texture must not depend on motion
+    texture_amplified  L1(V(b), V(amplified)): texture must not depend on magnified motion
+    shape              L1(M(b), M(c)): shape must not depend on colour
 
-velocity, flow, gain and still need the true motion, which only rendered scenes have.
+V is the texture and M the shape of a frame; a, b and c are the frames of a `Batch`.
+
+`velocity`, `flow`, `gain` and `still` need the true motion, which only rendered scenes have.
 
 Oh et al. 2018, section 3.3, weigh the three regularisers with lambda = 0.1; their code uses 1, and
 no `texture_amplified`. MagNet uses none of them. By construction its shape is linear and ignores
@@ -44,13 +46,18 @@ WEIGHTS = {
 }
 
 MIN_MOTION = 0.3
-"""Px; added to the motion that a velocity error is divided by. Noise dominates smaller motion."""
+"""Px; added to the length of the true motion before a velocity error is divided by it, because
+noise dominates smaller motion."""
 
 STILL_MOTION = 1e-3
 """Px; cells that move less count as still."""
 
 GAIN_RANGE = (0.03, 4.0)
-"""Px; motion that the gain is measured of. Smaller has no measurable gain, larger other terms."""
+"""Px; range of motion for which the gain is measured. The gain of smaller motion cannot be
+measured, and other terms cover larger motion."""
+
+HALF_CONTRAST = 0.02
+"""Contrast (white is 1) at which a cell has half of the full weight in `velocity` and `gain`."""
 
 
 class Objective(nn.Module):
@@ -94,7 +101,7 @@ class Objective(nn.Module):
             terms["velocity"] = torch.stack(errors).mean()
             visible = visibility(net.compose(batch.frame_b, back) - batch.amplified)
             terms["flow"] = flow_loss(flow, back, visible)
-            terms["gain"] = gain_loss(flow, back, visible * contrast / (contrast + 0.02))
+            terms["gain"] = gain_loss(flow, back, visible * contrast / (contrast + HALF_CONTRAST))
             terms["still"] = still_loss(out - batch.frame_b, batch.flows)
         return terms
 
@@ -141,19 +148,20 @@ def local_contrast(image: Tensor) -> Tensor:
 def velocity_loss(estimate: Tensor, true: Tensor, contrast: Tensor) -> Tensor:
     """Huber loss of the velocity error relative to the true motion, weighted by contrast.
 
-    Squared below the size of the motion: with an absolute loss, noise would pull estimates to the
-    median, which is often zero. Linear above it, because cells at the edge of an object mix two
-    motions and would dominate a squared loss.
+    Errors smaller than the motion are squared: with an absolute loss, noise would pull estimates to
+    the median, which is often zero. Larger errors count linearly, because cells at the edge of an
+    object mix two motions and would dominate a squared loss.
 
     Args:
         estimate: (B, 2, h, w) px.
         true: (B, 2, h, w) px.
-        contrast: (B, 1, h, w), from `local_contrast` of the moved frame. Plain cells count little.
+        contrast: (B, 1, h, w), from `local_contrast` of the moved frame. Cells with little
+            contrast have little weight.
     """
     relative = (estimate - true).norm(dim=1, keepdim=True)
     relative = relative / (true.norm(dim=1, keepdim=True) + MIN_MOTION)
     error = F.huber_loss(relative, torch.zeros_like(relative), reduction="none")
-    return (error * contrast / (contrast + 0.02)).mean()
+    return (error * contrast / (contrast + HALF_CONTRAST)).mean()
 
 
 def visibility(error: Tensor) -> Tensor:
@@ -173,8 +181,8 @@ def visibility(error: Tensor) -> Tensor:
 def flow_loss(flow: Tensor, true: Tensor, visible: Tensor) -> Tensor:
     """Mean endpoint error of the flow beyond one pixel, weighted by visibility.
 
-    For errors of many pixels the reconstruction loss has no useful gradient. Below one pixel it is
-    the better measure, because it takes noise into account.
+    For errors of many pixels the reconstruction loss has no useful gradient. For errors below one
+    pixel the reconstruction loss is the better measure, because it takes noise into account.
 
     Args:
         flow: (B, 2, h, w) px.
@@ -223,7 +231,8 @@ def contrast_weight(contrast: Tensor) -> Tensor:
     """Weight of each pixel: about 1, up to 1.5 where there is little contrast.
 
     The error of a wrong motion is proportional to the contrast. Without weights, dim pictures and
-    faint edges would teach little, although the eye and SSIM judge them relative to their contrast.
+    faint edges would add little to the loss, although the eye and SSIM judge errors relative to the
+    contrast.
 
     Args:
         contrast: (B, 1, h, w), from `local_contrast` of the target.

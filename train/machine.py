@@ -10,11 +10,11 @@ from rtmag.realtime.errors import OptionError
 
 
 def pick_device(name: str) -> torch.device:
-    """The torch device of a name.
+    """Choose the torch device of a name.
 
     Args:
-        name: `auto` is CUDA where available, else the CPU. `auto` and `cuda` under torchrun are
-            the GPU of this process. Other names are torch's own, such as `cpu` or `cuda:1`.
+        name: `auto` is CUDA where available, otherwise the CPU. Under torchrun, `auto` and `cuda`
+            are the GPU of this process. Other names are torch's own, such as `cpu` or `cuda:1`.
 
     Raises:
         OptionError: there is no such device, or torch cannot use it.

@@ -82,7 +82,7 @@ Lr = Annotated[
 Images = Annotated[
     Path | None,
     Option(
-        help="Folder of photographs to make scenes of, with subfolders (COCO and VOC too). "
+        help="Folder of photographs to make scenes of, with its subfolders; COCO and VOC work too. "
         "Default: ten photographs of scikit-image.",
         rich_help_panel=_SAMPLES,
     ),
@@ -143,7 +143,7 @@ Device = Annotated[
 Precision = Annotated[
     str,
     Option(
-        help="auto, fp32 or bf16. auto is bf16 where the hardware has it; motion is always "
+        help="auto, fp32 or bf16. auto is bf16 where the hardware supports it; motion is always "
         "estimated in fp32.",
         rich_help_panel=_MACHINE,
     ),

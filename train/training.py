@@ -1,7 +1,8 @@
 """The training script: `rtmag train` or `python -m rtmag.train`, alone or under `torchrun`.
 
-It reads from top to bottom: processes, network, samples, loop. One folder holds everything that a
-run makes (train/checkpoint.py). A run may be interrupted at any time and continued with --resume.
+The script sets up processes, network and samples, and then runs the loop. One folder holds all
+files of a run (train/checkpoint.py). A run may be interrupted at any time and continued with
+--resume.
 """
 
 import math
@@ -35,7 +36,7 @@ from rtmag.train.network.oh2018 import Oh2018
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-DECAY = 0.999  # of the averaged weights, per step; less in the first steps
+DECAY = 0.999  # of the averaged weights, per step; smaller in the first steps
 
 SLOW_RATE = 0.05  # share of the learning rate for weights that are about right before training
 
@@ -81,23 +82,25 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     # ---- processes ----
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
-    where = pick_device(device)
+    torch_device = pick_device(device)
     name, config = choose_network(model, out, resume=resume)
     if world > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if where.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if torch_device.type == "cuda" else "gloo")
     torch.manual_seed(seed)
-    dtype = pick_precision(precision, where, config.architecture)
+    dtype = pick_precision(precision, torch_device, config.architecture)
 
     # ---- network ----
     net = build(config)
     if init is not None:
         checkpoint.start_from(init, net)
-    net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    paper = isinstance(net, Oh2018)
-    count = batch or (4 if paper else 16)
-    rate = lr or (1e-4 if paper else 1e-3)
+    net.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    is_oh2018 = isinstance(net, Oh2018)
+    batch_size = batch or (4 if is_oh2018 else 16)
+    learning_rate = lr or (1e-4 if is_oh2018 else 1e-3)
     objective: torch.nn.Module = Objective(net)
-    optimizer = torch.optim.Adam(parameter_groups(net), rate, betas=(0.9, 0.999), fused=True)
+    optimizer = torch.optim.Adam(
+        parameter_groups(net), learning_rate, betas=(0.9, 0.999), fused=True
+    )
     average = checkpoint.copy_weights(net)
     history: dict[str, Any] = {"step": 0, "seconds": 0.0}
     if resume:
@@ -106,7 +109,9 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
         objective.compile()
     if world > 1:
         objective = DistributedDataParallel(objective)
-    facts = provenance(name, count, rate, crop, seed, world, where, dtype, images, data)
+    facts = provenance(
+        name, batch_size, learning_rate, crop, seed, world, torch_device, dtype, images, data
+    )
     history["parts"] = [*history.get("parts", []), {"from_step": history["step"], **facts}]
     history |= facts | {"data": ", ".join(dict.fromkeys(p["data"] for p in history["parts"]))}
 
@@ -117,19 +122,26 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
         published = Published(
             data, limit=limit, crop=crop, rank=rank, world=world, seed=seed, start=start
         )
-        samples = prefetch(published.batches(count))
+        samples = prefetch(published.batches(batch_size))
     else:
-        bank = Bank.make(seed=seed, device=where, images=images)
+        bank = Bank.make(seed=seed, device=torch_device, images=images)
         size = crop if reuse <= 1 else crop + MARGIN
         synthesizer = Synthesizer(bank, size=size, seed=hash((seed, rank, start)))
         if reuse <= 1:
-            samples = stream(synthesizer, count, seed=seed + rank, start=start, with_frame_c=paper)
+            samples = stream(
+                synthesizer, batch_size, seed=seed + rank, start=start, with_frame_c=is_oh2018
+            )
         else:
             folder = (pool or out / "pool") / (f"rank{rank}" if world > 1 else "")
             ring = Pool(synthesizer, capacity=capacity, folder=folder)
             fill(ring, min(capacity, FIRST_SCENES) - len(ring), folder, report=rank == 0)
             crops = ring.batches(
-                count, crop=crop, reuse=reuse, seed=seed + rank, start=start, with_frame_c=paper
+                batch_size,
+                crop=crop,
+                reuse=reuse,
+                seed=seed + rank,
+                start=start,
+                with_frame_c=is_oh2018,
             )
             samples = prefetch(crops)
 
@@ -145,14 +157,14 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
     with ProgressReport(f"training {name}", start=min(done, 1), enabled=rank == 0) as bar:
         while True:
             share = 1.0 if stop.requested else progress(history, minutes, steps)
-            done = max_over_processes(share, where, world)
+            done = max_over_processes(share, torch_device, world)
             if done >= 1:
                 break
             for group in optimizer.param_groups:
-                factor = 1.0 if paper else group["pace"] * schedule(done, history["step"])
-                group["lr"] = rate * factor
-            sample = next(samples).to(where)
-            with torch.autocast(where.type, dtype, enabled=dtype is not torch.float32):
+                factor = 1.0 if is_oh2018 else group["pace"] * schedule(done, history["step"])
+                group["lr"] = learning_rate * factor
+            sample = next(samples).to(torch_device)
+            with torch.autocast(torch_device.type, dtype, enabled=dtype is not torch.float32):
                 terms = objective(sample)
             optimizer.zero_grad(set_to_none=True)
             terms["total"].backward()

@@ -31,7 +31,8 @@ def magnify_clip(
     """Magnify the beginning of a clip into `out`.mp4 and `out`.png.
 
     The video shows original and magnified side by side. The picture shows the middle row and the
-    middle column over time, before above after. Sides are cropped to multiples of 16.
+    middle column over time, the original above the magnified one. Sides are cropped to multiples
+    of 16 px.
 
     Args:
         net: The network, on its device.

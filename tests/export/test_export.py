@@ -164,7 +164,7 @@ def agree(run: Path, engine: Engine, size: tuple[int, int], sections: int) -> No
         cut = np.ascontiguousarray(image[:height, :width])
         down, right = image.shape[0] - height, image.shape[1] - width
         padded = np.pad(cut, ((0, down), (0, right), (0, 0)), "edge")
-        expected, ours = parity._torch_step(graph, padded, 20.0, filter, ours)
+        expected, ours = parity.torch_step(graph, padded, 20.0, filter, ours)
         found, theirs = engine.step(cut, 20.0, filter, theirs)
         assert found.shape == cut.shape
         difference = np.abs(expected[:height, :width].astype(int) - found)

@@ -27,17 +27,17 @@ from rtmag.train.data.synthesis import CELL, Scenes, Synthesizer, add_noise, off
 
 MAX_NOISE = 0.9  # three times the paper's: about 10 grey levels, as in a dark room
 
-NOISE_RAMP = 1000  # batches until noise has its full strength; motion is easier to learn without
+NOISE_RAMP = 1000  # batches until noise has full strength; without noise, motion is easier to learn
 
-FILTERED_SHARE = 0.5  # of the samples, whose noise is reduced as by a temporal filter
+FILTERED_SHARE = 0.5  # share of samples whose change has less noise, as after a temporal filter
 
-MIN_FILTERED_NOISE = 0.05  # share of the noise that a narrow band passes
+MIN_FILTERED_NOISE = 0.05  # smallest share of the noise in these samples, as after a narrow band
 
-BLUR_SHARE = 0.25  # of the samples, blurred as by a lens, a codec or an enlargement
+BLUR_SHARE = 0.25  # share of samples that are blurred as by a lens, a codec or an enlargement
 
 BLUR_RANGE = (0.5, 4.0)  # px, standard deviation of the blur
 
-CHUNK = 8  # scenes rendered together; measured: more exceed the CPU's caches, fewer cost calls
+CHUNK = 8  # scenes rendered together; more exceed the CPU's caches, fewer add overhead (measured)
 
 
 class Pool:
@@ -194,16 +194,16 @@ def augment(
     Returns:
         (B, 9, crop, crop) and (B, 4, crop/4, crop/4).
     """
-    soft = (_blur(sample, rng) for sample in planes)
-    posed = [_crop_and_flip(*pair, crop, rng) for pair in zip(soft, flows, strict=True)]
-    samples, turned = zip(*posed, strict=True)
-    return torch.stack([_change_colours(sample, rng) for sample in samples]), torch.stack(turned)
+    blurred = (_blur(sample, rng) for sample in planes)
+    cropped = [_crop_and_flip(*pair, crop, rng) for pair in zip(blurred, flows, strict=True)]
+    samples, vectors = zip(*cropped, strict=True)
+    return torch.stack([_change_colours(sample, rng) for sample in samples]), torch.stack(vectors)
 
 
 def _blur(sample: Tensor, rng: np.random.Generator) -> Tensor:
     """Blur a share of the samples by a Gaussian, (9, S, S).
 
-    A network trained on sharp pictures only shows the motion of blurred ones too large.
+    A network that was trained only on sharp pictures shows the motion of blurred ones too large.
     """
     if rng.random() >= BLUR_SHARE:
         return sample
@@ -251,14 +251,14 @@ def sensor_model(
 
     One sample in seven changes colour between the frames. Three in ten are noisy; the strength is
     drawn per sample and mostly within the paper's 0.3. The target has no noise. In half of the
-    samples the change has less noise than the pictures, as behind a temporal filter.
+    samples the change has less noise than the pictures, as after a temporal filter.
 
     Args:
         scenes: Clean scenes.
         generator: Source of randomness.
         noise: Largest strength of noise, as in `add_noise`.
-        with_frame_c: Render frame_c, for oh2018. Else frame_c is frame_b, and the samples carry
-            the filtered change instead, for MagNet.
+        with_frame_c: True to render frame_c, for oh2018. Otherwise frame_c is frame_b, and the
+            samples carry the filtered change instead, for MagNet.
     """
 
     def draw(*shape: int) -> Tensor:
@@ -305,7 +305,7 @@ def _check_size(folder: Path, shape: list[int]) -> None:
 
 
 def _open(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """Open a memory-mapped array; a file of another size is replaced and the pool is empty then."""
+    """Open a memory-mapped array; a file of another size is replaced, which empties the pool."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     mode = "r+" if path.is_file() and path.stat().st_size == size else "w+"
     if mode == "w+":

@@ -1,4 +1,4 @@
-"""Rendered scenes with known motion: layers moved by a known amount, and alpha times as far.
+"""Rendered scenes with known motion: layers move by a known amount, and by alpha times this amount.
 
 Inputs
     bank        textures and outlines (train/data/textures.py)
@@ -70,7 +70,7 @@ class Limits:
     magnified: float = 50.0
     """Largest magnified translation, px."""
     least: float = 0.04
-    """Lower end of the motion's range, px, if that is less than 1/30 of the upper end."""
+    """Smallest motion, px. If it is more than 1/30 of the largest motion, that 1/30 is used."""
     far: float = 0.25
     """Share of motions drawn from the upper quarter of their logarithmic range only. Large motions
     would be rare otherwise, and they are the hardest to learn."""

@@ -1,4 +1,4 @@
-"""Configurations of networks, and the named ones."""
+"""Configuration of a network, and the configurations that `--model` names."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

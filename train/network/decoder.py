@@ -18,17 +18,18 @@ class Decoder(nn.Module):
     """
 
     MOTION_UNIT = 8.0
-    """Px of motion that make a feature of size 1."""
+    """Px; a velocity of this length becomes a feature of size 1."""
     SMALL_MOTION = 4.0
     """Px; a flow of this length loses half of `surplus`, longer ones less."""
     LARGE_MOTION = 50.0
     """Px; a flow of this length gains half of `shortfall`, longer ones up to all of it."""
     LEVEL_TRUST = (4.0, 2.0, 1.0)
-    """Initial trust in the velocities of the three levels, as logits; no motion has 0."""
+    """Initial trust in the velocities of the three levels, as logits; zero motion has 0."""
     MATCH_TRUST = (-4.0, -4.0)
     """Initial trust in the matches: low, because chance matches must be learnt to be rejected."""
     GATE_ENERGY = 1e-6
-    """Energy at which half of the texture passes: a change of 1/40 grey level, magnified."""
+    """Energy at which half of the texture passes the gate: that of a magnified change of 1/40 grey
+    level."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class Decoder(nn.Module):
         self.count = count = len(trust)
         """Number of velocities to choose from: three levels, and two matches with matching."""
         self.layout = [2 * count, *([2 * len(matched)] if matched else [])]
-        """Channels of the velocities, and of the signs of reliability of the matches."""
+        """Channels of the velocities, and of the reliability of the matches."""
         self.mix = nn.Conv2d(2 * channels + sum(self.layout), width, 1, bias=False)
         self.body = nn.Sequential(*[ResBlock(width, bias=False) for _ in range(config.blocks)])
         self.correction = nn.Conv2d(width, 2 + count, 3, padding=1, bias=False)
@@ -47,13 +48,13 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.correction.weight)
 
     def forward(
-        self, texture: Tensor, moves: Tensor, gain: Tensor, code: Tensor, energy: Tensor
+        self, texture: Tensor, estimates: Tensor, gain: Tensor, code: Tensor, energy: Tensor
     ) -> Tensor:
         """Compute the flow.
 
         Args:
             texture: (B, C, h, w).
-            moves: (B, 6 or 14, h, w) from `Manipulator.velocities`, not magnified.
+            estimates: (B, 6 or 14, h, w) from `Manipulator.velocities`, not magnified.
             gain: (B, 1, 1, 1), alpha - 1.
             code: (B, C, h, w) from `Manipulator.forward`.
             energy: (B, 1, h, w), mean square of the magnified difference.
@@ -62,15 +63,16 @@ class Decoder(nn.Module):
             The backward flow, (B, 2, h, w) px, x then y.
         """
         gate = energy / (energy + self.GATE_ENERGY)  # (B, 1, h, w)
-        velocities, *signs = torch.split(moves, self.layout, dim=1)
+        velocities, *reliability = torch.split(estimates, self.layout, dim=1)
         velocities = gain * velocities
-        motion = [squash(velocities / self.MOTION_UNIT), *(gate * sign for sign in signs)]
-        known = texture * gate.to(texture.dtype), squash(code), torch.cat(motion, dim=1)
+        motion = [squash(velocities / self.MOTION_UNIT), *(gate * each for each in reliability)]
+        features = texture * gate.to(texture.dtype), squash(code), torch.cat(motion, dim=1)
         x = self.body(
-            self.mix_parts([each.to(texture.dtype) for each in known])
+            self.mix_parts([each.to(texture.dtype) for each in features])
         )  # (B, width, h, w)
         flow, trust = self.correction(x).float().split([2, self.count], dim=1)
-        # A softmax with a zero for no motion, written out: runtimes are slow at one over channels.
+        # A softmax over the velocities and zero motion, written out because runtimes are slow at a
+        # softmax over channels.
         weights = torch.exp((trust + self.trust[:, None, None]).clamp(max=30)).chunk(self.count, 1)
         each = velocities.chunk(self.count, dim=1)
         weighted = add([weight * velocity for weight, velocity in zip(weights, each, strict=True)])

@@ -40,14 +40,14 @@ def grow(small: Mapping[str, Tensor], large: Mapping[str, Tensor]) -> dict[str, 
         small: Weights of the smaller network.
         large: Initial weights of the larger network.
     """
-    c, most = small[_SHAPE].shape[0], large[_SHAPE].shape[0]
+    channels, added = small[_SHAPE].shape[0], large[_SHAPE].shape[0] - small[_SHAPE].shape[0]
     out = {name: value.clone() for name, value in large.items()}
     for name, value in small.items():
         outputs, inputs = (torch.arange(side) for side in (*value.shape, 1)[:2])
         if name == _MIX:  # its inputs are texture, code and velocities, in this order
-            inputs = inputs + (most - c) * (inputs // c).clamp(max=2)
+            inputs = inputs + added * (inputs // channels).clamp(max=2)
         if name == _GENERATORS:  # derivatives by x, then by y; new ones start at zero
-            outputs = outputs + (most - c) * (outputs // c)
+            outputs = outputs + added * (outputs // channels)
             out[name].zero_()
         if value.dim() == 1:
             out[name][outputs] = value

@@ -32,15 +32,15 @@ class Manipulator(nn.Module):
         self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def velocities(self, shape: Tensor, difference: Tensor) -> Tensor:
-        """Displacements back, in px of the image, not magnified.
+        """Estimate the backward displacements, in px of the image, not magnified.
 
         Args:
             shape: (B, C + 5, h, w), all levels as `Encoder` packs them.
             difference: The same shape, filtered in time.
 
         Returns:
-            (B, 6, h, w), x and y of three levels. With matching (B, 14, h, w): then x and y of two
-            matches, and two signs of reliability each, as `Matching` returns them.
+            (B, 6, h, w), x and y of three levels. With matching (B, 14, h, w): after these, x and y
+            of two matches, and two measures of reliability of each match, as `Matching` returns.
         """
         pairs = zip(levels(shape), levels(difference), strict=True)
         fine, half, quarter = pairs
@@ -49,8 +49,9 @@ class Manipulator(nn.Module):
             estimates.append(scale * upsample(self.coarse(*pair), scale))
         if self.matches:
             matched = [match(*pair) for match, pair in zip(self.matches, (fine, half), strict=True)]
-            one, signs, two, more = upsample(torch.cat(matched, dim=1), 2).chunk(4, dim=1)
-            estimates += [one, 2 * two, signs, more]
+            upsampled = upsample(torch.cat(matched, dim=1), 2)
+            fine_match, fine_reliability, half_match, half_reliability = upsampled.chunk(4, dim=1)
+            estimates += [fine_match, 2 * half_match, fine_reliability, half_reliability]
         return torch.cat(estimates, dim=1)
 
     def forward(self, difference: Tensor, gain: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class Matching(nn.Module):
 
     Args:
         kernels: (C, 16 n, 3, 3), the kernels of the code, for the initial weights.
-        step: Distance of the results in cells, horizontally and vertically.
+        step: Distance between the results in cells, horizontally and vertically.
     """
 
     CHANNELS = 8
@@ -53,7 +53,7 @@ class Matching(nn.Module):
             change: (B, C, h, w), the filtered change of the code.
 
         Returns:
-            (B, 4, h / step, w / step): the displacement back, x and y in px; the weight of all
+            (B, 4, h / step, w / step): the backward displacement, x and y in px; the weight of all
             neighbours together, 0 to 1; and the share of the code that no displacement explains,
             0 to about 1.
         """
@@ -88,7 +88,7 @@ def differences(code: Tensor, change: Tensor, step: int) -> Tensor:
     Args:
         code: (B, C, h, w).
         change: (B, C, h, w); the former code is code - change.
-        step: Distance of the cells to compare, horizontally and vertically.
+        step: Distance between the cells to compare, horizontally and vertically.
 
     Returns:
         (B, 9, C, h / step, w / step).
