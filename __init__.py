@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__"]
 __all__ += realtime.__all__
 
-if not TYPE_CHECKING:  # a type checker that sees this function accepts every name
+if not TYPE_CHECKING:  # because of this function, a type checker would accept every name
 
     def __getattr__(name: str) -> object:
         if name == "__version__":

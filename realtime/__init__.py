@@ -4,8 +4,8 @@ for frame in stream(0, alpha=20): ...                # a camera, motion twenty t
 magnifier = Magnifier(load_engine(), alpha=20)        # or frame by frame
 shown = magnifier(Frame(image, time, index))          # image (H, W, 3) uint8 BGR, time in seconds
 
-Each name is imported when it is first used, so that the command line's help need not wait for the
-libraries behind the others.
+The module of a name is imported when the name is first used, so that `rtmag --help` loads no heavy
+library.
 """
 
 from importlib import import_module
@@ -72,7 +72,7 @@ __all__ = [
     "stream",
 ]
 
-_HOMES = {
+_MODULES = {
     "engines.engine": ("Engine",),
     "engines.loading": ("load_engine",),
     "filters": ("Dynamic", "Filter", "Static", "Temporal", "parse_band"),
@@ -85,15 +85,15 @@ _HOMES = {
     "sources.opening": ("open_source",),
     "streaming": ("stream",),
 }
-"""Where a name comes from; all others are errors."""
+"""Public names by module. All other public names are exceptions, from `errors`."""
 
-if not TYPE_CHECKING:  # a type checker that sees this function takes every name for a known one
+if not TYPE_CHECKING:  # because of this function, a type checker would accept every name
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        home = next((home for home, names in _HOMES.items() if name in names), "errors")
-        value = getattr(import_module(f"{__name__}.{home}"), name)
+        module = next((each for each, names in _MODULES.items() if name in names), "errors")
+        value = getattr(import_module(f"{__name__}.{module}"), name)
         globals()[name] = value
         return value
 

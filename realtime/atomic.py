@@ -1,4 +1,4 @@
-"""Write files so that a reader, or a crash, never leaves half of one under its name."""
+"""Atomic writing of files: a crash never leaves an incomplete file under the final name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

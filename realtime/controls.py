@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args
 from rtmag.realtime.filters import FILTERS, MODES, Band, Filter, Mode, Static, Temporal
 
 Layout = Literal["magnified", "side", "split", "difference", "original"]
-"""The magnified picture alone; next to the original; each in a part of one picture; the magnified
-picture minus the original; or the original alone."""
+"""`magnified`: the magnified picture alone; `side`: the original left of the magnified picture;
+`split`: one picture, original left of a border and magnified right of it; `difference`: magnified
+minus original; `original`: the original alone."""
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
@@ -21,13 +22,13 @@ HIGHEST_ALPHA = 1000.0
 _PLAIN = (
     "alpha", "layout", "wipe", "original", "motion_scale", "paused", "recording",
 )  # fmt: skip
-"""Fields that `change` sets without further conditions."""
+"""Fields that `change` sets directly."""
 
 _NYQUIST_SHARE = 0.98
 """Highest upper edge of a band, as a share of half the frame rate."""
 
 _LEAST_REGION = 16
-"""Least width and height of a region in pixels; a smaller one shows no motion."""
+"""Smallest width and height of a region in pixels; in a smaller one no motion can be measured."""
 
 
 @dataclass(slots=True)
@@ -46,10 +47,11 @@ class Controls:
     """Layout 'split': position of the border, from 0, the left edge, to 1, the right one."""
     region: tuple[int, int, int, int] | None = None
     """Magnify only this part: x, y, width, height in pixels; None: the whole picture."""
-    whole: bool = False
+    fixed_size: bool = False
     """True if the model works at one size only, so that a region is not possible."""
     motion_scale: float | None = None
-    """Size of the picture in which motion is measured, relative to the full one; None: fixed."""
+    """Size at which motion is estimated, relative to the picture: 1, 1/2 or 1/4; None: cannot be
+    changed."""
     paused: bool = False
     original: bool = False
     """Show the original for comparison."""
@@ -61,11 +63,11 @@ class Controls:
     _filters: dict[Mode, Filter] = field(
         default_factory=lambda: dict(FILTERS), init=False, repr=False, compare=False
     )
-    """Last filter of each mode; that of the present mode is `filter` instead."""
+    """Last filter of each other mode. The entry of the present mode is not used: see `filter`."""
 
     @property
     def band(self) -> Band:
-        """Band in Hz of the temporal mode: the present one, or the last one used."""
+        """Band of the temporal mode in Hz; in other modes, the last band used."""
         parameters = self._parameters()
         return parameters["fl"], parameters["fh"]
 
@@ -75,17 +77,17 @@ class Controls:
         return "original" if self.original else self.layout
 
     def set_mode(self, mode: Mode) -> None:
-        """Use the last filter of this mode, with its former parameters."""
+        """Change the mode; the parameters are those that were last used in this mode."""
         if mode != self.filter.mode:
             self._filters[self.filter.mode] = self.filter
             self.filter = self._filters[mode]
 
     def next_mode(self) -> None:
-        """Use the last filter of the next mode; the first mode follows the last one."""
+        """Change to the next mode; the first mode follows the last one."""
         self.set_mode(MODES[(MODES.index(self.filter.mode) + 1) % len(MODES)])
 
     def set_band(self, fl: float, fh: float) -> None:
-        """Use a band in Hz; one that the frame rate does not allow is moved down as a whole."""
+        """Use a band in Hz; if it is too high for the frame rate, both edges are scaled down."""
         if self.fps is not None:
             factor = min(1.0, _NYQUIST_SHARE * self.fps / 2 / fh)
             fl, fh = fl * factor, fh * factor
@@ -93,13 +95,13 @@ class Controls:
         self.filter = Temporal.of_band(fl, fh, self.order)
 
     def set_order(self, order: int | None) -> None:
-        """Use this order for the present band and every later one; None: chosen by the width."""
+        """Use this order for the present band and all later ones; None: chosen by the width."""
         self.order = order
-        self._keep(Temporal.of_band(*self.band, order))
+        self._replace_filter(Temporal.of_band(*self.band, order))
 
     def set_region(self, region: tuple[int, int, int, int] | None) -> None:
-        """Magnify only this part; the whole picture if it is too small or not possible."""
-        fits = region is not None and min(region[2:]) >= _LEAST_REGION and not self.whole
+        """Magnify only this region; the whole picture if it is too small, or the size is fixed."""
+        fits = region is not None and min(region[2:]) >= _LEAST_REGION and not self.fixed_size
         self.region = region if fits else None
 
     def scale_alpha(self, factor: float) -> None:
@@ -111,15 +113,15 @@ class Controls:
         self.layout = LAYOUTS[(LAYOUTS.index(self.layout) + 1) % len(LAYOUTS)]
 
     def settings(self) -> dict[str, Any]:
-        """Values for a web page: the mode and the parameters of all filters among them."""
+        """Values for the web page, including the mode and the parameters of all filters."""
         values = {name: getattr(self, name) for name in (*_PLAIN, "region")}
         return {**values, "mode": self.filter.mode, **self._parameters()}
 
     def change(self, values: Mapping[str, Any]) -> None:
-        """Set values that were checked before.
+        """Set values that were validated before.
 
         Args:
-            values: by the names in `settings`; `band` stands for (fl, fh) in Hz.
+            values: by the names in `settings`, or `band`: (fl, fh) in Hz.
         """
         for name, value in values.items():
             match name:
@@ -140,22 +142,24 @@ class Controls:
 
     def _set_parameter(self, name: str, value: object) -> None:
         """Set a parameter of each filter that has it, whether in use or not."""
-        for each in self._all():
+        for each in self._all_filters():
             if name in each.parameters():
-                self._keep(replace(each, **{name: value}))
+                self._replace_filter(replace(each, **{name: value}))
 
-    def _keep(self, filter: Filter) -> None:
+    def _replace_filter(self, filter: Filter) -> None:
         """Replace the filter of the same mode, whether in use or not."""
         if filter.mode == self.filter.mode:
             self.filter = filter
         else:
             self._filters[filter.mode] = filter
 
-    def _all(self) -> list[Filter]:
-        """The filter of each mode, the one in use last."""
+    def _all_filters(self) -> list[Filter]:
+        """The filter of each mode; the present one is last."""
         others = [each for each in self._filters.values() if each.mode != self.filter.mode]
         return [*others, self.filter]
 
     def _parameters(self) -> dict[str, Any]:
-        """Parameters of all filters by name; the one in use takes precedence."""
-        return {name: value for each in self._all() for name, value in each.parameters().items()}
+        """Parameters of all filters by name; those of the present filter have priority."""
+        return {
+            name: value for each in self._all_filters() for name, value in each.parameters().items()
+        }

@@ -1,6 +1,7 @@
 """The environment of a run: commit, machine, versions of the libraries in use.
 
-No library is imported to read its version: a library that a run has not loaded is not reported.
+No library is imported for this. The versions of optional libraries are reported only if the run has
+loaded them.
 """
 
 import os

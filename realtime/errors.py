@@ -13,7 +13,7 @@ RtmagError(Exception)
 |   `-- SinkClosed(BrokenPipeError)    the reader closed the pipe
 |-- ModelError(RtmagError, RuntimeError)
 |   |-- ModelIncompatible(ValueError)  inputs, outputs or metadata violate the contract
-|   `-- ProviderUnavailable            the requested runtime or execution provider does not open
+|   `-- ProviderUnavailable            the requested runtime or execution provider fails
 |-- OptionError(RtmagError, ValueError)  an invalid option, or options that contradict each other
 |-- MissingExtra(RtmagError, ImportError)  a library is not installed, or does not load
 `-- ParityError(RtmagError, AssertionError)  export only: the exported graph differs
@@ -84,11 +84,11 @@ def requires_extra(feature: str, extra: str) -> Generator[None, None, None]:
     """Context for imports of modules that need the libraries of an extra.
 
     Args:
-        feature: begins the message, such as "rtmag train".
+        feature: start of the message, such as "rtmag train".
         extra: name of the extra in pyproject.toml.
 
     Raises:
-        MissingExtra: a library is not installed. An ImportError inside rtmag is passed on.
+        MissingExtra: a library is not installed. An ImportError of a module of rtmag is not changed.
     """
     try:
         yield

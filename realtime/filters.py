@@ -51,8 +51,8 @@ class Filter(ABC):
     mode: ClassVar[Mode]
 
     needs_rate: ClassVar[bool] = False
-    """True if the filter depends on time so much that it waits for a measured frame rate and makes
-    up for dropped frames."""
+    """True if the filter depends on the frame rate: it then starts only when the rate is known, and
+    its state is advanced over dropped frames."""
 
     @abstractmethod
     def coefficients(self, fps: float) -> list[Coefficients]:
@@ -78,12 +78,14 @@ class Filter(ABC):
         if self.band is not None and not self.band[1] < fps / 2:
             fl, fh = self.band
             raise OptionError(
+                "the band is too high for the frame rate: "
                 f"need 0 < fl < fh < fps/2, got fl = {fl:g}, fh = {fh:g}, "
-                f"measured fps = {fps:.2f}; for slow-motion files give --capture-fps"
+                f"measured fps = {fps:.2f}; choose a lower band, or give --capture-fps for a "
+                "slow-motion file"
             )
 
     def parameters(self) -> dict[str, float | None]:
-        """Values of the fields by name."""
+        """Parameters of the filter, such as fl and fh, by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
@@ -93,7 +95,7 @@ class Filter(ABC):
 
     @property
     def state_key(self) -> tuple[object, ...]:
-        """Equal for two filters if each can continue with the state of the other."""
+        """Key that is equal for two filters if each can continue with the state of the other."""
         return (self,)
 
 
@@ -108,8 +110,8 @@ class Static(Filter):
     mode: ClassVar[Mode] = "static"
 
     drift: float | None = None
-    """Cut-off frequency in Hz of the average, so that slow changes do not add up; None: the
-    reference is always the first frame."""
+    """Cut-off frequency of the slow average in Hz. The average follows slower changes of the picture,
+    so they are not magnified. None: the reference is always the first frame."""
 
     def __post_init__(self) -> None:
         if self.drift is not None and not (math.isfinite(self.drift) and self.drift > 0):
@@ -160,23 +162,31 @@ class Temporal(Filter):
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fl) and math.isfinite(self.fh) and 0 < self.fl < self.fh):
-            raise OptionError(f"need 0 < fl < fh in hertz, got fl = {self.fl}, fh = {self.fh}")
+            raise OptionError(
+                f"the edges of a band need 0 < fl < fh in hertz, got fl = {self.fl}, fh = {self.fh}"
+            )
         if self.order not in (1, 2):
             raise OptionError(f"order must be 1 or 2, got order = {self.order}")
 
     @classmethod
     def of_band(cls, fl: float, fh: float, order: int | None = None) -> "Temporal":
-        """Filter of a band in Hz; order None: 2 if it is narrower than an octave, else 1.
+        """Make the filter of a band in Hz.
 
-        A narrow band is meant to pick one frequency among others, and gentle edges let a strong
-        neighbour through: with 36-38 Hz, order 1 and alpha 20, motion at 20 Hz is shown 1.3 times
-        larger. A wide band is meant to show the course of a motion, which steep edges distort.
+        A narrow band selects one frequency among others. The gentle edges of order 1 let strong
+        motion at a neighbouring frequency pass: with 36-38 Hz, order 1 and alpha 20, motion at
+        20 Hz is shown 1.3 times larger. A wide band shows the waveform of a motion, which the steep
+        edges of order 2 distort.
+
+        Args:
+            fl: lower edge, Hz.
+            fh: upper edge, Hz.
+            order: 1 or 2; None: 2 if the band is narrower than an octave, else 1.
         """
         return cls(fl, fh, order or (2 if fh < 2 * fl else 1))
 
     @classmethod
     def parse(cls, text: str, order: int | None = None) -> "Temporal":
-        """Filter of a band written as for `parse_band`; the order as for `of_band`.
+        """Make the filter of a band given as text, see `parse_band`; `order` as in `of_band`.
 
         >>> Temporal.parse("48-72bpm")
         Temporal(fl=0.8, fh=1.2, order=2)
@@ -194,12 +204,13 @@ class Temporal(Filter):
         return self.mode, self.order
 
     def coefficients(self, fps: float) -> list[Coefficients]:
-        """One section per order, the slowest decay last.
+        """Return one section per order, sorted so that the slowest decay is last.
 
-        The bilinear transform of s b / (s^2 - 2 Re(p) s + |p|^2) per pole p of the analogue filter,
-        whose edges are pre-warped by tan. Each section has a zero at 0 Hz and one at half the frame
-        rate, so each blocks a constant. The tests compare the result with scipy.signal, which is
-        not used here because its import takes more than a second.
+        Each section is the bilinear transform of s b / (s^2 - 2 Re(p) s + |p|^2), where p is a pole
+        of the analogue filter. The edges of that filter are pre-warped with tan. Each section has a
+        zero at 0 Hz and one at half the frame rate, so each blocks a constant. The tests compare
+        the result with scipy.signal, which is not used here because its import takes more than a
+        second.
         """
         low, high = (math.tan(math.pi * f / fps) for f in (self.fl, self.fh))
         width, middle = high - low, low * high
@@ -215,10 +226,16 @@ class Temporal(Filter):
 
 
 def _poles(order: int, width: float, middle: float) -> list[tuple[float, float]]:
-    """Sum and product of each pair of poles, from those of the low-pass: e^(j 3/4 pi) for order 2.
+    """Return the sum and the product of each conjugate pair of poles of the analogue band-pass.
 
-    A pole q of the low-pass becomes the two roots p of p^2 - q width p + middle. Their conjugates
-    come from the conjugate of q. For order 1, q = -1 and the two roots are one pair.
+    Each pole q of the low-pass prototype becomes the two roots p of p^2 - q width p + middle.
+    Order 1: q = -1, and the two roots are one pair. Order 2: q = e^(j 3/4 pi), and each root is in
+    another pair; the conjugate of q gives the conjugates of the roots.
+
+    Args:
+        order: 1 or 2.
+        width: difference of the pre-warped edges.
+        middle: product of the pre-warped edges.
     """
     if order == 1:
         return [(-width, middle)]
@@ -228,7 +245,7 @@ def _poles(order: int, width: float, middle: float) -> list[tuple[float, float]]
 
 
 def _section(pair: tuple[float, float], width: float) -> Coefficients:
-    """The section of a pair of poles with a given sum and product."""
+    """Return the section of a pair of analogue poles, given by their sum and product."""
     total, product = pair
     scale = 1 - total + product
     b = width / scale
@@ -240,7 +257,7 @@ FILTERS: dict[Mode, Filter] = {
     "dynamic": Dynamic(),
     "temporal": Temporal(0.5, 3.0),
 }
-"""The filter of each mode if only the mode is given."""
+"""Default filter of each mode."""
 
 
 def parse_band(text: str) -> Band:
@@ -265,17 +282,17 @@ def parse_band(text: str) -> Band:
 
 
 def format_band(fl: float, fh: float, unit: Unit = "Hz") -> str:
-    """Write a band given in Hz for `parse_band`, with six digits."""
+    """Format a band in Hz as text for `parse_band`, with six significant digits."""
     scale = _PER_HERTZ[unit.lower()]
     return f"{fl * scale:.6g}-{fh * scale:.6g}{unit}"
 
 
 def as_filter(value: Filter | str | None) -> Filter:
-    """The filter that a value stands for.
+    """Convert a value to a filter.
 
     Args:
-        value: a filter; "static" or "dynamic"; a band such as "0.8-1.2Hz" or "48-72bpm", written
-            as for `parse_band`; or None for `Static()`.
+        value: a filter; "static" or "dynamic"; a band such as "0.8-1.2Hz" or "48-72bpm", see
+            `parse_band`; or None for `Static()`.
 
     Raises:
         OptionError: the value is none of these.

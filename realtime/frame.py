@@ -79,8 +79,8 @@ class RateMeter:
     """Frame rate, from the median of the last frame intervals.
 
     Args:
-        window: number of intervals that the median is taken over.
-        least: number of intervals before a rate is known.
+        window: number of intervals over which the median is taken.
+        least: number of intervals that are needed before the rate is known.
 
     >>> meter = RateMeter(least=2)
     >>> for time in (0.0, 0.5, 1.0):
@@ -98,10 +98,10 @@ class RateMeter:
         self._intervals: deque[float] = deque(maxlen=window)
 
     def add(self, time: float, frames: int = 1) -> None:
-        """Take the time of a frame in seconds.
+        """Add the time of a frame.
 
         Args:
-            time: of the frame.
+            time: of the frame, in seconds.
             frames: number of frame intervals since the last call; above 1 if frames were dropped.
         """
         if self.last is not None:
@@ -112,5 +112,5 @@ class RateMeter:
             self.fps = 1 / step if step > 0 else None
 
     def restart(self) -> None:
-        """Count no interval between the last frame and the next one."""
+        """Leave out the interval between the last frame and the next one."""
         self.last = None

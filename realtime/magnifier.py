@@ -1,4 +1,4 @@
-"""The magnifier: it keeps the time, the filter and the state of one stream around an engine."""
+"""The magnifier: an engine with the clock, the filter and the state of one stream."""
 
 import math
 from collections import deque
@@ -18,11 +18,11 @@ from rtmag.realtime.sections import Sections, State, advance, rescale_state
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
-WINDOW = 31  # frame intervals whose median is the frame rate: a second of video, odd
+WINDOW = 31  # number of frame intervals whose median gives the rate: a second of video
 
-ENOUGH = 8  # intervals measured before the rate is used
+MIN_INTERVALS = 8  # number of intervals that are measured before the rate is used
 
-DRIFT = 0.05  # relative change of the rate at which coefficients are computed again
+RATE_TOLERANCE = 0.05  # relative change of the rate above which coefficients are computed again
 
 FADE = 0.5  # seconds over which alpha rises after an interruption
 
@@ -32,10 +32,11 @@ GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which the m
 class Magnifier:
     """A callable with memory: Frame -> Frame, or array -> array.
 
-    `alpha`, `filter` and `region` may change between frames. Times come from the frames: band edges
-    in hertz hold at the measured rate, and the filter is advanced over dropped frames. The memory
-    is reset by a gap of more than half a second (three frames, at low rates), a time that runs
-    backwards, and another epoch, size or region. Alpha then fades in over half a second.
+    `alpha`, `filter` and `region` may change between frames. The frame rate is measured from the
+    times of the frames, so that band edges are in hertz, and the filter is advanced over dropped
+    frames. The memory, which is the state of the filter, is reset by a gap of more than half a
+    second (three frame intervals, if that is longer), by a time that decreases, and by a new epoch,
+    size or region. Alpha then rises from 1 to its value within half a second.
 
     magnifier = Magnifier(alpha=20)
     shown = magnifier(image)               # (H, W, 3) BGR or (H, W) grey, uint8
@@ -45,14 +46,14 @@ class Magnifier:
     Args:
         engine: Engine that runs the model; None loads the default model.
         alpha: Total magnification factor: 1 leaves motion unchanged, 20 shows it 20 times larger,
-            0 to 1 attenuates, 0 freezes. None is the preset's, or 20.
-        filter: Filter that selects the motion, or its text such as "48-72bpm"; None is the
-            preset's, or Static().
+            0 to 1 attenuates, 0 freezes. None: that of the preset, or 20.
+        filter: Filter that selects the motion, or its text such as "48-72bpm"; None: that of the
+            preset, or Static().
         preset: Name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`.
         fps: Frames per second, if known. Otherwise the rate is measured, and a temporal filter
             starts after a few frames.
-        capture_fps: For slow-motion files: the rate at which the scene was filmed. Frames then
-            count as 1/capture_fps apart, and their times are ignored.
+        capture_fps: For slow-motion files: the rate at which the scene was filmed. The interval
+            between two frames is then 1/capture_fps, and the times of the frames are ignored.
 
     Raises:
         OptionError: alpha is not finite, or the band does not fit the rate.
@@ -74,7 +75,7 @@ class Magnifier:
         self.engine = _default_engine() if engine is None else engine
         self.capture_fps = capture_fps
         self.region: Region | None = None
-        """Magnify only here; None is the whole picture."""
+        """Part of the picture to magnify; None: the whole picture."""
         self.warning: str | None = None
         """Reason why frames are returned unmagnified at present; None if they are magnified."""
         if preset is not None:
@@ -124,7 +125,7 @@ class Magnifier:
     @filter.setter
     def filter(self, value: Filter | str | None) -> None:
         value = as_filter(value)
-        if self.fps is not None and self._known:
+        if self.fps is not None and self._rate_known:
             value.check(self.fps)
         if value.state_key != self._filter.state_key:
             self._interrupt()
@@ -138,9 +139,9 @@ class Magnifier:
 
     @property
     def motion_scale(self) -> float:
-        """Size at which motion is estimated, over that of the picture.
+        """Size at which motion is estimated, relative to the picture: 1, 1/2 or 1/4.
 
-        A new one resets the memory.
+        Setting another value resets the memory.
         """
         return self.engine.motion_scale
 
@@ -155,15 +156,15 @@ class Magnifier:
         """Frames per second: `capture_fps`, or the measured rate, or `fps`; None if unknown."""
         if self.capture_fps is not None:
             return self.capture_fps
-        if len(self._intervals) >= ENOUGH or (self._intervals and self._hint is None):
+        if len(self._intervals) >= MIN_INTERVALS or (self._intervals and self._hint is None):
             return 1 / median_low(self._intervals)
         return self._hint
 
     @property
-    def _known(self) -> bool:
+    def _rate_known(self) -> bool:
         """True if the rate was passed in, or measured over enough intervals."""
         hinted = self.capture_fps is not None or self._hint is not None
-        return hinted or len(self._intervals) >= ENOUGH
+        return hinted or len(self._intervals) >= MIN_INTERVALS
 
     @property
     def memory(self) -> State | None:
@@ -183,11 +184,12 @@ class Magnifier:
 
         Args:
             frame: A Frame, or an image (H, W, 3) BGR or (H, W) grey, uint8.
-            time: Time of an image in seconds. Without it, images count as 1/fps apart, which needs
-                `fps` or `capture_fps` where the filter is a band; otherwise 30 per second.
+            time: Time of an image in seconds. None: the interval between two images is 1/fps, with
+                `capture_fps` or `fps` of the constructor. A band needs one of these; for other
+                filters the default is 30 per second.
 
         Returns:
-            A Frame for a Frame; for an image an image of the same shape.
+            A Frame if `frame` is a Frame, else an image of the same shape.
 
         Raises:
             OptionError: another type or shape of image, or a band without a known rate.
@@ -202,7 +204,7 @@ class Magnifier:
         return shown.with_image(_shaped(shown.image, frame.image))
 
     def _time_of(self, time: float | None) -> float:
-        """The time of an image in seconds: the given one, or 1/fps after the last."""
+        """Return the time of an image in seconds; None: 1/fps after the last image."""
         if time is not None:
             return time
         rate = self.capture_fps or self._hint
@@ -244,7 +246,7 @@ class Magnifier:
         dt, fps = frame.time - last, self.fps
         usual = 1 / fps if fps else dt
         if dt > 0:
-            self._intervals.append(dt)  # gaps too: the source may have become slow
+            self._intervals.append(dt)  # also after a gap: the source may have become slower
         if dt <= 0 or (dt > max(GAP, 3 * usual) and self.capture_fps is None):
             self._interrupt()
             return 0
@@ -252,17 +254,17 @@ class Magnifier:
         return max(round(dt / usual) - 1, 0) if counts else 0
 
     def _interrupt(self) -> None:
-        """Drop the memory of the filter; alpha fades in from the next frame on."""
+        """Reset the memory of the filter; alpha rises from 1 again, starting with the next frame."""
         if self._state is not None:
             self._fade_from = math.inf
         self._state = None
 
     def _current_sections(self) -> Sections | None:
         """Coefficients for the present rate; None while it is unknown or too low for the band."""
-        if self._filter.needs_rate and not self._known:
+        if self._filter.needs_rate and not self._rate_known:
             return None
         rate = self.fps or 1.0  # the first frame is the reference at any rate
-        if self._rate is not None and abs(rate / self._rate - 1) <= DRIFT:
+        if self._rate is not None and abs(rate / self._rate - 1) <= RATE_TOLERANCE:
             return self._sections
         try:
             self._filter.check(rate)
@@ -274,7 +276,7 @@ class Magnifier:
         self.warning = None
         old, self._sections = self._sections, self._filter.sections(rate)
         self._rate = rate
-        # The first coefficient of filters that need no rate is the same at any rate.
+        # If a filter needs no rate, its first coefficient is constant: the state stays valid.
         if not self._filter.needs_rate or old is None:
             return self._sections
         if self._state is not None and self._before is not None:
@@ -302,7 +304,7 @@ def _default_engine() -> Engine:
 
 
 def _shaped(image: Image, original: NDArray[Any]) -> Image:
-    """Bring an image (H, W, 3) into the shape of the original: one channel if that was grey."""
+    """Return an image (H, W, 3) in the shape of the original: one channel if that was grey."""
     if image.shape == original.shape:
         return image
     return np.ascontiguousarray(image[..., 0]).reshape(original.shape)

@@ -27,7 +27,7 @@ class Preset:
         return {"order": filter.order, "band": filter.band, "alpha": self.alpha}
 
     def data(self) -> dict[str, Any]:
-        """Everything as JSON values, for a web page."""
+        """All values as JSON data, for the web page."""
         return {
             **self.settings, "mode": self.filter.mode, "unit": self.unit, "why": self.why,
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Second-order sections: the form in which a filter is given to an engine, and operations on it.
+"""Second-order sections: the form of a filter that engines take, and operations on it.
 
 The network's shape representation s(t) is linear in the image, so it can be filtered exactly. Every
 filter is a cascade of second-order sections per element of s, in direct form II transposed:
@@ -24,14 +24,14 @@ PASS_THROUGH = np.array([[1, 0, 0, 0, 0]], np.float32)
 
 
 def negated(sections: Sections) -> Sections:
-    """The filter with the opposite output."""
+    """Return the same filter with negated output."""
     out = sections.copy()
     out[0, :3] *= -1
     return out
 
 
 def padded(sections: Sections, count: int) -> Sections:
-    """The same filter as `count` sections: the missing ones are `PASS_THROUGH`."""
+    """Return the same filter with `count` sections; `PASS_THROUGH` is appended."""
     return np.concatenate([sections, *[PASS_THROUGH] * (count - len(sections))]).astype(np.float32)
 
 
@@ -59,7 +59,7 @@ def advance(before: State, after: State, sections: Sections, frames: int) -> Sta
     The last shape s follows from the states before and after it: z2' = b2 s - a2 (b0 s + z1).
 
     Args:
-        before: state before the last frame; after a reset, `after` itself.
+        before: state before the last frame; equal to `after` if the last frame was the first one.
         after: state after the last frame.
         sections: coefficients, (S, 5), with b2 != a2 b0 in the first section.
         frames: number of dropped frames.
@@ -75,7 +75,7 @@ def advance(before: State, after: State, sections: Sections, frames: int) -> Sta
 
 
 def _transition(sections: Sections) -> NDArray[np.float64]:
-    """Matrix that takes (s, z1, z2, ...) one frame further with the same s."""
+    """Return the matrix that advances (s, z1, z2, ...) by one frame with a constant input s."""
     units = np.eye(1 + 2 * len(sections))
     rows, x = [units[0]], units[0]
     for (b0, b1, b2, a1, a2), z1, z2 in zip(sections, units[1::2], units[2::2], strict=True):

@@ -1,6 +1,6 @@
 """SIGINT, SIGTERM and SIGHUP: graceful stop, immediate exit, and deferral in critical sections.
 
-The first signal asks for a graceful stop. A second Ctrl-C (SIGINT) exits immediately.
+The first signal requests a graceful stop. A second Ctrl-C (SIGINT) exits immediately.
 """
 
 import os
@@ -52,7 +52,7 @@ def deferred() -> Iterator[None]:
         return
     pending: list[int] = []
     handlers = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
-    # None: the handler was not installed from Python and could not be restored.
+    # A handler that was not installed from Python (None) could not be restored: leave it in place.
     before = {number: handler for number, handler in handlers.items() if handler is not None}
     ours = before.get(signal.SIGINT) is _stop
 

@@ -32,9 +32,9 @@ def stream(
     Args:
         source: camera index or name, address of a stream, video file, image folder or glob pattern,
             or `test`.
-        alpha: total magnification factor, 1 = unchanged; None is the preset's, or 20.
-        filter: filter that selects the motion, or its text such as "48-72bpm"; None is the
-            preset's, or Static().
+        alpha: total magnification factor, 1 = unchanged; None: that of the preset, or 20.
+        filter: filter that selects the motion, or its text such as "48-72bpm"; None: that of the
+            preset, or Static().
         preset: name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`.
         model: name or path of a model; by default the packaged one.
         size: requested (width, height) of a camera in pixels.

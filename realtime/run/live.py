@@ -127,7 +127,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     guard = stack.enter_context(
         Guard(magnifier, partial(load_spec, options.engine), options.notice)
     )
-    controls.whole = engine.size is not None
+    controls.fixed_size = engine.size is not None
     settings = partial(_settings, options, engine, source)
     _announce(redact(f"{source.name}, {magnifier.described}"), view, early_view, options)
 

@@ -116,7 +116,7 @@ def test_a_region_too_small_to_show_motion_is_ignored() -> None:
     assert controls.region == (10, 20, 100, 80)
     controls.change({"region": (10, 20, 100, 8)})
     assert controls.region is None
-    controls.whole = True
+    controls.fixed_size = True
     controls.change({"region": (10, 20, 100, 80)})
     assert controls.region is None
 
