@@ -13,7 +13,7 @@ RtmagError(Exception)
 |   `-- SinkClosed(BrokenPipeError)    the reader closed the pipe
 |-- ModelError(RtmagError, RuntimeError)
 |   |-- ModelIncompatible(ValueError)  inputs, outputs or metadata violate the contract
-|   `-- ProviderUnavailable            the requested runtime or execution provider fails
+|   `-- ProviderUnavailable            the requested runtime or provider cannot be opened
 |-- OptionError(RtmagError, ValueError)  an invalid option, or options that contradict each other
 |-- MissingExtra(RtmagError, ImportError)  a library is not installed, or does not load
 `-- ParityError(RtmagError, AssertionError)  export only: the exported graph differs
@@ -88,7 +88,7 @@ def requires_extra(feature: str, extra: str) -> Generator[None, None, None]:
         extra: name of the extra in pyproject.toml.
 
     Raises:
-        MissingExtra: a library is not installed. An ImportError of a module of rtmag is not changed.
+        MissingExtra: a library is not installed. An ImportError of rtmag itself is not converted.
     """
     try:
         yield

@@ -110,8 +110,8 @@ class Static(Filter):
     mode: ClassVar[Mode] = "static"
 
     drift: float | None = None
-    """Cut-off frequency of the slow average in Hz. The average follows slower changes of the picture,
-    so they are not magnified. None: the reference is always the first frame."""
+    """Cut-off frequency of the slow average in Hz; slower changes of the picture are not magnified.
+    None: the reference is always the first frame."""
 
     def __post_init__(self) -> None:
         if self.drift is not None and not (math.isfinite(self.drift) and self.drift > 0):

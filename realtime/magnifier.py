@@ -254,7 +254,7 @@ class Magnifier:
         return max(round(dt / usual) - 1, 0) if counts else 0
 
     def _interrupt(self) -> None:
-        """Reset the memory of the filter; alpha rises from 1 again, starting with the next frame."""
+        """Reset the memory of the filter; from the next frame on, alpha rises from 1 again."""
         if self._state is not None:
             self._fade_from = math.inf
         self._state = None

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtmag.realtime.analysis.slices import figure, line_samples
+from rtmag.realtime.analysis.slices import figure, line_samples, xt_slice
 from rtmag.realtime.analysis.tracking import Tracker, amplitude, gray
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.scene.scene import SceneSource, Vibration
 
 WARM_UP_SECONDS = 1.5
-"""Start of a clip that is not measured, because the temporal filter starts from zero."""
+"""Length of the start of a clip that is not measured, because the filter starts from zero."""
 
-_MIN_SECONDS = 1.0  # length of the measured part, without which there is no gain
+_MIN_SECONDS = 1.0  # shortest measured part from which a gain is computed
 
 _NOISE_STRIDE = 7  # every seventh still pixel is enough to measure the noise
 
@@ -91,8 +91,8 @@ class SceneMeasurement:
             name = f"{vibration.name}, {vibration.hz:g} Hz"
             columns.append(
                 [
-                    (f"{name}: before", np.stack(before, axis=1)),
-                    (f"{name}: after", np.stack(after, axis=1)),
+                    (f"{name}: before", xt_slice(before)),
+                    (f"{name}: after", xt_slice(after)),
                 ]
             )
         return figure(columns)

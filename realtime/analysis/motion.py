@@ -20,11 +20,11 @@ from rtmag.realtime.opencv import cv2
 WINDOW = 10.0
 """Length of the waveform in seconds."""
 
-MIN_SPECTRUM = 2.0
-"""Length of the waveform in seconds from which there is a spectrum."""
+MIN_SPECTRUM_SECONDS = 2.0
+"""Shortest waveform that a spectrum is computed from."""
 
 PEAK_FACTOR = 4.0
-"""Height of a peak above its surroundings, in medians of the spectrum, from which it counts."""
+"""Smallest prominence of a peak, as a multiple of the median of the spectrum."""
 
 _MAX_PIXELS = 10_000  # of the downscaled region; measuring it takes about 1 ms
 
@@ -32,7 +32,7 @@ _ITERATIONS = 4  # of the tracker; few are enough, as motion between frames is s
 
 _REFERENCE_SECONDS = 3.0  # age at which the reference is replaced
 
-_MAX_DISPLACEMENT = 2.0  # px of the downscaled region, above which the reference is replaced
+_MAX_DISPLACEMENT = 2.0  # downscaled pixels; above this the reference is replaced
 
 _AVERAGE_WEIGHT = 0.1  # of each frame in the running average that becomes the reference
 
@@ -128,7 +128,7 @@ class MotionMeter:
         from scipy.signal import periodogram
 
         path = self.waveform()
-        if len(path) < 8 or -path[0, 0] < MIN_SPECTRUM:
+        if len(path) < 8 or -path[0, 0] < MIN_SPECTRUM_SECONDS:
             return np.zeros(0), np.zeros(0)
         dt = float(np.median(np.diff(path[:, 0])))
         times = np.arange(path[0, 0], 0, dt)
@@ -169,7 +169,8 @@ class MotionMeter:
         """Return waveform, spectrum and peak as JSON values for the web page.
 
         Keys: `t` in s, `x` and `y` in px; `px`, the amplitudes at multiples of `step` Hz; `peak`,
-        its frequency in Hz and amplitude in px, or None. Long spectra are reduced by the maximum.
+        its frequency in Hz and amplitude in px, or None. A long spectrum is shortened:
+        each value is then the maximum of several neighbours.
         """
         path = self.waveform()
         hz, px = self.spectrum()

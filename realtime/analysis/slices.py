@@ -1,6 +1,6 @@
 """x-t slices: one line of the picture over time, in which motion appears as a curve."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,9 +25,9 @@ def line_samples(image: Image, line: Line) -> Image:
     return np.asarray(sampled[:, 0], np.uint8)
 
 
-def xt_slice(images: Iterable[Image], line: Line) -> Image:
-    """Return (L, T, 3): the line runs downwards, time runs to the right."""
-    return np.stack([line_samples(image, line) for image in images], axis=1)
+def xt_slice(lines: Sequence[Image]) -> Image:
+    """Return the slice (L, T, 3) of T lines (L, 3): position downwards, time to the right."""
+    return np.stack(lines, axis=1)
 
 
 def stretch(image: Image, width: int, height: int) -> Image:

@@ -77,6 +77,7 @@ def welcome(
     ] = False,
 ) -> None:
     """Magnify motion that is too small to see, live."""
+    # `main.execute` handles --debug, --verbose and --log-json; they are declared for --help.
     if show_version:
         print_result(f"rtmag {rtmag_version()}")
         raise typer.Exit
@@ -237,11 +238,11 @@ def file(
     output: OutputOptions,
     model: options.ModelOptions,
     like: Like = None,
-    model_sha256: options.Hidden = None,
+    model_sha256: options.HiddenOption = None,
 ) -> None:
-    """Magnify video files: every frame, with time stamps and sound. Keeps files that exist."""
+    """Magnify every frame of video files; keep time stamps and sound. Existing files are kept."""
     if like is not None:
-        file(context=context, **_repeated(context, like))
+        file(context=context, **_merged_parameters(context, like))
         return
     controls = motion.controls(output.layout)
     from rtmag.realtime.run.files import FileBatch, plan
@@ -260,12 +261,12 @@ def file(
     raise typer.Exit(code)
 
 
-def _repeated(context: typer.Context, like: Path) -> dict[str, Any]:
-    """The parameters of a command, with the settings of an earlier output.
+def _merged_parameters(context: typer.Context, like: Path) -> dict[str, Any]:
+    """Merge the settings of an earlier output into the parameters of a command.
 
-    Options of the command line have priority over these settings.
+    Options of the command line have priority over these settings; they override rtmag.toml.
     """
-    from rtmag.realtime.run.provenance import read_settings, repeated
+    from rtmag.realtime.run.provenance import merge_options, read_settings
 
     earlier = read_settings(like)
     explicit = {
@@ -274,8 +275,8 @@ def _repeated(context: typer.Context, like: Path) -> dict[str, Any]:
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     }
     sha256 = None if "model" in explicit else earlier.get("model_sha256")
-    rest = context.params | {"band": None, "preset": None}  # from files: meant for other runs
-    return rest | repeated(earlier, explicit) | {"like": None, "model_sha256": sha256}
+    rest = context.params | {"band": None, "preset": None}  # not repeated: from rtmag.toml
+    return rest | merge_options(earlier, explicit) | {"like": None, "model_sha256": sha256}
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":

@@ -52,7 +52,7 @@ def _redirect_to_null(stream: TextIO) -> None:
 
 
 def configure(*, verbose: bool, as_json: bool) -> None:
-    """Print the log from now on if one argument is True, else stop printing it.
+    """Turn the log on standard error on if `verbose` or `as_json` is True, else off.
 
     The lowest level is DEBUG if `verbose` is True, else INFO.
     """

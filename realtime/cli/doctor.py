@@ -1,7 +1,7 @@
 """The command `rtmag doctor`: checks of what works on this machine, with hints for the rest.
 
-Each check tries the real thing: it opens an engine or writes a video. A check that fails is a
-finding and does not stop the others.
+Each check uses what it checks: for example, it opens an engine or writes a video. A failed check is
+a finding and does not stop the others.
 """
 
 import os
@@ -43,7 +43,7 @@ class Finding:
     hint: str = ""
     """The remedy; empty if nothing has to be done."""
     needed: bool = False
-    """True if rtmag cannot work at all unless this is ok."""
+    """True if rtmag cannot work without this."""
 
 
 def examine() -> list[Finding]:
@@ -81,6 +81,7 @@ def as_text(findings: list[Finding]) -> str:
 
 
 def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
+    """Run a check; an exception becomes a finding."""
     topic = check.__name__.removeprefix("_")
     try:
         return check()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def _checked_token(context: Context, value: str | None) -> str | None:
+    """Refuse a token from the command line; return any other unchanged."""
     source = context.get_parameter_source("token")
     if source is not None and source.name == "COMMANDLINE":
         raise OptionError(
@@ -67,7 +68,7 @@ class CameraOptions:
     ] = False
 
     def source_options(self, scale: str) -> "SourceOptions":
-        """The request to the source; raises OptionError as `parse_live_size`."""
+        """The options of the source; raises OptionError, see `options.parse_live_size`."""
         from rtmag.realtime.sources.source import SourceOptions
 
         return SourceOptions(
@@ -128,7 +129,7 @@ class StreamOptions:
     max_pixels: options.MaxPixels = MAX_PIXELS
 
     def source_options(self, scale: str, note: Callable[[str], None]) -> "SourceOptions":
-        """The request to the source; `note` is called while it waits for the stream."""
+        """The options of the source; `note` prints messages while it waits for the stream."""
         from rtmag.realtime.sources.source import SourceOptions
 
         return SourceOptions(
@@ -156,8 +157,8 @@ class ViewOptions:
         str,
         Option(
             "--host",
-            help="Web view: address to listen on. Browsers need a token: the value of RTMAG_TOKEN, "
-            "or a random one.",
+            help="Web view: address to listen on. For access from other machines, browsers need a "
+            "token: the value of RTMAG_TOKEN, or a random one.",
         ),
     ] = "127.0.0.1"
     port: Annotated[
@@ -189,7 +190,7 @@ class ViewOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOutputOptions:
-    """The outputs of a live command, besides its view."""
+    """The outputs of a live command, in addition to its view."""
 
     panel: ClassVar = "Output"
     record: Annotated[

@@ -86,7 +86,7 @@ def _parameters(group: Any) -> Iterator[inspect.Parameter]:
 
 
 def without(group: Any, *names: str) -> dict[str, Any]:
-    """The options of a group by name, except these."""
+    """Return the options of a group by name, without the named ones."""
     return {name: value for name, value in asdict(group).items() if name not in names}
 
 
@@ -97,7 +97,11 @@ def _checked_band(value: str | None) -> str | None:
 
 
 def checked_size(value: str | None) -> str | None:
-    """The same text, a size or `auto`; raises OptionError as `parse_size`."""
+    """Check a size or `auto` and return it unchanged.
+
+    Raises:
+        OptionError: see `parse_size`.
+    """
     if value != AUTO:
         parse_size(value)
     return value
@@ -124,7 +128,7 @@ MaxPixels = Annotated[
 
 
 def _engines(suffix: str) -> str:
-    """The engines that run one type of model file, with their devices."""
+    """List the engines that run one type of model file, with their devices."""
     return ", ".join(f"{each.name} ({each.device})" for each in RUNTIMES if each.opens(suffix))
 
 
@@ -224,14 +228,14 @@ class MotionOptions:
         Option(
             "--drift",
             metavar="HZ",
-            help="Mode static: let the reference follow slow changes of the picture, at this rate "
-            "in Hz.",
+            help="Mode static: the reference follows changes of the picture that are slower than "
+            "this frequency in Hz.",
             show_default="the reference stays the first frame",
         ),
     ] = None
 
     def controls(self, layout: Layout = "magnified") -> Controls:
-        """The initial controls of a run; raises OptionError as `make_controls`."""
+        """The initial controls of a run; raises OptionError, see `make_controls`."""
         return make_controls(layout=layout, **asdict(self))
 
 
@@ -247,7 +251,7 @@ def make_controls(
     band: str | None = None,
     preset: PresetName | None = None,
 ) -> Controls:
-    """The controls for these options; None: not given. A given option wins over the preset.
+    """Combine the options about motion. None: not given; an option has priority over the preset.
 
     Raises:
         OptionError: two options contradict each other, or a value is invalid.
@@ -276,13 +280,17 @@ def _first(value: T | None, default: T) -> T:
 def _make_filter(
     mode: Mode | None, fl: float | None, fh: float | None, order: int | None, drift: float | None
 ) -> Filter:
-    """The filter of a mode; None: 'temporal' if there is a band, else 'static'."""
+    """Make the filter of a mode; None: 'temporal' if there is a band, else 'static'."""
     banded = fl is not None or fh is not None
     mode = mode or ("temporal" if banded else "static")
     if banded and mode != "temporal":
-        raise OptionError(f"--fl and --fh make a band for --mode temporal, got --mode {mode}")
+        raise OptionError(
+            f"a band needs --mode temporal, got --mode {mode}: leave out the band or --mode"
+        )
     if drift is not None and mode != "static":
-        raise OptionError(f"--drift moves the reference of --mode static, got --mode {mode}")
+        raise OptionError(
+            f"--drift needs --mode static, got --mode {mode}: leave out --drift or --mode"
+        )
     if mode == "temporal":
         if fl is None or fh is None:
             raise OptionError(
@@ -294,7 +302,7 @@ def _make_filter(
 
 @dataclass(frozen=True, kw_only=True)
 class LiveModelOptions:
-    """The model of a live command, which can be chosen by its speed."""
+    """The model of a live command. `auto` chooses model and motion scale by their speed."""
 
     panel: ClassVar = "Model"
     model: Annotated[
@@ -362,7 +370,7 @@ class ModelOptions(LiveModelOptions):
     ] = "1"
 
 
-Hidden = Annotated[str | None, Option(hidden=True)]
+HiddenOption = Annotated[str | None, Option(hidden=True)]
 
 
 def check_new(path: Path | None, *, overwrite: bool) -> None:
@@ -376,16 +384,16 @@ def check_new(path: Path | None, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise OptionError(f"cannot write {str(path)!r}: it exists; use --overwrite")
     if not path.absolute().parent.is_dir():
-        raise OptionError(f"cannot write {str(path)!r}: no such folder")
+        raise OptionError(f"cannot write {str(path)!r}: its folder does not exist; create it first")
 
 
 def scale_of(text: str) -> float | None:
-    """The number of a motion scale; None for `auto`."""
+    """Convert a motion scale such as '1/2' to a number; None for `auto`."""
     return {AUTO: None, **{scale_name(scale): scale for scale in MOTION_SCALES}}[text]
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """(width, height) in pixels from '640x480'; None if `text` is None.
+    """Parse a size such as '640x480' to (width, height) in pixels; None if `text` is None.
 
     Raises:
         OptionError: `text` has another form.
@@ -399,7 +407,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 def parse_live_size(text: str | None, scale: str = AUTO) -> tuple[int, int] | None:
-    """The size to request from a live source; None for `auto`, which adapts the motion scale only.
+    """Parse the size to request from a live source; None for `auto`: the source chooses.
 
     Raises:
         OptionError: `text` is neither a size nor `auto`, or it is `auto` and the motion scale is
@@ -415,12 +423,12 @@ def parse_live_size(text: str | None, scale: str = AUTO) -> tuple[int, int] | No
 
 
 def parse_streams(text: str) -> list[int]:
-    """The numbers in '1,2,4'.
+    """Parse numbers of streams such as '1,2,4'.
 
     Raises:
         OptionError: one of them is not an integer of at least 1.
     """
     counts = text.split(",")
     if not all(count.strip().isdecimal() and int(count) for count in counts):
-        raise OptionError(f"--streams takes numbers of at least 1, such as 1,2,4, got {text!r}")
+        raise OptionError(f"--streams needs numbers of at least 1, such as 1,2,4, got {text!r}")
     return [int(count) for count in counts]

@@ -37,8 +37,8 @@ _OVERRIDES: dict[str, tuple[str, ...]] = {
     "fh": ("band", "mode", "drift"),
     "drift": ("preset", "mode", *_BAND),
 }
-"""Options that are ignored from sources of lower priority once this option is set. `_overridden`
-adds the options for which that depends on the value."""
+"""For each option, the options that it overrides: they are ignored if a source of lower priority
+sets them. `_overridden` adds the options for which that depends on the value."""
 
 _IMPLIED = ("alpha", "mode", "order", "fl", "fh")
 """Options whose values a preset or a band can determine."""
@@ -64,7 +64,7 @@ class ConfigurableCommand(TyperCommand):
         """Parse the arguments, with the values from files and variables as defaults.
 
         Raises:
-            OptionError: as `read`.
+            OptionError: see `read`.
         """
         ignored = ctx.resilient_parsing or "--help" in args
         found = {} if ignored else read(self, ctx)
@@ -164,7 +164,7 @@ def _check_known(key: str, allowed: Collection[str], origin: str) -> None:
 
 
 def _strict(value: Any, key: str, option: TyperOption, context: Context, origin: str) -> Any:
-    """As `_validated`; also refuse a value that Typer would convert from another type of TOML."""
+    """Validate a value of a file; also refuse a TOML type that Typer would convert."""
     result = _validated(value, key, option, context, origin)
     same = isinstance(result, Path) or type(result) is type(value)
     if not same and (type(result), type(value)) != (float, int):
@@ -174,7 +174,7 @@ def _strict(value: Any, key: str, option: TyperOption, context: Context, origin:
 
 
 def _validated(value: Any, key: str, option: TyperOption, context: Context, origin: str) -> Any:
-    """The value as Typer converts it, for an option.
+    """Return the value of an option as Typer converts it.
 
     Raises:
         OptionError: Typer, or the callback of the option, refuses it.
@@ -227,7 +227,7 @@ def effective(
 
 
 def _overridden(key: str, value: Any, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-    """The options that are ignored from sources of lower priority, as `key` has this value."""
+    """Return the options that are overridden if `key` has this value, see `_OVERRIDES`."""
     if key == "size":
         return ("motion_scale",) if value == AUTO else ()
     if key == "motion_scale":
@@ -242,12 +242,14 @@ def show(context: Context, names: list[str], args: list[str]) -> dict[str, dict[
     """The effective settings of commands, as if they were run with these arguments.
 
     Raises:
-        OptionError: a name is not that of a configurable command, or as `read`.
+        OptionError: a name is not a configurable command; see also `read`.
     """
     known = _commands(context)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise OptionError(f"no settings for {unknown[0]!r}; allowed: {_list(known)}")
+        raise OptionError(
+            f"cannot show settings of {unknown[0]!r}: it has none; allowed: {_list(known)}"
+        )
     return {name: _effective(known[name], context, args) for name in names or known}
 
 
@@ -260,7 +262,7 @@ def _effective(command: TyperCommand, context: Context, args: list[str]) -> dict
 
 
 def _safe(key: str, setting: Setting) -> Setting:
-    """The setting without credentials; None, numbers and booleans unchanged, the rest as text."""
+    """Return the setting without credentials, with a value that is None, a number or text."""
     value = setting.value
     if value is not None and not isinstance(value, bool | int | float):
         value = HIDDEN if is_secret(key) else redact(str(value))

@@ -1,4 +1,4 @@
-"""Composition and the frame loop.
+"""Composition of sources, engines, sinks and views into runs, and the frame loop.
 
-The only room that knows both sources and engines. Not in here: Typer, Rich, print.
+This package imports neither Typer nor Rich: its messages go to callbacks.
 """

@@ -45,21 +45,20 @@ SLOW_SHARE = 0.85
 are about to be dropped."""
 
 FAST_SECONDS = 10.0
-"""Time for which the next larger motion scale must have been fast enough before it is taken."""
+"""Seconds for which the next larger motion scale must be fast enough before it is taken."""
 
 _WINDOW = 15
-"""Number of frames whose median counts."""
+"""Number of frames over which the medians are taken."""
 
 _COST_RATIO = 4.0
-"""Highest ratio of the times at a motion scale and at half of it: four times the pixels."""
+"""Largest possible time at a motion scale, relative to half that scale: four times the pixels."""
 
 
 def choose(spec: EngineSpec, size: tuple[int, int], fps: float) -> Engine:
     """Load the engine of the highest quality that is fast enough, or else the fastest one.
 
     Args:
-        spec: the requested engine. Model `auto` and motion scale None are chosen here, all else is
-            kept.
+        spec: the requested engine. A model `auto` and a motion scale None are chosen here.
         size: (width, height) of the frames in pixels.
         fps: frames per second of the source.
 
@@ -87,11 +86,17 @@ def _candidates(spec: EngineSpec) -> list[EngineSpec]:
 def _first_within(
     budget: float, specs: list[EngineSpec], measure: Callable[[Engine], float]
 ) -> Engine:
-    """Load one spec after the other; return the first engine whose step takes `budget` seconds."""
+    """Load one spec after the other; return the first engine that is fast enough, or the fastest.
+
+    Args:
+        budget: largest time of a step, in seconds.
+        specs: the candidates, highest quality first.
+        measure: returns the time of a step of an engine, in seconds.
+    """
     engine: Engine | None = None
     tried: list[tuple[float, EngineSpec]] = []
     one_scale: set[str | None] = set()
-    """Models that know one motion scale only."""
+    """Models that have only one motion scale."""
     for spec in specs:
         if spec.model in one_scale:
             continue
@@ -140,7 +145,7 @@ class Pace:
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
         self._scale = controls.motion_scale
-        """The scale that was set here; None once the user has selected another one."""
+        """The scale that was set by this class; None after the user has selected another one."""
         self._seconds: deque[float] = deque(maxlen=_WINDOW)
         self._rate = RateMeter(_WINDOW, least=_WINDOW)
         self._last: Frame | None = None
@@ -159,9 +164,9 @@ class Pace:
         return cls(controls) if spec.motion_scale is None and live else None
 
     def update(self, frame: Frame, seconds: float) -> str | None:
-        """Take the processing time of a frame, in seconds; returns a message if the scale changes.
+        """Add the processing time of a frame, in seconds; return a message if the scale changes.
 
-        Frames that were dropped before this one count in the rate of the source.
+        The rate of the source includes frames that were dropped before this one.
         """
         last, self._last = self._last, frame
         if self._controls.motion_scale != self._scale:

@@ -58,7 +58,7 @@ class Outcome:
     @property
     def lines(self) -> list[str]:
         """Text for the user: description, measurements and files."""
-        lines = ["On the left only the crate seems to move; on the right:"]
+        lines = ["In the left half, only the crate visibly moves. In the right half:"]
         lines += [self._gain(gain) for gain in self.gains]
         before, after = self.noise
         lines.append(
@@ -84,7 +84,7 @@ class Demo:
     frames: int = FRAMES
     alpha: float = 20.0
     out: str | None = None
-    """Folder of both outputs, or the part of their paths before the suffix."""
+    """Folder of both outputs, or their common path without suffix; None: rtmag-demo."""
     window: bool = False
     overwrite: bool = False
     engine: EngineSpec = field(default_factory=EngineSpec)

@@ -54,11 +54,11 @@ class Job:
 
 
 def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
-    """Return the outputs to make.
+    """Return a job for each input.
 
     Args:
         paths: inputs. The second of two paths is the output if it does not exist or was written by
-            rtmag; any other existing file could be meant as a second input.
+            rtmag. Any other existing file may be a second input: the arguments are ambiguous.
         output: a folder, or a file if there is one input; None: next to each input.
         alpha: part of the names of the outputs.
 
@@ -78,12 +78,14 @@ def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
     target = Path(output)
     if output == STDOUT:
         if len(paths) != 1:
-            raise OptionError(f"-o - writes one video to stdout, got {len(paths)} inputs")
+            raise OptionError(
+                f"-o - writes one video to stdout, got {len(paths)} inputs; give -o FOLDER"
+            )
         return [Job(Path(paths[0]), target)]
     if len(paths) == 1 and not target.is_dir() and target.suffix and not output.endswith("/"):
         return [Job(Path(paths[0]), target)]
     if target.exists() and not target.is_dir():
-        raise OptionError(f"-o {output!r} is a file: several inputs need a folder")
+        raise OptionError(f"-o {output!r} is a file: several inputs need a folder, give -o FOLDER")
     return _distinct([Job(Path(p), output_path(Path(p), alpha, target), target) for p in paths])
 
 
@@ -93,7 +95,9 @@ def _distinct(jobs: list[Job]) -> list[Job]:
     for job in jobs:
         if job.output in seen:
             pair = f"{str(seen[job.output])!r} and {str(job.source)!r}"
-            raise OptionError(f"{pair} would both become {str(job.output)!r}")
+            raise OptionError(
+                f"{pair} would both be written to {str(job.output)!r}: magnify them separately"
+            )
         seen[job.output] = job.source
     return jobs
 
@@ -109,7 +113,7 @@ class Input:
 
 @dataclass(slots=True, kw_only=True)
 class FileBatch:
-    """Options and state of a run over files. The model is loaded after the first file is open."""
+    """Options and state of a run over files. The model is loaded when the first file is open."""
 
     controls: Controls
     progress: Progress
@@ -118,17 +122,17 @@ class FileBatch:
     done: Callable[[Path], None]
     """Called with the path of each finished output."""
     capture_fps: float | None = None
-    """Rate in 1/s at which slow-motion files were filmed; None: as their timestamps say."""
+    """Rate in 1/s at which slow-motion files were filmed; None: the rate of their timestamps."""
     audio: bool = True
     """True to copy the sound."""
     overwrite: bool = False
     skip_existing: bool = False
     strict: bool = False
-    """True to make the exit code 1 if damage cost frames."""
+    """True: the exit code is 1 if frames were lost because a file is damaged."""
     max_pixels: int = MAX_PIXELS
-    """Larger pictures are refused before they are decoded."""
+    """Number of pixels above which a picture is refused before it is decoded."""
     model_sha256: str | None = None
-    """Hash of the model that an earlier output was made with, to repeat that; None: any model."""
+    """Hash of the weights of an earlier output; other weights give a warning. None: not checked."""
     engine: EngineSpec = field(default_factory=EngineSpec)
     view: ViewKind = "none"
     _damaged: bool = field(default=False, init=False)
@@ -137,12 +141,12 @@ class FileBatch:
     def run(self, jobs: Sequence[Job]) -> int:
         """Carry out the jobs and return the exit code. The error of a single job is raised."""
         if len(jobs) == 1:
-            return _INTERRUPTED if self._do(jobs[0]) == "interrupt" else self._exit_code()
+            return _INTERRUPTED if self._run_job(jobs[0]) == "interrupt" else self._exit_code()
         failed = 0
         for number, job in enumerate(jobs):
             ending: Ending = "end"
             try:
-                ending = self._do(job)
+                ending = self._run_job(job)
             except RtmagError as error:
                 failed += 1
                 self.notice(f"error: {error}")
@@ -155,7 +159,8 @@ class FileBatch:
     def _exit_code(self) -> int:
         return 1 if self.strict and self._damaged else 0
 
-    def _do(self, job: Job) -> Ending:
+    def _run_job(self, job: Job) -> Ending:
+        """Check the input and the output of a job, then magnify the input."""
         if self.skip_existing and os.path.exists(job.output):
             self.notice(f"skipped: {str(job.output)!r} exists")
             return "end"
@@ -175,7 +180,10 @@ class FileBatch:
     def _load(self) -> Engine:
         engine = load_spec(self.engine)
         if self.model_sha256 not in (None, engine.metadata.get("rtmag.sha256")):
-            self.notice(f"warning: model {engine.name!r} has other weights than before")
+            self.notice(
+                f"warning: model {engine.name!r} has other weights than before: the earlier output "
+                "cannot be repeated exactly"
+            )
         return engine
 
     def _magnify(self, opened: Input, output: Path, engine: Engine) -> Ending:
@@ -289,7 +297,7 @@ def _open(path: Path, max_pixels: int) -> Input:
 
 
 def _warnings(video: VideoSource, filter: Filter, capture_fps: float | None) -> list[str]:
-    """Return a line for each property of a video that makes the output less exact."""
+    """Return a line for each property of a video that affects the quality of the output."""
     warnings = []
     if video.bits > 8:
         warnings.append(f"has {video.bits} bits per channel; the output has 8")

@@ -1,6 +1,6 @@
 """Protection of a live run against a model that fails.
 
-When the model raises an error, frames pass unmagnified and the view shows why. The model is loaded
+When the model raises an error, frames pass unmagnified and the view shows it. The model is loaded
 again, at most five times a minute. A result of the wrong shape or type, and a state that contains
 NaN or infinite values, count as errors; neither is passed on. A step that never returns cannot be
 stopped from within the process: a watchdog thread ends the process with exit code 70, so that a
@@ -37,13 +37,14 @@ _RELOAD_PAUSE = 1.0
 """Seconds between two reloads."""
 
 _FIRST_STEPS = 5
+"""Number of steps after loading that may take longer, see `HANG`."""
 
 _GPU_CHECK_STEPS = 30
-"""Number of steps between two checks of a state on a GPU, which has to be copied for that."""
+"""Number of steps between two checks of a state on a GPU; a check copies the state."""
 
 
 class Guard(Closeable):
-    """Calls a magnifier and survives errors of its model; a context manager.
+    """Calls a magnifier and catches errors of its model; a context manager.
 
     Args:
         magnifier: called for each frame.
@@ -112,7 +113,7 @@ class Guard(Closeable):
             isinstance(state, np.ndarray) or self._steps % _GPU_CHECK_STEPS == 0
         ):
             return
-        # One NaN or infinite value makes the sum so; summing takes a fraction of a millisecond.
+        # One such value makes the sum NaN or infinite. Summing takes a fraction of a millisecond.
         if not np.isfinite(np.asarray(state).sum(dtype=np.float64)):
             raise ModelError("the model returned NaN or infinite values")
 
@@ -125,7 +126,7 @@ class Guard(Closeable):
         self.alert = message
 
     def _reloaded(self) -> bool:
-        """Load the model again if it is time for that; True if it was loaded."""
+        """Load the model again, if the limit of reloads allows it; return True if it was loaded."""
         now = time.monotonic()
         exhausted = len(self._reloads) == _RELOADS and now - self._reloads[0] < _RELOAD_PERIOD
         if exhausted or now < self._next_reload:
@@ -160,5 +161,5 @@ def _check_image(frame: Frame, magnified: Frame) -> None:
 
 def _exit(message: str) -> None:
     """End the process immediately: a thread that hangs in a driver would block a normal exit."""
-    print(f"error: {message}; try to start it again", file=sys.stderr, flush=True)
+    print(f"error: {message}; start rtmag again", file=sys.stderr, flush=True)
     os._exit(EXIT_HANG)

@@ -1,7 +1,7 @@
 """`rtmag camera` and `rtmag stream`: magnify a live source until the user quits.
 
-`run_live` is the whole command, `build` opens its parts in order: view, source, engine, magnifier,
-guard, sinks. The frame loop itself is in `rtmag.realtime.run.loop`.
+`run_live` runs the whole command. `build` opens its parts: view, source, engine, magnifier, guard,
+sinks. The frame loop itself is in `rtmag.realtime.run.loop`.
 """
 
 from collections.abc import Callable
@@ -69,15 +69,15 @@ class LiveOptions:
     limit: int | None = None
     """Number of frames after which the run ends; None: no limit."""
     out: str | None = None
-    """`-` also writes the frames to stdout."""
+    """`-`: also write the frames to stdout; None: do not."""
     virtual_camera: str | None = None
-    """Name of a virtual camera that also gets the frames, or `first`."""
+    """Name of a virtual camera that also shows the frames, or `first`; None: no virtual camera."""
     stats: Stats | None = None
     """Prints statistics during the run."""
 
 
 def run_live(spec: str, options: LiveOptions) -> Report:
-    """Magnify a live source until the user quits, the limit is reached or Ctrl-C comes.
+    """Magnify a live source until the user quits, the limit is reached or Ctrl-C is pressed.
 
     Args:
         spec: the source, see `open_source`; `test` is the built-in scene.
@@ -106,7 +106,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     """Open everything that the frame loop needs; `stack` closes it.
 
     Raises:
-        UserQuit: the user quit in the view while the source was being waited for.
+        UserQuit: the user quit in the view before the source was open.
         SourceUnavailable: the source cannot be opened.
         OptionError: the frequency band does not fit the frame rate of the source.
         SinkUnavailable: the view, a sink or the virtual camera cannot be opened.
@@ -146,9 +146,9 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
 
 
 def _announce(title: str, view: View | None, early_view: View | None, options: LiveOptions) -> None:
-    """Print the source and the model, and where to see them unless that was printed before."""
+    """Print source, model and the address of the web page, unless it was printed before."""
     if view is not None and view.url is None:
-        options.notice(f"{title}; keys: h")
+        options.notice(f"{title}; press h in the window for the keys")
     elif view is not None and early_view is None:
         options.print_link(f"{title}; open {view.url}")
     else:
@@ -159,7 +159,7 @@ def _announce(title: str, view: View | None, early_view: View | None, options: L
 
 
 def _waits(spec: str, options: LiveOptions) -> bool:
-    """True if a source that is not available yet is waited for: only network streams are."""
+    """True if the run waits for a source that is not available yet; only for network streams."""
     return options.source.wait is not None and "://" in spec
 
 
@@ -173,7 +173,7 @@ def _open_source(spec: str, options: LiveOptions, view: View | None) -> FrameSou
         raise SourceAbsent(f"{error} (use --wait to wait for it)") from error
     source.on_status = lambda status: options.notice(_status_line(source.name, status))
     for setting in source.refused:
-        options.notice(f"{source.name} does not allow to turn off its {setting}")
+        options.notice(f"warning: {source.name}: cannot turn off {setting}")
     return source
 
 
@@ -227,7 +227,7 @@ def _make_view(name: str, options: LiveOptions) -> View | None:
 def _open_sinks(
     source: FrameSource, fps: float, options: LiveOptions, stack: ExitStack
 ) -> list[Sink]:
-    """Open the virtual camera and the pipe, where they are wanted."""
+    """Open the virtual camera and the pipe, if they are requested."""
     width, height = source.size
     size = (2 * width, height) if options.controls.layout == "side" else (width, height)
     sinks: list[Sink] = []
@@ -250,6 +250,7 @@ def _open_sinks(
 
 
 def _settings(options: LiveOptions, engine: Engine, source: FrameSource) -> dict[str, object]:
+    """Return the present settings of the run, for the file next to a recording."""
     controls = options.controls
     return describe(
         controls,
@@ -264,14 +265,13 @@ def _settings(options: LiveOptions, engine: Engine, source: FrameSource) -> dict
 class Recorder:
     """Opens the file of each recording. Its settings are kept in a JSON file next to it.
 
-    The first recording gets the requested path. All others, or all if no path was requested, get
-    numbered names.
+    The first recording has the requested path. All other recordings have numbered names.
 
     Args:
         options: path, overwriting, and the callback for messages.
         fps: frame rate of the file.
         settings: returns the settings of the run.
-        whole: True to drop no frame, for sources that wait.
+        whole: True to drop no frame, for sources that are not live.
     """
 
     def __init__(
@@ -282,11 +282,8 @@ class Recorder:
         *,
         whole: bool = False,
     ) -> None:
-        self._path, self._overwrite, self._notice = (
-            options.record,
-            options.overwrite,
-            options.notice,
-        )
+        self._path, self._overwrite = options.record, options.overwrite
+        self._notice = options.notice
         self._fps, self._settings, self._whole = fps, settings, whole
 
     def __call__(self) -> Sink:
@@ -299,9 +296,8 @@ class Recorder:
         check_space(path)
         self._notice(f"recording to {path}")
         sink, settings = VideoSink(path, fps=self._fps, overwrite=overwrite), self._settings()
-        self._write_settings(
-            sink.partial_path, settings
-        )  # at the start, as the process may be killed
+        # Written at the start too, because the process may be killed.
+        self._write_settings(sink.partial_path, settings)
         return BackgroundSink(
             sink,
             check=partial(check_space, path),
@@ -311,7 +307,7 @@ class Recorder:
 
     def _finish(self, sink: VideoSink, settings: dict[str, object], dropped: int) -> None:
         _report_dropped(self._notice, str(sink.path), "the encoder", dropped)
-        if sink.path_written is not None:  # None if no frame came
+        if sink.path_written is not None:  # None if there was no frame
             self._write_settings(sink.path, settings)
         with suppress(OSError):
             settings_path(sink.partial_path).unlink()

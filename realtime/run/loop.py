@@ -1,8 +1,8 @@
-"""The frame loop: read a frame, magnify it, write it to the sinks, show it, answer keys.
+"""The frame loop: read a frame, magnify it, write it to the sinks, show it, apply keys.
 
-Every frame of a file is magnified. Of a live source only the newest frame is: frames are dropped so
-that the delay stays bounded. The view shows the layout that is selected at the moment, with text
-over it. Sinks get pictures without text, in the layout that was selected at the start.
+Every frame of a file is magnified. A live source drops frames that are not the newest, so that the
+delay stays bounded. The view shows pictures in the present layout, with text. Sinks write pictures
+without text, in the layout at the start of the run.
 """
 
 import time
@@ -26,10 +26,10 @@ from rtmag.realtime.view import overlay
 from rtmag.realtime.view.viewer import TICK, Facts, View, Viewer
 
 _SLOW_TICK = 0.1
-"""The same after a second without a frame, so that waiting for a lost source needs little CPU."""
+"""Seconds between two checks of the keys after a second without a frame; saves CPU time."""
 
 OnFrame = Callable[[Frame, Frame], None]
-"""Callback that gets each original frame and its magnified frame."""
+"""Callback with each original frame and its magnified frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Pipeline:
     controls: Controls
     """Changed by keys. The layout at the start is the layout of the sinks."""
     sinks: Sequence[Sink] = ()
-    """Get every magnified frame; closed at the end."""
+    """Write every magnified frame; closed at the end."""
     guard: Guard | None = None
     """Calls the magnifier, so that an error of the model does not end the run."""
     view: View | None = None
@@ -61,7 +61,7 @@ class Pipeline:
 
 
 def run(pipeline: Pipeline) -> Report:
-    """Magnify frames until the source ends, the user quits, the limit is reached or Ctrl-C comes.
+    """Magnify frames until the source ends, the user quits, the limit is reached or Ctrl-C.
 
     Returns:
         The counts of the run. Ctrl-C is a normal ending: an unfinished file is kept under its
@@ -70,8 +70,8 @@ def run(pipeline: Pipeline) -> Report:
     Raises:
         RtmagError: the live source, the magnifier or a sink failed. An unfinished file is kept
             under its temporary name. A recording that fails ends the run only if there is neither
-            a view nor another sink. A damaged end of a file is an ending, not an error: it is
-            listed in `Report.errors`.
+            a view nor another sink. A damaged end of a file raises nothing: it is listed in
+            `Report.errors`.
     """
     loop = _Loop(pipeline)
     live = pipeline.source.live
@@ -110,7 +110,7 @@ class _Loop:
     """State of one run."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._parts = pipeline
+        self._pipeline = pipeline
         self._source, self._controls = pipeline.source, pipeline.controls
         self._magnifier, self._guard = pipeline.magnifier, pipeline.guard
         self._sinks, self._layout = pipeline.sinks, pipeline.controls.layout
@@ -118,9 +118,9 @@ class _Loop:
         self._tally = Tally(live=self._source.live)
         self._recording = Recording(pipeline.open_recording, self._controls)
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
-        self._watched = pipeline.view is not None
+        self._has_view = pipeline.view is not None
         self._settings: tuple[object, ...] = ()
-        """Settings of the controls that the magnifier has now."""
+        """Settings of the controls that were last passed to the magnifier."""
         self._model = self._mode = ""
         self._errors: list[str] = []
         self._warning: str | None = None
@@ -128,7 +128,7 @@ class _Loop:
     def play(self) -> Ending:
         """Read and process frames until the end."""
         try:
-            # Closed even after an error: its thread must not read from a closed source.
+            # Close it after an error too: its thread must not read from a closed source.
             with closing(_arrivals(self._source)) as arrivals:
                 return self._play(arrivals)
         except SourceLost as error:
@@ -138,7 +138,7 @@ class _Loop:
             return "end"
 
     def _play(self, arrivals: Iterable[Frame | None]) -> Ending:
-        stats = self._parts.stats
+        stats = self._pipeline.stats
         for frame in arrivals:
             if frame is None:
                 self._viewer.idle()
@@ -151,12 +151,12 @@ class _Loop:
                 self._pause()
             if self._controls.quit:
                 return "quit"
-            if self._tally.frames == self._parts.limit:
+            if self._tally.frames == self._pipeline.limit:
                 break
         return "end"
 
     def _pause(self) -> None:
-        stats = self._parts.stats
+        stats = self._pipeline.stats
         while self._controls.paused and not self._controls.quit:
             self._viewer.idle()
             if stats is not None:
@@ -168,14 +168,14 @@ class _Loop:
         start = time.monotonic()
         magnified = self._magnify(frame)
         writing = bool(self._sinks) or self._controls.recording or self._recording.running
-        # Ctrl-C must not come between the writing of a frame and its counting.
+        # Ctrl-C must not interrupt between the writing of a frame and its counting.
         with deferred() if writing else nullcontext():
             self._write(frame, magnified)
-        parts = self._parts
-        if parts.on_frame is not None:
-            parts.on_frame(frame, magnified)
-        if parts.pace is not None:
-            message = parts.pace.update(frame, time.monotonic() - start)
+        pipeline = self._pipeline
+        if pipeline.on_frame is not None:
+            pipeline.on_frame(frame, magnified)
+        if pipeline.pace is not None:
+            message = pipeline.pace.update(frame, time.monotonic() - start)
             if message is not None:
                 self._viewer.say(message)
 
@@ -205,15 +205,15 @@ class _Loop:
             magnified = self._step(frame)
         except OptionError as error:
             # A band that does not fit the measured frame rate must not end a run with a view.
-            if not self._watched or self._controls.filter.band is None:
+            if not self._has_view or self._controls.filter.band is None:
                 raise
             self._viewer.say(str(error))
             self._controls.set_mode("static")
             self._apply_controls()
             magnified = self._step(frame)
         self._controls.fps = self._magnifier.fps
-        # Frames that pass unmagnified are an error of the run, unless the live view shows why.
-        if not (self._watched and self._source.live) and self._warning is None:
+        # Frames that pass unmagnified are an error of the run, unless a live view shows the reason.
+        if not (self._has_view and self._source.live) and self._warning is None:
             self._warning = self._magnifier.warning
         return magnified
 
@@ -247,7 +247,7 @@ class _Loop:
         try:
             message = self._recording.write(frame, magnified)
         except SinkError as error:
-            if not self._watched and not self._sinks:
+            if not self._has_view and not self._sinks:
                 raise
             message = str(error)
             self._errors.append(message)
@@ -274,7 +274,7 @@ class _Loop:
 
 
 class Recording:
-    """Follows the recording switch of the controls: opens a new file each time it is turned on.
+    """Writes a new file each time `recording` of the controls is turned on.
 
     Args:
         opener: opens a file; None if recording is not possible.
@@ -294,18 +294,18 @@ class Recording:
         return self._sink is not None
 
     def write(self, original: Frame, magnified: Frame) -> str | None:
-        """Record a frame if the switch is on; returns a message for the user, or None.
+        """Write a frame if recording is on; return a message for the user, or None.
 
         Raises:
-            SinkError: the file cannot be written. The switch is then off, and the incomplete file
-                is kept under its temporary name.
+            SinkError: the file cannot be written. Recording is then off, and the incomplete
+                file is kept under its temporary name.
         """
         try:
             if not self._controls.recording:
                 return self.close(finished=True)
             if self._opener is None:
                 self._controls.recording = False
-                return "recording is not possible here"
+                return "recording is not possible with this command"
             if self._sink is None:
                 self._layout = self._controls.layout
                 self._sink = self._opener()
@@ -319,7 +319,7 @@ class Recording:
         return None
 
     def close(self, *, finished: bool) -> str | None:
-        """Close the file, if one is open; returns a message for the user if it is complete."""
+        """Close the file, if one is open; return a message for the user if it is complete."""
         sink, self._sink = self._sink, None
         if sink is None:
             return None

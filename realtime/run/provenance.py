@@ -26,7 +26,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "motion_scale": tuple(map(scale_name, MOTION_SCALES)),
 }  # fmt: skip
 
-REPEATED = (*_NUMBERS, *_CHOICES, "model")
+REPEATED_SETTINGS = (*_NUMBERS, *_CHOICES, "model")
 """Settings that `--like` repeats."""
 
 _PARAMETERS = tuple(name for filter in FILTERS.values() for name in filter.parameters())
@@ -86,7 +86,9 @@ def write_settings(output: Path, settings: Mapping[str, object]) -> None:
     """
     path = settings_path(output)
     if os.path.lexists(path) and "rtmag" not in _read(path):
-        raise SinkError(f"cannot write settings to {str(path)!r}: another file is there")
+        raise SinkError(
+            f"cannot write settings to {str(path)!r}: another file is there; move or rename it"
+        )
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("x", encoding="utf-8") as file:
@@ -111,11 +113,12 @@ def read_settings(output: Path) -> dict[str, Any]:
     settings = _read(path)
     if "rtmag" not in settings:
         raise OptionError(f"cannot repeat {str(output)!r}: no settings in {str(path)!r}")
-    for name in REPEATED:
+    for name in REPEATED_SETTINGS:
         value = settings.get(name)
         if value is not None and not _valid(name, value):
             raise OptionError(
-                f"cannot repeat {str(output)!r}: {name} is {value!r} in {str(path)!r}"
+                f"cannot repeat {str(output)!r}: {name} has the invalid value {value!r} in "
+                f"{str(path)!r}"
             )
     return settings
 
@@ -126,16 +129,16 @@ def _valid(name: str, value: object) -> bool:
     return value in _CHOICES[name] if name in _CHOICES else isinstance(value, str)
 
 
-def repeated(settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of an earlier run, with new options in place of old ones.
+def merge_options(settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the options of an earlier run and new options; new ones have priority.
 
     An option for another filter replaces all old options of the filter.
 
     Args:
-        settings: of the earlier run, see `read_settings`.
-        options: that were given now.
+        settings: settings of the earlier run, see `read_settings`.
+        options: new options, from the command line.
     """
-    old = {name: settings[name] for name in REPEATED if settings.get(name) is not None}
+    old = {name: settings[name] for name in REPEATED_SETTINGS if settings.get(name) is not None}
     banded = ("fl" in options or "fh" in options) and old.get("mode") != "temporal"
     if banded or options.keys() & {"mode", "drift", "band", "preset"}:
         old = {name: value for name, value in old.items() if name not in _FILTER}
@@ -143,6 +146,7 @@ def repeated(settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[st
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Read settings; an empty dictionary if the file is missing or contains no JSON object."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

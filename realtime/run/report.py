@@ -19,10 +19,10 @@ STATS_INTERVAL = 1.0
 """Seconds between two lines of statistics."""
 
 _RECENT = 30
-"""Number of frames that the current figures are taken over."""
+"""Number of last frames that the current figures are computed from."""
 
 _KEPT = 3000
-"""Number of frames that the latencies of the report are taken over."""
+"""Number of last frames that the latencies of the report are computed from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Report:
     frames: int
     """Number of frames magnified."""
     dropped: int
-    """Number of frames that were skipped because newer ones had come; always 0 for files."""
+    """Number of frames that were skipped because newer ones had arrived; always 0 for files."""
     seconds: float
     """Duration of the run."""
     latency_p50_ms: float | None
@@ -41,7 +41,7 @@ class Report:
     """95th percentile of that time, in ms."""
     ending: Ending
     errors: tuple[str, ...] = ()
-    """Errors that did not end the run: of recordings in a view, or a damaged end of a file."""
+    """Errors that did not end the run, for example of a recording, or a damaged end of a file."""
 
     @property
     def fps(self) -> float:
@@ -84,7 +84,7 @@ class Tally:
         self._last_index = frame.index
 
     def pause(self) -> None:
-        """Do not count the frames until the next call of `count` as dropped."""
+        """Do not count frames as dropped that arrive before the next call of `count`."""
         self._last_index = None
         self._times.clear()
 
@@ -92,8 +92,8 @@ class Tally:
     def fps(self) -> float:
         """Frames per second over the last 30 frames; 0 if unknown.
 
-        This is the mean, not the median interval of `RateMeter`: it counts frames that were
-        processed, and after drops their intervals differ.
+        This is a mean rate. `RateMeter` takes the median interval instead, which is wrong here: the
+        intervals between processed frames differ if frames are dropped.
         """
         span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
         return (len(self._times) - 1) / span if span > 0 else 0.0
@@ -131,7 +131,7 @@ class Stats:
     """Writes statistics as lines of JSON: one per second, and a summary.
 
     Args:
-        write: gets each line.
+        write: called with each line.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
@@ -152,7 +152,7 @@ class Stats:
             self._write(json.dumps(snapshot()))
 
     def end(self, report: Report) -> None:
-        """Write the summary: the same keys over the whole run, and how it ended."""
+        """Write the summary: the figures over the whole run, and its ending."""
         figures = self._snapshot() if self._snapshot is not None else {}
         summary = {
             "frames": report.frames,

@@ -1,7 +1,7 @@
-"""Opening a source in the background, while the view shows what is being waited for.
+"""Opening of a source in the background, while the view shows a message.
 
-Used for a source that is not available yet, for example after a power cut: routers and recorders
-may start later than this program. The user can quit in the view while waiting.
+This is used for a source that is not available yet. After a power cut, for example, routers and
+recorders may start later than this program. The user can quit in the view while waiting.
 """
 
 import threading
@@ -14,7 +14,7 @@ from rtmag.realtime.sources.source import FrameSource
 from rtmag.realtime.view.viewer import Facts, View, Viewer
 
 _TICK = 0.1
-"""Seconds between two looks at the keys."""
+"""Seconds between two checks of the keys."""
 
 
 class UserQuit(Exception):
@@ -55,10 +55,10 @@ def open_in_background(
 
 
 def wait_with_view(view: View | None, controls: Controls, name: str) -> Callable[[float], None]:
-    """Return a function that waits for the given seconds, keeps the view alive and answers keys.
+    """Return a function that waits for the given seconds and updates the view while it waits.
 
     Args:
-        view: shows the name and for how long it has been waited for; None: nothing is shown.
+        view: shows the name of the source and the waiting time; None: nothing is shown.
         controls: changed by keys.
         name: of the source, without credentials.
 

@@ -24,8 +24,8 @@ _RED = (60, 60, 235)
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
-_SMALLEST = 32
-"""Least width and height in pixels of a picture that gets text."""
+_MIN_SIDE = 32
+"""Smallest width and height in pixels of a picture that text is written on."""
 
 
 def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5) -> Image:
@@ -81,7 +81,7 @@ def write(
         alert: True writes the first row in red.
     """
     height, width = image.shape[:2]
-    if not rows or min(height, width) < _SMALLEST:
+    if not rows or min(height, width) < _MIN_SIDE:
         return image
     cells = [(row,) if isinstance(row, str) else tuple(row) for row in rows]
     font = _fit(cells, width, height)

@@ -13,7 +13,7 @@ from rtmag.realtime.view import overlay
 from rtmag.realtime.view.keys import HELP, press
 
 TICK = 0.03
-"""Seconds between two looks at the keys while no frame comes."""
+"""Seconds between two checks of the keys while there is no new frame."""
 
 _NOTICE_SECONDS = 2.5
 
@@ -25,7 +25,7 @@ class Facts:
     frames: int = 0
     """Number of frames magnified."""
     dropped: int = 0
-    """Number of frames of a live source that were skipped because newer ones had come."""
+    """Number of frames of a live source that were skipped because newer ones had arrived."""
     fps: float = 0.0
     """Magnified frames per second."""
     latency_ms: float | None = None
@@ -35,7 +35,9 @@ class Facts:
     state: str = "RUNNING"
     """State of the source, as in `rtmag.realtime.sources.source.Status`."""
     reconnects: int = 0
+    """Number of times that the source was opened again."""
     stalls: int = 0
+    """Number of times that the source stopped to deliver frames."""
     errors: int = 0
     """Number of damaged packets and pictures of the source."""
     message: str = ""
@@ -51,7 +53,7 @@ class Facts:
     mode: str = ""
     """The temporal filter, such as '0.5-3 Hz'."""
     notice: str = ""
-    """Answer to a key or a passing event; shown for some seconds."""
+    """Message about a key or an event; shown for 2.5 seconds."""
 
 
 class View(Protocol):
@@ -125,10 +127,10 @@ def draw(original: Image, magnified: Image, controls: Controls, facts: Facts) ->
 
 
 class Viewer:
-    """Shows frames on a view as the controls require, and carries out keys.
+    """Shows frames on a view in the layout of the controls, and applies keys to the controls.
 
     Args:
-        view: None: nothing is shown, and there are no keys.
+        view: the view; None: nothing is shown, and there are no keys.
         controls: changed by keys.
         facts: returns the state of the run.
     """
@@ -141,7 +143,7 @@ class Viewer:
         self._notice, self._notice_end = "", 0.0
 
     def say(self, message: str) -> None:
-        """Show a message over the picture for some seconds."""
+        """Show a message over the picture for 2.5 seconds."""
         logger().debug("%s", message)
         self._notice, self._notice_end = message, time.monotonic() + _NOTICE_SECONDS
 
@@ -151,12 +153,12 @@ class Viewer:
         self._draw()
 
     def idle(self) -> None:
-        """Show the last frames again and answer keys, while there is no new frame."""
+        """Show the last frames again and apply keys, while there is no new frame."""
         self._draw()
         self.poll()
 
     def poll(self) -> None:
-        """Carry out the key that was pressed, if any."""
+        """Apply the key that was pressed, if any."""
         if self._view is None:
             return
         code = self._view.poll()

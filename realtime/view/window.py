@@ -16,7 +16,7 @@ from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.view.overlay import write
 from rtmag.realtime.view.viewer import Facts, PictureView
 
-_WAITING = (640, 480)
+_MESSAGE_SIZE = (640, 480)
 """Width and height in pixels of a window that has no picture yet."""
 
 _NO_DISPLAY = "cannot open a window: no display; use --view none"
@@ -36,7 +36,9 @@ class WindowSink(BaseSink, PictureView):
 
     def __init__(self, title: str = "rtmag") -> None:
         if threading.current_thread() is not threading.main_thread():
-            raise SinkUnavailable("cannot open a window outside the main thread")
+            raise SinkUnavailable(
+                "cannot open a window outside the main thread: open it in the main thread"
+            )
         check_display()
         self.title = title
         self._open = self._closed = self._fullscreen = self._waiting = False
@@ -67,11 +69,13 @@ class WindowSink(BaseSink, PictureView):
             self._waiting = False
             cv2.imshow(self.title, frame.image)
         except cv2.error as error:
-            raise SinkError(f"cannot show a frame in the window {self.title!r}") from error
+            raise SinkError(
+                f"cannot show a frame in the window {self.title!r}; use --view none"
+            ) from error
 
     def show_message(self, facts: Facts) -> None:
         """Show the message on a black picture."""
-        picture = write(_black(_WAITING), [facts.message], corner="middle")
+        picture = write(_black(_MESSAGE_SIZE), [facts.message], corner="middle")
         waiting, self._waiting = self._waiting or not self._open, False
         self.write(Frame(picture, time.monotonic(), 0))
         self._waiting = waiting

@@ -1,4 +1,4 @@
-"""The view in a browser: one web page, for this machine or, with a token, for other machines.
+"""The view in a browser: a web page for this machine and, with a token, for other machines.
 
-Only `--view web` imports this package, so its libraries stay an extra (`web`).
+Only `--view web` imports this package, because its libraries are optional (the extra `web`).
 """

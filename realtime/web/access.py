@@ -1,12 +1,12 @@
-"""Access control of the web server. Every HTTP request and every WebSocket passes it first.
+"""Access control of the web server, for every HTTP request and every WebSocket.
 
 A page of another site must neither control the magnifier nor see its picture. Three rules:
 
     Host      must name this machine (blocks DNS rebinding)
-    Origin    must be this server where it is sent; a request without it that changes something
-              needs the token (blocks cross-site requests)
-    token     is required unless the server listens on loopback; it comes in the address at first,
-              and in a cookie from then on
+    Origin    must be this server if the header is present; a request that changes something
+              needs this header or the token (blocks cross-site requests)
+    token     is required unless the server listens on loopback; the first request has it in its
+              address, later ones in a cookie
 """
 
 import hmac
@@ -37,7 +37,7 @@ HEADERS = {
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 
 _TOKEN = re.compile(r"[\w.~-]{16,}", re.ASCII)
-"""Too long to guess, and free of characters that need quoting in an address or a cookie."""
+"""Tokens: too long to guess, without characters that need quoting in an address or a cookie."""
 
 _YEAR = 365 * 24 * 3600  # seconds
 
@@ -68,8 +68,8 @@ class AccessControl:
         name: the `--host` option, which may be a host name.
         port: part of the cookie's name, as cookies are shared between the ports of a machine.
         token: the secret.
-        lasting: True if the token stays the same after a restart; the cookie is then kept for a
-            year, else until the browser closes.
+        lasting: True if the token is the same after a restart. Browsers then keep the cookie for
+            a year, else until they are closed.
     """
 
     def __init__(

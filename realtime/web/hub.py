@@ -22,7 +22,7 @@ ABORT = "rtmag.abort"
 """Key of the ASGI scope's extensions: a function that aborts the connection."""
 
 SEND_TIMEOUT = 10.0
-"""Seconds in which a viewer must take a message; after that it is disconnected."""
+"""Seconds in which a message must be sent; a slower viewer is disconnected."""
 
 
 class Hub:
@@ -48,7 +48,7 @@ class Hub:
         self.motion_viewers = 0
         """Number of viewers that want the measured motion."""
         self.subscriptions = 0
-        """Number of times that a viewer subscribed to a topic; each may need the latest picture."""
+        """Number of subscriptions so far; when it rises, the latest picture is sent again."""
 
     def publish(self, topic: str, data: str | bytes) -> None:
         """Replace the value of a topic, from any thread; no effect once the server has ended."""
@@ -109,7 +109,7 @@ class WebSocketViewer:
         finally:
             self._hub.viewers.discard(self)
             self._hub.count()
-            if self._comparing:  # the release of its key will never arrive
+            if self._comparing:  # the message of the released key will not arrive
                 self._hub.on_request(Request({"original": False}))
 
     async def _receive(self) -> None:

@@ -20,7 +20,7 @@ from rtmag.realtime.filters import MODES
 from rtmag.realtime.presets import PRESETS
 
 KEYS = " +=-_[]smr"
-"""Keys of the window that a viewer may press; `q`, for one, would end the run for all viewers."""
+"""Keys of the window that a viewer may press. `q` is not allowed: it would end the run for all."""
 
 _MAX_HZ = 1000.0
 

@@ -30,7 +30,7 @@ _GAUGES = {
 class Metrics:
     """Prometheus collector over the statistics of a run.
 
-    It pulls the statistics when a scrape comes, so the frame loop does no extra work.
+    The statistics are read at each scrape, so the frame loop does no extra work.
 
     Args:
         statistics: returns the statistics of the run by name, as `Tally.snapshot` does, and the

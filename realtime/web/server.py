@@ -51,7 +51,7 @@ _MAX_MESSAGE = 1 << 16  # bytes, of a WebSocket message
 
 _STOP_TIMEOUT = 1.5  # seconds for the server thread to end
 
-_HANG_SECONDS = 10.0  # the run is unhealthy if the frame loop makes no turn for this long
+_HANG_SECONDS = 10.0  # the run is unhealthy if an iteration of the frame loop takes longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Server:
         max_viewers: limit of viewers at the same time.
         on_request: takes the requests of viewers, on the server's thread.
         statistics: returns statistics of the run by name, for `/healthz` and `/metrics`; `idle` is
-            the time in seconds since the last turn of the frame loop.
+            the time in seconds since the last iteration of the frame loop.
         token: secret for access from other machines; None: a random one.
 
     Raises:
@@ -154,7 +154,7 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """True while the server thread lives."""
+        """True while the server thread runs."""
         return self._thread.is_alive()
 
     def close(self) -> None:
@@ -204,7 +204,8 @@ async def _error(request: HttpRequest, error: Exception) -> Response:
 class _HttpConnection(H11Protocol):
     """HTTP connection with a request timeout.
 
-    When too many idle connections are open, a random one is dropped (slowloris).
+    When too many idle connections are open, a random one is dropped, as a defence against slowloris
+    attacks.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -245,7 +246,9 @@ def _listen(host: str, port: int | None) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise OptionError(f"cannot listen on {host!r}: no such host") from error
+        raise OptionError(
+            f"cannot listen on {host!r}: no such host; give --host an address of this machine"
+        ) from error
     ports = range(PORT, PORT + _PORTS_TRIED) if port is None else (port,)
     for number in ports:
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -268,7 +271,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def _url(address: str, port: int) -> str:
-    """Return the address under which other machines reach a server that listens on `address`."""
+    """Return the URL of a server that listens on `address`, as other machines reach it."""
     if ipaddress.ip_address(address).is_unspecified:
         address = _own_address()
     return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"

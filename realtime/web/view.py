@@ -1,6 +1,6 @@
 """The view in a browser.
 
-Three threads share the work. The frame loop puts frames into a slot and applies the viewers'
+It has three threads. The frame loop puts frames into a slot and applies the viewers'
 requests. The encoder thread takes the latest frames, lays them out and encodes a JPEG, once for all
 viewers and only while a viewer wants pictures. The server thread sends and receives.
 """
@@ -54,7 +54,7 @@ class WebView(BaseSink):
         host: host name or IP address to listen on.
         port: None: 8089 or the next free port; 0: any free port.
         max_viewers: limit of viewers at the same time; further ones get HTTP status 503.
-        token: secret that other machines need, the same in every run; None: a random one.
+        token: secret that other machines need; None: a random one for this run.
 
     Raises:
         OptionError: the host is unknown, or the token can be guessed.
@@ -78,7 +78,7 @@ class WebView(BaseSink):
         self._status: dict[str, Any] = {}
         self._sent_settings: dict[str, Any] = {}
         self._status_sent = 0.0  # monotonic time in seconds, as are the next two
-        self._last_turn = time.monotonic()
+        self._last_iteration = time.monotonic()
         self._motion_sent = 0.0
         self._last_task: tuple[object, ...] = ()
         self._meter = MotionMeter()
@@ -146,7 +146,7 @@ class WebView(BaseSink):
 
     def _publish(self, status: dict[str, Any]) -> None:
         """Publish the settings if they changed, and the status four times per second."""
-        self._last_turn = now = time.monotonic()
+        self._last_iteration = now = time.monotonic()
         self._status = status
         settings = self._controls.settings()
         if settings != self._sent_settings:
@@ -173,7 +173,7 @@ class WebView(BaseSink):
                 self._keys.append(request.key)
 
     def _health(self) -> dict[str, Any]:
-        return {**self._status, "idle": time.monotonic() - self._last_turn}
+        return {**self._status, "idle": time.monotonic() - self._last_iteration}
 
     # ---- the encoder thread -------------------------------------------------------------------
 

@@ -50,7 +50,8 @@ export class Connection {
     this.send({ [name]: value });
   }
 
-  // Send changed settings, at most every 16 ms. A timer, as hidden tabs get no animation frames.
+  // Send changed settings, at most every 16 ms. A timer is used, because
+  // hidden tabs have no animation frames.
   set(values) {
     if (!Object.keys(this.pending).length) {
       setTimeout(() => {

@@ -20,7 +20,7 @@ def test_samples_follow_the_line() -> None:
 
 def test_time_runs_to_the_right_and_the_line_down() -> None:
     moving = [np.roll(ramp(), shift, axis=1) for shift in range(5)]
-    image = xt_slice(moving, (20, 3, 29, 3))
+    image = xt_slice([line_samples(picture, (20, 3, 29, 3)) for picture in moving])
     assert image.shape == (10, 5, 3)
     assert image[0, :, 0].tolist() == [26, 25, 24, 23, 22]
 

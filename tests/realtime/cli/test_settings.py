@@ -223,7 +223,7 @@ def test_help_and_presets_ignore_a_broken_file(capsys: pytest.CaptureFixture[str
 
 
 def test_other_commands_have_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no settings for 'doctor'; allowed: camera, file" in error_of(
+    assert "cannot show settings of 'doctor': it has none; allowed: camera, file" in error_of(
         capsys, "config", "show", "doctor"
     )
 

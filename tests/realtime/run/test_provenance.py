@@ -17,7 +17,12 @@ from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkError
 from rtmag.realtime.filters import Dynamic, Static, Temporal
 from rtmag.realtime.run.live import Recorder, run_live
-from rtmag.realtime.run.provenance import read_settings, repeated, settings_path, write_settings
+from rtmag.realtime.run.provenance import (
+    merge_options,
+    read_settings,
+    settings_path,
+    write_settings,
+)
 from tests.realtime.run.test_live import make
 from tests.support.fakes import ENVIRONMENT, identity_model
 
@@ -135,7 +140,7 @@ def test_a_recording_without_a_frame_leaves_no_settings(tmp_path: Path) -> None:
 def test_options_of_different_filters_do_not_mix(
     old: dict[str, object], new: dict[str, object], expected: dict[str, object]
 ) -> None:
-    assert repeated(old, new) == expected
+    assert merge_options(old, new) == expected
 
 
 def test_other_weights_than_before_give_a_warning(
