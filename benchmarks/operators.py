@@ -23,7 +23,7 @@ from rtmag.realtime.bench.timing import training_commit
 from rtmag.realtime.cli.options import parse_size
 from rtmag.realtime.engines.contract import MOTION
 from rtmag.realtime.engines.loading import load_engine
-from rtmag.realtime.engines.onnx_providers import NAMES, runtime, session_options
+from rtmag.realtime.engines.onnx_providers import NAMES, import_onnxruntime, session_options
 from rtmag.realtime.engines.warp import warp
 from rtmag.realtime.environment import machine
 from rtmag.realtime.filters import Temporal
@@ -88,7 +88,7 @@ def _session(motion: bytes, threads: int | None, folder: Path) -> Any:
     options = session_options("cpu", threads)
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
-    return runtime().InferenceSession(motion, options, providers=[NAMES["cpu"]])
+    return import_onnxruntime().InferenceSession(motion, options, providers=[NAMES["cpu"]])
 
 
 def main(

@@ -20,7 +20,7 @@ from rtmag.export.source import (
     refuse_existing,
     silent,
 )
-from rtmag.realtime.atomic import replaced
+from rtmag.realtime.atomic import atomic_write
 from rtmag.realtime.bench.timing import BASELINE
 from rtmag.realtime.engines.contract import INPUTS, MOTION, OUTPUTS
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
@@ -84,7 +84,7 @@ def write(forms: list[onnx.ModelProto], metadata: dict[str, str], out: Path) -> 
     out.parent.mkdir(parents=True, exist_ok=True)
     motion_form(out).unlink(missing_ok=True)  # it would belong to other weights
     for path, form in zip((out, motion_form(out)), forms, strict=False):
-        with replaced(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(form.SerializeToString())
 
 

@@ -13,7 +13,7 @@ import torch
 
 from rtmag.export.graph import Graph
 from rtmag.export.source import ExportSource
-from rtmag.realtime.engines.contract import UNIT
+from rtmag.realtime.engines.contract import SIDE_MULTIPLE
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import ParityError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
@@ -194,7 +194,7 @@ def compare_streams(
             for k in present:
                 if number == RESTART_EVERY * k:
                     ours[k] = theirs[k] = None
-            shown = [np.roll(image, UNIT * k, axis=1) for k in present]
+            shown = [np.roll(image, SIDE_MULTIPLE * k, axis=1) for k in present]
             alphas = [chosen[k][1] for k in present]
             sections = [chosen[k][0].sections(FPS) for k in present]
             actual, states = engine.step_many(shown, alphas, sections, [theirs[k] for k in present])

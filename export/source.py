@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rtmag.export.graph import Graph, Streams
-from rtmag.realtime.engines.contract import ANY, CONTRACT, SECTIONS, UNIT
+from rtmag.realtime.engines.contract import ANY, CONTRACT, MAX_SECTIONS, SIDE_MULTIPLE
 from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
 from rtmag.train.network.magnet import MagNet
@@ -121,9 +121,9 @@ class ExportSource:
         one = (
             torch.zeros(height, width, 3, dtype=torch.uint8),
             torch.tensor(2.0),
-            torch.tensor([[1.0, -1, 0, -1, 0]] * SECTIONS),
+            torch.tensor([[1.0, -1, 0, -1, 0]] * MAX_SECTIONS),
             torch.tensor(1.0),
-            torch.zeros(1, 2 * SECTIONS * channels, h, w),
+            torch.zeros(1, 2 * MAX_SECTIONS * channels, h, w),
         )
         if self.streams is None:
             return one
@@ -139,17 +139,18 @@ class ExportSource:
         """
         dim = torch.export.Dim
         channels, stride = self.graph.net.shape_channels, self.graph.net.stride
-        count = dim("sections", min=1, max=SECTIONS)
+        count = dim("sections", min=1, max=MAX_SECTIONS)
         shapes: dict[str, Any] = {
             "image": None, "alpha": None, "sections": {0: count} if sections else None,
             "reset": None, "state": {1: 2 * channels * count} if sections else {},
         }  # fmt: skip
         if self.size is None:
             h, w = (
-                dim(f"{side}_units", min=1, max=MAX_SIDE // UNIT) for side in ("height", "width")
+                dim(f"{side}_units", min=1, max=MAX_SIDE // SIDE_MULTIPLE)
+                for side in ("height", "width")
             )
-            shapes["image"] = {0: UNIT * h, 1: UNIT * w}
-            shapes["state"] |= {2: UNIT // stride * h, 3: UNIT // stride * w}
+            shapes["image"] = {0: SIDE_MULTIPLE * h, 1: SIDE_MULTIPLE * w}
+            shapes["state"] |= {2: SIDE_MULTIPLE // stride * h, 3: SIDE_MULTIPLE // stride * w}
         return shapes if self.streams is None else self._of_streams(shapes)
 
     def _of_streams(self, shapes: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +184,7 @@ def load_source(
         "rtmag.architecture": net.config.architecture,
         "rtmag.channels": str(net.shape_channels),
         "rtmag.stride": str(net.stride),
-        "rtmag.sections": str(SECTIONS),
+        "rtmag.sections": str(MAX_SECTIONS),
         "rtmag.precision": precision,
         "rtmag.parameters": str(counted.parameters),
         "rtmag.macs": str(counted.macs),
@@ -192,7 +193,7 @@ def load_source(
     }
     padded: Size | None = None
     if size is not None:
-        width, height = (-(-side // UNIT) * UNIT for side in size)
+        width, height = (-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE for side in size)
         padded = width, height
         metadata["rtmag.size"] = f"{width}x{height}"
     if streams is not None:

@@ -25,11 +25,11 @@ from rtmag.export.source import (
     refuse_existing,
     silent,
 )
-from rtmag.realtime.atomic import replaced
+from rtmag.realtime.atomic import atomic_write
 from rtmag.realtime.engines.contract import ANY
 from rtmag.realtime.engines.torch_engine import TorchEngine
 from rtmag.realtime.engines.torch_program import (
-    FACTS,
+    METADATA_FILE,
     identity,
     read_sidecar,
     sidecar,
@@ -65,13 +65,15 @@ def export_torch(
             dynamic_shapes=source.dynamic_shapes(sections=False),
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(out) as partial:
-        torch.export.save(program, partial, extra_files={FACTS: json.dumps(source.metadata)})
+    with atomic_write(out) as partial:
+        torch.export.save(
+            program, partial, extra_files={METADATA_FILE: json.dumps(source.metadata)}
+        )
         engine = TorchEngine(partial, provider="cpu")
         parity = check_parity(source, engine, report=_parity_stage(report))
         report(f"writing {out}")
         metadata = source.metadata | {"rtmag.parity": json.dumps(parity.to_dict())}
-        torch.export.save(program, partial, extra_files={FACTS: json.dumps(metadata)})
+        torch.export.save(program, partial, extra_files={METADATA_FILE: json.dumps(metadata)})
     return parity
 
 
@@ -192,5 +194,5 @@ def _save(program: Any, source: ExportSource, path: Path) -> None:
         str(path),
         output_format="exported_program",
         arg_inputs=inputs,
-        extra_files={FACTS: json.dumps(identity(source.metadata))},
+        extra_files={METADATA_FILE: json.dumps(identity(source.metadata))},
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path next to `path`, which is renamed to `path` when the block ends.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path next to `path`, and rename it to `path` when the block ends.
 
     The temporary name is NAME.part.SUFFIX, so that libraries recognise the file type. If the block
     raises an exception, the temporary file is deleted and `path` is unchanged.

@@ -1,4 +1,4 @@
-"""The environment of a run: commit, machine, versions of the libraries in use.
+"""The environment of a run: commit, machine, and versions of the libraries in use.
 
 No library is imported for this. The versions of optional libraries are reported only if the run has
 loaded them.
@@ -36,6 +36,7 @@ def usable_cores() -> int:
 
 
 _ROOT = Path(__file__).resolve().parent.parent
+"""Folder of the package rtmag; in a checkout, its root."""
 
 _OPTIONAL = ("openvino", "torch", "torch_tensorrt", "tensorrt")
 """Modules whose versions are reported if they are loaded."""
@@ -89,7 +90,7 @@ def commit(folder: Path = _ROOT) -> str | None:
 
 
 def _output(command: Sequence[str]) -> str | None:
-    """A program's standard output; None if it is empty, or if the program is missing or fails."""
+    """Run a program; returns its standard output, or None if it is empty, missing or fails."""
     path = shutil.which(command[0])
     if path is None:
         return None

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rtmag.realtime.atomic import replaced
+from rtmag.realtime.atomic import atomic_write
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.train.network.config import Config
 from rtmag.train.network.growth import grow, is_smaller, refit_matching
@@ -26,7 +26,7 @@ from rtmag.train.network.oh2018 import Oh2018
 
 def _write(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Save under a temporary name, then rename: after a crash the old file is still complete."""
-    with replaced(path) as partial:
+    with atomic_write(path) as partial:
         save_file({k: v.detach().contiguous() for k, v in tensors.items()}, partial, metadata)
 
 
@@ -54,7 +54,7 @@ def save(
     _write(tensors, folder / "resume.safetensors", {"history": json.dumps(history)})
     _write(average, folder / "model.safetensors", {"format": "pt"})
     config = {"config": net.config.to_dict(), "training": history}
-    with replaced(folder / "config.json") as partial:
+    with atomic_write(folder / "config.json") as partial:
         partial.write_text(json.dumps(config, indent=2) + "\n")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rtmag.realtime.analysis.slices import Line, figure, line_samples
-from rtmag.realtime.engines.contract import UNIT
+from rtmag.realtime.engines.contract import SIDE_MULTIPLE
 from rtmag.realtime.errors import SinkError, SourceUnavailable
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame, Image
@@ -48,8 +48,10 @@ def magnify_clip(
         SinkError: an output cannot be written.
     """
     with VideoSource(clip) as source:
-        if min(source.size) < UNIT:
-            raise SourceUnavailable(f"cannot magnify {str(clip)!r}: smaller than {UNIT} px")
+        if min(source.size) < SIDE_MULTIPLE:
+            raise SourceUnavailable(
+                f"cannot magnify {str(clip)!r}: smaller than {SIDE_MULTIPLE} px"
+            )
         cascade = Cascade(BAND.sections(source.fps or 30.0))
         _make_folder(out.parent)
         video = out.with_name(out.name + ".mp4")
@@ -80,7 +82,7 @@ def _step(net: MagNet | Oh2018, image: Image, alpha: float, cascade: Cascade) ->
 
 
 def _cropped(image: Image) -> Image:
-    height, width = (side // UNIT * UNIT for side in image.shape[:2])
+    height, width = (side // SIDE_MULTIPLE * SIDE_MULTIPLE for side in image.shape[:2])
     return np.ascontiguousarray(image[:height, :width])
 
 

@@ -45,6 +45,7 @@ def describe_costs(
 
 
 def _rates(roofline: Roofline) -> str:
+    """Text with both rates of a roofline."""
     return (
         f"{roofline.gemm / 1e9:.0f} G multiply-accumulates/s, copies {roofline.copy / 1e9:.1f} GB/s"
     )
@@ -69,15 +70,17 @@ def bound_ms(
 def memory_traffic(engine: Engine, size: tuple[int, int], sections: Sections) -> int | None:
     """Bytes that one stream's step must read and write; None if the metadata lacks its costs.
 
-    These are image and state, in and out.
+    They are the bytes of image and state, of each once as input and once as output.
     """
     metadata = engine.metadata
     if "rtmag.macs" not in metadata:
         return None
     pixels = size[0] * size[1]
     channels, stride = (int(metadata[f"rtmag.{key}"]) for key in ("channels", "stride"))
-    elements = 2 * len(sections) * channels / stride**2
-    return round(2 * 3 * pixels + 2 * 4 * elements * pixels * engine.motion_scale**2)
+    elements = 2 * len(sections) * channels / stride**2  # of the state, per input pixel
+    image_bytes = 3 * pixels
+    state_bytes = 4 * elements * pixels * engine.motion_scale**2
+    return round(2 * (image_bytes + state_bytes))
 
 
 def open_candidates(
@@ -120,9 +123,9 @@ def open_with_baseline(
     precisions: Sequence[str],
     baseline: str | Path | None,
 ) -> list[Engine]:
-    """The candidates on one runtime; the baseline is the last of them.
+    """Load the candidates on one runtime; the last of them is the baseline.
 
-    A separate baseline runs on the runtime that `auto` chose for the first model.
+    If `baseline` is given, it runs on the runtime that `auto` chose for the first model.
     """
     engines = open_candidates(spec, models, scales, precisions)
     if baseline is not None:
@@ -134,6 +137,7 @@ def open_with_baseline(
 
 
 def _at_scales(spec: EngineSpec, scales: Sequence[float]) -> list[Engine]:
+    """Load a model at each scale that it supports."""
     engines = []
     for scale in scales:
         try:

@@ -8,9 +8,10 @@ from rtmag.realtime.errors import OptionError
 
 
 class Key(NamedTuple):
-    """The properties that identify a row; empty where all rows of a result have the same value.
+    """The properties that identify a row of a result.
 
-    So two results on different runtimes or in different precisions can be compared.
+    Provider and precision are empty if the rows are distinct without them. So two results on
+    different runtimes or in different precisions can be compared.
     """
 
     model: str
@@ -21,6 +22,7 @@ class Key(NamedTuple):
     height: int
     streams: int
     together: bool
+    """True if all streams were computed in one run."""
 
     def __str__(self) -> str:
         label = self.model if self.scale == 1 else f"{self.model} 1/{1 / self.scale:.0f}"
@@ -32,7 +34,7 @@ class Key(NamedTuple):
 
 
 def report(document: dict[str, Any]) -> list[str]:
-    """One line per row."""
+    """Lines to print, one per row of a result of `rtmag bench`."""
     keys = [key._replace(precision="") for key in _keys(document)]  # printed at the line's end
     lines = []
     width = max(28, *(len(str(key)) for key in keys))
@@ -40,11 +42,11 @@ def report(document: dict[str, Any]) -> list[str]:
         share = ""
         if row["floor_ms"] is not None:
             share = f", {row['floor_share']:4.0%} of the roofline"
-        merit = "" if row.get("streams", 1) == 1 else f", {row['streams_fps']:.1f} streams x fps"
+        total = "" if row.get("streams", 1) == 1 else f", {row['streams_fps']:.1f} streams x fps"
         precision = f", {row['precision']}" if row.get("precision") else ""
         lines.append(
             f"{key!s:{width}} {row['p50_ms']:8.2f} ms (95 %: {row['p95_ms']:.2f}, "
-            f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{merit}{share}, "
+            f"99 %: {row['p99_ms']:.2f}) {row['fps']:7.1f} fps{total}{share}, "
             f"{row['speed']:.1f} x {document['baseline']}{precision}"
         )
     return lines
@@ -91,7 +93,10 @@ def compare(before: Path, after: Path) -> list[str]:
 
 
 def _keys(document: dict[str, Any]) -> list[Key]:
-    """One key per row, with provider and precision only where rows differ in nothing else."""
+    """The key of each row.
+
+    The provider is included if there are several, and the precision if keys would be equal without.
+    """
     rows = document["rows"]
     several = len({row.get("provider") for row in rows}) > 1
     keys = [

@@ -16,40 +16,42 @@ import numpy as np
 from rtmag.realtime.engines.spec import MIXED_FP16
 from rtmag.realtime.engines.torch_cuda import full_precision
 
-SIDE = 1536
-"""Rows of the square matrices: enough work for every thread in a few milliseconds."""
+CPU_ROWS = 1536
+"""Rows of the square matrices on the CPU: a few milliseconds of work for every thread."""
 
-LENGTH = 64 << 20
-"""Bytes copied: more than the caches hold."""
+CPU_COPY_BYTES = 64 << 20
+"""Bytes copied on the CPU: more than its caches hold."""
 
-GPU_SIDE, GPU_LENGTH = 8192, 1 << 30
+GPU_ROWS, GPU_COPY_BYTES = 8192, 1 << 30
+"""The same on a GPU, which is faster."""
 
 TRIES = 7
+"""Measurements of each rate, of which the best counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """Rates that the machine reaches."""
+    """Rates that a device reaches."""
 
     gemm: float
-    """Multiply-accumulates per second, in float32 or, on a GPU, in half precision."""
+    """Multiply-accumulates per second, in the precision that was measured."""
     copy: float
-    """Bytes per second, read and written."""
+    """Bytes per second, the sum of those read and those written."""
 
     def bound_ms(self, macs: float, traffic: float) -> float:
-        """Least milliseconds for `macs` multiply-accumulates and `traffic` bytes."""
+        """Least time for `macs` multiply-accumulates and `traffic` bytes, in milliseconds."""
         return 1e3 * max(macs / self.gemm, traffic / self.copy)
 
 
 def measure_cpu(tries: int = TRIES) -> Roofline:
     """Measure the CPU, with as many threads as NumPy's libraries use by default."""
-    a = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
+    a = np.random.default_rng(0).random((CPU_ROWS, CPU_ROWS), np.float32)
     product = np.empty_like(a)
-    source = np.ones(LENGTH, np.uint8)
+    source = np.ones(CPU_COPY_BYTES, np.uint8)
     target = np.empty_like(source)
-    multiply = _best(lambda: np.matmul(a, a, out=product), tries)
-    copy = _best(lambda: np.copyto(target, source), tries)
-    return Roofline(SIDE**3 / multiply, 2 * LENGTH / copy)
+    multiply = _least_seconds(lambda: np.matmul(a, a, out=product), tries)
+    copy = _least_seconds(lambda: np.copyto(target, source), tries)
+    return Roofline(CPU_ROWS**3 / multiply, 2 * CPU_COPY_BYTES / copy)
 
 
 def measure_rooflines(devices: Collection[str]) -> dict[str, Roofline]:
@@ -88,9 +90,9 @@ def measure_gpu(tries: int = TRIES, *, half: bool) -> Roofline | None:
 def _gpu_rates(dtype: Any, tries: int) -> Roofline:
     import torch
 
-    a = torch.rand(GPU_SIDE, GPU_SIDE, device="cuda", dtype=dtype)
+    a = torch.rand(GPU_ROWS, GPU_ROWS, device="cuda", dtype=dtype)
     product = torch.empty_like(a)
-    source = torch.ones(GPU_LENGTH, device="cuda", dtype=torch.uint8)
+    source = torch.ones(GPU_COPY_BYTES, device="cuda", dtype=torch.uint8)
     target = torch.empty_like(source)
 
     def multiply() -> None:
@@ -102,12 +104,12 @@ def _gpu_rates(dtype: Any, tries: int) -> Roofline:
         torch.cuda.synchronize()
 
     with torch.inference_mode(), full_precision():
-        multiply_s, copy_s = _best(multiply, tries), _best(copy, tries)
-    return Roofline(GPU_SIDE**3 / multiply_s, 2 * GPU_LENGTH / copy_s)
+        multiply_s, copy_s = _least_seconds(multiply, tries), _least_seconds(copy, tries)
+    return Roofline(GPU_ROWS**3 / multiply_s, 2 * GPU_COPY_BYTES / copy_s)
 
 
-def _best(work: Callable[[], object], tries: int) -> float:
-    """Least seconds of several runs; the first run, which allocates, does not count."""
+def _least_seconds(work: Callable[[], object], tries: int) -> float:
+    """Shortest time of several runs, in seconds; the first run allocates and does not count."""
     times = []
     for _ in range(tries + 1):
         start = time.perf_counter()

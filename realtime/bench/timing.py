@@ -1,11 +1,11 @@
 """Time engines on this machine, for `rtmag bench`.
 
-Only the engine's step is timed (image in, image out, state carried on), on moving images, without
+Only the engine's step is timed, with moving images and the state of the previous step, but without
 capture and display. Rounds alternate between the engines, so that other load on the machine affects
-all of them alike; medians are compared. In each round an engine takes two steps, and the second one
-counts. In the first one, the caches hold another engine's data and the threads sleep, which adds
-more than a second's pause does to a step of 10 ms. The lower bound of a step is the roofline's
-(rtmag/realtime/bench/roofline.py).
+all of them alike; medians are compared. In each round an engine takes two steps, and only the
+second one counts. The first one is slower, because the caches hold another engine's data and the
+threads sleep. For a step of 10 ms, this adds more time than a pause of one second does. The lower
+bound of a step is the roofline's (rtmag/realtime/bench/roofline.py).
 
 With several streams, one step of each stream is timed; the streams have different images. A network
 that takes several streams per run is timed both ways: all streams in one run, and one stream after
@@ -47,6 +47,7 @@ BASELINE = "oh2018"
 """The network of Oh et al., which `rtmag.export.onnx_export` exports."""
 
 ALPHA = 20.0
+"""Magnification factor of all timed steps."""
 
 
 def bench(
@@ -66,9 +67,9 @@ def bench(
     """Time every model at every scale and size, with every number of streams.
 
     Args:
-        models: Names or paths. Without a separate `baseline`, the last one is the baseline: the
+        models: Names or paths. Without a separate `baseline`, the last one is the baseline. The
             other models' speed is relative to it on the same runtime, with one stream after the
-            other, and in float32 if `precisions` contains that.
+            other. It runs in float32 if `precisions` contains that.
         sizes: (width, height) of the images, px.
         spec: Threads and permissions for all models. With `compiled`, `.pt2` files are timed
             compiled and plain.
@@ -79,8 +80,8 @@ def bench(
         streams: Numbers of streams.
         baseline: One more model, run with one stream only.
         extra: Other engines, timed in the same rounds. Their speed is relative to the baseline on
-            the runtime where that is fastest.
-        print_line: Prints a line about costs, before anything is timed.
+            its fastest runtime.
+        print_line: Called with each line about costs, before anything is timed.
 
     Returns:
         The document that `rtmag bench` prints: one row per engine, size and number of streams.
@@ -111,7 +112,9 @@ def bench(
             )
         ]
         timed.append((size, candidates, time_steps(candidates, size, sections, rounds)))
-        rooflines = best_rates(rooflines, measure_rooflines(devices))  # other load comes and goes
+        rooflines = best_rates(
+            rooflines, measure_rooflines(devices)
+        )  # other load on the machine varies
     rows = [row for each in timed for row in rows_of(*each, rooflines, baselines, sections)]
     return {
         "benchmark": "fps",
@@ -126,7 +129,7 @@ def bench(
 
 
 class Candidate:
-    """An engine with a number of streams, stepped in one run or one by one; keeps their states."""
+    """An engine and the states of its streams, which take their steps in one run or one by one."""
 
     def __init__(self, engine: Engine, streams: int = 1, *, together: bool = False) -> None:
         self.engine, self.streams, self.together = engine, streams, together
@@ -144,7 +147,7 @@ class Candidate:
 
 
 def candidates_of(engine: Engine, streams: Sequence[int]) -> list[Candidate]:
-    """Streams one by one, and in one run if the engine's network takes several."""
+    """Candidates of an engine: streams one by one, and in one run if its network takes several."""
     candidates = []
     for count in streams:
         candidates.append(Candidate(engine, count))
@@ -156,7 +159,11 @@ def candidates_of(engine: Engine, streams: Sequence[int]) -> list[Candidate]:
 def time_steps(
     candidates: Sequence[Candidate], size: tuple[int, int], sections: Sections, rounds: int
 ) -> list[list[float]]:
-    """Milliseconds of the second step in each round, for all streams, per candidate."""
+    """Time the candidates.
+
+    Returns:
+        For each candidate, the milliseconds of the second step of all streams in each round.
+    """
     with SceneSource(size, frames=16) as scene:
         images = [frame.image for frame in scene]
     times: list[list[float]] = [[] for _ in candidates]
@@ -190,7 +197,7 @@ def rows_of(
     baselines: Sequence[Engine],
     sections: Sections,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one image size."""
+    """The result's rows of one image size."""
     base_times = baseline_times(candidates, times, baselines)
     fastest = min(base_times.values())
     for candidate, took in zip(candidates, times, strict=True):

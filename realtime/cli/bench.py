@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from typer import Option
 
-from rtmag.realtime.atomic import replaced
+from rtmag.realtime.atomic import atomic_write
 from rtmag.realtime.cli import options
 from rtmag.realtime.cli.console import print_result
 from rtmag.realtime.errors import requires_extra
@@ -143,7 +143,7 @@ def bench(
         )
     print_result("\n".join(results.report(document)))
     if result.out is not None:
-        with replaced(result.out) as part:
+        with atomic_write(result.out) as part:
             part.write_text(json.dumps(document, indent=2) + "\n")
     print_result(json.dumps(document))
 

@@ -3,8 +3,8 @@
 A batch has one array per input of the graph, with the stream as its first dimension. Streams may
 have different images, alphas, filters and states, and may start at different times. A filter with
 fewer sections than another one is padded with sections that pass their input on. That is exact:
-the state of such a section stays 0, and is cut off when the batch is split. A graph made for a
-fixed number of streams gets idle inputs in the remaining places.
+the state of such a section stays 0, and is removed when the batch is split. A graph made for a
+fixed number of streams gets neutral inputs in the places that no stream occupies.
 """
 
 import math
@@ -29,9 +29,9 @@ class StreamBatch:
     inputs: dict[str, NDArray[Any]]
     """image (N, H, W, 3), alpha (N,), sections (N, S, 5), reset (N,): all inputs but the state."""
     shape: tuple[int, int, int, int]
-    """(N, 2 S C, h, w), of the batch's state."""
+    """Shape of the batch's state: (N, 2 S C, h, w)."""
     steps: list[StepInputs]
-    """One per stream; the number of channels of its state, 2 S C, may be smaller."""
+    """One per stream. If a stream's filter is shorter, its state has fewer channels."""
 
     def state(self) -> NDArray[np.float32]:
         """The streams' states as one array of shape `shape`, on the CPU."""
@@ -48,7 +48,7 @@ class StreamBatch:
             state: (N, 2 S C, h, w): an array, a PyTorch tensor or a `DeviceState`.
         """
         return [
-            step.unsigned(state[row : row + 1, : step.shape[1]])
+            step.caller_state(state[row : row + 1, : step.shape[1]])
             for row, step in enumerate(self.steps)
         ]
 
@@ -63,10 +63,10 @@ def collate(
     """Make a batch for a graph.
 
     Args:
-        layout: The graph's.
+        layout: Layout of the graph.
         images: (H, W, 3) each, the network's input, all of one size.
-        alphas: At least 0 each.
-        sections: (S, 5) each; S may differ.
+        alphas: Magnification factors, at least 0.
+        sections: Temporal filters, (S, 5) each; S may differ.
         states: (1, 2 S C, h, w) each, or None where a stream starts.
 
     Raises:
@@ -84,13 +84,13 @@ def collate(
     }
     steps = []
     streams = zip(images, alphas, sections, states, strict=True)
-    for k, (image, alpha, own, state) in enumerate(streams):
+    for k, (image, alpha, temporal_filter, state) in enumerate(streams):
         if image.shape != images[0].shape:
             raise ModelIncompatible(
                 f"images of one step must have the same size, got {width}x{height} and "
                 f"{image.shape[1]}x{image.shape[0]}; take one step for each size"
             )
-        step = prepare(layout, image, alpha, own, state)
+        step = prepare(layout, image, alpha, temporal_filter, state)
         inputs["image"][k] = image
         inputs["alpha"][k] = step.alpha
         inputs["sections"][k] = padded(step.sections, count)

@@ -16,7 +16,7 @@ Graphs for several streams (`rtmag export --streams`)
     every input and output has the stream as its first dimension: image (N, H, W, 3), alpha (N,),
     sections (N, S, 5), reset (N,), state (N, 2 S C, H/stride, W/stride)
 Metadata
-    rtmag.contract = 2, rtmag.model, rtmag.channels = C (of shape), rtmag.stride, ...
+    rtmag.contract = 2, rtmag.model, rtmag.channels = C (of `shape`), rtmag.stride, ...
     rtmag.streams = `any`, or the only N that the graph accepts; absent in graphs for one stream
 """
 
@@ -29,17 +29,19 @@ from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
 
 CONTRACT = "2"
+"""Version of this contract: `rtmag.contract` in the metadata."""
 
-SECTIONS = 2
-"""Largest number of sections in a filter: a band-pass of order 2 has two."""
+MAX_SECTIONS = 2
+"""Largest number of sections in a temporal filter: a band-pass of order 2 has two."""
 
-UNIT = 16
-"""px: the sides of the network's input are multiples of it."""
+SIDE_MULTIPLE = 16
+"""Width and height of the network's input are multiples of this number of pixels."""
 
 ANY = "any"
 """Value of `rtmag.streams` in graphs that accept any number of streams."""
 
 STATE_OUT = "state_out"
+"""Name of the output state."""
 
 Values = dict[str, tuple[str, int]]
 """Element type and number of dimensions by name."""
@@ -51,10 +53,13 @@ INPUTS: Values = {
     "reset": ("float", 0),
     "state": ("float", 4),
 }
+"""Inputs of every graph for one stream."""
 
 OUTPUTS: Values = {"image_out": ("uint8", 3), STATE_OUT: ("float", 4)}
+"""Outputs of the full graph for one stream."""
 
 MOTION: Values = {"flow": ("float", 4), STATE_OUT: ("float", 4)}
+"""Outputs of the form `motion` for one stream."""
 
 _BATCHED = {"flow", "state", STATE_OUT}
 """Values that have a stream dimension in every graph; in graphs for one stream its size is 1."""
@@ -67,9 +72,9 @@ class GraphLayout:
     model: str
     """The model's name, for messages."""
     channels: int
-    """C: channels of shape."""
+    """C: number of channels of `shape`."""
     stride: int
-    """Pixels per element of shape, along a side."""
+    """Pixels of the network's input per element of `shape`, along each axis."""
     streams_per_run: float = 1
     """Streams that one run of the graph takes: 1, another fixed number, or infinity for any."""
     min_sections: int = 1
@@ -143,6 +148,7 @@ def check_version(contract: str | None, source: str) -> None:
 
 
 def _with_streams(values: Values) -> Values:
+    """The same values in a graph for several streams: each has a stream dimension."""
     return {name: (kind, rank + (name not in _BATCHED)) for name, (kind, rank) in values.items()}
 
 

@@ -153,20 +153,20 @@ class StepInputs(NamedTuple):
     """At least 1."""
     sections: Sections
     shape: tuple[int, int, int, int]
-    """(1, 2 S C, h, w), of the state."""
+    """Shape of the state: (1, 2 S C, h, w)."""
     state: State | None
-    """As the caller passed it: still to be multiplied by `sign`."""
+    """The state that the caller passed, not yet multiplied by `sign`."""
     sign: int
     """-1 if filter and state are negated, because alpha was below 1; else 1."""
 
-    def signed_state(self) -> State:
-        """The network's input state; zeros where the stream starts."""
+    def network_state(self) -> State:
+        """The state as the network expects it; zeros if the stream starts."""
         if self.state is None:
             return np.zeros(self.shape, np.float32)
         return -self.state if self.sign < 0 else self.state
 
-    def unsigned(self, state: State) -> State:
-        """The network's output state as the caller expects it."""
+    def caller_state(self, state: State) -> State:
+        """The state that the network returned, as the caller expects it."""
         return -state if self.sign < 0 else state
 
 
@@ -176,7 +176,7 @@ def prepare(
     """Bring one stream's step into the range that networks are trained for, and check its state.
 
     Args:
-        layout: The graph's.
+        layout: Layout of the graph.
         image: (H, W, 3), the network's input, whose sides are multiples of 16.
         alpha: At least 0. Below 1, the filter is negated and alpha becomes 2 - alpha.
         sections: (S, 5), the temporal filter.
@@ -197,6 +197,7 @@ NONE = "none"
 """Name of the engine that changes nothing: `--model none`."""
 
 _EMPTY: State = np.zeros((1, 0, 0, 0), np.float32)
+"""The state of every stream of an `IdentityEngine`."""
 
 
 class IdentityEngine(SequentialSteps):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtmag.realtime.engines.engine import NONE, Engine, IdentityEngine
-from rtmag.realtime.engines.runtimes import RUNTIMES, Runtime, named
+from rtmag.realtime.engines.runtimes import RUNTIMES, Runtime, find_runtime
 from rtmag.realtime.engines.spec import (
     AUTO,
     ONNX,
@@ -81,9 +81,10 @@ def load_spec(spec: EngineSpec) -> Engine:
 
 
 def _load(spec: EngineSpec) -> Engine:
+    """Load the engine of a spec that names one model; None is the default model."""
     if spec.precision not in PRECISIONS:
         raise OptionError(f"precision must be {' or '.join(PRECISIONS)}, got {spec.precision!r}")
-    requested = None if spec.engine == AUTO else named(spec.engine)
+    requested = None if spec.engine == AUTO else find_runtime(spec.engine)
     if spec.model is not None and Path(spec.model).suffix == PROGRAM:
         engine = _load_program(Path(spec.model), spec, requested)
         check_precision(engine.metadata, spec.precision, spec.model)
@@ -113,13 +114,13 @@ def _load_graph(spec: EngineSpec, requested: Runtime | None) -> Engine:
             motion,
             source=source,
             open_session=partial(_open_session, runtime, spec, source),
-            draws=runtime.draws,
+            prefer_full=runtime.prefer_full,
             motion_scale=1.0 if spec.motion_scale is None else spec.motion_scale,
         )
         check_precision(engine.metadata, spec.precision, source)
         return engine
 
-    return _first(load, requested, ONNX, spec, motion is not None)
+    return _load_on(requested, load, ONNX, spec, motion is not None)
 
 
 def _load_program(path: Path, spec: EngineSpec, requested: Runtime | None) -> Engine:
@@ -145,17 +146,17 @@ def _load_program(path: Path, spec: EngineSpec, requested: Runtime | None) -> En
         assert runtime.open_program is not None
         return runtime.open_program(path, spec)
 
-    return _first(load, requested, PROGRAM, spec, False)
+    return _load_on(requested, load, PROGRAM, spec, False)
 
 
-def _first(
-    load: Callable[[Runtime], Engine],
+def _load_on(
     requested: Runtime | None,
+    load: Callable[[Runtime], Engine],
     suffix: str,
     spec: EngineSpec,
     motion: bool,
 ) -> Engine:
-    """The engine on the requested runtime, or on the first of the table that opens."""
+    """Load an engine on the requested runtime; None: on the first one of the table that opens."""
     if requested is not None:
         return load(requested)
     *others, last = (
@@ -168,7 +169,7 @@ def _first(
 
 
 def _open_session(runtime: Runtime, spec: EngineSpec, source: str, model: bytes) -> "Session":
-    """A session on one runtime; its own errors become rtmag's."""
+    """Open a session on one runtime; errors of the runtime's library become errors of rtmag."""
     assert runtime.open_graph is not None
     try:
         return runtime.open_graph(model, spec)
@@ -177,7 +178,7 @@ def _open_session(runtime: Runtime, spec: EngineSpec, source: str, model: bytes)
     except Exception as error:  # the runtimes' errors share no other base class
         from rtmag.realtime.engines.onnx_session import error_reason
 
-        if runtime.extra is None:  # it runs on every machine, so the model is at fault
+        if runtime.extra is None:  # this runtime opens on every machine, so the model is invalid
             raise ModelIncompatible(
                 f"cannot load model {source!r}: not an ONNX model that this version can run"
             ) from error

@@ -1,8 +1,8 @@
 """CUDA graphs for ONNX Runtime's CUDA provider: one launch per step instead of one per kernel.
 
 A CUDA graph reads and writes the addresses that it was captured with. So each captured input size
-has its own input and output buffers on the device. A step fills the inputs, and copies the output
-state, because the next step overwrites the buffer.
+has its own input and output buffers on the device. A step fills the input buffers. It copies the
+output state, because the next step overwrites the buffer.
 
 Written against the documentation of ONNX Runtime 1.31. On the CPU provider the same code runs
 without capturing anything.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtmag.realtime.engines.contract import STATE_OUT
-from rtmag.realtime.engines.onnx_providers import runtime
+from rtmag.realtime.engines.onnx_providers import import_onnxruntime
 from rtmag.realtime.engines.onnx_state import DeviceState
 from rtmag.realtime.engines.size_cache import SIZES
 
@@ -21,17 +21,17 @@ MAX_GRAPHS = SIZES
 """Largest number of captured sizes. A session never releases a captured graph."""
 
 STEPS_BEFORE_CAPTURE = 8
-"""Steps of one size, without another size between them, after which that size is captured."""
+"""A size is captured after this number of consecutive steps of that size."""
 
 NO_GRAPH = "-1"
 """Graph id of a run that is neither captured nor replayed."""
 
 
 class OrtCudaGraphs:
-    """CUDA graphs of one session, captured once a size has come several times in a row."""
+    """CUDA graphs of one session: a size is captured after several consecutive steps."""
 
     def __init__(self, session: Any, provider: str) -> None:
-        """`session` was opened with `enable_cuda_graph` where the provider has that option."""
+        """Take an onnxruntime session, opened with `enable_cuda_graph` if the provider is CUDA."""
         self._session, self._provider = session, provider
         self._buffers: dict[tuple[Any, ...], _Buffers] = {}
         self._last: tuple[Any, ...] = ()
@@ -42,7 +42,7 @@ class OrtCudaGraphs:
         return len(self._buffers)
 
     def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any] | None:
-        """The requested outputs, the state as a `DeviceState`; None if this size has no graph."""
+        """The requested outputs; None if this size has no graph. The state is a `DeviceState`."""
         key = tuple((name, tuple(np.shape(inputs[name]))) for name in sorted(inputs)), *outputs
         buffers = self._buffers.get(key)
         if buffers is None:
@@ -60,14 +60,14 @@ class OrtCudaGraphs:
 
 def run_options(graph: str) -> Any:
     """Options of a run: capture or replay the graph with this id, or `NO_GRAPH`."""
-    options = runtime().RunOptions()
+    options = import_onnxruntime().RunOptions()
     options.add_run_config_entry("gpu_graph_id", graph)
     return options
 
 
 def device_buffer(shape: tuple[int, ...], dtype: Any, provider: str) -> Any:
     """An OrtValue outside the session's memory arena, so that no captured run overwrites it."""
-    return runtime().OrtValue.ortvalue_from_shape_and_type(shape, dtype, provider, 0)
+    return import_onnxruntime().OrtValue.ortvalue_from_shape_and_type(shape, dtype, provider, 0)
 
 
 class _Buffers:
@@ -88,7 +88,7 @@ class _Buffers:
             self._binding.bind_output(name, provider)
 
     def run(self, inputs: dict[str, Any], graph: str) -> None:
-        """Fill the inputs and run that graph."""
+        """Fill the inputs and capture or replay the graph with this id."""
         for name, value in inputs.items():
             if name == "state" and not isinstance(value, np.ndarray) and value.plain:
                 self._inputs[name].update_inplace(value.value)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.batching import collate
-from rtmag.realtime.engines.contract import MOTION, OUTPUTS, UNIT, GraphLayout, check
+from rtmag.realtime.engines.contract import MOTION, OUTPUTS, SIDE_MULTIPLE, GraphLayout, check
 from rtmag.realtime.engines.engine import SequentialSteps, prepare
 from rtmag.realtime.engines.onnx_session import OrtSession, Session, error_reason
 from rtmag.realtime.engines.onnx_state import concat_states
@@ -35,16 +35,16 @@ _EXTERNAL_WEIGHTS = re.compile(rb"(\x08|\x88\x80*\x00)location")
 class OnnxEngine(SequentialSteps):
     """An exported graph on ONNX Runtime or OpenVINO.
 
-    A model has one or two forms. The full graph draws the picture. The form `motion` ends with the
-    flow, and this class warps the image (rtmag/realtime/engines/warp.py); it is needed for motion
-    scales below 1, and is faster on CPUs.
+    A model has one or two forms. The full graph returns the magnified picture. The form `motion`
+    returns the flow, by which this class warps the image (rtmag/realtime/engines/warp.py). It is
+    required for motion scales below 1, and is faster on CPUs.
 
     Args:
         model: The full graph, serialised.
-        motion: Its form `motion`, serialised; None: there is none.
+        motion: The form `motion`, serialised; None: the model has no such form.
         source: Path or name, for messages.
         open_session: Opens a serialised graph on a runtime.
-        draws: Prefer the full graph at motion scale 1.
+        prefer_full: Use the full graph at motion scale 1, even if the model has a form `motion`.
         motion_scale: 1, 1/2 or 1/4.
 
     Raises:
@@ -61,7 +61,7 @@ class OnnxEngine(SequentialSteps):
         *,
         source: str,
         open_session: Callable[[bytes], Session] = OrtSession,
-        draws: bool = False,
+        prefer_full: bool = False,
         motion_scale: float = 1.0,
     ) -> None:
         if motion_scale not in MOTION_SCALES:
@@ -72,16 +72,21 @@ class OnnxEngine(SequentialSteps):
                 raise ModelIncompatible(
                     f"cannot use model {source!r}: its weights are in another file; export it again"
                 )
-        full = motion is None or (draws and self._shrink == 1)
+        full = motion is None or (prefer_full and self._shrink == 1)
         session = self._session = open_session(model if full else motion or b"")
         self.metadata: dict[str, str] = session.metadata
-        self._draws = not check(session.inputs, session.outputs, self.metadata, source)
-        """True if the graph draws the picture; False if it returns the flow."""
-        self.scalable = motion is not None or not self._draws
-        if self._shrink > 1 and self._draws:
+        self._draws_picture = not check(session.inputs, session.outputs, self.metadata, source)
+        """True if the graph returns the picture; False if it returns the flow."""
+        self.scalable = motion is not None or not self._draws_picture
+        if self._shrink > 1 and self._draws_picture:
             raise unsupported_scale(source, motion_scale)
         self._motion_form = partial(
-            OnnxEngine, model, motion, source=source, open_session=open_session, draws=draws
+            OnnxEngine,
+            model,
+            motion,
+            source=source,
+            open_session=open_session,
+            prefer_full=prefer_full,
         )
         self.provider = session.provider
         self._layout = GraphLayout.from_metadata(self.metadata)
@@ -121,7 +126,8 @@ class OnnxEngine(SequentialSteps):
     def at(self, motion_scale: float) -> "OnnxEngine":
         """The same model at another motion scale; states of this engine do not fit that one.
 
-        The session is shared, unless its graph draws the picture: then the form `motion` is opened.
+        Both engines share the session, unless its graph returns the picture: then the form `motion`
+        is opened.
 
         Raises:
             ModelIncompatible: the model has no form `motion`.
@@ -129,7 +135,7 @@ class OnnxEngine(SequentialSteps):
         """
         if not self.scalable:
             raise unsupported_scale(self.name, motion_scale)
-        if self._draws:
+        if self._draws_picture:
             return self if motion_scale == 1 else self._motion_form(motion_scale=motion_scale)
         other = copy(self)
         other._shrink = MOTION_SCALES[motion_scale]
@@ -157,15 +163,15 @@ class OnnxEngine(SequentialSteps):
             "alpha": np.array(stream.alpha, np.float32),
             "sections": stream.sections,
             "reset": np.array(state is None, np.float32),
-            "state": stream.signed_state(),
+            "state": stream.network_state(),
         }
-        if self._draws:
+        if self._draws_picture:
             out, after = self._run([*OUTPUTS], inputs)
             out = out[: image.shape[0], : image.shape[1]]
         else:
             flow, after = self._run_motion(inputs)
             out = warp(image, flow, self._shrink)
-        return out, stream.unsigned(after)
+        return out, stream.caller_state(after)
 
     def step_many(
         self,
@@ -188,7 +194,7 @@ class OnnxEngine(SequentialSteps):
         batch = collate(self._layout, small, alphas, sections, states)
         with self._runtime_errors():
             inputs = batch.inputs | {"state": concat_states(batch, self.provider)}
-        if self._draws:
+        if self._draws_picture:
             drawn, after = self._run([*OUTPUTS], inputs)
             out = [drawn[k, : i.shape[0], : i.shape[1]] for k, i in enumerate(images)]
         else:
@@ -197,7 +203,7 @@ class OnnxEngine(SequentialSteps):
         return out, batch.split(after)
 
     def _run_motion(self, inputs: dict[str, Any]) -> list[NDArray[Any]]:
-        """Flow and state of the form `motion`."""
+        """Run the form `motion`; returns flow and state."""
         results = self._run([*MOTION], inputs)
         if not np.isfinite(results[0]).all():
             raise ModelError(f"model {self.name!r} returned NaN or infinite motion")
@@ -218,8 +224,8 @@ class OnnxEngine(SequentialSteps):
             ) from error
 
     def _network_input(self, image: Image) -> Image:
-        """The image padded to the network's unit and reduced by the motion scale."""
-        image = pad(image, self.size, self.name, UNIT * self._shrink)
+        """The image, padded and reduced by the motion scale: its sides are multiples of 16."""
+        image = pad(image, self.size, self.name, SIDE_MULTIPLE * self._shrink)
         if self._shrink > 1:
             size = image.shape[1] // self._shrink, image.shape[0] // self._shrink
             return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

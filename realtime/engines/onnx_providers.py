@@ -1,4 +1,4 @@
-"""Execution providers of ONNX Runtime: sessions on exactly one provider, and tests of it.
+"""Execution providers of ONNX Runtime: open a session on exactly one, and test whether it works.
 
 ONNX Runtime lists CUDA wherever its GPU build is installed, and falls back to the CPU silently if
 CUDA's libraries are missing. Here a provider counts as available only if a session opens on it
@@ -19,19 +19,21 @@ from rtmag.realtime.environment import usable_cores
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
 
 NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""ONNX Runtime's names of the providers."""
 
 OPTIONS: dict[str, dict[str, str]] = {
     "cpu": {},
-    # The exhaustive search tunes again for every size and gains nothing in the steady state.
-    # TF32 rounds factors to ten bits, but the difference of two shapes is a thousandth of either.
+    # The exhaustive search runs again for every size, and later steps are no faster for it.
+    # TF32 rounds factors to ten bits, too few: two values of `shape` differ by a thousandth.
     "cuda": {
         "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested",
         "use_tf32": "0",
     },
 }  # fmt: skip
+"""Options of each provider."""
 
 
-def runtime() -> Any:
+def import_onnxruntime() -> Any:
     """The onnxruntime module.
 
     Raises:
@@ -50,7 +52,7 @@ def runtime() -> Any:
 def open_session(
     model: bytes, provider: str, threads: int | None = None, *, cuda_graph: bool = False
 ) -> Any:
-    """A session on one provider and no other.
+    """Open a session on one provider and no other.
 
     Args:
         model: A serialised ONNX model in one piece.
@@ -63,7 +65,7 @@ def open_session(
         ProviderUnavailable: the provider does not open; the message says why. If the graph cannot
             be captured, ONNX Runtime's own exception is passed on.
     """
-    ort = runtime()
+    ort = import_onnxruntime()
     if provider not in NAMES:
         raise ProviderUnavailable(f"provider must be auto, {', '.join(NAMES)}, got {provider!r}")
     if NAMES[provider] not in ort.get_available_providers():
@@ -95,7 +97,7 @@ def _preload(ort: Any) -> None:
     """Load CUDA's libraries from the folders of `pip install 'rtmag[cuda]'`.
 
     The system's loader does not search there, and ONNX Runtime does so only on request. It prints
-    the libraries that it misses; that output is dropped, because `open_session` reports the
+    the names of missing libraries; that output is dropped, because `open_session` reports the
     failure.
     """
     with redirect_stdout(StringIO()), warnings.catch_warnings():
@@ -105,9 +107,10 @@ def _preload(ort: Any) -> None:
 
 def session_options(provider: str, threads: int | None = None) -> Any:
     """Session options; arguments as in `open_session`."""
-    options = runtime().SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions, not on the user's terminal
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # decaying filter states
+    options = import_onnxruntime().SessionOptions()
+    options.log_severity_level = 4  # errors are raised, so they need not be printed
+    # States of filters decay to denormal numbers, which are slow on CPUs.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     if provider == "cpu":
         # Threads that wait for each other within a step spin, which saves a sixth of its time.
         # Between frames they sleep: spinning would use a whole core.
@@ -127,7 +130,7 @@ def has_nvidia_driver() -> bool:
 
 
 def check_provider(provider: str) -> str:
-    """Open a session on a provider and say so: `works`.
+    """Test that a session opens on a provider; returns the text `works`.
 
     Raises:
         MissingExtra: ONNX Runtime is not installed.
@@ -144,19 +147,18 @@ def check_provider(provider: str) -> str:
     return "works"
 
 
-_LIBRARY = "libonnxruntime_providers_{}.so"
-
-
 def missing_library(provider: str) -> str | None:
-    """The loader's error for a provider's own library, which onnxruntime only logs; None: loads.
+    """The loader's error for a provider's own library, which onnxruntime only logs; else None.
 
     Args:
         provider: `cpu` or `cuda`.
     """
     kind = NAMES[provider].removesuffix("ExecutionProvider").lower()
-    pattern = "onnxruntime_providers_{}.dll" if sys.platform == "win32" else _LIBRARY
-    folder = Path(runtime().__file__).parent / "capi"
-    shared, library = (folder / pattern.format(name) for name in ("shared", kind))
+    prefix, suffix = ("", "dll") if sys.platform == "win32" else ("lib", "so")
+    folder = Path(import_onnxruntime().__file__).parent / "capi"
+    shared, library = (
+        folder / f"{prefix}onnxruntime_providers_{name}.{suffix}" for name in ("shared", kind)
+    )
     if not library.exists():
         return None
     try:

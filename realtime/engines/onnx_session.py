@@ -56,10 +56,10 @@ class OrtSession:
         model: A serialised ONNX model in one piece.
         provider: `cpu` or `cuda`.
         threads: Threads of the CPU provider; None: one per usable core.
-        device_state: Keep the state in the provider's memory. None: on every provider but the CPU,
-            whose memory NumPy shares.
-        cuda_graphs: Use fixed buffers and capture CUDA graphs. None: on CUDA. The other providers
-            run the same code without capturing.
+        device_state: Keep the state in the provider's memory. None: on every provider except the
+            CPU, which uses the same memory as NumPy.
+        cuda_graphs: Use fixed buffers and capture CUDA graphs. None: only on CUDA. Other providers
+            run the same code but capture nothing.
 
     Raises:
         MissingExtra, ProviderUnavailable: as `onnx_providers.open_session`.
@@ -86,7 +86,7 @@ class OrtSession:
                 self._graphs = OrtCudaGraphs(self._session, provider)
             except ProviderUnavailable:
                 raise
-            except Exception as error:  # part of the graph would run on the CPU
+            except Exception as error:  # raised if part of the graph would run on the CPU
                 self._stop_graphs(error)
         else:
             self._session = self._open()
@@ -148,12 +148,13 @@ class OrtSession:
 
 
 def _values(ports: Any) -> Values:
+    """Types and dimensions of onnxruntime's inputs or outputs."""
     kinds = ((port, re.sub(r"tensor\((\w+)\)", r"\1", port.type)) for port in ports)
     return {port.name: (kind, len(port.shape)) for port, kind in kinds}
 
 
 _LOCATION = ("Exception from ", "Check '")
-"""Starts of lines in OpenVINO's errors that only name a source file."""
+"""Prefixes of lines in OpenVINO's errors that contain nothing but a place in its source code."""
 
 
 def error_reason(error: Exception) -> str:

@@ -23,9 +23,9 @@ class DeviceState:
         """An OrtValue."""
         self.sign = sign
         self.row = row
-        """The stream that owns the state, in a value of several streams; None: all of them."""
+        """Row of `value` that is the state, if `value` has several streams; None: all rows."""
         self.channels = channels
-        """Channels that the stream's filter needs; None: all of them."""
+        """Number of channels, from the first, that the stream's filter needs; None: all."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,7 +35,7 @@ class DeviceState:
 
     @property
     def plain(self) -> bool:
-        """True if the value itself is the state: not negated, and not a part of it."""
+        """True if `value` itself is the state: neither negated nor only partly used."""
         return self.sign == 1 and self.row is None
 
     def __getitem__(self, key: tuple[slice, slice]) -> "DeviceState":
@@ -85,8 +85,8 @@ def _stored_channels(state: Any) -> int:
 def _gather(batch: StreamBatch, provider: str) -> Any:
     """The states of a batch as one OrtValue.
 
-    One run of the gather graph takes the rows of one source (an earlier step's output, or an
-    array), multiplies them by their signs, and overwrites those rows of the total.
+    A source is an earlier step's output or an array. One run of the gather graph takes the rows of
+    one source, multiplies them by their signs, and overwrites the corresponding rows of the total.
     """
     places = batch.shape[0]
     sources: dict[int, tuple[Any, NDArray[Any], NDArray[Any]]] = {}
@@ -120,4 +120,5 @@ def _gather(batch: StreamBatch, provider: str) -> Any:
 
 @cache
 def _gather_session(provider: str) -> Any:
+    """A session for the gather graph."""
     return providers.open_session(providers.packaged_graph("gather_states"), provider)

@@ -1,10 +1,10 @@
 """Split an OpenVINO graph into a part that runs in float32 and a part that runs in bfloat16.
 
-The nodes before the network's first non-linearities compute shape, its temporal filter and the
+The nodes before the network's first non-linearities compute `shape`, its temporal filter and the
 displacement: small differences of large numbers, with filter coefficients close to 1. They stay in
-float32. The other nodes, most of the work, only weight these results and run in bfloat16, together
-with the convolutions that nothing but them uses. OpenVINO has no option for the precision of a part
-of a graph: it loses marks on nodes when it rewrites the graph.
+float32. The other nodes only weight these results. They do most of the work and run in bfloat16, as
+do the convolutions whose results no other nodes use. The graph is split, because OpenVINO cannot
+run parts of one graph in different precisions: it loses marks on nodes when it rewrites the graph.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,15 @@ CROSSING = "crossing_"
 """Prefix of the names of the tensors that the second part takes from the first."""
 
 _HEAVY = ("Convolution", "GroupConvolution", "MatMul")
+"""Types of the nodes that do most of the work."""
 
 
 def split(model: Any) -> tuple[Any, Any] | None:
-    """The graph as two: the float32 part and the bfloat16 part. All sizes must be known.
+    """Split a graph of known sizes into a float32 part and a bfloat16 part.
 
-    The second part takes inputs of the graph, and inputs named `CROSSING` and a number: these are
-    the last outputs of the first part, in this order. Returns None if the state depends on a
-    non-linearity: then no part may be rounded.
+    The second part has inputs of the graph, and inputs named `CROSSING` and a number. The latter
+    are the last outputs of the first part, in this order. Returns None if the state depends on a
+    non-linearity, because then no part may be rounded.
     """
     from openvino import Model, opset1
     from openvino.passes import ConstantFolding, Manager
@@ -44,27 +45,29 @@ def split(model: Any) -> tuple[Any, Any] | None:
                 users = [t for t in port.get_target_inputs() if t.get_node().get_name() in second]
                 if users:
                     crossing.append((port, users))
-    sent, received = [], []
+    crossing_results, crossing_parameters = [], []
     for number, (port, users) in enumerate(crossing):
         parameter = opset1.parameter(port.shape, port.element_type)
         parameter.output(0).get_tensor().set_names({f"{CROSSING}{number}"})
         for user in users:
             user.replace_source_output(parameter.output(0))
-        sent.append(opset1.result(port))
-        received.append(parameter)
+        crossing_results.append(opset1.result(port))
+        crossing_parameters.append(parameter)
     inputs = model.get_parameters()
     exact = [node for node in results if node.get_name() not in second]
     rounded = [node for node in results if node.get_name() in second]
+    first = [*exact, *crossing_results]
     return (
-        Model([*exact, *sent], _required_inputs(inputs, [*exact, *sent])),
-        Model(rounded, [*_required_inputs(inputs, rounded), *received]),
+        Model(first, _required_inputs(inputs, first)),
+        Model(rounded, [*_required_inputs(inputs, rounded), *crossing_parameters]),
     )
 
 
 def bfloat16_nodes(nodes: list[Any]) -> set[str] | None:
-    """Names of the nodes that may run in bfloat16; None if there are none, or the state is one.
+    """Names of the nodes that may run in bfloat16; None if no part of the graph may.
 
-    These are the nodes after the first non-linearities, and the convolutions that only they use.
+    These are the nodes after the first non-linearities, and the convolutions whose results only
+    they use. The output state must not be one of them.
 
     Args:
         nodes: All nodes of the graph in topological order.
@@ -93,6 +96,7 @@ def _nonlinear(node: Any) -> Iterator[str]:
 
 
 def _source(node: Any) -> Any:
+    """The output of another node that is the first input of this node."""
     return node.input(0).get_source_output()
 
 

@@ -21,13 +21,15 @@ from rtmag.realtime.engines.spec import FP32, exported_precision
 from rtmag.realtime.environment import usable_cores
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
 
-UNUSED = 12
-"""Runs after which a compiled size that none of them used is dropped. Streams of different sizes
-that take turns come back sooner; a live view that reduced its motion scale comes back later."""
+MAX_UNUSED_RUNS = 12
+"""A compiled size is dropped after this number of runs without it. Streams of different sizes
+alternate within fewer runs. A live view that reduced its motion scale needs the old size later."""
 
 _TYPES = {"f32": "float", "u8": "uint8", "i8": "int8"}
+"""Names of element types in the contract, by OpenVINO's names."""
 
 Run = Callable[[dict[str, Any]], dict[str, NDArray[Any]]]
+"""Function from inputs to outputs, both by name."""
 
 
 @cache
@@ -52,12 +54,12 @@ def has_bfloat16() -> bool:
 
 
 class OpenvinoSession:
-    """A graph on the CPU, by OpenVINO; compiled when the first input of a size comes.
+    """A graph on the CPU, run by OpenVINO; compiled for each input size at its first step.
 
     Args:
         model: A serialised ONNX model in one piece.
-        threads: None: one per usable core.
-        bfloat16: Run part of the graph in bfloat16; None: on CPUs with such instructions.
+        threads: CPU threads; None: one per usable core.
+        bfloat16: Run part of the graph in bfloat16; None: only on CPUs with such instructions.
 
     Raises:
         MissingExtra: OpenVINO is not installed.
@@ -76,7 +78,7 @@ class OpenvinoSession:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
         }
-        self._compiled: SizeCache[Run] = SizeCache(unused=UNUSED)
+        self._compiled: SizeCache[Run] = SizeCache(unused=MAX_UNUSED_RUNS)
         graph = core().read_model(model)
         info = graph.get_rt_info()
         metadata = graph.get_rt_info(["framework"]).value if "framework" in info else {}
@@ -86,7 +88,7 @@ class OpenvinoSession:
         suitable = allowed and exported_precision(self.metadata) == FP32
         self.bfloat16 = suitable and bfloat16_nodes(graph.get_ordered_ops()) is not None
         self.inputs, self.outputs = _values(graph.inputs), _values(graph.outputs)
-        if unused := INPUTS.keys() - self.inputs:  # OpenVINO drops them, so the contract fails
+        if unused := INPUTS.keys() - self.inputs:  # OpenVINO removes such inputs from the graph
             raise ProviderUnavailable(
                 "cannot open engine 'openvino': the model does not use its inputs "
                 f"{', '.join(sorted(unused))}; give --engine onnx"
@@ -106,7 +108,7 @@ class OpenvinoSession:
         return [results[name] for name in outputs]
 
     def _compile(self, inputs: dict[str, Any]) -> Run:
-        """The graph for the shapes of these inputs, as one part or as two."""
+        """Compile the graph for the shapes of these inputs, as one part or as two."""
         model = core().read_model(self._bytes)
         model.reshape({name: list(np.shape(value)) for name, value in inputs.items()})
         parts = split(model) if self.bfloat16 else None
@@ -127,10 +129,14 @@ class OpenvinoSession:
 
 
 class _Request:
-    """A compiled graph or part of one: uses the inputs that it has, returns outputs by name."""
+    """A compiled graph or a part of one.
+
+    A call gets the inputs of the whole graph by name, and ignores those that this part lacks. It
+    returns the outputs of this part by name.
+    """
 
     def __init__(self, request: Any, outputs: int | None = None) -> None:
-        """Return the first `outputs` outputs; the others are only for another part."""
+        """Return the first `outputs` outputs only; the others are inputs of the second part."""
         self._request = request
         self._inputs = _names(request.model_inputs)
         self._outputs = _names(request.model_outputs[:outputs])

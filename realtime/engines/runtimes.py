@@ -27,16 +27,18 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def _always(spec: EngineSpec, motion: bool) -> bool:
+    """True: `auto` tries the runtime for every model."""
     return True
 
 
 def _never(spec: EngineSpec, motion: bool) -> bool:
+    """False: the runtime must be requested by name."""
     return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """An inference runtime, on the devices that it uses."""
+    """An inference runtime and the devices that it uses."""
 
     name: EngineName
     device: str
@@ -44,7 +46,7 @@ class Runtime:
     provider: str
     """`Engine.runtime` of the engines that it opens from `.onnx` files."""
     extra: str | None
-    """Extra of rtmag that installs it; None: installed with rtmag."""
+    """Extra of rtmag that installs it; None: it is always installed with rtmag."""
     packages: tuple[str, ...]
     """Distributions that contain it; `rtmag doctor` lists their versions."""
     open_graph: "Callable[[bytes, EngineSpec], Session] | None" = None
@@ -52,20 +54,20 @@ class Runtime:
     open_program: "Callable[[Path, EngineSpec], Engine] | None" = None
     """Open a `.pt2` file; None: the runtime does not run such files."""
     target: str | None = None
-    """`rtmag export --target` of its files, if that is not `onnx`."""
-    draws: bool = False
-    """True if the graph that draws the picture is faster than the warp on the CPU."""
+    """Value of `rtmag export --target` that makes its files; None: `onnx`."""
+    prefer_full: bool = False
+    """True if the full graph is faster here than the form `motion` and a warp on the CPU."""
     automatic: Callable[[EngineSpec, bool], bool] = _always
-    """True if `auto` should try it. The second argument: the model has its form `motion`."""
+    """True if `auto` should try it. The second argument: True if the model has a form `motion`."""
     check: Callable[[], str] | None = None
-    """Test the installation for `rtmag doctor` and describe it; raises an error if it fails."""
+    """Test the installation for `rtmag doctor` and return a line about it; raises if it fails."""
 
     def opens(self, suffix: str) -> bool:
-        """True if it runs files with this suffix; every other suffix than `.pt2` means ONNX."""
+        """True if it runs files with this suffix; all suffixes except `.pt2` count as ONNX."""
         return (self.open_program if suffix == PROGRAM else self.open_graph) is not None
 
 
-def _ort(provider: str, model: bytes, spec: EngineSpec) -> "Session":
+def _open_onnx(provider: str, model: bytes, spec: EngineSpec) -> "Session":
     from rtmag.realtime.engines.onnx_session import OrtSession
 
     return OrtSession(model, provider, spec.threads)
@@ -84,7 +86,7 @@ def _has_nvidia_driver(spec: EngineSpec, motion: bool) -> bool:
     return has_nvidia_driver()
 
 
-def _openvino(model: bytes, spec: EngineSpec) -> "Session":
+def _open_openvino(model: bytes, spec: EngineSpec) -> "Session":
     from rtmag.realtime.engines.openvino_session import OpenvinoSession, has_bfloat16
 
     bfloat16 = spec.precision == AUTO and has_bfloat16()
@@ -112,13 +114,13 @@ def _check_openvino() -> str:
     return "works, with bfloat16" if has_bfloat16() else "works"
 
 
-def _torch(provider: str, path: "Path", spec: EngineSpec) -> "Engine":
+def _open_torch(provider: str, path: "Path", spec: EngineSpec) -> "Engine":
     from rtmag.realtime.engines.torch_engine import TorchEngine
 
     return TorchEngine(path, provider=provider, compiled=spec.compiled)
 
 
-def _tensorrt(path: "Path", spec: EngineSpec) -> "Engine":
+def _open_tensorrt(path: "Path", spec: EngineSpec) -> "Engine":
     from rtmag.realtime.engines.torch_program import read_sidecar
 
     if path.is_file() and read_sidecar(path) is None:
@@ -126,7 +128,7 @@ def _tensorrt(path: "Path", spec: EngineSpec) -> "Engine":
             f"{str(path)!r} contains no TensorRT engine; make one with "
             "rtmag export --target tensorrt"
         )
-    return _torch("cuda", path, spec)
+    return _open_torch("cuda", path, spec)
 
 
 RUNTIMES: tuple[Runtime, ...] = (
@@ -136,9 +138,9 @@ RUNTIMES: tuple[Runtime, ...] = (
         provider="cuda",
         extra="cuda",
         packages=("onnxruntime-gpu",),
-        open_graph=partial(_ort, "cuda"),
-        open_program=partial(_torch, "cuda"),
-        draws=True,
+        open_graph=partial(_open_onnx, "cuda"),
+        open_program=partial(_open_torch, "cuda"),
+        prefer_full=True,
         automatic=_has_nvidia_driver,
         check=partial(_check_ort, "cuda"),
     ),
@@ -148,7 +150,7 @@ RUNTIMES: tuple[Runtime, ...] = (
         provider="openvino",
         extra="openvino",
         packages=("openvino",),
-        open_graph=_openvino,
+        open_graph=_open_openvino,
         automatic=_openvino_is_faster,
         check=_check_openvino,
     ),
@@ -158,7 +160,7 @@ RUNTIMES: tuple[Runtime, ...] = (
         provider="cpu",
         extra=None,
         packages=("onnxruntime",),
-        open_graph=partial(_ort, "cpu"),
+        open_graph=partial(_open_onnx, "cpu"),
         check=partial(_check_ort, "cpu"),
     ),
     Runtime(
@@ -167,7 +169,7 @@ RUNTIMES: tuple[Runtime, ...] = (
         provider="torch",
         extra="train",
         packages=("torch",),
-        open_program=partial(_torch, AUTO),
+        open_program=partial(_open_torch, AUTO),
         target="pt2",
     ),
     Runtime(
@@ -176,7 +178,7 @@ RUNTIMES: tuple[Runtime, ...] = (
         provider="tensorrt",
         extra="trt",
         packages=("torch-tensorrt",),
-        open_program=_tensorrt,
+        open_program=_open_tensorrt,
         target="tensorrt",
         automatic=_never,
     ),
@@ -184,7 +186,7 @@ RUNTIMES: tuple[Runtime, ...] = (
 """Every runtime. `auto` takes the first one that should be tried and that opens."""
 
 
-def named(name: str) -> Runtime:
+def find_runtime(name: str) -> Runtime:
     """The runtime with this name.
 
     Raises:

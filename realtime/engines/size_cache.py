@@ -1,4 +1,4 @@
-"""A small cache of what engines prepare for each input size: compiled graphs, CUDA graphs."""
+"""A small cache of values that engines make for each input size: compiled graphs, CUDA graphs."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 SIZES = 4
-"""Sizes that an engine keeps prepared: each holds up to 200 MB of memory."""
+"""Number of sizes that an engine caches; each uses up to 200 MB of memory."""
 
 
 class SizeCache(Generic[Value]):
@@ -15,7 +15,7 @@ class SizeCache(Generic[Value]):
 
     Args:
         limit: Largest number of values.
-        unused: Look-ups after which a value that none of them returned is dropped; None: never.
+        unused: A value is dropped after this number of look-ups of other sizes; None: never.
     """
 
     def __init__(self, limit: int = SIZES, unused: int | None = None) -> None:
@@ -37,7 +37,7 @@ class SizeCache(Generic[Value]):
         if size in self._entries:
             value, _ = self._entries.pop(size)
         else:
-            while len(self._entries) >= self._limit:  # first: the new value needs the memory
+            while len(self._entries) >= self._limit:  # before make(), which needs the memory
                 self._entries.popitem(last=False)
             value = make()
         self._entries[size] = value, self._lookups

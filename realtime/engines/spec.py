@@ -17,7 +17,7 @@ ONNX, PROGRAM = ".onnx", ".pt2"
 ONNX graph."""
 
 MOTION_SCALES = {1.0: 1, 0.5: 2, 0.25: 4}
-"""For each motion scale, the factor by which the network's input is smaller than the frame."""
+"""Factor by which the network's input is smaller than the frame, by motion scale."""
 
 
 def scale_name(scale: float) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 WARM_UP_STEPS = 3
-"""Steps before a capture, in which libraries choose their kernels."""
+"""Steps before a capture; in these, libraries choose their kernels."""
 
 
 def upload(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
@@ -43,7 +43,7 @@ class CudaGraph:
         self._graph, self._inputs, self._outputs = graph, inputs, outputs
 
     def __call__(self, values: list[Any]) -> tuple[Any, Any]:
-        """Image and state: buffers that the next call overwrites."""
+        """Replay the graph; returns image and state in buffers that the next call overwrites."""
         for buffer, value in zip(self._inputs, values, strict=True):
             buffer.copy_(value)
         self._graph.replay()
@@ -51,7 +51,7 @@ class CudaGraph:
 
 
 class TorchCudaGraphs:
-    """A program with one CUDA graph per input size; sizes that cannot be captured run without."""
+    """A program with one CUDA graph per input size; a size that cannot be captured has none."""
 
     def __init__(self, program: Any) -> None:
         self._program = program
@@ -77,9 +77,9 @@ def full_precision() -> Iterator[None]:
     """Multiply float32 numbers without TF32, which rounds factors to ten bits.
 
     cuDNN's convolutions use TF32 by default, and the application may have enabled it for matrix
-    products. The difference of two shapes is a thousandth of either, so it would be lost. Captured
-    kernels keep the precision of their capture. The settings belong to the process, so they are
-    restored.
+    products. Two values of `shape` differ by a thousandth, which TF32 would lose. Captured kernels
+    keep the precision that was set during the capture. The settings apply to the whole process, so
+    they are restored.
     """
     import torch
 

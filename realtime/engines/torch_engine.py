@@ -5,8 +5,8 @@ copied to the device as bytes; the state stays on the device. PyTorch is importe
 file is opened.
 
 On CUDA a step is captured as a CUDA graph for each input size (torch_cuda.py); if the capture
-fails, steps run without. A program of one size can be compiled by torch.compile, which takes half a
-minute.
+fails, steps run without a CUDA graph. A program of one size can be compiled by torch.compile, which
+takes half a minute.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.batching import StreamBatch, collate
-from rtmag.realtime.engines.contract import SECTIONS, GraphLayout
+from rtmag.realtime.engines.contract import MAX_SECTIONS, GraphLayout
 from rtmag.realtime.engines.engine import SequentialSteps, prepare
 from rtmag.realtime.engines.spec import exported_precision, unsupported_scale
 from rtmag.realtime.engines.torch_cuda import TorchCudaGraphs, download, upload
@@ -87,7 +87,7 @@ class TorchEngine(SequentialSteps):
         self.provider: str = self._device.type
         program, self.metadata = open_program(path, self._device)
         self.precision = exported_precision(self.metadata)
-        self._layout = GraphLayout.from_metadata(self.metadata, SECTIONS)
+        self._layout = GraphLayout.from_metadata(self.metadata, MAX_SECTIONS)
         self.name = self.described = self._layout.model
         self.streams_per_run = self._layout.streams_per_run
         size = self.metadata.get("rtmag.size")
@@ -109,11 +109,11 @@ class TorchEngine(SequentialSteps):
                 f"cannot compile {source!r}: it accepts any size or any number of streams; "
                 "make one with rtmag export --target pt2 --size WxH"
             )
-        # With constant sizes, PyTorch 2.13 fails at the index of a padded view.
+        # With constant sizes, the compiler of PyTorch 2.13 fails when a padded view is indexed.
         return self._torch.compile(program, dynamic=True)
 
     def _warm_up(self) -> None:
-        """Take a step: the first one compiles the program, which a live view cannot wait for."""
+        """Take the first step, which compiles the program, before a live view needs one."""
         width, height = self.size or (0, 0)
         try:
             self.step(np.zeros((height, width, 3), np.uint8), 2.0, Static().sections(30.0), None)
@@ -145,21 +145,21 @@ class TorchEngine(SequentialSteps):
             ModelIncompatible: image or state do not fit the model or each other.
             ModelError: PyTorch failed, for example because memory ran out.
         """
-        known: Any = state  # the interface knows arrays only
+        any_state: Any = state  # the interface's type is an array
         if "rtmag.streams" in self.metadata:
-            images, states = self.step_many([image], [alpha], [sections], [known])
+            images, states = self.step_many([image], [alpha], [sections], [any_state])
             return images[0], states[0]
         network_image = pad(image, self.size, self.name)
-        stream = prepare(self._layout, network_image, alpha, sections, known)
+        stream = prepare(self._layout, network_image, alpha, sections, any_state)
         channels = stream.shape[1]
         torch = self._torch
         with self._inference():
-            shape = self._layout.state_shape(network_image, SECTIONS)
+            shape = self._layout.state_shape(network_image, MAX_SECTIONS)
             memory = torch.zeros(shape, device=self._device)
             _fill(memory, stream.state, stream.sign)
             out, after = self._run(
                 _tensor(network_image), torch.tensor(stream.alpha, dtype=torch.float32),
-                _tensor(padded(stream.sections, SECTIONS)), torch.tensor(float(state is None)),
+                _tensor(padded(stream.sections, MAX_SECTIONS)), torch.tensor(float(state is None)),
                 memory,
             )  # fmt: skip
             after = after[:, :channels]
@@ -242,6 +242,7 @@ def _device(torch: Any, provider: str) -> Any:
 
 
 def _tensor(array: Any) -> "torch.Tensor":
+    """An array as a tensor on the CPU, without a copy if it is contiguous."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,10 +1,10 @@
 """Exported PyTorch programs: `.pt2` files, and the machine that a TensorRT engine was built for.
 
 A TensorRT engine depends on the GPU, its driver's libraries and the versions that built it. On
-another machine it fails late or computes something else. So NAME.trt.pt2 has a sidecar file,
-NAME.trt.pt2.json, with these facts, and they are compared before the engine is opened. The two
-files are written one after the other: the engine's checksum in the sidecar shows that they belong
-together.
+another machine it fails late or returns wrong values. So NAME.trt.pt2 has a sidecar file,
+NAME.trt.pt2.json, that names the GPU and the versions; they are compared before the engine is
+opened. The sidecar also contains the checksum of the engine, because the two files are written one
+after the other and might not belong together.
 """
 
 import hashlib
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     import torch
 
 SUFFIX = ".trt.pt2"
+"""Suffix of TensorRT engines."""
 
 CHECKSUM = "engine_sha256"
+"""Key of the engine's checksum in its sidecar."""
 
 IDENTITY = ("rtmag.sha256", "rtmag.precision", "rtmag.size", "rtmag.streams")
-"""Metadata that engine and sidecar both contain: weights, precision and shape."""
+"""Metadata that engine and sidecar both contain: checksum of the weights, precision, shape."""
 
 _AGAIN = "build it again with rtmag export --target tensorrt --force"
 
@@ -35,7 +37,7 @@ def sidecar(path: Path) -> Path:
 
 
 def write_sidecar(path: Path, facts: dict[str, str]) -> None:
-    """Write an engine's sidecar: its facts and the checksum of its file, which must exist."""
+    """Write an engine's sidecar: `facts` and the checksum of the engine, which must exist."""
     content = facts | {CHECKSUM: _checksum(path)}
     sidecar(path).write_text(json.dumps(content, indent=2) + "\n")
 
@@ -56,7 +58,7 @@ def read_sidecar(path: Path) -> dict[str, str] | None:
                 f"machine it was built for, is missing; {_AGAIN}"
             )
         return None
-    facts = parse_facts(file.read_bytes(), file)
+    facts = parse_metadata(file.read_bytes(), file)
     if facts.get(CHECKSUM) != _checksum(path):
         raise ModelIncompatible(
             f"cannot use engine {str(path)!r}: it is not the file that {file.name} describes; "
@@ -71,8 +73,13 @@ def read_sidecar(path: Path) -> dict[str, str] | None:
     return facts
 
 
-def parse_facts(text: str | bytes, source: Path) -> dict[str, str]:
-    """Names and values of a JSON document from the file `source`; raises ModelIncompatible."""
+def parse_metadata(text: str | bytes, source: Path) -> dict[str, str]:
+    """Parse metadata, a JSON object of strings; raises ModelIncompatible if `text` is not one.
+
+    Args:
+        text: The JSON document.
+        source: The file that contains it, for messages.
+    """
     try:
         facts = json.loads(text)
     except ValueError as error:  # also for bytes that are not text
@@ -88,7 +95,7 @@ def parse_facts(text: str | bytes, source: Path) -> dict[str, str]:
 
 
 def identity(facts: dict[str, str]) -> dict[str, str]:
-    """The metadata that must be equal in engine and sidecar."""
+    """Those of the metadata that must be equal in engine and sidecar."""
     return {key: facts[key] for key in IDENTITY if key in facts}
 
 
@@ -121,14 +128,16 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-FACTS = "rtmag.json"
-"""Name of the metadata inside a `.pt2` file."""
+METADATA_FILE = "rtmag.json"
+"""Name of the file with the metadata inside a `.pt2` file."""
 
-_NUMBER = "[1-9][0-9]{0,3}"
+_NUMBER = "[1-9][0-9]{0,3}"  # 1 to 9999
 
 _REQUIRED = {"rtmag.model": ".+", "rtmag.channels": _NUMBER, "rtmag.stride": _NUMBER}
+"""Patterns of metadata that every program has."""
 
 _OPTIONAL = {"rtmag.size": f"{_NUMBER}x{_NUMBER}", "rtmag.streams": f"{ANY}|{_NUMBER}"}
+"""Patterns of metadata that some programs have."""
 
 
 def open_program(path: str | Path, device: "torch.device") -> tuple[Any, dict[str, str]]:
@@ -149,14 +158,14 @@ def open_program(path: str | Path, device: "torch.device") -> tuple[Any, dict[st
     if not path.is_file():
         raise ModelIncompatible(f"cannot load model {str(path)!r}: no such file")
     built = read_sidecar(path)
-    extra = {FACTS: "{}"}
+    extra = {METADATA_FILE: "{}"}
     try:
         program = torch.export.load(path, extra_files=extra)
     except Exception as error:  # errors of zip, JSON and torch share no base class
         raise ModelIncompatible(
             f"cannot load model {str(path)!r}: PyTorch {torch.__version__} cannot read it"
         ) from error
-    facts = parse_facts(extra[FACTS], path)
+    facts = parse_metadata(extra[METADATA_FILE], path)
     if built is not None and identity(facts) != identity(built):
         raise ModelIncompatible(
             f"cannot use engine {str(path)!r}: its weights, precision or size differ from "
@@ -164,12 +173,12 @@ def open_program(path: str | Path, device: "torch.device") -> tuple[Any, dict[st
         )
     metadata = (built or {}) | facts
     _check(metadata, str(path))
-    # Programs are exported on the CPU. The graph then names that device where it makes tensors and
-    # where it checks them. A TensorRT engine was built on the device that runs it.
+    # A program is exported on the CPU, and its graph names that device where it creates or checks
+    # tensors. A TensorRT engine was built on the device that runs it.
     if built is None and device.type != "cpu":
         program = move_to_device_pass(program, device)
-    # rtmag checks sizes itself. Tracing also recorded properties of its example input, such as
-    # 16 % height != 0, which other inputs need not have.
+    # No guards: rtmag checks sizes itself, and tracing also recorded properties of the example
+    # input, such as 16 % height != 0, which other inputs need not have.
     module: Any = program.module(check_guards=False)
     if built is None:  # images have this layout, and GPUs multiply half precision in it
         module.to(memory_format=torch.channels_last)

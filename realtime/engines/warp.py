@@ -7,19 +7,20 @@ image that is warped, and OpenCV is several times faster at it than ONNX Runtime
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmag.realtime.engines.contract import UNIT
+from rtmag.realtime.engines.contract import SIDE_MULTIPLE
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
 
 CELL = 4
-"""Pixels of the network's input per value of the flow, along a side."""
+"""Pixels of the network's input per value of the flow, along each axis."""
 
 _REMAP = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
+"""Flags of cv2.remap: bilinear, with a map of offsets."""
 
 
 def warp(image: Image, flow: NDArray[np.float32], shrink: int = 1) -> Image:
-    """The image with each pixel taken from the position that the flow points to.
+    """Warp an image: each pixel is taken from the position that the flow points to.
 
     Args:
         image: (H, W, 3).
@@ -39,14 +40,14 @@ def warp(image: Image, flow: NDArray[np.float32], shrink: int = 1) -> Image:
     return np.asarray(warped, np.uint8)
 
 
-def pad(image: Image, size: tuple[int, int] | None, name: str, unit: int = UNIT) -> Image:
-    """The image with its right and lower border repeated until its sides are multiples of `unit`.
+def pad(image: Image, size: tuple[int, int] | None, name: str, unit: int = SIDE_MULTIPLE) -> Image:
+    """Repeat the right and lower border of an image until its sides are multiples of `unit`.
 
     Args:
         image: (H, W, 3).
         size: (width, height), px, if the model accepts only this padded size; else None.
         name: The model's name, for messages.
-        unit: px.
+        unit: Pixels.
 
     Raises:
         ModelIncompatible: the padded image has another size than `size`.

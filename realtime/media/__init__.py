@@ -1,4 +1,4 @@
 """Containers, codecs, colours and timestamps of videos, for sources and sinks.
 
-Not in here: cameras, sockets, texts of the command line.
+Cameras, sockets and texts of the command line do not belong here.
 """

@@ -14,7 +14,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from rtmag.realtime.media.container import open_container, read_packets
-from rtmag.realtime.media.encoder import MOST_TICKS
+from rtmag.realtime.media.encoder import MAX_STEP_TICKS
 from rtmag.realtime.media.timestamps import is_discontinuity
 
 _MAX_DEVIATION = 0.02
@@ -22,7 +22,7 @@ _MAX_DEVIATION = 0.02
 
 
 class AudioTracks:
-    """All audio tracks of a file, written into another file along with its video.
+    """Writes all audio tracks of a file into another file, next to its video.
 
     Args:
         path: file with the audio.
@@ -59,7 +59,7 @@ class AudioTracks:
             if until is not None and start is not None and start > until:
                 return
             for packet in track.convert(self._next):
-                # The container refuses damaged packets with these; a full disk raises others.
+                # Damaged packets raise these errors; a full disk raises others.
                 with suppress(av.error.InvalidDataError, av.error.ArgumentError):
                     self._output.mux(packet)
             self._next = next(self._packets, None)
@@ -76,28 +76,36 @@ class AudioTracks:
 
 
 class _Copy:
-    """A track whose packets are copied."""
+    """A track whose packets are copied.
+
+    Times are in ticks of the source's time base.
+    """
 
     def __init__(self, source: AudioStream, output: OutputContainer, shift: float) -> None:
         self._stream = output.add_stream_from_template(source)
         self._shift = round(shift / (source.time_base or Fraction(1, 48_000)))
         self._last: int | None = None
+        """Decoding time of the last packet in the output."""
         # AAC in broadcasts has a header in each packet (ADTS), which fragmented files do not allow.
         adts = source.codec_context.name == "aac" and not source.codec_context.extradata
         strip = adts and output.format.name in ("mp4", "mov")
         self._filter = BitStreamFilterContext("aac_adtstoasc", source) if strip else None
 
     def start(self, packet: "Packet[AudioStream]") -> float | None:
+        """Return the seconds in the output at which a packet starts; None if it has no time."""
         if packet.dts is None:
             return None
         if self._last is not None:
             step = (packet.dts + self._shift - self._last) * packet.time_base
-            if is_discontinuity(float(step)) or step > MOST_TICKS * (self._stream.time_base or 1):
+            if is_discontinuity(float(step)) or step > MAX_STEP_TICKS * (
+                self._stream.time_base or 1
+            ):
                 self._shift = self._last + (packet.duration or 1) - packet.dts
         return float((packet.dts + self._shift) * packet.time_base)
 
     def convert(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
-        # Empty packets end a stream; packets that go back in time are damaged.
+        """Return the packets to write for a packet; none if it is damaged."""
+        # Packets without a time end a stream; packets that go back in time are damaged.
         if packet.dts is None:
             return []
         if self._last is not None and packet.dts + self._shift <= self._last:
@@ -127,9 +135,12 @@ class _Transcode:
         self._resampler = AudioResampler(self._stream.codec_context.format, layout, rate)
         self._rate, self._shift = rate, shift
         self._ticks: int | None = None
+        """Samples from the start of the output to the next one to encode."""
         self._last: float | None = None
+        """Seconds in the output at which the last packet starts."""
 
     def start(self, packet: "Packet[AudioStream]") -> float | None:
+        """Return the seconds in the output at which a packet starts; None if it has no time."""
         if packet.dts is None:
             return None
         time = float(packet.dts * packet.time_base)
@@ -139,6 +150,7 @@ class _Transcode:
         return self._last
 
     def convert(self, packet: "Packet[AudioStream]") -> list["Packet[AudioStream]"]:
+        """Return the packets to write for a packet; none if it is damaged."""
         try:
             frames = packet.decode()
         except (av.FFmpegError, OSError, ValueError):
@@ -157,10 +169,11 @@ class _Transcode:
         return encoded
 
     def _anchor(self, time: float) -> None:
+        """Correct `_ticks` if it deviates too much from `time`, in seconds of the output."""
         ticks = round(time * self._rate)
         if self._ticks is None or abs(ticks - self._ticks) > _MAX_DEVIATION * self._rate:
             before = self._ticks or 0
-            self._ticks = min(max(ticks, before), before + MOST_TICKS)
+            self._ticks = min(max(ticks, before), before + MAX_STEP_TICKS)
 
     def _encode(self, piece: "av.AudioFrame") -> list["Packet[AudioStream]"]:
         piece.pts, piece.time_base = self._ticks or 0, Fraction(1, self._rate)
@@ -171,6 +184,7 @@ class _Transcode:
 def _track(
     source: AudioStream, output: OutputContainer, codec: str, *, copy: bool, shift: float
 ) -> _Copy | _Transcode:
+    """Return a converter of one track: a copy if requested and possible."""
     if copy:
         try:
             return _Copy(source, output, shift)

@@ -2,8 +2,8 @@
 
 Tags are the numbers of ITU-T H.273, as containers and codecs store them. The matrix and the range
 determine the conversion. Primaries and transfer are passed on unchanged, because pictures are
-magnified in their original encoding. Conversions round accurately and interpolate chroma; the
-faster ones have errors of up to 2.5 grey levels on average, measured on smooth pictures.
+magnified in their original encoding. Conversions round accurately and interpolate chroma. FFmpeg's
+faster conversions have errors of up to 2.5 grey levels on average, measured on smooth pictures.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,14 @@ UNSPECIFIED = 2
 """The tag for "unspecified" of matrix, primaries and transfer; for the range it is 0."""
 
 _ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+"""Flags of an accurate conversion."""
 
 _LIMITED, _FULL = 1, 2
+"""Tags of the range."""
 
 _RGB = 0
+"""Tag of the matrix of pictures that are RGB already."""
 
-# Matrices that can be converted, by tag. An unspecified matrix is read as BT.601, as FFmpeg does.
 _MATRICES = {
     1: Colorspace.ITU709,
     UNSPECIFIED: Colorspace.ITU601,
@@ -34,6 +36,7 @@ _MATRICES = {
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
 }
+"""Matrices that can be converted, by tag. An unspecified one is read as BT.601, as in FFmpeg."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,11 @@ class Colour:
     """The colour tags of a video; BT.709 in limited range by default."""
 
     color_range: int = _LIMITED
-    """1 limited, 2 full, 0 unspecified."""
+    """Range: 1 limited, 2 full, 0 unspecified."""
     colorspace: int = 1
-    """Matrix between RGB and YUV."""
+    """Tag of the matrix between RGB and YUV: 1 BT.709, 5 and 6 BT.601, 9 BT.2020."""
     color_primaries: int = 1
+    """Tag of the primaries: 1 BT.709."""
     color_trc: int = 1
     """Transfer curve: 1 BT.709, 13 sRGB, 16 PQ, 18 HLG."""
 
@@ -64,7 +68,7 @@ JPEG = Colour(color_range=_FULL, colorspace=5, color_primaries=UNSPECIFIED, colo
 
 
 class Converter:
-    """Converts decoded frames to images and back. It caches its tables: keep one per stream."""
+    """Converts decoded frames to images and back; caches its tables, so use one per stream."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()

@@ -27,11 +27,13 @@ from rtmag.realtime.media.image_size import too_large
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,mpeg,flv,asf,ogg,mxf,yuv4mpegpipe,nut"
 )
+"""FFmpeg's names of the formats that may be opened."""
 
 _IMAGE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
+"""First bytes of PNG, JPEG, BMP and TIFF files."""
 
 _MAX_FAILURES = 200
-"""Consecutive failures after which reading stops."""
+"""Number of consecutive failures after which reading stops."""
 
 
 def open_container(path: Path) -> InputContainer:
@@ -48,7 +50,7 @@ def open_container(path: Path) -> InputContainer:
     except PermissionError as error:
         raise _unavailable(path, "permission denied") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise _unavailable(path, _why_unreadable(path)) from error
+        raise _unavailable(path, _unreadable_reason(path)) from error
 
 
 def video_stream(container: InputContainer, path: Path, max_pixels: int) -> VideoStream:
@@ -109,6 +111,7 @@ def read_packets(
 
 
 def _check_file(path: Path) -> None:
+    """Raise SourceUnavailable if the path is not a readable file with content."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -125,7 +128,8 @@ def _check_file(path: Path) -> None:
         raise _unavailable(path, "permission denied")
 
 
-def _why_unreadable(path: Path) -> str:
+def _unreadable_reason(path: Path) -> str:
+    """Return a reason why FFmpeg cannot open a file, found from its first bytes."""
     with path.open("rb") as file:
         head = file.read(16)
     if head.startswith(_IMAGE_SIGNATURES):
@@ -142,15 +146,16 @@ def _unavailable(path: Path, reason: str) -> SourceUnavailable:
 # ---- Matroska: files that end before their segment does ---------------------------------------
 
 _HEADER_ID, _SEGMENT_ID = 0x1A45DFA3, 0x18538067
+"""Element IDs of the header, which is the first element, and of the segment with the pictures."""
 
 _MAX_ELEMENTS = 8
-"""Elements searched for the segment; before it there is a header, and rarely a filler."""
+"""Number of elements among which the segment is searched; rarely a filler precedes it."""
 
 
 def is_truncated(path: Path) -> bool:
     """True if a Matroska file ends before the segment that holds its pictures.
 
-    Recordings that were never finished do not state their size, and count as complete.
+    The segment of an unfinished recording has no size; such a file counts as complete.
     """
     try:
         with path.open("rb") as file:
@@ -161,6 +166,7 @@ def is_truncated(path: Path) -> bool:
 
 
 def _segment_end(file: BinaryIO) -> int | None:
+    """Return the position in the file at which the segment should end; None if it is unknown."""
     for position in range(_MAX_ELEMENTS):
         element, size = _read_number(file, keep_marker=True), _read_number(file)
         if element is None or size is None or (position == 0) != (element == _HEADER_ID):
@@ -174,7 +180,8 @@ def _segment_end(file: BinaryIO) -> int | None:
 def _read_number(file: BinaryIO, *, keep_marker: bool = False) -> int | None:
     """Read a number of variable length; None if it is invalid or means "unknown".
 
-    Leading zero bits give the length; the one bit that ends them is part of element IDs only.
+    The number of leading zero bits gives the length. The one bit after them is a marker; it is part
+    of element IDs (`keep_marker`), but not of sizes.
     """
     first = file.read(1)
     if not first or not first[0]:

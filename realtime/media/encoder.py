@@ -18,9 +18,10 @@ from rtmag.realtime.frame import Image
 from rtmag.realtime.media.colour import JPEG, Colour, Converter
 
 _FINEST = Fraction(1, 1_000_000)
+"""Smallest time base, in seconds, of codecs that have no limit of their own."""
 
-MOST_TICKS = 2_000_000_000
-"""Longest step between packets. MP4 has 31 bits for it; beyond them FFmpeg aborts the process."""
+MAX_STEP_TICKS = 2_000_000_000
+"""Longest step between packets, in ticks. MP4 stores it in 31 bits; above, FFmpeg aborts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Codec:
     """A codec with its options."""
 
     name: str
+    """FFmpeg's name of the encoder."""
     options: Mapping[str, str]
     even: str = "yuv420p"
     """Pixel format for images of even width and height."""
@@ -50,11 +52,13 @@ class FileType:
     """A type of video file."""
 
     format: str
+    """FFmpeg's name of the container format."""
     codecs: tuple[Codec, ...]
     """In order of preference; the first one that this build of FFmpeg contains is used."""
     audio: str = "aac"
     """Codec for audio that cannot be copied."""
     options: Mapping[str, str] = field(default_factory=dict)
+    """Options of the container."""
     constant_rate: bool = False
     """True if the file has a constant frame rate and no timestamps."""
 
@@ -99,6 +103,7 @@ _FRAGMENTS = {
     "flush_packets": "1",
 }
 
+# The same for Matroska: a cluster of at most 500 ms.
 _CLUSTERS = {"cluster_time_limit": "500", "flush_packets": "1"}
 
 FILE_TYPES = {
@@ -149,7 +154,7 @@ class VideoEncoder:
             raise SinkUnavailable(
                 f"cannot write {file_type.format}: this build of FFmpeg has no {names}"
             )
-        # Damaged files claim rates that no codec accepts.
+        # Headers of damaged files contain rates that no codec accepts.
         rate = Fraction(min(max(fps, 0.001), 100_000.0)).limit_denominator(1001)
         self.time_base = 1 / rate if file_type.constant_rate else max(time_base, codec.finest)
         self._colour = codec.colour or colour.writable
@@ -178,18 +183,18 @@ class VideoEncoder:
         """Encode an image with its time in seconds; the packets may belong to earlier images."""
         ticks = round(time / self.time_base)
         if self._ticks is not None:
-            ticks = min(max(ticks, self._ticks + 1), self._ticks + MOST_TICKS)
+            ticks = min(max(ticks, self._ticks + 1), self._ticks + MAX_STEP_TICKS)
             self._step = ticks - self._ticks
         self._ticks = ticks
         frame = self._converter.from_bgr(image, self._format, self._colour)
         frame.pts, frame.time_base = ticks, self.time_base
-        return self._timed(self._stream.encode(frame))
+        return self._with_durations(self._stream.encode(frame))
 
     def flush(self) -> list["Packet[VideoStream]"]:
         """Return all packets that are still in the encoder."""
-        return self._timed(self._stream.encode(None))
+        return self._with_durations(self._stream.encode(None))
 
-    def _timed(self, packets: list["Packet[VideoStream]"]) -> list["Packet[VideoStream]"]:
+    def _with_durations(self, packets: list["Packet[VideoStream]"]) -> list["Packet[VideoStream]"]:
         # Containers take each duration from the next packet; only the last packet's own is used.
         for packet in packets:
             packet.duration = self._step

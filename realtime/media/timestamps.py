@@ -1,9 +1,9 @@
-"""Timestamps of frames: a clock for streams, a clock for files, and a frame rate meter.
+"""Timestamps of frames: a clock for streams and a clock for files.
 
 Stream timestamps are regular but have an arbitrary origin. Arrival times use our monotonic clock
 but carry network jitter of tens of milliseconds, which a temporal filter would take for a varying
 frame rate. `StreamClock` therefore shifts the timestamps by the smallest delay between timestamp
-and arrival seen so far: the delay of a frame that nothing held up. This minimum may grow by 0.1 %
+and arrival so far, which is that of a frame without queueing delay. This minimum may grow by 0.1 %
 of the elapsed time, because two clocks never run at the same speed. No time is later than the
 arrival of its frame.
 
@@ -49,7 +49,7 @@ class StreamClock:
 
     * A damaged timestamp in the future looks like a very small delay, after which all other frames
       would count as late for minutes. So a delay that is smaller by more than the jitter is
-      accepted only when several consecutive frames agree, as in a burst after a hold-up.
+      accepted only when several consecutive frames agree, as in a burst after a delay.
     * At a discontinuity between timestamps and arrivals the delay is measured again and a new epoch
       begins.
     * Timestamps that keep contradicting the arrivals (a wrong rate, repeated or missing timestamps)
@@ -64,6 +64,7 @@ class StreamClock:
         """Rises at each discontinuity: later frames do not continue the earlier ones."""
         self._trusted = stamped
         self._doubts = 0
+        """Number of doubtful timestamps minus number of good ones, at least 0."""
         self._min_delay: float | None = None
         self._delays: deque[float] = deque(maxlen=_CONFIRMING)
         self._stamp = self._arrival = 0.0
@@ -100,9 +101,9 @@ class StreamClock:
         self._trusted = self._doubts < _MAX_DOUBTS
 
     def early_by(self, stamp: float | None, now: float) -> float:
-        """Return the seconds until a frame is due, at most DISCONTINUITY.
+        """Return the seconds from `now` until a frame should be shown, 0 to DISCONTINUITY.
 
-        The result is positive for a stream that is delivered faster than it plays.
+        The result is above 0 if the stream is delivered faster than it plays.
         """
         if stamp is None or self._min_delay is None:
             return 0.0
@@ -114,7 +115,7 @@ _MAX_BACKWARD = 1.0
 """A larger step back, in seconds, is a discontinuity."""
 
 _MAX_FORWARD = 12 * 3600.0
-"""A larger step forward is one too, in seconds. MPEG-TS clocks wrap around after 26 hours."""
+"""A larger step forward, in seconds, is one too. MPEG-TS clocks wrap around after 26 hours."""
 
 
 def is_discontinuity(step: float) -> bool:
@@ -171,7 +172,7 @@ def read_timestamps(
 
 
 def typical_step(ticks: NDArray[np.int64]) -> float:
-    """Return the usual step between timestamps; 0 if there is none.
+    """Return the usual step between timestamps, in ticks; 0 if there is none.
 
     It is the mean of the steps near the median, because the timestamps are rounded.
     """

@@ -1,7 +1,8 @@
-"""Read models: those in this package, each with its card, log and curve, and exported files.
+"""Read models, from this package or from exported files.
 
-NAME.onnx draws the picture. NAME.motion.onnx is the same network without its last step, for CPUs
-(rtmag/realtime/engines/contract.py). The second file is optional.
+The package also contains each model's card, training log and loss curve. NAME.onnx is the full
+graph of a model. NAME.motion.onnx, which is optional, is the same network without its last step,
+the warp (rtmag/realtime/engines/contract.py).
 """
 
 import re
@@ -11,8 +12,10 @@ from pathlib import Path
 from rtmag.realtime.errors import ModelIncompatible
 
 DEFAULT_MODEL = "fast"
+"""Name of the model that is used if none is given."""
 
 SUFFIX, MOTION_SUFFIX = ".onnx", ".motion.onnx"
+"""Suffixes of a full graph and of its form `motion`."""
 
 
 def model_names() -> list[str]:

@@ -18,7 +18,7 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.run.report import Progress, Report
-from rtmag.realtime.sinks.paths import check_free, make_folder, numbered, with_suffix
+from rtmag.realtime.sinks.paths import check_free, make_folder, unused_prefix, with_suffix
 from rtmag.realtime.sinks.sink import BaseSink, Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.scene.scene import SceneSource
@@ -146,7 +146,7 @@ class Demo:
         else:
             prefix = Path(self.out.removesuffix(".mp4"))
         make_folder(prefix.parent)
-        return prefix if self.overwrite else numbered(prefix, (".mp4", ".png"))
+        return prefix if self.overwrite else unused_prefix(prefix, (".mp4", ".png"))
 
 
 def _write_picture(path: Path, picture: Image) -> None:

@@ -24,7 +24,7 @@ from rtmag.realtime.run.provenance import describe, settings_path, write_setting
 from rtmag.realtime.run.report import Report, Stats, Tally
 from rtmag.realtime.run.startup import UserQuit, open_in_background, wait_with_view
 from rtmag.realtime.sinks.background import BackgroundSink, check_space
-from rtmag.realtime.sinks.paths import check_free, numbered, with_suffix
+from rtmag.realtime.sinks.paths import check_free, unused_prefix, with_suffix
 from rtmag.realtime.sinks.pipe import PipeSink
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sinks.video_file import VideoSink
@@ -292,7 +292,7 @@ class Recorder:
         overwrite = self._overwrite and path is not None
         if path is None:
             suffix = _DEFAULT_RECORDING.suffix
-            path = with_suffix(numbered(_DEFAULT_RECORDING.with_suffix(""), (suffix,)), suffix)
+            path = with_suffix(unused_prefix(_DEFAULT_RECORDING.with_suffix(""), (suffix,)), suffix)
         check_space(path)
         self._notice(f"recording to {path}")
         sink, settings = VideoSink(path, fps=self._fps, overwrite=overwrite), self._settings()

@@ -1,8 +1,8 @@
-"""A sink that runs in a thread of its own, so that encoders, disks and readers cannot delay a view.
+"""A sink in a separate thread, so that a slow encoder, disk or reader cannot delay a view.
 
-Frames that the sink has no time for are left out and counted. The queue is short, because its
-frames are lost when the process is killed. For files no frame is left out: one frame is encoded
-while the next one is magnified.
+Frames are dropped and counted while the queue is full. The queue is short, because its frames are
+lost when the process is killed. For files no frame is dropped: one frame is encoded while the next
+one is magnified.
 """
 
 import queue
@@ -19,27 +19,28 @@ from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.sink import BaseSink, Sink
 
 LEAST_FREE = 500_000_000
-"""Bytes that a recording leaves free on its disk."""
+"""Bytes that must stay free on the disk of a recording."""
 
 _QUEUE_LENGTH = 8
-"""Frames in the queue of a sink that may leave frames out."""
+"""Largest number of frames in the queue if frames may be dropped."""
 
 _QUEUE_LENGTH_WHOLE = 2
-"""Frames in the queue where none is left out: enough to overlap, without much memory."""
+"""The same if no frame may be dropped: enough for both threads to work at the same time."""
 
 _CHECK_INTERVAL = 1.0
 """Seconds between two calls of `check`."""
 
 
 class BackgroundSink(BaseSink):
-    """Passes frames to another sink in a thread of its own, without waiting for it.
+    """Passes frames to another sink in a separate thread.
 
     Args:
-        sink: closed by this object, also after an error.
+        sink: the other sink; this object closes it, also after an error.
         check: called once per second; when it raises SinkError, the sink is finished early.
-        on_end: called with the number of dropped frames once the sink is closed and complete.
+        on_end: called with the number of dropped frames after the sink was closed and its output is
+            complete.
         close_timeout: seconds that close() waits for a sink that may hang; None: without a limit.
-        whole: True to leave no frame out but to wait for the sink.
+        whole: True to wait for the sink instead of dropping frames.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class BackgroundSink(BaseSink):
         self._thread.start()
 
     def write(self, frame: Frame) -> None:
-        """Queue a frame or drop it; raises the error of the sink since the last call."""
+        """Queue or drop a frame; raises an error that the sink raised since the last call."""
         self._raise_error()
         while True:
             try:
@@ -75,7 +76,7 @@ class BackgroundSink(BaseSink):
             return
 
     def close(self, *, finished: bool = True) -> None:
-        """Write the queued frames and close the sink; raises the error of the sink."""
+        """Write the queued frames and close the sink; raises an error that the sink raised."""
         self._finished = self._finished and finished
         # A file without dropped frames must be complete, even if Ctrl-C comes while it is closed.
         with deferred() if self._whole and self._close_timeout is None else nullcontext():
@@ -84,7 +85,7 @@ class BackgroundSink(BaseSink):
 
     def _join(self) -> None:
         start, limit = time.monotonic(), self._close_timeout
-        while self._thread.is_alive():  # in short waits: Windows delivers Ctrl-C between them
+        while self._thread.is_alive():  # short waits: Windows delivers Ctrl-C between them
             if limit is not None and time.monotonic() - start > limit:
                 return
             with suppress(queue.Full):
@@ -122,7 +123,7 @@ class BackgroundSink(BaseSink):
         try:
             self._check()
         except SinkError:
-            self._sink.close()  # finish the file while that is still possible
+            self._sink.close()  # while there is still space to finish the file
             self._on_end(self.dropped)
             raise
 

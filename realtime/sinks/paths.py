@@ -1,7 +1,7 @@
 """Names of output files, and checks that no existing file is overwritten by accident.
 
-The checks use os.path, which returns False where pathlib raises an error: for names that are too
-long and folders that cannot be read. Opening the file then reports the reason.
+The checks use os.path, because it returns False for names that are too long and for folders that
+cannot be read, where pathlib raises an error. The reason is reported when the file is opened.
 """
 
 import os
@@ -12,7 +12,7 @@ from rtmag.realtime.media.encoder import FILE_TYPES
 from rtmag.realtime.sources.opening import is_pattern
 
 SIGNATURE = "rtmag "
-"""Start of the comment in every output of `rtmag file`."""
+"""First characters of the comment in every output of `rtmag file`."""
 
 
 def output_path(source: Path, alpha: float, folder: Path | None = None) -> Path:
@@ -35,8 +35,8 @@ def output_path(source: Path, alpha: float, folder: Path | None = None) -> Path:
     return (folder or source.parent) / f"{name}.mag{alpha:g}{source.suffix if keep else '.mp4'}"
 
 
-def numbered(prefix: Path, suffixes: tuple[str, ...]) -> Path:
-    """Return the first of prefix, prefix-2, prefix-3 ... that exists with none of the suffixes."""
+def unused_prefix(prefix: Path, suffixes: tuple[str, ...]) -> Path:
+    """Return the first of PREFIX, PREFIX-2, PREFIX-3 ... that no file has with these suffixes."""
     candidate, number = prefix, 1
     while any(with_suffix(candidate, suffix).exists() for suffix in suffixes):
         number += 1

@@ -12,7 +12,7 @@ from rtmag.realtime.errors import OptionError, SinkClosed, SinkError
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.media.encoder import Codec, FileType, VideoEncoder
-from rtmag.realtime.sinks.sink import BaseSink, letterboxed
+from rtmag.realtime.sinks.sink import BaseSink, letterbox
 
 STDOUT = "-"
 """Name of the output that stands for stdout."""
@@ -51,7 +51,7 @@ class PipeSink(BaseSink):
         self._size = self._size or frame.size
         try:
             container = self._container or self._open(self._size)
-            container.mux(self._encoder.encode(letterboxed(frame.image, self._size), frame.time))
+            container.mux(self._encoder.encode(letterbox(frame.image, self._size), frame.time))
         except BrokenPipeError as error:
             self._closed = True
             raise SinkClosed("the program that reads the pipe has closed it") from error
@@ -61,7 +61,7 @@ class PipeSink(BaseSink):
 
     def _open(self, size: tuple[int, int]) -> av.container.OutputContainer:
         sys.stdout.flush()
-        # A file descriptor of its own, unbuffered, because FFmpeg writes whole frames.
+        # A separate file descriptor, unbuffered because FFmpeg writes whole frames.
         self._out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
         options = {"flush_packets": "1"}
         container = av.open(_CompleteWrites(self._out), "w", _Y4M.format, container_options=options)
@@ -73,13 +73,12 @@ class PipeSink(BaseSink):
         return container
 
     def close(self, *, finished: bool = True) -> None:
-        """End the stream; all frames that were written are complete."""
+        """Write the end of the stream. Safe to call twice."""
         container, self._container, self._closed = self._container, None, True
         if container is None:
             return
-        with suppress(
-            av.FFmpegError, OSError
-        ):  # the reader has closed the pipe, which write() reported
+        # If the reader has closed the pipe, write() has reported it.
+        with suppress(av.FFmpegError, OSError):
             container.close()
         self._out.close()
 

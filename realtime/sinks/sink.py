@@ -19,7 +19,7 @@ class Sink(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Number of frames that were left out because the sink was too slow."""
+        """Number of frames that were dropped because the sink was too slow."""
         ...
 
     def write(self, frame: Frame) -> None:
@@ -36,7 +36,7 @@ class Sink(Protocol):
 
 
 class BaseSink:
-    """Defaults of a Sink: no name, no frame left out; a context manager that closes on exit.
+    """Defaults of a Sink: no name, no dropped frames; a context manager that closes on exit.
 
     If an error ends the `with` block, the output counts as unfinished.
     """
@@ -66,8 +66,8 @@ class NullSink(BaseSink):
         """Do nothing."""
 
 
-def letterboxed(image: Image, size: tuple[int, int]) -> Image:
-    """Return the image at the given (width, height) with its aspect ratio kept by black bars."""
+def letterbox(image: Image, size: tuple[int, int]) -> Image:
+    """Resize an image to (width, height); black bars keep its aspect ratio."""
     height, width = image.shape[:2]
     if (width, height) == size:
         return image

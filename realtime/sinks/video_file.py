@@ -1,8 +1,8 @@
-"""Video files as sinks, written under a temporary name until they are complete.
+"""Video files as sinks, with a temporary name until they are complete.
 
-While 'clip.mp4' is written, the file is 'clip.part.mp4' and can already be played. A finished
-recording is renamed; a recording that failed or was cancelled keeps the temporary name. An existing
-file is not touched before its replacement is complete.
+While 'clip.mp4' is written, its name is 'clip.part.mp4'; it can already be played. A finished
+recording is renamed. A recording that failed or was cancelled keeps the temporary name. An existing
+file is not changed before its replacement is complete.
 """
 
 import errno
@@ -26,11 +26,12 @@ from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.media.encoder import FILE_TYPES, VideoEncoder
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.paths import check_free
-from rtmag.realtime.sinks.sink import BaseSink, letterboxed
+from rtmag.realtime.sinks.sink import BaseSink, letterbox
 from rtmag.realtime.sources.source import Closeable
 from rtmag.realtime.sources.video_file import VideoSource
 
 _TIME_BASE = Fraction(1, 90_000)
+"""Unit of the timestamps of recordings without `like`, in seconds."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -41,12 +42,13 @@ _REASONS = {
     errno.EROFS: "the disk is read-only",
     errno.ENAMETOOLONG: "the name is too long",
 }
+"""Reasons for error messages, by error number."""
 
 
 class PartialFile(Closeable):
-    """A file that FFmpeg writes into; a context manager.
+    """A file that FFmpeg writes to; a context manager.
 
-    It is unbuffered, so nothing is lost when the process is killed.
+    It has no buffer, so no data are lost when the process is killed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,8 +90,8 @@ class VideoSink(BaseSink):
         for frame in stream("clip.mp4", alpha=20):
             sink.write(frame)
 
-    Arrays can be written too; they are `fps` frames per second. If an error ends the `with` block,
-    the video keeps its temporary name, such as out.part.mp4.
+    Arrays can be written too; they follow each other at `fps` frames per second. If an error ends
+    the `with` block, the video keeps its temporary name, such as out.part.mp4.
 
     Args:
         path: the file; its suffix sets the file type: .mp4, .mov, .m4v, .mkv, .webm or .avi.
@@ -100,7 +102,7 @@ class VideoSink(BaseSink):
             size are letterboxed.
         audio: True to keep the audio of `like`.
         overwrite: True to replace an existing file when the new one is complete.
-        comment: text stored in the file.
+        comment: text that is stored in the metadata of the file.
 
     Raises:
         SinkUnavailable: the file exists or cannot be created.
@@ -140,7 +142,7 @@ class VideoSink(BaseSink):
         """Create the temporary file; this also checks that the folder can be written to."""
         partial = self.path.with_stem(f"{self.path.stem}.part")
         numbers = count(2)
-        while os.path.lexists(partial):  # left by a crash, or even the input
+        while os.path.lexists(partial):  # of a process that crashed, or the input
             partial = self.path.with_stem(f"{self.path.stem}.part{next(numbers)}")
         with self._translate_errors(SinkUnavailable):
             partial.open("xb").close()
@@ -190,6 +192,7 @@ class VideoSink(BaseSink):
         return Frame(as_bgr(pixels), 0.0 if start else self._end - self._shift + 1 / self._fps, 0)
 
     def _open(self, frame: Frame) -> OutputContainer:
+        """Open the container for the first frame; if its audio cannot be copied, encode it."""
         self.size = self.size or frame.size
         # Negative times cannot be stored, and files with a constant rate start at 0.
         live = self._like is None
@@ -237,7 +240,7 @@ class VideoSink(BaseSink):
         time = frame.time + self._shift
         if self._tracks is not None:
             self._tracks.advance(time)
-        image = letterboxed(frame.image, self.size or frame.size)
+        image = letterbox(frame.image, self.size or frame.size)
         container.mux(self._encoder.encode(image, time))
         self._end = time
 
@@ -259,7 +262,7 @@ class VideoSink(BaseSink):
             with deferred(), self._translate_errors():
                 self._finish(self._container, None if finished else self._end)
         except SinkError:
-            # After a failure that was already reported, a second report would hide it.
+            # A second error must not hide the first one, which write() raised.
             if not self._failed:
                 raise
             return
@@ -267,6 +270,7 @@ class VideoSink(BaseSink):
             self._rename()
 
     def _finish(self, container: OutputContainer, until: float | None) -> None:
+        """Write the remaining frames and the audio up to `until` seconds (None: all), and close."""
         try:
             if not self._failed:
                 container.mux(self._encoder.flush())

@@ -5,10 +5,10 @@ from typing import Any
 
 from rtmag.realtime.errors import MissingExtra, SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.sinks.sink import BaseSink, letterboxed
+from rtmag.realtime.sinks.sink import BaseSink, letterbox
 
 FIRST = "first"
-"""Device name that stands for the first virtual camera."""
+"""Value of `--virtual-camera` that means the first virtual camera."""
 
 _REMEDIES = {
     "linux": "load the driver: sudo modprobe v4l2loopback devices=1 exclusive_caps=1 "
@@ -54,7 +54,7 @@ class VirtualCameraSink(BaseSink):
         if self._camera is None:
             raise SinkError("cannot send a frame: the virtual camera is closed")
         try:
-            self._camera.send(letterboxed(frame.image, self._size))
+            self._camera.send(letterbox(frame.image, self._size))
         except (RuntimeError, OSError) as error:
             raise SinkError(f"cannot send a frame to {self.device}") from error
 
@@ -66,5 +66,5 @@ class VirtualCameraSink(BaseSink):
 
 
 def remedy(platform: str) -> str:
-    """Return how to create a virtual camera on an operating system."""
+    """Return advice on creating a virtual camera on a platform, as `sys.platform` names it."""
     return _REMEDIES.get(platform, "pyvirtualcam does not support this operating system")

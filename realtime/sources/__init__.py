@@ -1,4 +1,4 @@
 """Sources of frames: one device or file type per module.
 
-Not in here: overlay, keys, models.
+Overlays, keys and models do not belong here.
 """

@@ -1,4 +1,4 @@
-"""Cameras: list them, and read them with a short delay and the time of each grab."""
+"""Cameras: list them, and read their pictures, each with the time of its grab."""
 
 import re
 import sys
@@ -35,13 +35,13 @@ _FIRST_TRIES = 20
 """The same for the first picture."""
 
 _STALE = 0.2
-"""Age in seconds from which the picture that was read on opening is discarded."""
+"""Age in seconds above which the picture that the constructor read is discarded."""
 
 _PAUSE = 0.05
-"""Seconds between attempts; single reads may fail, mostly the first ones."""
+"""Seconds between attempts to read; the first reads of a camera often fail."""
 
 _LOCK_SECONDS = 2.0
-"""Seconds that close() waits for a read to end; a camera that hangs is left behind."""
+"""Seconds that close() waits for a read to end; a camera that hangs is not released."""
 
 _MANUAL = {"linux": 1.0, "win32": 0.25}
 """Value of CAP_PROP_AUTO_EXPOSURE that means manual exposure, per operating system."""
@@ -71,14 +71,14 @@ def list_cameras() -> list[CameraInfo]:
 
 
 class CameraSource(BaseSource):
-    """A camera; only its newest frame is of use, so read it through LatestFrames.
+    """A camera. Read it through LatestFrames, because only its newest frame is of use.
 
     Args:
         index: index of the camera, as in list_cameras().
         size: requested (width, height) in pixels; the camera selects the nearest one it supports.
         fps: requested frames per second.
-        pixel_format: four letters, such as YUYV for pictures without compression. The default MJPG
-            needs less USB bandwidth.
+        pixel_format: four letters, such as YUYV, which is not compressed. The default MJPG needs
+            less USB bandwidth.
         lock_exposure: True to turn off automatic exposure and white balance, whose steps look like
             motion. `refused` names those that the camera refused to turn off.
 
@@ -102,17 +102,17 @@ class CameraSource(BaseSource):
         self.index = index
         self._rate = RateMeter()
         self._capture = _open(index, size, fps, _fourcc(pixel_format or "MJPG"))
-        self.refused = _lock(self._capture) if lock_exposure else ()
+        self.refused = _lock_exposure(self._capture) if lock_exposure else ()
         self._lock = threading.Lock()
         self._closed = False
         first = self._grab(_FIRST_TRIES)
         if first is None:
             self.close()
-            raise SourceUnavailable(f"cannot read {_display_name(index)}: it returns no picture")
+            raise SourceUnavailable(f"cannot read {_camera_info(index)}: it returns no picture")
         self._first: tuple[Image, float] | None = first
         self._index = 0
         self.size = (first[0].shape[1], first[0].shape[0])
-        self.name = _display_name(index)
+        self.name = str(_camera_info(index))
 
     @property
     def fps(self) -> float | None:
@@ -149,7 +149,7 @@ class CameraSource(BaseSource):
         return None
 
     def _after_last(self, time: float) -> float:
-        """Return the time, moved just after the last one if the clock is too coarse."""
+        """Return the time, made later than the last one if the clock is too coarse."""
         last = self._rate.last
         return time if last is None or time > last else float(np.nextafter(last, np.inf))
 
@@ -167,15 +167,15 @@ def _open(index: int, size: tuple[int, int] | None, fps: float | None, fourcc: i
         capture = cv2.VideoCapture(index, _backend())
         if not capture.isOpened():
             capture.release()
-            raise SourceUnavailable(_why_unavailable(index))
-        # Set the format first, because raw pictures are too large for USB. A buffer adds delay.
+            raise SourceUnavailable(_unavailable_reason(index))
+        # The format comes first: with raw pictures, cameras offer fewer sizes and rates over USB.
         capture.set(cv2.CAP_PROP_FOURCC, fourcc)
         if size is not None:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
         if fps is not None:
             capture.set(cv2.CAP_PROP_FPS, fps)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a longer buffer adds delay
         return capture
 
 
@@ -185,7 +185,7 @@ def _fourcc(pixel_format: str) -> int:
     return int(cv2.VideoWriter.fourcc(*pixel_format.upper()))
 
 
-def _lock(capture: Any) -> tuple[str, ...]:
+def _lock_exposure(capture: Any) -> tuple[str, ...]:
     """Turn off automatic functions; returns the names of those that the camera keeps on."""
     manual = _MANUAL.get(sys.platform, 0.0)
     settings = (
@@ -201,8 +201,7 @@ def _lock(capture: Any) -> tuple[str, ...]:
 
 def name_of(index: int) -> str:
     """Return the name of a camera; empty if the operating system does not provide it."""
-    info = _device_info(_DEVICES / f"video{index}") if sys.platform == "linux" else None
-    return info.name if info else ""
+    return _camera_info(index).name
 
 
 def current_index(name: str, index: int) -> int:
@@ -213,6 +212,7 @@ def current_index(name: str, index: int) -> int:
 
 
 def _backend() -> int:
+    """Return OpenCV's interface to cameras on this operating system."""
     backends = {"linux": cv2.CAP_V4L2, "win32": cv2.CAP_DSHOW, "darwin": cv2.CAP_AVFOUNDATION}
     return int(backends.get(sys.platform, cv2.CAP_ANY))
 
@@ -226,7 +226,8 @@ def _opens(index: int) -> bool:
             capture.release()
 
 
-def _why_unavailable(index: int) -> str:
+def _unavailable_reason(index: int) -> str:
+    """Return the error message for a camera that does not open."""
     cameras = list_cameras()
     if not cameras:
         return NO_CAMERA
@@ -236,9 +237,9 @@ def _why_unavailable(index: int) -> str:
     return f"cannot open camera {index} ({others})"
 
 
-def _display_name(index: int) -> str:
+def _camera_info(index: int) -> CameraInfo:
     info = _device_info(_DEVICES / f"video{index}") if sys.platform == "linux" else None
-    return str(info or CameraInfo(index, ""))
+    return info or CameraInfo(index, "")
 
 
 def _device_info(device: Path) -> CameraInfo | None:

@@ -15,6 +15,7 @@ from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.source import BaseSource
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+"""Suffixes of the files that are read; others are ignored."""
 
 
 class ImageFolderSource(BaseSource):
@@ -122,5 +123,6 @@ def _files_of(folder: Path) -> list[Path]:
 
 
 def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Return a sort key that compares the numbers in names by value."""
     parts = re.findall(r"(\d+)|(\D+)", path.name.lower())
     return [(int(number), "") if number else (-1, text) for number, text in parts], path.name

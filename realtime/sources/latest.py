@@ -1,8 +1,8 @@
-"""Newest frame of a live source, handed from a reader thread to the consumer.
+"""The newest frame of a live source, passed from a reader thread to the consumer.
 
 The reader thread takes every frame, so the queue of the device stays empty and the delay cannot
-grow. The consumer gets the newest frame; frames that were replaced before it took them are counted
-as dropped. Files are iterated directly instead, because none of their frames may be dropped.
+grow. The consumer gets the newest frame. A frame that is replaced before the consumer takes it
+counts as dropped. Files are iterated directly, because none of their frames may be dropped.
 """
 
 import threading
@@ -13,7 +13,7 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.sources.source import Closeable, FrameSource
 
 _JOIN_SECONDS = 2.0
-"""Time for the reader thread to end; a driver that hangs is left behind in its daemon thread."""
+"""Seconds that close() waits for the reader thread, which is a daemon: its driver may hang."""
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class LatestSlot(Generic[T]):
                 try:
                     raise error
                 finally:
-                    del error  # its traceback holds this frame, and so the source that failed
+                    del error  # its traceback refers to this call, and so to the failed source
             return item
 
     def close(self, error: BaseException | None = None) -> None:
@@ -79,7 +79,7 @@ class LatestSlot(Generic[T]):
 
 
 class LatestFrames(Closeable):
-    """Newest frames of a live source, read by a thread of its own; a context manager."""
+    """The newest frames of a live source, read by a separate thread; a context manager."""
 
     def __init__(self, source: FrameSource) -> None:
         self._source = source
@@ -119,7 +119,7 @@ class LatestFrames(Closeable):
 
     @property
     def alive(self) -> bool:
-        """True if the thread still runs, so that the device may be in use."""
+        """True if the thread still runs; then the device may still be in use."""
         return self._thread.is_alive()
 
     def _frames(self) -> Iterator[Frame]:
@@ -137,5 +137,5 @@ class LatestFrames(Closeable):
 
 
 def newest(source: FrameSource) -> LatestFrames | FrameSource:
-    """Return an iterator of the newest frames: the source itself if it is polled."""
+    """Return an iterator of the newest frames: the source itself if it can be polled."""
     return source if source.polled is not None else LatestFrames(source)

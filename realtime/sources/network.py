@@ -72,8 +72,10 @@ class LowDelayDecoder:
 
 
 _RTP = "rtp,srtp,udp,tcp"
+"""Protocols that RTSP uses."""
 
 _HTTP = "http,https,tcp,tls,httpproxy,crypto,data"
+"""Protocols that HTTP and HLS use."""
 
 _PROTOCOLS = {
     "rtsp": f"rtsp,{_RTP}",
@@ -92,12 +94,13 @@ _FORMATS = (
     "rtsp,sdp,rtp,hls,applehttp,mpegts,mpjpeg,mjpeg,jpeg_pipe,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,"
     "matroska,webm,nut,h264,hevc,aac,webvtt,yuv4mpegpipe"
 )
+"""FFmpeg's names of the formats that may be opened."""
 
 _WITHOUT_TIMESTAMPS = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
-"""Formats without timestamps; FFmpeg makes them up from a frame count."""
+"""Formats without timestamps; FFmpeg computes them from a frame count."""
 
 _LOST = (OSError, EOFError, ExitError)
-"""Errors that end a connection; all others are damage, and are skipped."""
+"""Errors that end a connection; all others are caused by damaged data and are skipped."""
 
 _PROBE_SECONDS = 1.0
 """Seconds for which FFmpeg may analyse the stream."""
@@ -110,7 +113,7 @@ def scheme_of(text: str) -> str | None:
 
 
 class NetworkSource(BaseSource):
-    """One connection to a live stream; only its newest frame is of use.
+    """One connection to a live stream. Read it through LatestFrames.
 
     Packets that cannot be decoded are skipped and counted in `damaged`. The times of the frames are
     the stream's timestamps, shifted to the monotonic clock (rtmag.realtime.media.timestamps).
@@ -124,7 +127,7 @@ class NetworkSource(BaseSource):
 
     Raises:
         SourceUnavailable: the connection fails or contains no video; the message has a hint.
-        SourceAbsent: the same, where a later attempt may succeed.
+        SourceAbsent: the same, if a later attempt may succeed.
         OptionError: `ca` is not a file, or the address is not encrypted.
     """
 
@@ -147,6 +150,7 @@ class NetworkSource(BaseSource):
         try:
             self._stream = self._video()
             self._decoder = LowDelayDecoder(self._stream)
+            # Files and HLS arrive faster than they play, so their frames are delayed.
             self._paced = self._finite or "hls" in self._container.format.name
             self._pictures = self._decode()
             self._first = self._first_picture(timeout)
@@ -221,7 +225,7 @@ class NetworkSource(BaseSource):
             raise SourceUnavailable(f"cannot open {self.name!r}: {refusal}")
 
     def _first_picture(self, timeout: float) -> VideoFrame:
-        deadline = time.monotonic() + 2 * timeout  # data may come without ever being a picture
+        deadline = time.monotonic() + 2 * timeout  # some servers send data without pictures
         for picture in self._pictures:
             if picture is not None:
                 return picture
@@ -245,14 +249,14 @@ class NetworkSource(BaseSource):
                     self._stop.wait(clock.early_by(stamp, time.monotonic()))
                 frame_time = clock.read(stamp, time.monotonic())
                 self._rate.add(frame_time)
-                if _layout(picture) != layout:  # such as a camera that turns grey at night
+                if _layout(picture) != layout:  # for example grey pictures at night
                     layout, changes = _layout(picture), changes + 1
                 yield Frame(converter.to_bgr(picture), frame_time, index, clock.epoch + changes)
                 index += 1
         finally:
-            # The generator refers to this object, which holds the decoder and its threads.
+            # The generator and this object refer to each other; this frees the decoder immediately.
             self._pictures.close()
-            # Closed here, because no other thread may do so while this one reads.
+            # Closed here, because another thread must not close it while this one reads.
             self._container.close()
 
     def _decode(self) -> Generator[VideoFrame | None, None, None]:
@@ -276,7 +280,7 @@ class NetworkSource(BaseSource):
             yield None
         for picture in pictures or []:
             self._check_size(picture.width, picture.height)
-            self.damaged += picture.is_corrupt  # shown anyway: decoders conceal most of the damage
+            self.damaged += picture.is_corrupt  # but shown: decoders conceal most damage
             yield picture
 
     def close(self) -> None:
@@ -289,5 +293,5 @@ class NetworkSource(BaseSource):
 
 
 def _layout(picture: VideoFrame) -> tuple[int, int, str]:
-    """Return size and pixel format; after a change of either a new epoch begins."""
+    """Return size and pixel format; a new epoch begins when one of them changes."""
     return picture.width, picture.height, picture.format.name

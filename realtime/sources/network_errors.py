@@ -1,4 +1,4 @@
-"""Error messages for network streams: FFmpeg's errors, sorted into a few kinds."""
+"""Error messages for network streams: FFmpeg's errors are mapped to a few kinds of failure."""
 
 import socket
 from dataclasses import dataclass
@@ -16,9 +16,11 @@ class Failure:
     """A kind of failure, with its message."""
 
     code: str
+    """Code for the user, such as E-TIMEOUT."""
     problem: str
     """Text that follows the address to make a sentence."""
     hint: str
+    """Advice to the user."""
     temporary: bool = False
     """True if a later attempt may succeed."""
 
@@ -102,8 +104,10 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ffmpeg.InvalidDataError, ffmpeg.DemuxerNotFoundError, ffmpeg.ArgumentError), DATA),
     ((ffmpeg.HTTPError,), NOT_FOUND),
 )
+"""Failures by error type; the first match counts."""
 
 _CODES = {ETIMEDOUT: TIMEOUT, EHOSTUNREACH: REFUSED, ENETUNREACH: REFUSED}
+"""Failures by error number, for errors without a type of their own."""
 
 SECURE = ("https", "rtsps", "rtmps")
 """Schemes with encryption."""

@@ -1,4 +1,4 @@
-"""open_source(): find out which kind of source a name means, and open it."""
+"""Open a source by its name: find the kind of source that the name refers to."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def open_source(
     fps: float | None = None,
     options: SourceOptions | None = None,
 ) -> FrameSource:
-    """Open a camera, stream, video file, folder or glob of pictures, the screen, a pipe, the scene.
+    """Open a camera, stream, video file, pictures, the screen, standard input or the test scene.
 
     Cameras and network streams reconnect by themselves when they are lost
     (rtmag.realtime.sources.reconnecting).
@@ -30,7 +30,7 @@ def open_source(
     Args:
         spec: a camera's number or a part of its name; the address of a stream; a path; a glob
             pattern; '-' for standard input; 'screen' or 'screen:x,y,w,h'; or 'test' for the
-            built-in scene. Write './' before a path that would match another kind.
+            built-in scene. A path that looks like another kind of source must start with './'.
         size: requested (width, height) in pixels of a camera or the scene; ignored for files.
         fps: requested frames per second of a camera or the scene, or rate of pictures in a folder.
         options: all options; replaces `size` and `fps`.

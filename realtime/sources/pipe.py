@@ -75,7 +75,7 @@ class Y4mPipe(BaseSource):
 
 
 class RawPipe(BaseSource):
-    """Raw pictures of one size, one after the other; an incomplete last one is left out.
+    """Raw pictures of one size, one after the other; an incomplete last picture is ignored.
 
     Args:
         size: (width, height) in pixels.

@@ -1,11 +1,11 @@
-"""A live source that watches its connection and opens it again when it is lost.
+"""A live source that monitors its connection and opens it again when it is lost.
 
-Each connection is opened, read and freed by a thread of its own; the main object takes only the
+Each connection is opened, read and freed by a separate thread; the main object takes only the
 newest frame from it. The only method that waits is `get`, and never longer than its timeout, so a
-view can show the state during an outage. If the thread of a lost camera does not end because its
-driver hangs, the camera is not opened again before it does: it would still be in use.
+view can show the state during an outage. If the driver of a lost camera hangs, its thread does not
+end and the camera is still in use. It is opened again only after that thread has ended.
 
-No frames are invented during an outage. The first frame of a new connection has a new epoch, which
+No frames are returned during an outage. The first frame of a new connection has a new epoch, which
 makes the magnifier start again.
 """
 
@@ -31,26 +31,26 @@ from rtmag.realtime.sources.source import (
 )
 
 _JOIN_SECONDS = 1.0
-"""Time for the reader thread to end; one that hangs is left behind."""
+"""Seconds that close() waits for the reader thread, which may hang."""
 
 _TICK = 0.25
-"""Timeout of one poll while the frames are iterated."""
+"""Timeout, in seconds, of one poll while the frames are iterated."""
 
 _SUSPENDED = 1.0
 """Seconds between two polls above which the process counts as suspended.
 
-The source cannot be blamed for having been silent in that time.
+The silence of the source in that time does not count as an outage.
 """
 
 _AFTER_RESUME = 10.0
-"""Seconds after a suspension during which the connection may turn out to be lost."""
+"""Seconds after a suspension in which `reconnect_after_sleep` applies."""
 
-_OPENING = 3
-"""Opening a connection may take this many times as long as waiting for a picture."""
+_OPENING_FACTOR = 3
+"""Opening a connection may take `reconnect_after` times this factor."""
 
 
 class Connection(LatestFrames):
-    """One connection, opened, read and freed by a thread of its own."""
+    """One connection, opened, read and freed by a separate thread."""
 
     def __init__(self, opener: Callable[[], FrameSource]) -> None:
         self.source: FrameSource | None = None
@@ -93,9 +93,10 @@ class Renumberer:
         self._source_epoch = None
 
     def renumber(self, frame: Frame) -> Frame:
-        """Return the frame with an index from 0 that has no gap between connections.
+        """Return the frame with a new index, time and epoch.
 
-        Its time is later than the one before. Its epoch rises with each connection.
+        Indices start at 0 and have no gaps between connections. Each time is later than the
+        previous one. The epoch rises with each connection.
         """
         if self._source_epoch is None:
             self._shift = self._next - frame.index
@@ -113,14 +114,14 @@ class ReconnectingSource(BaseSource):
 
     Args:
         opener: opens the source; called in another thread for each connection.
-        camera: True to ignore exact repeats of a picture. The noise of a camera makes two equal
-            pictures impossible, but some drivers repeat the last one after the camera is gone. A
-            picture that still repeats after the camera was opened again is accepted.
+        camera: True to ignore a picture that equals the previous one. Noise makes equal pictures
+            impossible, but some drivers repeat the last picture after the camera was unplugged. If
+            pictures still repeat after the camera was opened again, they are accepted.
         on_status: called with each new status; None: the status is logged.
         policy: timeouts and delays.
 
     Raises:
-        SourceUnavailable: the first connection fails. Later ones are tried without a limit.
+        SourceUnavailable: the first connection fails. Later attempts are repeated without a limit.
     """
 
     live = True
@@ -153,7 +154,7 @@ class ReconnectingSource(BaseSource):
         self.name, self.size = source.name, source.size
 
     def _wait_for_first_frame(self) -> Frame:
-        """Wait for the first frame, in steps so that Ctrl-C can interrupt."""
+        """Wait for the first frame, in short steps so that Ctrl-C can interrupt the wait."""
         connection = self._connection
         assert connection is not None
         try:
@@ -244,14 +245,17 @@ class ReconnectingSource(BaseSource):
             self._suspended_for = gap
 
     def _take(self, timeout: float) -> Frame | None:
+        """Return the newest frame of the connection; disconnect if the connection failed."""
         if self._connection is None:
             time.sleep(timeout)
             return None
-        # The first frame waited for the first call; mostly a newer one has come since.
+        # The constructor read the first frame; usually a newer one is available now.
         first, self._first_frame = self._first_frame, None
         try:
             frame = self._connection.get(0 if first else timeout) or first
-        except Exception as error:  # any error of a driver or library: the source may come back
+        except (
+            Exception
+        ) as error:  # any error of a driver or library: the source may work again later
             self._disconnect(str(error) or type(error).__name__)
             return None
         if frame is None and self._connection.ended and not self._closed:
@@ -259,6 +263,7 @@ class ReconnectingSource(BaseSource):
         return frame
 
     def _is_repeat(self, frame: Frame) -> bool:
+        """True if the camera repeated its last picture, and such pictures are not accepted."""
         last = self._last_image
         same = last is not None and np.array_equal(frame.image, last)
         self._last_image = frame.image if self._camera else None
@@ -290,16 +295,16 @@ class ReconnectingSource(BaseSource):
         """Return the seconds without a picture after which the connection is lost."""
         limit, fps = self._policy.reconnect_after, self.fps
         if self._source is None:
-            return _OPENING * limit
+            return _OPENING_FACTOR * limit
         if fps and self._suspended_for > limit and now - self._resumed_at < _AFTER_RESUME:
             return min(limit, max(self._policy.reconnect_after_sleep, 3 / fps))
         return limit
 
     def _disconnect(self, reason: str) -> None:
-        """Give up the connection and set the time of the next attempt."""
+        """Abandon the connection and set the time of the next attempt."""
         now = time.monotonic()
-        # Servers drop clients that were suspended. That is not a failed attempt, so no delay is
-        # due, and no device is in use: the old connection may end while the new one is opened.
+        # Servers drop clients that were suspended. Such a loss is not a failed attempt, so the next
+        # one follows without a delay. A stream need not wait until its old connection has ended.
         resumed = now - self._resumed_at < self._policy.stall_after
         self._resumed_at = -math.inf
         if self._connection is not None:
@@ -312,6 +317,7 @@ class ReconnectingSource(BaseSource):
         self._enter("RECONNECTING", reason, self._last_frame_at)
 
     def _connect(self, now: float) -> None:
+        """Open a new connection, unless the thread of the old one still runs."""
         if self._abandoned is not None and self._abandoned.alive:
             return
         self._abandoned = None
@@ -320,6 +326,7 @@ class ReconnectingSource(BaseSource):
         self._connection = Connection(self._opener)
 
     def _enter(self, state: SourceState, message: str, since: float) -> None:
+        """Change the state and report it; `since` is its start, a monotonic time in seconds."""
         message = redact(message)
         before = self._status
         self._status = replace(before, state=state, since=since, message=message or before.message)

@@ -23,8 +23,8 @@ class RetryPolicy:
     reconnect_after_sleep: float = 0.75
     """The same, shortly after the process was suspended.
 
-    TCP retries what it could not deliver during the suspension only after another period of the
-    same length, so opening a new connection is faster than waiting for the old one.
+    TCP resends undelivered data only after another period as long as the suspension, so a new
+    connection is faster than the old one.
     """
     delays: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Delays before the attempts in the first `long_outage` seconds; the last one repeats."""
@@ -33,9 +33,9 @@ class RetryPolicy:
     long_outage_delays: tuple[float, ...] = (4.0, 8.0, 10.0)
     """Delays before the attempts in a long outage; the last one repeats."""
     jitter: float = 0.2
-    """Random share of each delay, so that many clients do not reconnect at the same time."""
+    """Largest random change of a delay, as a fraction, so that clients do not retry together."""
     reset_after: float = 10.0
-    """Time with pictures after which the delays start again from the first."""
+    """Time with pictures after which the next outage begins with the first delay."""
 
 
 @dataclass(slots=True)

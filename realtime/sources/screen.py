@@ -49,7 +49,7 @@ class ScreenSource(BaseSource):
         self.size = (first.shape[1], first.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield pictures at the requested rate; those for which there was no time are not taken."""
+        """Yield pictures at the requested rate, or at a lower one if capturing takes longer."""
         step = 1 / (self.fps or 30.0)
         index = 0
         try:
@@ -69,6 +69,7 @@ class ScreenSource(BaseSource):
 
 
 def _area(spec: str, monitor: dict[str, int]) -> dict[str, int]:
+    """Return the part of the monitor that `spec` names, as mss expects it, in pixels."""
     match = PATTERN.fullmatch(spec)
     if match is None:
         raise SourceUnavailable(f"a part of the screen is written screen:x,y,w,h, got {spec!r}")

@@ -17,12 +17,12 @@ _TEMPORARY = {
     "STALLED": "no picture",
     "RECONNECTING": "reconnecting",
 }
-"""States that may end by themselves, as shown to the user."""
+"""Texts for the user about states that may end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """State of a source, with the time of its start and the counts of its faults."""
+    """State of a source, since when it lasts, and how often the source failed."""
 
     state: SourceState = "RUNNING"
     since: float = 0.0
@@ -32,7 +32,7 @@ class Status:
     reconnects: int = 0
     """Number of times the source was opened again."""
     stalls: int = 0
-    """Number of times no picture came for a while."""
+    """Number of times that the state became STALLED."""
     errors: int = 0
     """Number of damaged packets and pictures."""
 
@@ -77,7 +77,7 @@ class FrameSource(Protocol):
     name: str
     """Name for the user: 'camera 0 (HD Webcam)', 'clip.mp4'. Never contains credentials."""
     live: bool
-    """True if frames keep coming whether or not they are read; only the newest one is of use."""
+    """True if frames arrive even if they are not read; then only the newest one is of use."""
     size: tuple[int, int]
     """(width, height) of the first frame in pixels; later frames may have another size."""
     frames: int | None
@@ -111,7 +111,7 @@ class FrameSource(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the end; raises SourceLost when the source fails on the way."""
+        """Yield frames until the end; raises SourceLost if the source fails before that."""
         ...
 
     def close(self) -> None:
@@ -193,4 +193,4 @@ class SourceOptions:
     max_pixels: int = MAX_PIXELS
     """Larger pictures are refused before they are decoded."""
     wait: Callable[[str], None] | None = None
-    """Called with the reason while a stream is not available yet; None: do not wait, but raise."""
+    """Called with the reason while a stream is not available yet; None: raise an error instead."""

@@ -1,4 +1,7 @@
-"""Video files as sources: every frame, upright, at its own time; damaged packets are skipped."""
+"""Video files as sources: every frame, rotated upright, with its timestamp.
+
+Damaged packets are skipped and counted.
+"""
 
 import os
 from collections.abc import Generator, Iterator, Mapping
@@ -31,10 +34,10 @@ from rtmag.realtime.media.timestamps import (
 from rtmag.realtime.sources.source import BaseSource
 
 _RATE_FRAMES = 2000
-"""Number of frames from which the rate is measured if the file has an index."""
+"""If the file has an index, only this number of frames is read to measure the rate."""
 
 _TAIL = 4
-"""Number of damaged packets at the end from which the rest of the file counts as lost."""
+"""With at least this number of damaged packets at its end, a file counts as incomplete."""
 
 
 class VideoSource(BaseSource):
@@ -142,7 +145,7 @@ class VideoSource(BaseSource):
     ) -> Iterator[VideoFrame | None]:
         """Yield decoded frames, and None for each damaged packet."""
         packets = shown = tail = 0
-        # Decoders with frame threads would lose good frames next to damaged ones.
+        # Frame threads stay off: they would lose good frames next to damaged ones.
         for packet in read_packets(container, stream):
             try:
                 frames = packet.decode() if packet is not None else None
@@ -167,12 +170,12 @@ class VideoSource(BaseSource):
         """Close the file."""
         self._closed = True
         if self._reader is not None:
-            with suppress(ValueError):  # another thread is reading; it will see the flag
+            with suppress(ValueError):  # another thread is reading and will check `_closed`
                 self._reader.close()
 
 
 def _matrix(frame: VideoFrame) -> NDArray[np.int32] | None:
-    """Return the (2, 2) matrix from stored to displayed (x, y); None if they are equal.
+    """Return the (2, 2) matrix from stored to displayed (x, y); None if there is none.
 
     Do not call it for every frame: reading the side data creates a reference cycle that keeps the
     picture until the next garbage collection, which at 1280x720 adds about 100 MB.

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from rtmag.realtime.atomic import replaced
+from rtmag.realtime.atomic import atomic_write
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("old")
-    with replaced(path) as part:
+    with atomic_write(path) as part:
         part.write_text("new")
         assert (part.parent, part.name) == (tmp_path, "model.part.onnx")
         assert path.read_text() == "old"
@@ -21,7 +21,7 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
 def test_after_an_exception_the_old_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("old")
-    with pytest.raises(OSError, match="disk full"), replaced(path) as part:
+    with pytest.raises(OSError, match="disk full"), atomic_write(path) as part:
         part.write_text("ne")
         raise OSError("disk full")
     assert path.read_text() == "old"

@@ -16,7 +16,7 @@ z1 = -b0 s, z2 = b2 s, which is the steady state of a constant input s.
 import torch
 from torch import Tensor
 
-from rtmag.realtime.engines.contract import SECTIONS
+from rtmag.realtime.engines.contract import MAX_SECTIONS
 from rtmag.realtime.sections import Sections
 
 IDENTITY = [[float(row == column) for column in range(5)] for row in range(5)]
@@ -36,10 +36,12 @@ def transition(sections: Tensor, reset: Tensor) -> Tensor:
         to (y, the new z1, z2 of each section).
     """
     count = sections.shape[0]
-    pass_through = sections.new_tensor([[1.0, 0, 0, 0, 0]] * SECTIONS)  # pads one section to two
+    pass_through = sections.new_tensor(
+        [[1.0, 0, 0, 0, 0]] * MAX_SECTIONS
+    )  # pads one section to two
     if sections.dim() > pass_through.dim():
-        pass_through = pass_through[..., None, None].expand(SECTIONS, 5, *sections.shape[2:])
-    first, second = torch.cat([sections, pass_through])[:SECTIONS].unbind(0)
+        pass_through = pass_through[..., None, None].expand(MAX_SECTIONS, 5, *sections.shape[2:])
+    first, second = torch.cat([sections, pass_through])[:MAX_SECTIONS].unbind(0)
     s, z11, z12, z21, z22 = sections.new_tensor(IDENTITY).unbind(0)
     b0, b1, b2, a1, a2 = first.unbind(0)
     y1 = b0 * s + z11

@@ -1,4 +1,4 @@
 """The built-in moving scene, its objects and the canvas that draws them.
 
-Not in here: files and devices.
+Files and devices do not belong here.
 """

@@ -1,7 +1,8 @@
-"""Drawing canvas with anti-aliasing: shapes and seeded noise at several samples per pixel.
+"""A canvas with anti-aliasing: shapes, text and noise, drawn with several samples per pixel.
 
 Coordinates are scene units, 640 by 480 with y downwards; a `Viewport` maps them to a picture of any
-size. Colours are BGR, 0 to 255. Shapes are signed distances in units, negative inside.
+size. Colours are BGR, 0 to 255. A shape is a function that returns signed distances in units,
+negative inside the shape.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ Field = NDArray[np.float32]
 """One value per pixel, (h, w)."""
 
 Color = tuple[float, float, float]
+"""BGR, 0 to 255."""
 
 PixelBox = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -24,7 +26,7 @@ UNITS = (640, 480)
 """(width, height) of the scene in units."""
 
 _BAND = 256
-"""Rows of samples processed together; few, to keep temporary arrays small."""
+"""Rows of samples that are processed together; few, so that temporary arrays are small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def _resized(field: Field, width: int, height: int) -> Field:
 
 
 def _bands(first: int, last: int) -> Iterator[slice]:
+    """Yield slices of at most `_BAND` rows that together cover `first` to `last`."""
     for top in range(first, last, _BAND):
         yield slice(top, min(top + _BAND, last))
 
@@ -130,10 +133,12 @@ class Canvas:
             :, None
         ]
         self.size = (width, height)
-        self.fine = density * viewport.scale
+        self.samples_per_unit = density * viewport.scale
         """Samples per unit."""
         self.color = np.zeros((height * density, width * density, 3), np.float32)
+        """BGR of each sample."""
         self.cover = np.zeros((height * density, width * density), np.float32)
+        """Coverage of each sample by shapes, 0 to 1."""
         self._rng = rng
 
     def bands(self) -> Iterator[slice]:
@@ -141,26 +146,26 @@ class Canvas:
         return _bands(0, len(self.cover))
 
     def paint(self, shape: Shape, color: Color, light: Field | float = 1.0) -> None:
-        """Fill a shape."""
+        """Fill a shape; its colour is multiplied by `light`, one factor or one per sample."""
         paint = np.array(color, np.float32)
-        for window in self._windows(shape, 1 / self.fine):
-            cover = np.clip(0.5 - self._distance(shape, window) * self.fine, 0, 1)
+        for window in self._windows(shape, 1 / self.samples_per_unit):
+            cover = np.clip(0.5 - self._distance(shape, window) * self.samples_per_unit, 0, 1)
             bright = paint * light if isinstance(light, float) else paint * light[window][..., None]
             self.color[window] += cover[..., None] * (bright - self.color[window])
             self.cover[window] += cover * (1 - self.cover[window])
 
     def shade(self, shape: Shape, reach: float, depth: float) -> None:
-        """Draw a soft shadow around a shape, which fades over `reach` units."""
+        """Draw a soft shadow: `depth` is its fraction of the light, `reach` its size in units."""
         for window in self._windows(shape, 5 * reach):
             far = np.maximum(self._distance(shape, window), 0)
             self.color[window] *= (1 - depth * np.exp(-far / np.float32(reach)))[..., None]
 
     def grain(self, wide: float, tall: float, octaves: int = 6) -> Field:
-        """Return noise at all scales, of deviation 1; the coarsest grains are wide x tall units."""
+        """Return noise of deviation 1 at all scales; the coarsest grains are wide x tall units."""
         height, width = self.cover.shape
         total = np.zeros((1, 1), np.float32)
         for octave in range(octaves):
-            cell = max(self.fine * 0.5**octave, 1e-3)
+            cell = max(self.samples_per_unit * 0.5**octave, 1e-3)
             columns = max(2, min(width, int(width / (cell * wide)) + 2))
             rows = max(2, min(height, int(height / (cell * tall)) + 2))
             finer = self._rng.standard_normal((rows, columns), dtype=np.float32)
@@ -169,14 +174,14 @@ class Canvas:
         return np.asarray(total / total.std(), np.float32)
 
     def write(self, text: str, x: float, y: float, height: float, color: Color) -> None:
-        """Write text with its lower left corner at (x, y)."""
+        """Write text with its lower left corner at (x, y); `height` is that of capital letters."""
         font, size, weight = cv2.FONT_HERSHEY_SIMPLEX, 4.0, 9
         (width, tall), below = cv2.getTextSize(text, font, size, weight)
         stencil = np.zeros((tall + below, width), np.uint8)
         cv2.putText(stencil, text, (0, tall), font, size, 255, weight, cv2.LINE_AA)
-        zoom = height / tall * self.fine
-        left = (x - float(self.x[0, 0])) * self.fine
-        top = (y - height - float(self.y[0, 0])) * self.fine
+        zoom = height / tall * self.samples_per_unit
+        left = (x - float(self.x[0, 0])) * self.samples_per_unit
+        top = (y - height - float(self.y[0, 0])) * self.samples_per_unit
         place = np.array([[zoom, 0, left], [0, zoom, top]], np.float32)
         cover = cv2.warpAffine(stencil, place, self.cover.shape[::-1], flags=cv2.INTER_LINEAR)
         written = np.flatnonzero(np.asarray(cover).any(1))
@@ -185,10 +190,10 @@ class Canvas:
             self.color[rows] += share * (np.array(color, np.float32) - self.color[rows])
 
     def pixels(self, right: int = 0, down: int = 0) -> NDArray[np.float32]:
-        """Return the picture (h, w, 4): colour times coverage, and coverage.
+        """Return the picture, (h, w, 4): BGR times coverage, and coverage.
 
-        It is moved by whole samples, because interpolation of such sharp edges would falsify the
-        motion.
+        It can be moved by whole samples only, because interpolation of sharp edges would falsify
+        the motion.
 
         Args:
             right: samples by which the picture is moved to the right.

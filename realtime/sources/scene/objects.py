@@ -10,6 +10,8 @@ import numpy as np
 
 from rtmag.realtime.sources.scene.canvas import Canvas, Color, Field, box, disc, stroke
 
+# Colours, BGR.
+
 STEEL: Color = (96, 90, 84)
 
 BRASS: Color = (58, 140, 190)
@@ -31,16 +33,17 @@ CRATE: Box = (262, 52, 116, 136)
 """Position of the crate at rest."""
 
 _BENCH = 414.0
+"""y of the upper edge of the bench, in units."""
 
 
 def _light(canvas: Canvas) -> Field:
-    """Return the light of a lamp above and left of the centre."""
+    """Return the light, per sample, of a lamp above and left of the centre."""
     far = np.hypot((canvas.x - 250) / 430, (canvas.y - 130) / 400)
     return np.asarray(1.12 - 0.5 * np.minimum(far, 1.4) ** 1.6, np.float32)
 
 
 def _rough(canvas: Canvas, lamp: Field, wide: float, tall: float, depth: float) -> Field:
-    """Return the light of the lamp on a rough material."""
+    """Return the light on a rough material: `lamp` times noise of relative deviation `depth`."""
     return np.asarray(lamp * (1 + depth * canvas.grain(wide, tall)), np.float32)
 
 
@@ -209,11 +212,13 @@ class SceneObject:
 
     name: str
     hz: float
+    """Frequency of its vibration."""
     amplitude: float
     """Amplitude in pixels, for any picture size; a multiple of 1/8."""
     direction: tuple[float, float]
+    """Unit vector (x, y) of its motion."""
     box: Box
-    """Bounding box, with room to move."""
+    """Bounding box with a margin for its motion."""
     body: Box
     """Area inside the object, for measurements."""
     line: Box

@@ -5,8 +5,9 @@ slowly along a rail. Everything else is still, except for camera noise. Pictures
 seed and the frame index. Each picture is rounded to 8 bits after adding noise and dither, so motion
 far below one grey level is preserved, as on a real sensor.
 
-Each vibrating object is drawn three times from one finely sampled drawing: at rest and at both ends
-of its path. In between, a parabola per pixel is exact, because the path is so short.
+Each vibrating object is drawn once with many samples per pixel, and reduced to pixels at rest and
+at both ends of its path. A parabola per pixel interpolates between these three pictures. It is
+accurate, because the path is short.
 """
 
 import time
@@ -30,7 +31,7 @@ _SAMPLES = 8
 """Samples per pixel along each axis; the amplitudes are whole numbers of samples."""
 
 _CRATE_REACH = 70.0
-"""Largest distance of the crate from rest, in units."""
+"""Amplitude of the crate's motion, in scene units."""
 
 _CRATE_PERIOD = 110.0
 """Period of the crate's motion in seconds."""
@@ -58,7 +59,7 @@ class Vibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """A box of the picture with a vibrating object in front of the wall."""
+    """The part of the picture around a vibrating object, with the wall behind it."""
 
     vibration: Vibration
     box: PixelBox
@@ -66,6 +67,7 @@ class _Part:
     """(3, h, w, 3): the coefficients of 1, u and u^2, where u is the shift over the amplitude."""
 
     def at(self, seconds: float) -> Picture:
+        """Return the part, (h, w, 3), at a time in seconds."""
         u = np.float32(self.vibration.shift(seconds) / self.vibration.amplitude)
         return np.asarray(self.curve[0] + u * (self.curve[1] + u * self.curve[2]), np.float32)
 
@@ -112,6 +114,7 @@ class SceneSource(BaseSource):
         self._make_noise(noise)
 
     def _draw(self, viewport: Viewport, rng: np.random.Generator) -> None:
+        """Draw the wall and all objects once."""
         wall = Canvas(viewport, (0, 0, *self.size), 2, rng)
         objects.paint_wall(wall, rng)
         self._picture: Picture = np.ascontiguousarray(wall.pixels()[..., :3])
@@ -119,6 +122,7 @@ class SceneSource(BaseSource):
             self._part(scene_object, viewport, rng) for scene_object in objects.OBJECTS
         )
         self.vibrations = tuple(part.vibration for part in self._parts)
+        """Ground truth of the tank and the motor."""
         x, y, width, height = objects.CRATE
         crate = Canvas(viewport, viewport.box(x, y, width, height), _SAMPLES, rng)
         objects.paint_crate(crate)
@@ -127,6 +131,7 @@ class SceneSource(BaseSource):
         self._crate_reach = _CRATE_REACH * viewport.scale
         self._track = viewport.box(x - _CRATE_REACH - 2, y, width + 2 * _CRATE_REACH + 4, height)
         self.still = self._still_mask()
+        """(H, W), True where nothing moves within 8 pixels."""
 
     def _part(
         self, scene_object: objects.SceneObject, viewport: Viewport, rng: np.random.Generator
@@ -153,7 +158,7 @@ class SceneSource(BaseSource):
         return _Part(vibration, area, curve)
 
     def _still_mask(self) -> NDArray[np.bool_]:
-        """Return an (H, W) mask, True where nothing moves within 8 pixels."""
+        """Return the mask `still`."""
         still = np.ones(self.size[::-1], np.bool_)
         for x, y, width, height in (self._track, *(part.box for part in self._parts)):
             still[max(y - 8, 0) : y + height + 8, max(x - 8, 0) : x + width + 8] = False
@@ -197,7 +202,7 @@ class SceneSource(BaseSource):
         return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames from the first one on."""
+        """Yield the frames, beginning with the first."""
         start, index = time.monotonic(), 0
         while not self._closed and (self.frames is None or index < self.frames):
             if self.live:

@@ -170,7 +170,7 @@ def test_a_missing_onnxruntime_names_the_command_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match="exactly one of them"):
-        providers.runtime()
+        providers.import_onnxruntime()
 
 
 def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

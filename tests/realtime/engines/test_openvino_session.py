@@ -15,7 +15,7 @@ from rtmag.realtime.engines import openvino_session, runtimes
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_session import OrtSession, Session
-from rtmag.realtime.engines.openvino_session import UNUSED, OpenvinoSession
+from rtmag.realtime.engines.openvino_session import MAX_UNUSED_RUNS, OpenvinoSession
 from rtmag.realtime.engines.size_cache import SIZES
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnavailable
@@ -122,7 +122,9 @@ def test_tensors_between_the_parts_may_have_any_name(name: str) -> None:
 def test_a_size_that_is_not_used_for_some_runs_is_dropped() -> None:
     made = OpenvinoSession(_motion("fast"), 1)
     large, small = (_inputs(made, *size) for size in ((64, 48), (32, 32)))
-    for number, inputs in enumerate([large, *[small] * (UNUSED - 1), large, *[small] * UNUSED]):
+    for number, inputs in enumerate(
+        [large, *[small] * (MAX_UNUSED_RUNS - 1), large, *[small] * MAX_UNUSED_RUNS]
+    ):
         made.run(OUTPUTS, inputs)
         assert len(made._compiled) == 1 + (number > 0)
     made.run(OUTPUTS, small)

@@ -8,16 +8,16 @@ import pytest
 
 from rtmag.realtime.engines import loading
 from rtmag.realtime.engines.engine import Engine, IdentityEngine
-from rtmag.realtime.engines.runtimes import ENGINES, RUNTIMES, Runtime, named
+from rtmag.realtime.engines.runtimes import ENGINES, RUNTIMES, Runtime, find_runtime
 from rtmag.realtime.engines.spec import AUTO, ONNX, PROGRAM, EngineSpec
 from rtmag.realtime.errors import ModelIncompatible, ProviderUnavailable
 
 
 def test_the_names_of_engines_are_those_of_the_table() -> None:
     assert [AUTO, *(runtime.name for runtime in RUNTIMES)] == list(ENGINES)
-    assert [named(name).name for name in ENGINES[1:]] == list(ENGINES[1:])
+    assert [find_runtime(name).name for name in ENGINES[1:]] == list(ENGINES[1:])
     with pytest.raises(ProviderUnavailable, match="got 'tpu'"):
-        named("tpu")
+        find_runtime("tpu")
 
 
 def test_every_runtime_runs_some_type_of_file() -> None:
@@ -54,7 +54,7 @@ def first(
         taken.append(runtime.name)
         return IdentityEngine()
 
-    loading._first(load, None, ONNX, EngineSpec(), True)
+    loading._load_on(None, load, ONNX, EngineSpec(), True)
     return taken[0]
 
 

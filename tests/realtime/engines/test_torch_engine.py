@@ -18,7 +18,7 @@ from rtmag.realtime.engines import torch_cuda
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.size_cache import SIZES
 from rtmag.realtime.engines.torch_engine import TensorState, TorchEngine, _device
-from rtmag.realtime.engines.torch_program import FACTS, open_program
+from rtmag.realtime.engines.torch_program import METADATA_FILE, open_program
 from rtmag.realtime.errors import (
     MissingExtra,
     ModelError,
@@ -233,7 +233,9 @@ def test_errors_are_one_line(
     with pytest.raises(ProviderUnavailable, match="no CUDA GPU"):
         load_engine(program, unsafe=True, engine="cuda")
     other = torch.export.load(fixed)
-    torch.export.save(other, tmp_path / "old.pt2", extra_files={FACTS: '{"rtmag.contract": "0"}'})
+    torch.export.save(
+        other, tmp_path / "old.pt2", extra_files={METADATA_FILE: '{"rtmag.contract": "0"}'}
+    )
     with pytest.raises(ModelIncompatible, match="contract 0, this version of rtmag needs 2"):
         load_engine(tmp_path / "old.pt2", unsafe=True)
     engine = load_engine(program, unsafe=True, engine="torch")
@@ -334,7 +336,7 @@ def test_a_gpu_is_named_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_invalid_metadata_is_refused(fixed: Path, tmp_path: Path, facts: str, message: str) -> None:
     path = tmp_path / "odd.pt2"
-    torch.export.save(torch.export.load(fixed), path, extra_files={FACTS: facts})
+    torch.export.save(torch.export.load(fixed), path, extra_files={METADATA_FILE: facts})
     with pytest.raises(ModelIncompatible, match=message):
         load_engine(path, unsafe=True)
 

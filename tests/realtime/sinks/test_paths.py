@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
-from rtmag.realtime.sinks.paths import check_free, make_folder, numbered, output_path
+from rtmag.realtime.sinks.paths import check_free, make_folder, output_path, unused_prefix
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_patterns_and_dots_are_named_after_their_folder(
 
 def test_numbers_avoid_all_suffixes(tmp_path: Path) -> None:
     prefix = tmp_path / "v1.demo"
-    assert numbered(prefix, (".mp4", ".png")) == prefix
+    assert unused_prefix(prefix, (".mp4", ".png")) == prefix
     (tmp_path / "v1.demo.mp4").touch()
     (tmp_path / "v1.demo-2.png").touch()
-    assert numbered(prefix, (".mp4", ".png")) == tmp_path / "v1.demo-3"
+    assert unused_prefix(prefix, (".mp4", ".png")) == tmp_path / "v1.demo-3"
 
 
 def test_existing_files_are_refused(tmp_path: Path) -> None:

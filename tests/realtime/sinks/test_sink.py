@@ -8,7 +8,7 @@ import pytest
 
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.sinks.background import BackgroundSink
-from rtmag.realtime.sinks.sink import NullSink, Sink, letterboxed
+from rtmag.realtime.sinks.sink import NullSink, Sink, letterbox
 from rtmag.realtime.sinks.video_file import VideoSink
 
 MakeFrames = Callable[..., list[Frame]]
@@ -51,7 +51,7 @@ class TestContract:
 def test_letterboxed_images_keep_their_aspect_ratio(
     size: tuple[int, int], bars: tuple[int, int]
 ) -> None:
-    boxed = letterboxed(np.full((48, 64, 3), 200, np.uint8), size)
+    boxed = letterbox(np.full((48, 64, 3), 200, np.uint8), size)
     assert boxed.shape == (size[1], size[0], 3)
     left, top = bars
     assert (boxed[top : size[1] - top, left : size[0] - left] == 200).all()
