@@ -53,7 +53,7 @@ class FakeRuntime:
 def test_the_cpu_uses_the_requested_threads(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     assert providers.open_session(model, "cpu").get_providers() == ["CPUExecutionProvider"]
     fake = FakeRuntime()
-    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    monkeypatch.setattr(providers, "import_onnxruntime", lambda: fake)
     providers.open_session(model, "cpu")
     providers.open_session(model, "cpu", threads=3)
     threads = [call["options"].intra_op_num_threads for call in fake.opened]
@@ -83,7 +83,7 @@ def test_cuda_may_run_shape_arithmetic_on_the_cpu(
     model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeRuntime()
-    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    monkeypatch.setattr(providers, "import_onnxruntime", lambda: fake)
     session = providers.open_session(model, "cuda")
     assert session.get_providers()[0] == "CUDAExecutionProvider"
     assert "session.disable_cpu_ep_fallback" not in fake.entries
@@ -94,7 +94,7 @@ def test_cuda_preloads_its_libraries_once_and_uses_no_tf32(
     model: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     fake = FakeRuntime()
-    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    monkeypatch.setattr(providers, "import_onnxruntime", lambda: fake)
     providers.open_session(model, "cpu")
     providers.open_session(model, "cuda")
     providers.open_session(model, "cuda")
@@ -108,7 +108,7 @@ def test_cuda_preloads_its_libraries_once_and_uses_no_tf32(
 
 
 def test_a_silent_fallback_is_an_error(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "runtime", lambda: FakeRuntime(broken=True))
+    monkeypatch.setattr(providers, "import_onnxruntime", lambda: FakeRuntime(broken=True))
     with pytest.raises(ProviderUnavailable, match="fell back to the CPU"):
         providers.open_session(model, "cuda")
 
@@ -116,7 +116,7 @@ def test_a_silent_fallback_is_an_error(model: bytes, monkeypatch: pytest.MonkeyP
 def test_a_build_without_cuda_is_named(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeRuntime()
     monkeypatch.setattr(fake, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr(providers, "runtime", lambda: fake)
+    monkeypatch.setattr(providers, "import_onnxruntime", lambda: fake)
     with pytest.raises(ProviderUnavailable, match=r"does not include it; pip install"):
         providers.open_session(model, "cuda")
 
