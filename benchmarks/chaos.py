@@ -33,7 +33,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from benchmarks.soak import plotted
+from benchmarks.soak import plot_samples
 from rtmag.realtime.environment import commit, machine
 from tests.support.servers import ChaosProxy, RtspServer
 
@@ -46,13 +46,14 @@ LIMIT = 2.5 + 1.0
 """Seconds from the end of a fault to a new picture; one second is for the start of the server."""
 SAMPLE_EVERY = 5.0
 WARM = 1 / 3
-"""Share of the run that is not judged: the first time that each fault occurs."""
+"""Share of the run that is not checked, at its start, when each fault occurs for the first time."""
 CALM = 5.0
 """Seconds after a fault whose latencies are not counted."""
 ALLOWED_MB_PER_HOUR = 1.0
 ALLOWED_P99 = 1.1
+"""Limit of the 99th percentile of latency in the second half, relative to the first half."""
 ALLOWED_CALM_MS = 100.0
-"""Limit of the median latency between two faults: a fault must not leave a lasting delay."""
+"""Limit of the median latency between two faults; a fault must not leave a lasting delay."""
 ALLOWED_SHARE = 0.78
 """Smallest share of the pictures that must arrive while packets are damaged."""
 CORRUPT = "1 % corrupt"
@@ -62,14 +63,14 @@ Row = dict[str, Any]
 
 
 class Viewer(threading.Thread):
-    """Watch like a browser and note when pictures and figures arrive."""
+    """Receive pictures and status like a browser; record the time of the newest picture."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
         self.pictures = 0
         self.newest = 0.0
         self.status: Row = {}
-        self.gone = False
+        self.disconnected = False
         origin = Origin(url.rstrip("/"))
         self._socket = connect(url.replace("http", "ws") + "ws", origin=origin)
 
@@ -81,10 +82,10 @@ class Viewer(threading.Thread):
                     self.pictures, self.newest = self.pictures + 1, time.monotonic()
                 else:
                     self.status = json.loads(message).get("status", self.status)
-        self.gone = True
+        self.disconnected = True
 
-    def until_picture(self, after: float, longest: float = 60.0) -> float | None:
-        """Seconds from `after` to the next picture; None if none arrived."""
+    def wait_for_picture(self, after: float, longest: float = 60.0) -> float | None:
+        """Wait for a picture later than `after`; return the delay in s, None if none arrived."""
         while (now := time.monotonic()) < after + longest:
             if self.newest > after:
                 return self.newest - after
@@ -92,26 +93,26 @@ class Viewer(threading.Thread):
         return None
 
 
-class Stage:
-    """Server and proxy, and the faults that can be injected into them."""
+class FaultInjector:
+    """Faults of a server and of the proxy in front of it."""
 
     def __init__(self, server: RtspServer, proxy: ChaosProxy) -> None:
         self._server, self._proxy = server, proxy
         self._size = 0
         self.faults: dict[str, Callable[[], float]] = {
-            "cut": self.cut, "swallowed": self.swallow, "another size": self.resize,
+            "cut": self.cut, "swallowed": self.drop_packets, "another size": self.resize,
             CORRUPT: self.corrupt,
         }  # fmt: skip
 
     def cut(self) -> float:
-        """Cut the connection; like all faults, return the time of its end."""
+        """Cut the connection. Like all faults, it returns the time at which it ended."""
         self._proxy.cut()
-        return self._healed(FAULT_SECONDS)
+        return self._heal_after(FAULT_SECONDS)
 
-    def swallow(self) -> float:
+    def drop_packets(self) -> float:
         """Drop all packets."""
         self._proxy.hole = True
-        return self._healed(FAULT_SECONDS)
+        return self._heal_after(FAULT_SECONDS)
 
     def resize(self) -> float:
         """Restart the server with the other picture size."""
@@ -124,32 +125,32 @@ class Stage:
     def corrupt(self) -> float:
         """Damage packets; pictures continue to arrive."""
         self._proxy.corrupt = 0.01
-        end = self._healed(2 * FAULT_SECONDS)
+        end = self._heal_after(2 * FAULT_SECONDS)
         self._proxy.corrupt = 0.0
         return end
 
-    def _healed(self, seconds: float) -> float:
+    def _heal_after(self, seconds: float) -> float:
         time.sleep(seconds)
         self._proxy.heal()
         return time.monotonic()
 
 
-def started(address: str) -> tuple["subprocess.Popen[str]", str]:
+def start_program(address: str) -> tuple["subprocess.Popen[str]", str]:
     """Start the program; return the process and the address of its page."""
-    how = ["--view", "web", "--port", "0", "--model", "fast", "--motion-scale", "1/2"]
-    run = [sys.executable, "-m", "rtmag.realtime.cli.main", "stream", address, *how]
+    options = ["--view", "web", "--port", "0", "--model", "fast", "--motion-scale", "1/2"]
+    run = [sys.executable, "-m", "rtmag.realtime.cli.main", "stream", address, *options]
     process = subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stderr is not None
     line = process.stderr.readline()
-    found = re.search(r"open (http\S+)", line)
-    if found is None:
+    match = re.search(r"open (http\S+)", line)
+    if match is None:
         raise RuntimeError(f"rtmag did not start: {line}{process.stderr.read()}")
     threading.Thread(target=process.stderr.read, daemon=True).start()
-    return process, found[1]
+    return process, match[1]
 
 
 def sample(process: psutil.Process, viewer: Viewer, began: float, calm: bool) -> Row:
-    """Memory, descriptors, threads and latency at this moment."""
+    """Current memory, descriptors, threads and latency."""
     return {
         "seconds": round(time.monotonic() - began, 1),
         "rss_mb": round(process.memory_info().rss / 1e6, 2),
@@ -160,11 +161,11 @@ def sample(process: psutil.Process, viewer: Viewer, began: float, calm: bool) ->
     }
 
 
-def harmed(stage: Stage, viewer: Viewer, name: str, began: float) -> Row:
+def inject(injector: FaultInjector, viewer: Viewer, name: str, began: float) -> Row:
     """Inject one fault and time the recovery."""
     at, pictures = time.monotonic(), viewer.pictures
-    healed = stage.faults[name]()
-    recovered = viewer.until_picture(healed)
+    healed = injector.faults[name]()
+    recovered = viewer.wait_for_picture(healed)
     return {
         "fault": name,
         "at": round(at - began, 1),
@@ -174,7 +175,7 @@ def harmed(stage: Stage, viewer: Viewer, name: str, began: float) -> Row:
     }
 
 
-def latest_stretch(rows: list[Row], faults: list[Row]) -> float:
+def worst_calm_latency(rows: list[Row], faults: list[Row]) -> float:
     """Largest median latency between two faults, in ms."""
     between = [fault["at"] for fault in faults]
     stretches: dict[int, list[float]] = {}
@@ -197,7 +198,7 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
         calm = [row["latency_p95_ms"] for row in part if row["latency_p95_ms"] is not None]
         return round(float(np.percentile(calm, 99)), 1)
 
-    calm_ms = latest_stretch(rows, faults)
+    calm_ms = worst_calm_latency(rows, faults)
     keys = ("rss_mb", "descriptors", "threads")
     growth = {f"{key}_growth": round(median(late, key) - median(early, key), 2) for key in keys}
     hours = [row["seconds"] / 3600 for row in later]
@@ -205,7 +206,7 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
     times = [row["recovered"] for row in faults]
     slowest = max((math.inf if time is None else time for time in times), default=0.0)
     shares = [row["pictures"] / row["lasting"] / FPS for row in faults if row["fault"] == CORRUPT]
-    found = {
+    figures = {
         "uptime": 1.0 if alive else 0.0,
         "rss_mb_per_hour": round(slope, 2),
         **growth,
@@ -215,7 +216,7 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
         "least_share_of_corrupt": round(min(shares, default=1.0), 3),
         "slowest_recovery": slowest,
     }
-    found["passed"] = (
+    figures["passed"] = (
         alive
         and slope <= ALLOWED_MB_PER_HOUR
         and growth["descriptors_growth"] <= 0
@@ -225,7 +226,7 @@ def verdict(rows: list[Row], faults: list[Row], alive: bool) -> Row:
         and min(shares, default=1.0) >= ALLOWED_SHARE
         and slowest <= LIMIT
     )
-    return found
+    return figures
 
 
 def main(
@@ -239,9 +240,9 @@ def main(
     rows: list[Row] = []
     faults: list[Row] = []
     with RtspServer(SIZES[0], FPS) as server, ChaosProxy(server.port) as proxy:
-        process, url = started(server.url.replace(str(server.port), str(proxy.port)))
+        process, url = start_program(server.url.replace(str(server.port), str(proxy.port)))
         try:
-            stage, watched = Stage(server, proxy), psutil.Process(process.pid)
+            injector, watched = FaultInjector(server, proxy), psutil.Process(process.pid)
             viewer = Viewer(url)
             viewer.start()
             began = time.monotonic()
@@ -250,11 +251,13 @@ def main(
                 rows.append(sample(watched, viewer, began, now > calm_from))
                 time.sleep(SAMPLE_EVERY)
                 if now >= due:
-                    faults.append(harmed(stage, viewer, chance.choice([*stage.faults]), began))
+                    faults.append(
+                        inject(injector, viewer, chance.choice([*injector.faults]), began)
+                    )
                     print(faults[-1], flush=True)
                     due = time.monotonic() + chance.uniform(*NEXT_FAULT)
                     calm_from = time.monotonic() + CALM
-            alive = process.poll() is None and not viewer.gone
+            alive = process.poll() is None and not viewer.disconnected
         finally:
             process.terminate()
             process.wait(10)
@@ -268,7 +271,7 @@ def main(
     if plot is not None:
         keys = {"rss_mb": "memory, MB", "descriptors": "descriptors", "threads": "threads",
                 "latency_p95_ms": "latency, 95 %, ms"}  # fmt: skip
-        plotted(plot, rows, keys, [row["seconds"] / 60 for row in rows], "minutes")
+        plot_samples(plot, rows, keys, [row["seconds"] / 60 for row in rows], "minutes")
     print(json.dumps(document))
     if not document["verdict"]["passed"]:
         raise typer.Exit(1)

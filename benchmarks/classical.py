@@ -2,7 +2,7 @@
 
     Unchanged   returns its input
     Eulerian    image + (alpha - 1) * filtered image
-    Laplacian   the same per pyramid level, less for fine levels (H.-Y. Wu et al., SIGGRAPH 2012)
+    Laplacian   Eulerian per pyramid level, less for fine levels (H.-Y. Wu et al., SIGGRAPH 2012)
 
 All have the `step` of rtmag.realtime.engines.engine.Engine, with the same sections and the same
 meaning of alpha.
@@ -47,7 +47,7 @@ def cascade(x: Plane, sections: Sections, memory: Memory | None) -> tuple[Plane,
 
 
 def pyramid(image: Plane, levels: int) -> list[Plane]:
-    """Laplacian pyramid, finest first; the last level is what remains."""
+    """Laplacian pyramid, finest level first; the last level is the low-pass residual."""
     out = []
     for _ in range(levels):
         small = cv2.pyrDown(image)
@@ -69,8 +69,8 @@ def depth(image: Plane) -> int:
     return max(1, int(np.log2(min(image.shape[:2]) / 8)))
 
 
-def rounded(light: Plane) -> Image:
-    """Grey levels as 8 bits."""
+def to_image(light: Plane) -> Image:
+    """Round grey levels to 8 bits."""
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
@@ -85,7 +85,7 @@ class Unchanged:
 
 
 class Eulerian:
-    """Add brightness changes times alpha - 1; correct for motion much smaller than an edge."""
+    """Add the changes of brightness times alpha - 1; valid for motion far smaller than an edge."""
 
     name = "linear Eulerian"
 
@@ -93,11 +93,11 @@ class Eulerian:
         """Return the image plus (alpha - 1) times the filtered image."""
         light = image.astype(np.float32)
         change, state = cascade(light, sections, state)
-        return rounded(light + (alpha - 1) * change), state
+        return to_image(light + (alpha - 1) * change), state
 
 
 class Laplacian:
-    """The same per band, with alpha limited by the wavelength of the band."""
+    """Eulerian magnification per pyramid level, with alpha limited by the level's wavelength."""
 
     name = "Laplacian pyramid"
     CUTOFF = 16.0  # px: wavelengths below are magnified less, as in the authors' examples
@@ -116,4 +116,4 @@ class Laplacian:
             factor = float(np.clip(wavelength / (8 * bound) - 1, 0, max(alpha - 1, 0)))
             lowest = index == len(bands) - 1
             out.append(change * (0 if lowest else factor if alpha >= 1 else alpha - 1))
-        return rounded(light + collapse(out)), after
+        return to_image(light + collapse(out)), after

@@ -56,7 +56,7 @@ def reference(name: str, sha256: str) -> Graph:
     return Graph(checkpoint.load(weights)[0]).eval()
 
 
-def shown(step: Any, images: list[Image], alpha: float, filter: Filter) -> list[Image]:
+def magnify_clip(step: Any, images: list[Image], alpha: float, filter: Filter) -> list[Image]:
     """Magnify a clip; the first picture is the reference and is left out."""
     state: State | None = None
     out = []
@@ -66,9 +66,9 @@ def shown(step: Any, images: list[Image], alpha: float, filter: Filter) -> list[
     return out[1:]
 
 
-def score(expected: list[list[Image]], found: list[list[Image]]) -> dict[str, float]:
+def score(expected: list[list[Image]], actual: list[list[Image]]) -> dict[str, float]:
     """Similarity and differences of the pictures of several runs; `psnr` in dB."""
-    pairs = [pair for run in zip(expected, found, strict=True) for pair in zip(*run, strict=True)]
+    pairs = [pair for run in zip(expected, actual, strict=True) for pair in zip(*run, strict=True)]
     differences = [np.abs(one.astype(np.float32) - other) for one, other in pairs]
     square = mean(float(np.square(each).mean()) for each in differences)
     similar = [
@@ -84,19 +84,19 @@ def score(expected: list[list[Image]], found: list[list[Image]]) -> dict[str, fl
     }
 
 
-def compared(
-    graph: Graph, engines: list[Engine], films: dict[str, list[Image]]
+def compare_engines(
+    graph: Graph, engines: list[Engine], all_clips: dict[str, list[Image]]
 ) -> list[dict[str, Any]]:
     """Rows by clip, alpha and engine; all filters together."""
     rows = []
     exact = partial(parity.torch_step, graph)
-    for (film, images), alpha in product(films.items(), ALPHAS):
-        expected = [shown(exact, images, alpha, filter) for filter in FILTERS]
+    for (clip, images), alpha in product(all_clips.items(), ALPHAS):
+        expected = [magnify_clip(exact, images, alpha, filter) for filter in FILTERS]
         for engine in engines:
-            found = [shown(engine.step, images, alpha, filter) for filter in FILTERS]
+            actual = [magnify_clip(engine.step, images, alpha, filter) for filter in FILTERS]
             rows.append(
-                {"model": engine.name, "provider": engine.provider, "clip": film, "alpha": alpha}
-                | score(expected, found)
+                {"model": engine.name, "provider": engine.provider, "clip": clip, "alpha": alpha}
+                | score(expected, actual)
             )
     return rows
 
@@ -107,11 +107,11 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Compare every shipped model on every engine with its network."""
-    films, rows, commits = clips(frames), [], {}
+    all_clips, rows, commits = clips(frames), [], {}
     for name in model_names():
         opened = [load_engine(name, engine=each) for each in engines or ["onnx", "openvino"]]
         graph = reference(name, opened[0].metadata["rtmag.sha256"])
-        for row in compared(graph, opened, films):
+        for row in compare_engines(graph, opened, all_clips):
             rows.append(row)
             print(
                 "{model} on {provider}, {clip}, alpha {alpha:g}: SSIM {ssim}, {psnr} dB".format(

@@ -19,7 +19,7 @@ import typer
 
 from benchmarks.classical import Laplacian, Stepper
 from benchmarks.riesz import Riesz
-from benchmarks.speeds import AT_ONCE
+from benchmarks.speeds import STREAMS_SUFFIX
 from rtmag.realtime.bench.results import report
 from rtmag.realtime.bench.timing import BASELINE, QUICK, bench
 from rtmag.realtime.cli.options import BenchEngines, BenchStreams, parse_size, parse_streams
@@ -61,7 +61,7 @@ def variants(names: list[str], folder: Path, *, half: bool, streams: bool) -> li
             path = folder / f"{name}-fp16.onnx"
             made.append(export_unchecked(run, path, name=name, precision="fp16"))
         if streams:
-            path = folder / f"{name}{AT_ONCE}.onnx"
+            path = folder / f"{name}{STREAMS_SUFFIX}.onnx"
             made.append(export_unchecked(run, path, name=path.stem, streams="any"))
     return made
 
@@ -85,16 +85,16 @@ def main(
 
     models: list[str | Path] = [m for m in model or model_names() if Path(m).stem != BASELINE]
     names = [str(m) for m in models if m in model_names()]
-    last = next((m for m in model or [] if Path(m).stem == BASELINE), None)
+    baseline = next((m for m in model or [] if Path(m).stem == BASELINE), None)
     sizes = QUICK if quick else [parse_size(each) or (640, 480) for each in size or ["640x480"]]
-    counts, asked = parse_streams(streams), set(precisions or ["auto"])
+    counts, requested = parse_streams(streams), set(precisions or ["auto"])
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        half = "fp16" in asked
+        half = "fp16" in requested
         models += variants(names, Path(folder), half=half, streams=max(counts) > 1)
         if half:
-            asked = asked - {"fp16"} | {"auto"}
+            requested = requested - {"fp16"} | {"auto"}
         document = bench(
             models,
             sizes,
@@ -102,8 +102,8 @@ def main(
             spec=EngineSpec(threads=threads),
             rounds=3 if quick else rounds,
             streams=counts,
-            precisions=[*asked],
-            baseline=last or export_baseline(Path(folder)),
+            precisions=[*requested],
+            baseline=baseline or export_baseline(Path(folder)),
             extra=[Classical(Laplacian()), Classical(Riesz())],
             print_line=partial(print, flush=True),
         )

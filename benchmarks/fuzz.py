@@ -2,8 +2,8 @@
 
 Six small videos with sound are damaged in five ways, at random but reproducibly. Each is converted
 as `rtmag file` does it, without the model: decoded, timed, encoded, its sound copied. This runs in
-child processes with 1 GB of memory, each of which takes many videos. Only frames and errors of our
-own classes are allowed; anything else is a failure, and its file is kept.
+child processes with 1 GB of memory, each of which takes many videos. Only frames and rtmag's own
+errors are allowed; anything else is a failure, and its file is kept.
 
     python -m benchmarks.fuzz [--mutants 2000] [--keep FOLDER] [--out FILE.json]
 
@@ -35,13 +35,14 @@ from rtmag.realtime.sinks.paths import output_path
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.video_file import VideoSource
 
-SECONDS = 10.0
-"""Time limit of one mutant."""
+TIME_LIMIT = 10.0
+"""Seconds; time limit of one mutant."""
 MEMORY = 1 << 30
-FRESH = 100
-"""Mutants per child process: enough to see leaks, few enough to limit them."""
-MOST_FRAMES = 500
-SEEDS = {
+"""Bytes; limit of the address space of a child process."""
+MUTANTS_PER_CHILD = 100
+"""Enough to detect leaks, and few enough that leaks do not add up."""
+MAX_FRAMES = 500
+ORIGINALS = {
     "a.mp4": ("libx264", "aac", "yuv420p"),
     "b.mkv": ("libx264", "libopus", "yuv420p"),
     "c.ts": ("mpeg2video", "mp2", "yuv420p"),
@@ -49,14 +50,14 @@ SEEDS = {
     "e.avi": ("mjpeg", "pcm_s16le", "yuvj420p"),
     "f.gif": ("gif", None, "rgb8"),
 }
-"""Codecs of picture and sound, and the pixel format."""
+"""Codec of picture and sound, and pixel format, by the name of the original file."""
 
 Bytes = NDArray[np.uint8]
 
 
-def seed(path: Path) -> Path:
+def write_original(path: Path) -> Path:
     """Write one of the original videos: 24 frames, one second of sound."""
-    video, audio, pixels = SEEDS[path.name]
+    video, audio, pixels = ORIGINALS[path.name]
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as output:
         stream: Any = output.add_stream(video, rate=24, options={"g": "8"})
@@ -107,7 +108,7 @@ def cut(data: Bytes, rng: np.random.Generator) -> Bytes:
     return data[: _place(data, rng)]
 
 
-def blot(data: Bytes, rng: np.random.Generator) -> Bytes:
+def overwrite(data: Bytes, rng: np.random.Generator) -> Bytes:
     """Overwrite a part with zeros or noise."""
     at, length = _place(data, rng), int(2 ** rng.integers(2, 12))
     hole = data[at : at + length]
@@ -122,16 +123,16 @@ def shuffle(data: Bytes, rng: np.random.Generator) -> Bytes:
     return np.concatenate([data[:at], *[middle] * (2 * int(rng.integers(2))), data[at + length :]])
 
 
-WAYS: tuple[Callable[[Bytes, np.random.Generator], Bytes], ...] = (
-    flip, extreme, cut, blot, shuffle,
+MUTATIONS: tuple[Callable[[Bytes, np.random.Generator], Bytes], ...] = (
+    flip, extreme, cut, overwrite, shuffle,
 )  # fmt: skip
 
 
 def mutant(whole: bytes, number: int) -> bytes:
-    """Damage the video in one of the ways."""
+    """Damage the video by one of the mutations; the number is the seed."""
     rng = np.random.default_rng(number)
     data = np.frombuffer(whole, np.uint8).copy()
-    return WAYS[rng.integers(len(WAYS))](data, rng).tobytes()
+    return MUTATIONS[rng.integers(len(MUTATIONS))](data, rng).tobytes()
 
 
 def magnify(path: Path) -> str:
@@ -142,7 +143,7 @@ def magnify(path: Path) -> str:
             try:
                 for frame in source:
                     sink.write(frame)
-                    if frame.index == MOST_FRAMES:
+                    if frame.index == MAX_FRAMES:
                         break
             except SourceLost:
                 return "damaged"
@@ -156,29 +157,29 @@ def magnify(path: Path) -> str:
 
 
 def child() -> None:
-    """Answer each path on stdin with one line."""
+    """Convert each file whose path is a line of stdin; print each outcome as a line of JSON."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for line in sys.stdin:
         print(json.dumps(magnify(Path(line.rstrip("\n")))), flush=True)
 
 
-class Children:
+class ChildProcess:
     """One child process at a time, replaced after many mutants, a crash or a hang."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._taken = 0
 
-    def ask(self, path: Path) -> str:
-        """Return the outcome of a file."""
-        process = self._ready()
+    def convert(self, path: Path) -> str:
+        """Convert a file in the child process; return the outcome."""
+        process = self._process_with_capacity()
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(f"{path}\n")
         process.stdin.flush()
-        if not select.select([process.stdout], [], [], SECONDS)[0]:
+        if not select.select([process.stdout], [], [], TIME_LIMIT)[0]:
             self.end()
-            return f"hang: no answer in {SECONDS:g} s"
+            return f"hang: no answer in {TIME_LIMIT:g} s"
         answer = process.stdout.readline()
         if not answer:
             code = process.wait()
@@ -186,15 +187,15 @@ class Children:
             return f"crash: exit code {code}"
         return str(json.loads(answer))
 
-    def _ready(self) -> "subprocess.Popen[str]":
-        if self._process is None or self._taken == FRESH:
+    def _process_with_capacity(self) -> "subprocess.Popen[str]":
+        if self._process is None or self._taken == MUTANTS_PER_CHILD:
             self.end()
             run = [sys.executable, "-c", "from benchmarks import fuzz; fuzz.child()"]
             # Threads of libraries reserve address space that counts against the limit.
-            few = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+            limits = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
             self._process = subprocess.Popen(
                 run,
-                env=os.environ | few,
+                env=os.environ | limits,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -214,22 +215,22 @@ class Children:
 
 def outcomes(folder: Path, mutants: int, keep: Path) -> Iterator[dict[str, Any]]:
     """Yield the outcome of each mutant."""
-    wholes = {name: seed(folder / name).read_bytes() for name in SEEDS}
-    children = Children()
+    originals = {name: write_original(folder / name).read_bytes() for name in ORIGINALS}
+    child_process = ChildProcess()
     try:
         for number in range(mutants):
-            name = list(SEEDS)[number % len(SEEDS)]
+            name = list(ORIGINALS)[number % len(ORIGINALS)]
             path = folder / f"mutant{Path(name).suffix}"
-            path.write_bytes(mutant(wholes[name], number))
+            path.write_bytes(mutant(originals[name], number))
             began = time.monotonic()
-            outcome = children.ask(path)
+            outcome = child_process.convert(path)
             if ":" in outcome:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{number}{path.suffix}").write_bytes(path.read_bytes())
             seconds = time.monotonic() - began
             yield {"seed": name, "number": number, "outcome": outcome, "seconds": seconds}
     finally:
-        children.end()
+        child_process.end()
 
 
 def main(
@@ -249,11 +250,11 @@ def main(
         **machine(),
         "mutants": mutants,
         "memory_bytes": MEMORY,
-        "limit_s": SECONDS,
+        "limit_s": TIME_LIMIT,
         "slowest_s": round(max(row["seconds"] for row in rows), 2),
         "outcomes": {
             name: dict(Counter(r["outcome"].split(":")[0] for r in rows if r["seed"] == name))
-            for name in SEEDS
+            for name in ORIGINALS
         },
         "failures": [{key: row[key] for key in ("seed", "number", "outcome")} for row in failures],
     }

@@ -21,7 +21,7 @@ SIDE = 256
 DIRECTION = 0.6  # rad: neither along rows nor along columns
 
 
-def shifted(spectrum: NDArray[np.complex128], dx: float, dy: float, seed: int) -> Image:
+def shift_picture(spectrum: NDArray[np.complex128], dx: float, dy: float, seed: int) -> Image:
     """Shift the picture by (dx, dy) px and round with dither."""
     fy, fx = (np.fft.fftfreq(n) for n in spectrum.shape[:2])
     phase = np.exp(-2j * np.pi * (fy[:, None] * dy + fx[None, :] * dx))
@@ -40,11 +40,11 @@ def gain(engine: Stepper, picture: Image, motion: float, alpha: float) -> float:
     spectrum = np.fft.fft2(picture[:SIDE, :SIDE].astype(np.float64), axes=(0, 1))
     direction = np.array([np.cos(DIRECTION), np.sin(DIRECTION)])
     dx, dy = motion * direction
-    reference, moved = shifted(spectrum, 0, 0, 1), shifted(spectrum, dx, dy, 2)
+    reference, moved = shift_picture(spectrum, 0, 0, 1), shift_picture(spectrum, dx, dy, 2)
     sections = Static().sections(1.0)
     _, state = engine.step(reference, alpha, sections, None)
     shown, _ = engine.step(moved, alpha, sections, state)
     middle = (SIDE // 4, SIDE // 4, SIDE // 2, SIDE // 2)
-    wanted = shifted(spectrum, alpha * dx, alpha * dy, 1)
-    offset = Tracker(gray(wanted), middle).displacement(gray(shown), 20)
+    expected = shift_picture(spectrum, alpha * dx, alpha * dy, 1)
+    offset = Tracker(gray(expected), middle).displacement(gray(shown), 20)
     return float(1 + np.dot(offset, direction) / (alpha * motion))

@@ -27,8 +27,8 @@ SETS = ("axial", "noise", "alpha", "large", "contrast", "static")
 CASES = ((0.05, 2.0), (0.05, 20.0), (0.1, 5.0), (0.25, 10.0), (0.5, 5.0), (1.0, 2.0), (1.0, 5.0))
 
 
-class Net:
-    """A network with the step of a magnifier, in static mode."""
+class NetworkStepper:
+    """A network as a method under comparison, in static mode."""
 
     def __init__(self, net: MagNet | Oh2018, name: str) -> None:
         self.net = net.eval()
@@ -47,14 +47,14 @@ class Net:
 
 
 def conditions() -> list[pairs.Condition]:
-    """Conditions of SETS; only some of the two long sets."""
+    """Conditions of SETS; of the two long sets only some."""
     noises = pairs.NOISES[1::4]
     few = {"axial": (0.04, 0.1, 0.25, 1.0), "noise": noises}
     return [c for c in pairs.conditions() if c.set in SETS and c.at in few.get(c.set, (c.at,))]
 
 
-def look(net: Net, pictures: list[Any]) -> str:
-    """One line of the table."""
+def table_row(net: NetworkStepper, pictures: list[Any]) -> str:
+    """Score one network; return its row of the table."""
     scores: dict[str, list[dict[str, float]]] = defaultdict(list)
     for condition in conditions():
         for pair in pairs.pairs(condition, pictures, 2):
@@ -76,9 +76,11 @@ def main(
     print("| " + " | ".join(["what", *SETS, "leak", "gain"]) + " |")
     for name in untrained or []:
         torch.manual_seed(0)
-        print(f"| {look(Net(build(CONFIGS[name]), f'{name}, untrained'), pictures)} |", flush=True)
+        net = NetworkStepper(build(CONFIGS[name]), f"{name}, untrained")
+        print(f"| {table_row(net, pictures)} |", flush=True)
     for run in runs or []:
-        print(f"| {look(Net(checkpoint.load(run)[0], run.name), pictures)} |", flush=True)
+        net = NetworkStepper(checkpoint.load(run)[0], run.name)
+        print(f"| {table_row(net, pictures)} |", flush=True)
 
 
 if __name__ == "__main__":

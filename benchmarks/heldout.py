@@ -1,7 +1,7 @@
 """Pictures for the quality benchmark that training never sees.
 
 Photographs are those that train.data.textures sets apart (HELD_OUT), and matplotlib's portrait of
-Grace Hopper (public domain). Three more are drawn by rules that training does not use: cracked
+Grace Hopper (public domain). Three more are drawn by code that training does not use: cracked
 earth, a brick wall, and tree rings. A test checks that benchmark and training share no pictures.
 """
 
@@ -84,7 +84,7 @@ def pictures() -> dict[str, Picture]:
 
 
 def _square(picture: Picture) -> Picture:
-    """The middle square at SIDE px."""
+    """Cut out the middle square and resize it to SIDE px."""
     height, width = picture.shape[:2]
     side = min(height, width)
     y, x = (height - side) // 2, (width - side) // 2

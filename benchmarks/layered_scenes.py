@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 SIZE = 160  # px
 OVER = 4  # samples per pixel and direction
-TEXELS = 2.0  # of a picture per pixel of the scene: sharp, and not finer than a camera resolves
+TEXELS = 2.0  # texels of a picture per pixel of the scene: sharp, but not finer than a camera sees
 
 Image = NDArray[np.uint8]
 Light = NDArray[np.float32]
@@ -38,7 +38,9 @@ class Layer:
     radius: float | None = None
     """Radius of its outline, px; None covers everything."""
     lobes: int = 5
+    """Number of bulges of the outline."""
     contrast: float = 1.0
+    """Factor of the contrast, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +61,7 @@ class Scene:
         return np.asarray(F.avg_pool2d(light, OVER)[0].permute(1, 2, 0).contiguous().numpy())
 
     def still(self, times: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
-        """Pixels that show the same still layer in all of these pictures, (H, W)."""
+        """Mask (H, W) of the pixels that show the same still layer in all of these pictures."""
         if any(m[0] for m in times) and self._moves(0):
             return np.zeros((SIZE, SIZE), bool)
         touched = torch.zeros(1, 1, SIZE, SIZE)
@@ -72,7 +74,7 @@ class Scene:
         return np.asarray(near[0, 0].numpy() == 0)
 
     def rim(self, times: Sequence[float], width: int) -> NDArray[np.bool_]:
-        """Pixels within `width` px of the front layer's outline, (H, W)."""
+        """Mask (H, W) of the pixels within `width` px of the front layer's outline."""
         front = self.layers[-1]
         mask = F.avg_pool2d(_coverage(front, _points(front, times[-1])), OVER)
         side = 2 * width + 1
@@ -112,7 +114,7 @@ def _coverage(layer: Layer, points: torch.Tensor) -> torch.Tensor:
     return inside.clamp(0, 1)[None, None]
 
 
-def shot(light: Light, noise: float, rng: np.random.Generator) -> Image:
+def simulate_camera(light: Light, noise: float, rng: np.random.Generator) -> Image:
     """Simulate a camera: noise that grows with the brightness, dither, 8 bits.
 
     Args:

@@ -47,8 +47,8 @@ CAMERAS = ("640x480@30", "640x480@60", "1280x720@30", "1920x1080@15", "1920x1080
 WARM = 6.0  # seconds of warm-up: filter, caches and motion scale become stable
 
 
-class Paced(BaseSource):
-    """Pictures at fixed times, like a camera."""
+class PacedSource(BaseSource):
+    """A source that delivers pictures at fixed times, like a camera."""
 
     live = True
     name = "paced scene"
@@ -76,21 +76,21 @@ class Paced(BaseSource):
         self._closed = True
 
 
-class Screen(BaseSink):
+class LatencySink(BaseSink):
     """A sink that keeps only the latency of each frame."""
 
     def __init__(self) -> None:
         self.latencies: dict[int, float] = {}
 
     def write(self, frame: Frame) -> None:
-        """Note the latency of a frame."""
+        """Record the latency of a frame."""
         self.latencies[frame.index] = time.monotonic() - frame.time
 
     def close(self, *, finished: bool = True) -> None:
         """Nothing to close."""
 
 
-def parsed(case: str) -> tuple[tuple[int, int], float]:
+def parse_camera(case: str) -> tuple[tuple[int, int], float]:
     """Size and rate from '640x480@15'; the rate is 30 by default."""
     size, _, rate = case.partition("@")
     return parse_size(size) or (640, 480), float(rate or 30)
@@ -107,14 +107,14 @@ def measure(
     """Measure one row: `engine` is the model at the end, `chosen` the one at the start."""
     with SceneSource(size, frames=30) as scene:
         images = [frame.image for frame in scene]
-    stages, screen = Stages(), Screen()
+    stages, screen = Stages(), LatencySink()
     magnifier = TimedMagnifier(engine, stages, alpha=20, filter=Temporal(0.5, 3), fps=fps)
     sinks: list[Sink] = [screen]
     recording = None
     if record is not None:
         recording = BackgroundSink(TimedEncoder(VideoSink(record, fps=fps), stages))
         sinks.insert(0, recording)
-    source = Paced(images, fps, WARM + seconds)
+    source = PacedSource(images, fps, WARM + seconds)
     controls = Controls(alpha=20, filter=Temporal(0.5, 3))
     began = time.process_time()
     pace = Pace.for_engine(engine, controls, wanted, live=source.live)
@@ -152,7 +152,7 @@ def main(
     spec = EngineSpec(model=model, motion_scale=scale_of(motion_scale))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (extent, rate) in enumerate(map(parsed, size or CAMERAS)):
+        for number, (extent, rate) in enumerate(map(parse_camera, size or CAMERAS)):
             engine = choose(spec, extent, rate)
             for record in (None, Path(folder) / f"{number}.mp4"):
                 rows.append(measure(engine, spec, extent, rate, seconds, record))

@@ -30,27 +30,27 @@ from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.scene.scene import SceneSource
 
 MAIN = "from rtmag.realtime.cli.main import main; main()"
-_LOOK_EVERY = 0.02
+_SAMPLE_EVERY = 0.02  # seconds
 
 
-def resident(*args: str | Path, cwd: Path) -> tuple[float, float]:
+def measure_memory(*args: str | Path, cwd: Path) -> tuple[float, float]:
     """Peak and median memory in MB of `rtmag` with these arguments."""
     run = [sys.executable, "-c", MAIN, *map(str, args)]
-    seen: list[int] = []
+    samples: list[int] = []
     most = 0
     with subprocess.Popen(run, cwd=cwd, stdout=subprocess.DEVNULL) as child:
         process = psutil.Process(child.pid)
         while child.poll() is None:
-            seen.append(process.memory_info().rss)
-            most = max(most, seen[-1], _most_so_far(child.pid))
+            samples.append(process.memory_info().rss)
+            most = max(most, samples[-1], _peak_of(child.pid))
             with suppress(subprocess.TimeoutExpired):
-                child.wait(_LOOK_EVERY)
+                child.wait(_SAMPLE_EVERY)
     if child.returncode:
         raise RuntimeError(f"rtmag {' '.join(run[3:])} ended with {child.returncode}")
-    return round(most / 1e6, 1), round(median(seen) / 1e6, 1)
+    return round(most / 1e6, 1), round(median(samples) / 1e6, 1)
 
 
-def _most_so_far(process: int) -> int:
+def _peak_of(process: int) -> int:
     """Peak memory in bytes as counted by Linux, also between two samples; 0 elsewhere."""
     with suppress(OSError):
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
@@ -86,11 +86,11 @@ def main(
             file, live = ("file", clip, "out.mp4"), (*scene, "--record", "live.mp4")
             one = [(model, ("--model", model, "--motion-scale", "1")) for model in model_names()]
             runs = [(run, *each) for each in one for run in (file, live)]
-            for run, model, given in [*runs, (live, AUTO, ())]:
-                most, usual = resident(*run, *given, "--overwrite", cwd=folder)
+            for run, model, options in [*runs, (live, AUTO, ())]:
+                most, typical = measure_memory(*run, *options, "--overwrite", cwd=folder)
                 rows.append(
                     {"command": run[0], "model": model, "frames": count,
-                     "peak_mb": most, "median_mb": usual}
+                     "peak_mb": most, "median_mb": typical}
                 )  # fmt: skip
                 print("{command}, {model}, {frames} frames: {peak_mb} MB".format(**rows[-1]))
     document = {"benchmark": "memory", **machine(), "size": extent,

@@ -50,7 +50,7 @@ def kind_of(operator: str) -> str:
     return next((kind for kind, names in KINDS.items() if operator in names), REST)
 
 
-def profiled(
+def profile_steps(
     motion: bytes, channels: int, size: tuple[int, int], threads: int | None, rounds: int
 ) -> dict[str, float]:
     """Median milliseconds per step by kind of operator, and for the picture."""
@@ -99,20 +99,20 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Measure the time of a step by kind of operator."""
-    shown = parse_size(size) or (640, 480)
-    rows, commits, floors = [], {}, {"cpu": measure_cpu()}
+    extent = parse_size(size) or (640, 480)
+    rows, commits, rates = [], {}, {"cpu": measure_cpu()}
     for name in model or model_names():
         engine = load_engine(name, engine="onnx", threads=threads)
         _, motion, _ = read_model(name)
         assert motion is not None
         channels, macs = (int(engine.metadata[f"rtmag.{key}"]) for key in ("channels", "macs"))
-        took = profiled(motion, channels, shown, threads, rounds)
-        floors = best_rates(floors, {"cpu": measure_cpu()})
-        rate = macs * shown[0] * shown[1] / took["convolution"] * 1e3
+        took = profile_steps(motion, channels, extent, threads, rounds)
+        rates = best_rates(rates, {"cpu": measure_cpu()})
+        rate = macs * extent[0] * extent[1] / took["convolution"] * 1e3
         rows.append({
-            "model": engine.name, "width": shown[0], "height": shown[1],
+            "model": engine.name, "width": extent[0], "height": extent[1],
             "ms": {kind: round(ms, 2) for kind, ms in took.items()},
-            "convolution_share": round(rate / floors["cpu"].gemm, 3),
+            "convolution_share": round(rate / rates["cpu"].gemm, 3),
         })  # fmt: skip
         commits[engine.name] = training_commit(engine)
     document = {"benchmark": "operators", **machine(), "commits": commits, "rows": rows}

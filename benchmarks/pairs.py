@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from benchmarks.classical import Stepper
-from benchmarks.layered_scenes import Image, Layer, Light, Scene, shot
+from benchmarks.layered_scenes import Image, Layer, Light, Scene, simulate_camera
 from rtmag.realtime.filters import Static
 
 MOTIONS = (0.04, 0.05, 0.063, 0.079, 0.1, 0.13, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.79, 1.0)
@@ -29,7 +29,7 @@ RIM = 6  # px to each side of an object's outline
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Condition of a pair."""
+    """Motion, alpha, noise and contrast of a pair."""
 
     set: str
     at: float
@@ -38,7 +38,9 @@ class Condition:
     """px."""
     alpha: float
     noise: float = 0.0
+    """Standard deviation in grey levels at mid-grey."""
     contrast: float = 1.0
+    """Factor of the contrast, 0 to 1."""
 
 
 def conditions() -> list[Condition]:
@@ -62,14 +64,14 @@ class Pair:
     reference: Image
     moved: Image
     truth: Light
-    judged: NDArray[np.bool_]
+    scored: NDArray[np.bool_]
     """Pixels that count."""
     still: NDArray[np.bool_]
     """Pixels that should not change."""
 
 
 def scene(condition: Condition, pictures: list[Image], rng: np.random.Generator) -> Scene:
-    """A scene of two layers; both, one or none of them moves."""
+    """Make a scene of two layers; both, one or none of them moves."""
     behind, before = rng.choice(len(pictures), 2, replace=False)
     moves = condition.set not in ("occlusion", "rotation", "static")
     radius = float(rng.uniform(30, 45))
@@ -100,27 +102,27 @@ def _direction(length: float, rng: np.random.Generator) -> tuple[float, float]:
 
 
 def pairs(condition: Condition, pictures: list[Image], count: int) -> Iterator[Pair]:
-    """Yield `count` pairs; the same ones for every caller."""
+    """Yield `count` pairs; the same condition always gives the same pairs."""
     for index in range(count):
         # Within a set, pairs differ in the varied value only.
-        made = scene(condition, pictures, np.random.default_rng([index, hash_of(condition.set)]))
+        made = scene(condition, pictures, np.random.default_rng([index, seed_of(condition.set)]))
         rng = np.random.default_rng([index, int(1000 * condition.at)])
         times = [[m] * 2 for m in (0.0, 1.0, condition.alpha)]
         reference, moved, truth = made.render(times)
-        judged = made.rim(times[2], RIM) if condition.set == "occlusion" else None
+        scored = made.rim(times[2], RIM) if condition.set == "occlusion" else None
         inner = np.zeros(truth.shape[:2], bool)
         inner[BORDER:-BORDER, BORDER:-BORDER] = True
         yield Pair(
-            reference=shot(reference, condition.noise, rng),
-            moved=shot(moved, condition.noise, rng),
+            reference=simulate_camera(reference, condition.noise, rng),
+            moved=simulate_camera(moved, condition.noise, rng),
             truth=truth,
-            judged=inner if judged is None else inner & judged,
+            scored=inner if scored is None else inner & scored,
             still=inner & made.still(times),
         )
 
 
-def hash_of(name: str) -> int:
-    """Number of a set that is the same in every run."""
+def seed_of(name: str) -> int:
+    """Seed of a set, the same in every run."""
     return int.from_bytes(name.encode(), "big")
 
 
@@ -129,13 +131,13 @@ def score(method: Stepper, pair: Pair, alpha: float) -> dict[str, float]:
     sections = Static().sections(30.0)
     _, state = method.step(pair.reference, alpha, sections, None)
     shown, _ = method.step(pair.moved, alpha, sections, state)
-    error = (shown.astype(np.float32) - pair.truth)[pair.judged]
+    error = (shown.astype(np.float32) - pair.truth)[pair.scored]
     similarity = structural_similarity(
         shown.astype(np.float32), pair.truth, channel_axis=2, data_range=255, full=True
     )[1]
     out = {
         "mae": float(np.abs(error).mean() / 255),
-        "ssim": float(similarity[pair.judged].mean()),
+        "ssim": float(similarity[pair.scored].mean()),
         "psnr": float(10 * np.log10(255**2 / max(float(np.square(error).mean()), 1e-4))),
     }
     if pair.still.sum() > 200:

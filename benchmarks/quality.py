@@ -41,21 +41,21 @@ from rtmag.realtime.engines.spec import EngineSpec, scale_name
 from rtmag.realtime.environment import machine
 from rtmag.realtime.models import model_names
 
-PAPER = Path(__file__).parent.parent / "train" / "checkpoints" / "oh2018"
+OH2018 = Path(__file__).parent.parent / "train" / "checkpoints" / "oh2018"
 
 
-def described(engine: Engine) -> dict[str, str]:
+def weights_of(engine: Engine) -> dict[str, str]:
     """Commit and checksum of the weights."""
     training = json.loads(engine.metadata["rtmag.training"])
     return {"commit": training.get("commit", ""), "sha256": engine.metadata["rtmag.sha256"]}
 
 
-def paper(folder: Path) -> str:
-    """The paper's network, exported into a folder."""
+def export_oh2018(folder: Path) -> str:
+    """Export the network of Oh et al. 2018 into a folder; return the path."""
     from rtmag.export.onnx_export import export_onnx
 
-    out = folder / f"{PAPER.name}.onnx"
-    export_onnx(PAPER, out, name=PAPER.name)
+    out = folder / f"{OH2018.name}.onnx"
+    export_onnx(OH2018, out, name=OH2018.name)
     return str(out)
 
 
@@ -70,20 +70,20 @@ def main(
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        chosen = model or [*model_names(), *([] if quick else [paper(Path(folder))])]
+        chosen = model or [*model_names(), *([] if quick else [export_oh2018(Path(folder))])]
         engines = [load_engine(each, engine=engine) for each in chosen]
     if len({each.name for each in engines}) < len(engines):
         raise typer.BadParameter("models need names that differ: rtmag export --name")
     names = [] if quick else model or model_names()
-    coarse = open_candidates(EngineSpec(engine=engine), names, (0.5, 0.25))
-    for each in coarse:
+    scaled = open_candidates(EngineSpec(engine=engine), names, (0.5, 0.25))
+    for each in scaled:
         each.name += f" {scale_name(each.motion_scale)}"
     trained = [each for each in engines if each.name not in UNFINISHED]
-    aware: list[Stepper] = [Eulerian(), Riesz(), *trained, *coarse]
-    methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *coarse]
+    band_methods: list[Stepper] = [Eulerian(), Riesz(), *trained, *scaled]
+    methods: list[Stepper] = [Unchanged(), Eulerian(), Laplacian(), Riesz(), *engines, *scaled]
     named = dict(list(heldout.pictures().items())[: 2 if quick else None])
     pictures = list(named.values())
-    models = {each.name: described(each) for each in engines}
+    models = {each.name: weights_of(each) for each in engines}
     document = {
         "benchmark": "quality",
         **machine(),
@@ -95,8 +95,8 @@ def main(
         "gain": scores.score_gain(methods, pictures, quick=quick),
         "sequences": scores.score_sequences(methods, pictures, quick=quick),
         "steadiness": scores.score_steadiness(methods, pictures),
-        "band": scores.score_band(aware, pictures, quick=quick),
-        "beside": scores.score_beside(aware, pictures, quick=quick),
+        "band": scores.score_band(band_methods, pictures, quick=quick),
+        "beside": scores.score_two_objects(band_methods, pictures, quick=quick),
         "scene": scores.score_scene(trained, quick=quick),
         "seconds": round(time.monotonic() - began),
     }

@@ -30,78 +30,78 @@ import typer
 from rtmag.realtime.environment import machine
 from tests.support.disk import NoDisk, small_disk
 
-ALLOWED = 1.0
+ALLOWED_SECONDS = 1.0
 DISK_KILOBYTES = 1000
-"""Filled within a few seconds."""
-LONGEST = 90.0
+"""A recording fills this disk within a few seconds."""
+TIME_LIMIT = 90.0
 """Seconds after which a program that should have ended counts as hung."""
 # The program, which also logs the time of each frame given to its recording. The reserve of free
 # space is set to 0, as it would refuse a disk of this size.
 PROGRAM = """
 import sys
 from rtmag.realtime.run import live
-from rtmag.realtime.sinks import background as writer
+from rtmag.realtime.sinks import background
 log = open(sys.argv.pop(1), "w", buffering=1)
 class LoggedSink(live.BackgroundSink):
     def write(self, frame):
         super().write(frame)
         print(frame.time, file=log)
-live.BackgroundSink, writer.LEAST_FREE = LoggedSink, 0
+live.BackgroundSink, background.LEAST_FREE = LoggedSink, 0
 from rtmag.realtime.cli.main import main
 main()
 """
-SHOWN = ["--view", "none", "--model", "none", "--size", "640x480"]
+OPTIONS = ["--view", "none", "--model", "none", "--size", "640x480"]
 
 
 def command(log: Path, output: Path) -> list[str]:
     """Command line of the recording program."""
-    camera = ["camera", "test", *SHOWN, "--record", str(output)]
+    camera = ["camera", "test", *OPTIONS, "--record", str(output)]
     return [sys.executable, "-c", PROGRAM, str(log), *camera]
 
 
 def await_frames(log: Path, count: int) -> None:
     """Wait until the recording has received `count` frames."""
-    end = time.monotonic() + LONGEST
+    end = time.monotonic() + TIME_LIMIT
     while not log.exists() or log.read_text().count("\n") < count:
         if time.monotonic() > end:
-            raise TimeoutError(f"no {count} frames within {LONGEST} s")
+            raise TimeoutError(f"no {count} frames within {TIME_LIMIT} s")
         time.sleep(0.005)
 
 
-def lost(log: Path, output: Path) -> float:
-    """Seconds from the last frame that plays to the last one that was given."""
-    moments = [float(line) for line in log.read_text().splitlines()]
+def seconds_lost(log: Path, output: Path) -> float:
+    """Seconds from the last frame that plays to the last frame that the recording received."""
+    received = [float(line) for line in log.read_text().splitlines()]
     played = 0.0
     with av.open(str(output)) as container, suppress(av.FFmpegError):
         for frame in container.decode(video=0):
             played = float(frame.time or 0)
-    return max(moments[-1] - moments[0] - played, 0.0)
+    return max(received[-1] - received[0] - played, 0.0)
 
 
-def killed(folder: Path, number: int) -> float:
+def kill(folder: Path, number: int) -> float:
     """Kill the program at a moment between two fragments; return the loss in seconds."""
     log, output = folder / "log", folder / "out.mp4"
     with subprocess.Popen(command(log, output), stderr=subprocess.DEVNULL) as process:
         await_frames(log, 60 + 7 * number)
         process.kill()
-    return lost(log, folder / "out.part.mp4")
+    return seconds_lost(log, folder / "out.part.mp4")
 
 
-def disk_full(folder: Path, number: int) -> float:
+def fill_disk(folder: Path, number: int) -> float:
     """Fill the disk, earlier or later by number; return the loss in seconds."""
     log, ballast = folder / "log", 20_000 * number
     with small_disk(folder / "disk", DISK_KILOBYTES) as disk:
         (disk / "ballast").write_bytes(bytes(ballast))
         done = subprocess.run(
             command(log, disk / "out.mp4"),
-            capture_output=True, text=True, timeout=LONGEST, check=False,
+            capture_output=True, text=True, timeout=TIME_LIMIT, check=False,
         )  # fmt: skip
         if done.returncode != 1 or done.stderr.count("error: ") != 1:
             raise RuntimeError(f"exit {done.returncode}: {done.stderr}")
-        return lost(log, disk / "out.part.mp4")
+        return seconds_lost(log, disk / "out.part.mp4")
 
 
-def interrupted(folder: Path, number: int) -> float:
+def interrupt(folder: Path, number: int) -> float:
     """Press Ctrl-C on a terminal of its own; return the loss in seconds."""
     log, output = folder / "log", folder / "out.mp4"
     run = command(log, output)
@@ -116,11 +116,11 @@ def interrupted(folder: Path, number: int) -> float:
         os.close(terminal)
     if code != 130:
         raise RuntimeError(f"exit {code}")
-    return lost(log, output)
+    return seconds_lost(log, output)
 
 
 def _exit_code(pid: int, terminal: int) -> int:
-    """Exit code at the end; its output is read, as it would otherwise block."""
+    """Wait for the exit code; read the output, because a full terminal would block the program."""
     while True:
         ready, _, _ = select.select([terminal], [], [], 0.05)
         with suppress(OSError):
@@ -131,7 +131,7 @@ def _exit_code(pid: int, terminal: int) -> int:
 
 
 CASES: dict[str, Callable[[Path, int], float]] = {
-    "killed": killed, "disk full": disk_full, "Ctrl-C on a terminal": interrupted,
+    "killed": kill, "disk full": fill_disk, "Ctrl-C on a terminal": interrupt,
 }  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def main(
     if out is not None:
         out.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document))
-    if any(row["most"] > ALLOWED for row in rows):
+    if any(row["most"] > ALLOWED_SECONDS for row in rows):
         raise typer.Exit(1)
 
 

@@ -1,8 +1,8 @@
 """A phase-based magnifier on a Riesz pyramid, for comparison. It is not part of the product.
 
 N. Wadhwa, M. Rubinstein, F. Durand, W. T. Freeman, Riesz Pyramids for Fast Phase-Based Video
-Magnification, ICCP 2014. The method is patented (US 9 338 331): this file is for
-the benchmark only, is not installed with the package, and must stay out of it.
+Magnification, ICCP 2014. The method is patented (US 9 338 331): this file is
+for the benchmark only, and must not be installed with the package.
 
 Each band of a Laplacian pyramid and its Riesz transform (two three-tap filters) make a quaternion
 whose phase, a vector along the local orientation, follows motion. The phase is unwrapped from frame
@@ -16,14 +16,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.classical import Memory, Plane, cascade, collapse, depth, pyramid, rounded
+from benchmarks.classical import Memory, Plane, cascade, collapse, depth, pyramid, to_image
 from rtmag.realtime.frame import Image
 from rtmag.realtime.sections import Sections
 
 ROW = np.array([[-0.5, 0.0, 0.5]], np.float32)
-SMOOTHING = 2.0  # px of each band: blur of the phase, weighed by amplitude
-TINY = 1e-6
-NOTHING = 1e-20
+SMOOTHING = 2.0  # px of each band: standard deviation of the blur of the phase
+EPSILON = 1e-6  # added to amplitudes and angles before a division
+MIN_NORM = 1e-20  # keeps a division by a zero vector finite
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +39,7 @@ class Band:
 
 
 def riesz(band: Plane) -> tuple[Plane, Plane, Plane]:
-    """The band and its Riesz transform along x and y."""
+    """Return the band and its Riesz transform along x and y."""
     x, y = (cv2.filter2D(band, -1, k, borderType=cv2.BORDER_REFLECT) for k in (ROW, ROW.T))
     return band, np.asarray(x, np.float32), np.asarray(y, np.float32)
 
@@ -53,7 +53,7 @@ def advance(real: Plane, x: Plane, y: Plane, before: Band) -> Plane:
     i = -real * before.x + before.real * x
     j = -real * before.y + before.real * y
     across = np.hypot(i, j)
-    turn = np.arctan2(across, scalar) / np.maximum(across, NOTHING)
+    turn = np.arctan2(across, scalar) / np.maximum(across, MIN_NORM)
     return np.asarray(np.stack([i, j]) * turn, np.float32)
 
 
@@ -70,28 +70,30 @@ class Riesz:
         for index, level in enumerate(levels[:-1]):
             parts = riesz(level)
             before = state[index] if state else None
-            amplitude = np.asarray(np.sqrt(sum(part * part for part in parts)) + TINY, np.float32)
+            amplitude = np.asarray(
+                np.sqrt(sum(part * part for part in parts)) + EPSILON, np.float32
+            )
             phase = np.zeros((2, *level.shape), np.float32)
             if before:
                 phase = advance(*parts, before) + before.phase
             change, memory = cascade(phase, sections, before.memory if before else None)
             bands.append(Band(*parts, phase, memory))
-            shown.append(self._shifted(parts, smoothed(change, amplitude) * (alpha - 1)))
+            shown.append(self._rotate_phase(parts, smooth(change, amplitude) * (alpha - 1)))
         colours[..., 0] = collapse([*shown, levels[-1]])
         light = np.asarray(cv2.cvtColor(colours, cv2.COLOR_YCrCb2BGR), np.float32)
-        return rounded(light * 255), bands
+        return to_image(light * 255), bands
 
     @staticmethod
-    def _shifted(parts: tuple[Plane, Plane, Plane], phase: Plane) -> Plane:
-        """Real part after rotation by this phase."""
+    def _rotate_phase(parts: tuple[Plane, Plane, Plane], phase: Plane) -> Plane:
+        """Rotate the phase of a band; return the real part."""
         real, x, y = parts
         angle = np.hypot(phase[0], phase[1])
-        towards = (x * phase[0] + y * phase[1]) / (angle + TINY)
-        return np.asarray(real * np.cos(angle) - towards * np.sin(angle), np.float32)
+        along = (x * phase[0] + y * phase[1]) / (angle + EPSILON)
+        return np.asarray(real * np.cos(angle) - along * np.sin(angle), np.float32)
 
 
-def smoothed(phase: Plane, amplitude: Plane) -> Plane:
+def smooth(phase: Plane, amplitude: Plane) -> Plane:
     """Blur the phase weighted by amplitude."""
-    weight = cv2.GaussianBlur(amplitude, (0, 0), SMOOTHING) + TINY
+    weight = cv2.GaussianBlur(amplitude, (0, 0), SMOOTHING) + EPSILON
     blurred = [cv2.GaussianBlur(part * amplitude, (0, 0), SMOOTHING) / weight for part in phase]
     return np.stack(blurred)

@@ -83,7 +83,7 @@ def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> l
     """Designed and measured gains below, at, within and above the edges of bands."""
     bands = (sequences.BAND, sequences.NARROW)
     rows = []
-    for band, hz in [(b, hz) for b in bands for hz in ((b.fh,) if quick else around(b))]:
+    for band, hz in [(b, hz) for b in bands for hz in ((b.fh,) if quick else band_frequencies(b))]:
         sways = [sequences.sway(each, hz, band) for each in pictures[:: 1 if quick else 3]]
         for method in methods:
             gains = [sway.gain(method) for sway in sways]
@@ -96,11 +96,11 @@ def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> l
     return rows
 
 
-def score_beside(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
+def score_two_objects(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
     """Gains of an object in the middle of each band and of one at twice the upper edge."""
     rows = []
     for band in (sequences.BAND, sequences.NARROW):
-        _, _, middle, _, above = around(band)
+        _, _, middle, _, above = band_frequencies(band)
         each = pictures[:: 1 if quick else 3]
         left = [sequences.sway(picture, middle, band) for picture in each]
         right = [sequences.sway(picture, above, band) for picture in [*each[1:], each[0]]]
@@ -115,7 +115,7 @@ def score_beside(methods: list[Stepper], pictures: list[Any], *, quick: bool) ->
     return rows
 
 
-def around(band: Temporal) -> tuple[float, ...]:
+def band_frequencies(band: Temporal) -> tuple[float, ...]:
     """Hz: half the lower edge, lower edge, middle, upper edge, twice the upper edge."""
     return band.fl / 2, band.fl, float(np.sqrt(band.fl * band.fh)), band.fh, 2 * band.fh
 

@@ -1,7 +1,7 @@
 """Clips of the quality benchmark: sinusoids under every filter, noise, selectivity.
 
-Shape and filter are linear: an object displaced by x(t) should be shown displaced by
-x + (alpha - 1) F{x} for every filter F. This is the truth of these clips.
+Shape and filter are linear. An object with the displacement x(t) should therefore be shown with the
+displacement x + (alpha - 1) F{x}, for every filter F. The true clips are made in this way.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from scipy.signal import freqz_sos, sosfilt
 from skimage.metrics import structural_similarity
 
 from benchmarks.classical import Stepper
-from benchmarks.gain import shifted
-from benchmarks.layered_scenes import Image, Layer, Light, Scene, shot
+from benchmarks.gain import shift_picture
+from benchmarks.layered_scenes import Image, Layer, Light, Scene, simulate_camera
 from rtmag.realtime.analysis.tracking import Tracker, amplitude, gray
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.sections import Sections
@@ -38,12 +38,12 @@ def sos(sections: Sections) -> NDArray[np.float64]:
     return np.insert(sections.astype(np.float64), 3, 1.0, axis=1)
 
 
-def filtered(x: NDArray[np.float64], sections: Sections) -> NDArray[np.float64]:
+def filter_signal(x: NDArray[np.float64], sections: Sections) -> NDArray[np.float64]:
     """Filter a signal that starts from rest at x[0], with SciPy."""
     return np.asarray(sosfilt(sos(sections), x - x[0]), np.float64)
 
 
-def magnified(
+def magnify_frames(
     method: Stepper, clip: list[Image], sections: Sections, alpha: float = ALPHA
 ) -> Iterator[Image]:
     """Magnify a clip frame by frame."""
@@ -71,23 +71,23 @@ def sinusoid(sections: Sections, pictures: list[Image], seed: int) -> Clip:
     shift = (float(np.cos(angle)), float(np.sin(angle)))
     scene = Scene([Layer(pictures[behind]), Layer(pictures[before], shift=shift, radius=42.0)])
     x = 0.3 * np.sin(2 * np.pi * 2 * np.arange(FRAMES) / FPS)
-    wanted = x + (ALPHA - 1) * filtered(x, sections)
+    expected = x + (ALPHA - 1) * filter_signal(x, sections)
     return Clip(
-        images=[shot(light, 1.0, rng) for light in scene.render([[0, m] for m in x])],
-        truth=scene.render([[0, m] for m in wanted]),
-        still=scene.still([[0, m] for m in (wanted.min(), wanted.max())]),
+        images=[simulate_camera(light, 1.0, rng) for light in scene.render([[0, m] for m in x])],
+        truth=scene.render([[0, m] for m in expected]),
+        still=scene.still([[0, m] for m in (expected.min(), expected.max())]),
     )
 
 
 def score(method: Stepper, clip: Clip, sections: Sections) -> dict[str, float]:
     """SSIM and MAE (of 1) over the clip; flicker of its still pixels relative to the input."""
-    shown = list(magnified(method, clip.images, sections))
+    shown = list(magnify_frames(method, clip.images, sections))
     inner = np.s_[8:-8, 8:-8]
     similarity, error = [], []
     for image, truth in list(zip(shown, clip.truth, strict=True))[1:]:
-        light, wanted = image[inner].astype(np.float32), truth[inner]
-        similarity.append(structural_similarity(light, wanted, channel_axis=2, data_range=255))
-        error.append(np.abs(light - wanted).mean() / 255)
+        light, expected = image[inner].astype(np.float32), truth[inner]
+        similarity.append(structural_similarity(light, expected, channel_axis=2, data_range=255))
+        error.append(np.abs(light - expected).mean() / 255)
     return {
         "ssim": float(np.mean(similarity)),
         "mae": float(np.mean(error)),
@@ -99,9 +99,9 @@ def flicker(method: Stepper, picture: Image, noise: float, seed: int) -> float:
     """Flicker of a still, noisy clip under the temporal filter, relative to the clip itself."""
     rng = np.random.default_rng([seed, 6])
     light = Scene([Layer(picture)]).render([[0.0]])[0]
-    clip = [shot(light, noise, rng) for _ in range(FRAMES)]
+    clip = [simulate_camera(light, noise, rng) for _ in range(FRAMES)]
     everywhere = np.ones(light.shape[:2], bool)
-    shown = list(magnified(method, clip, BAND.sections(FPS)))
+    shown = list(magnify_frames(method, clip, BAND.sections(FPS)))
     return deviation(shown, everywhere) / deviation(clip, everywhere)
 
 
@@ -124,7 +124,7 @@ class Sway:
 
     def gain(self, method: Stepper) -> float:
         """Measure the gain of a method."""
-        return self.gain_of(list(magnified(method, self.clip, self.sections)))
+        return self.gain_of(list(magnify_frames(method, self.clip, self.sections)))
 
     def gain_of(self, shown: list[Image]) -> float:
         """Gain of a magnified clip, calibrated so that the truth has its designed gain."""
@@ -140,7 +140,7 @@ class Sway:
 def side_by_side(method: Stepper, left: Sway, right: Sway) -> tuple[float, float]:
     """Gains of two pictures at two frequencies in one clip, under the left one's filter."""
     clip = [np.hstack(pair) for pair in zip(left.clip, right.clip, strict=True)]
-    shown = list(magnified(method, clip, left.sections))
+    shown = list(magnify_frames(method, clip, left.sections))
     side = left.clip[0].shape[1]
     return left.gain_of([x[:, :side] for x in shown]), right.gain_of([x[:, side:] for x in shown])
 
@@ -151,21 +151,21 @@ SETTLE = 60  # frames until the transient of the filter is over
 def sway(picture: Image, hz: float, band: Temporal = BAND, side: int = 160) -> Sway:
     """The middle of a picture, which sways by a fifth of a pixel.
 
-    A filter may leave a fiftieth of the motion. In whole grey levels a picture does not show a
-    shift of a few hundredths of a pixel, even a correct one (EXPERIMENTS.md).
+    The motion has this size because a filter may reduce it to a fiftieth, and pictures of 8 bits
+    cannot show a shift of a few hundredths of a pixel (EXPERIMENTS.md).
     """
     sections = band.sections(FPS)
     count, size = SETTLE + 120, 0.2
     x = size * np.sin(2 * np.pi * hz * np.arange(count) / FPS)
-    wanted = x + (ALPHA - 1) * filtered(x, sections)
+    expected = x + (ALPHA - 1) * filter_signal(x, sections)
     corner = (picture.shape[0] - side) // 2
     middle = picture[corner : corner + side, corner : corner + side].astype(np.float64)
     spectrum = np.fft.fft2(middle, axes=(0, 1))
     response = freqz_sos(sos(sections), [hz], fs=FPS)[1][0]
     return Sway(
         hz=hz,
-        clip=[shifted(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(x)],
-        truth=[shifted(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(wanted)],
+        clip=[shift_picture(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(x)],
+        truth=[shift_picture(spectrum, float(dx), 0.0, seed) for seed, dx in enumerate(expected)],
         sections=sections,
         designed=float(abs(1 + (ALPHA - 1) * response)),
     )

@@ -1,9 +1,9 @@
 """Check that memory does not grow over millions of frames in the real loop.
 
-A source of noise, 160x120, is lost and opened again every 20 000 frames. Its frames pass
-supervisor, guard, magnifier and loop, with the identity engine in place of a model. Memory, file
-descriptors, threads and Python objects are sampled. After the first tenth of the run, which fills
-caches, none of them may grow. 2 600 000 frames are a day at 30 fps.
+A source of noise, 160x120, is lost and opened again every 20 000 frames. Its frames pass the
+reconnecting source, the guard, the magnifier and the loop, with the identity engine in place of a
+model. Memory, file descriptors, threads and Python objects are sampled. After a tenth of the
+run, which fills the caches, none of them may grow. 2 600 000 frames are a day at 30 fps.
 
     python -m benchmarks.soak [--frames 2600000] [--out FILE.json] [--plot FILE.png]
 
@@ -39,20 +39,20 @@ from rtmag.realtime.sources.source import BaseSource
 SIZE = (160, 120)
 LOST_EVERY = 20_000
 SAMPLES = 200
-WARM = 0.1  # of the run
+WARM = 0.1  # share of the run that is not checked
 ALLOWED_MB = 20.0
-ALLOWED_MB_PER_100K = 1.0
+ALLOWED_MB_PER_100K = 1.0  # per 100 000 frames
 
 
 class Noise(BaseSource):
-    """Pictures of noise, one per release of `turn`; lost after `LOST_EVERY` frames."""
+    """Pictures of noise, one per permit of the semaphore; lost after `LOST_EVERY` frames."""
 
     live, name, size = True, "noise", SIZE
     frames: int | None = None
     fps: float | None = None
 
-    def __init__(self, turn: threading.Semaphore) -> None:
-        self._turn = turn
+    def __init__(self, permits: threading.Semaphore) -> None:
+        self._permits = permits
         rng = np.random.default_rng(0)
         self._images = rng.integers(0, 255, (8, SIZE[1], SIZE[0], 3)).astype(np.uint8)
         self._closed = False
@@ -60,7 +60,7 @@ class Noise(BaseSource):
     def __iter__(self) -> Iterator[Frame]:
         """Yield a new array for each frame, like a camera."""
         for index in range(LOST_EVERY):
-            self._turn.acquire(timeout=1.0)
+            self._permits.acquire(timeout=1.0)
             if self._closed:
                 return
             yield Frame(self._images[index % 8].copy(), time.monotonic(), index)
@@ -75,15 +75,15 @@ class Sampler:
     """Sample the resources of the process at regular intervals."""
 
     def __init__(self, total: int, out: Path | None) -> None:
-        self.turn = threading.Semaphore()
+        self.permits = threading.Semaphore()
         self.rows: list[dict[str, float]] = []
         self._process = psutil.Process()
         self._every = max(total // SAMPLES, 1)
         self._out, self._count, self._start = out, 0, time.monotonic()
 
-    def __call__(self, original: Frame, magnified: Frame) -> None:
+    def __call__(self, _: Frame, magnified: Frame) -> None:
         """Count a frame and release the next one."""
-        self.turn.release()
+        self.permits.release()
         self._count += 1
         if self._count % self._every:
             return
@@ -110,23 +110,23 @@ def verdict(rows: list[dict[str, float]]) -> dict[str, Any]:
         return round(float(np.polyfit(frames, [row[key] for row in later], 1)[0]), 3)
 
     def growth(key: str) -> float:
-        """Median of the last tenth minus that of the first; single threads start and end."""
+        """Median of the last tenth minus median of the first tenth, as single samples vary."""
         values = [row[key] for row in later]
         part = max(len(values) // 10, 1)
         return round(float(np.median(values[-part:]) - np.median(values[:part])), 2)
 
-    found = {
+    figures = {
         "rss_mb_per_100k": slope("rss_mb"),
         "objects_per_100k": slope("objects"),
         **{f"{key}_growth": growth(key) for key in ("rss_mb", "descriptors", "threads", "objects")},
     }
-    found["passed"] = bool(
-        found["rss_mb_per_100k"] <= ALLOWED_MB_PER_100K
-        and found["rss_mb_growth"] <= ALLOWED_MB
-        and found["descriptors_growth"] == found["threads_growth"] == 0
-        and abs(found["objects_growth"]) < 100
+    figures["passed"] = bool(
+        figures["rss_mb_per_100k"] <= ALLOWED_MB_PER_100K
+        and figures["rss_mb_growth"] <= ALLOWED_MB
+        and figures["descriptors_growth"] == figures["threads_growth"] == 0
+        and abs(figures["objects_growth"]) < 100
     )
-    return found
+    return figures
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
@@ -134,10 +134,10 @@ def draw(document: dict[str, Any], path: Path) -> None:
     keys = {"rss_mb": "memory, MB", "descriptors": "descriptors", "threads": "threads",
             "objects": "objects"}  # fmt: skip
     over = [row["frames"] / 1e6 for row in document["samples"]]
-    plotted(path, document["samples"], keys, over, "frames, million")
+    plot_samples(path, document["samples"], keys, over, "frames, million")
 
 
-def plotted(
+def plot_samples(
     path: Path, rows: list[dict[str, Any]], keys: dict[str, str], over: list[float], along: str
 ) -> None:
     """Plot several figures below each other over the same axis."""
@@ -168,7 +168,7 @@ def main(
     policy = RetryPolicy(delays=(0.01,), long_outage_delays=(0.01,))
     engine = load_engine("none")
     faults: list[str] = []
-    with ReconnectingSource(lambda: Noise(sampler.turn), policy=policy) as source:
+    with ReconnectingSource(lambda: Noise(sampler.permits), policy=policy) as source:
         magnifier, sinks = Magnifier(engine, alpha=20), [NullSink()]
         with Guard(magnifier, lambda: engine, faults.append) as guard:
             report = run(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-AT_ONCE = "-streams"
+STREAMS_SUFFIX = "-streams"
 """Suffix of the names of graphs that take several streams in one run."""
 ENGINES = {
     "cpu": "ONNX Runtime",
@@ -48,25 +48,27 @@ def batch_table(document: dict[str, Any]) -> str:
     """Cost of a stream among several: one step for each, or one run for all."""
     rows = [row for row in document["rows"] if row["model"] != document["baseline"]]
     # The result also holds graphs for several streams that were stepped one after another.
-    rows = [r for r in rows if r["macs_per_px"] and r["together"] == r["model"].endswith(AT_ONCE)]
+    rows = [
+        r for r in rows if r["macs_per_px"] and r["together"] == r["model"].endswith(STREAMS_SUFFIX)
+    ]
     counts = sorted({row["streams"] for row in rows})
     cells: dict[tuple[Any, ...], dict[int, str]] = {}
     for row in rows:
-        model, taken = (
-            row["model"].removesuffix(AT_ONCE),
+        model, order = (
+            row["model"].removesuffix(STREAMS_SUFFIX),
             ("one after another", "one run")[row["together"]],
         )
         size = f"{row['width']}x{row['height']}"
-        key = size, model, _engine(row), -row["motion_scale"], taken
+        key = size, model, _engine(row), -row["motion_scale"], order
         cell = f"{row['stream_ms']:.1f} ms, {row['streams_fps']:.1f}"
         cells.setdefault(key, {})[row["streams"]] = cell
     lines = ["| model | engine | motion scale | size | streams run | "]
     lines[0] += " | ".join(f"{n} stream{'s' * (n > 1)}" for n in counts) + " |"
     lines.append("|---" * (5 + len(counts)) + "|")
     for key in sorted(cells, key=lambda key: (*key[:-1], key[-1] == "one run")):
-        size, model, engine, scale, taken = key
+        size, model, engine, scale, order = key
         cell = " | ".join(cells[key].get(n, "") for n in counts)
-        lines.append(f"| `{model}` | {engine} | {-scale:g} | {size} | {taken} | {cell} |")
+        lines.append(f"| `{model}` | {engine} | {-scale:g} | {size} | {order} | {cell} |")
     machine = document["machine"]
     lines.append(f"\n{machine['cores']} cores of {machine['cpu']}.")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 `capture` lasts from the moment when a camera would have delivered the picture until the loop has
 it, `pre` until the network has its inputs, `infer` until it has its outputs, and `post` until the
 picture is ready. `encode` is the recording, in a thread of its own. The classes here wrap the parts
-from outside, so rtmag itself has no code for it.
+of the loop, so rtmag itself needs no code for timing.
 """
 
 import time
@@ -41,7 +41,7 @@ class Stages:
 
 
 class TimedSession:
-    """Wrapper of an engine's session that notes the start and end of the last run."""
+    """Wrapper of an engine's session that records the start and end of the last run."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -51,7 +51,7 @@ class TimedSession:
         return getattr(self._session, name)
 
     def run(self, *args: Any) -> Any:
-        """Call the wrapped object."""
+        """Run the session and record the times."""
         self.began = time.monotonic()
         out = self._session.run(*args)
         self.ended = time.monotonic()
@@ -71,16 +71,16 @@ class TimedMagnifier(Magnifier):
 
     def magnify(self, frame: Frame) -> Frame:
         """Magnify one frame and add the time of each part."""
-        taken = time.monotonic()
+        received = time.monotonic()
         out = super().magnify(frame)
-        made = time.monotonic()
-        self._stages.add("capture", frame.index, taken - frame.time)
+        finished = time.monotonic()
+        self._stages.add("capture", frame.index, received - frame.time)
         if self._session is None:
-            self._stages.add("infer", frame.index, made - taken)
+            self._stages.add("infer", frame.index, finished - received)
             return out
-        self._stages.add("pre", frame.index, self._session.began - taken)
+        self._stages.add("pre", frame.index, self._session.began - received)
         self._stages.add("infer", frame.index, self._session.ended - self._session.began)
-        self._stages.add("post", frame.index, made - self._session.ended)
+        self._stages.add("post", frame.index, finished - self._session.ended)
         return out
 
 
@@ -91,11 +91,11 @@ class TimedEncoder(BaseSink):
         self._sink, self._stages = sink, stages
 
     def write(self, frame: Frame) -> None:
-        """Call the wrapped object."""
+        """Write a frame and add the time that it took."""
         began = time.monotonic()
         self._sink.write(frame)
         self._stages.add("encode", frame.index, time.monotonic() - began)
 
     def close(self, *, finished: bool = True) -> None:
-        """Call the wrapped object."""
+        """Close the sink."""
         self._sink.close(finished=finished)

@@ -1,7 +1,7 @@
 """Measure start times: until the help is shown, and until the first frame of a video is written.
 
-Each is started several times as a process of its own, from a warm disk. The best time is that of an
-idle machine; the median includes other load; the CPU time shows the difference.
+Each command is started several times in a process of its own, with its files cached by the system.
+The best time is that of an idle machine. The median includes other load; the CPU time does not.
 
     python -m benchmarks.start [--rounds 7] [--size 640x480] [--out FILE.json]
 
@@ -37,7 +37,7 @@ class Start:
     """CPU time of all cores."""
 
 
-def timed(start: Callable[[], None]) -> Start:
+def time_start(start: Callable[[], None]) -> Start:
     """Time a start that waits for its process to end."""
     before, began = os.times(), time.monotonic()
     start()
@@ -46,12 +46,12 @@ def timed(start: Callable[[], None]) -> Start:
     return Start(took, spent - before.children_user - before.children_system)
 
 
-def show_help() -> None:
+def await_help() -> None:
     """Wait until `rtmag --help` has ended."""
     subprocess.run([sys.executable, "-c", MAIN, "--help"], stdout=subprocess.DEVNULL, check=True)
 
 
-def give_first_frame(clip: Path, size: tuple[int, int]) -> None:
+def await_first_frame(clip: Path, size: tuple[int, int]) -> None:
     """Wait until the first frame of `rtmag file` has arrived through a pipe."""
     run = [sys.executable, "-c", MAIN, "file", str(clip), "-o", "-"]
     with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
@@ -74,13 +74,13 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / "clip.mp4", extent, 60)
         starts: dict[str, Callable[[], None]] = {
-            "`rtmag --help` has ended": show_help,
-            f"`rtmag file` gave a frame, {size}": lambda: give_first_frame(clip, extent),
+            "`rtmag --help` has ended": await_help,
+            f"`rtmag file` gave a frame, {size}": lambda: await_first_frame(clip, extent),
         }
         rows: list[dict[str, Any]] = []
         for what, start in starts.items():
-            start()  # reads the disk
-            took = [timed(start) for _ in range(rounds)]
+            start()  # reads the files into the cache
+            took = [time_start(start) for _ in range(rounds)]
             walls, cpus = [each.seconds for each in took], [each.cpu for each in took]
             rows.append(
                 {"what": what, "best_s": round(min(walls), 3),

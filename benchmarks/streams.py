@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 class Watcher:
-    """Take frames like the live loop and note when they arrive."""
+    """Take frames like the live loop and record when they arrive."""
 
     def __init__(self, address: str) -> None:
         began = time.monotonic()
@@ -56,7 +56,7 @@ class Watcher:
             self.frames.append((now, Frame(frame.image[:1, :1], frame.time, frame.index)))
         return latencies
 
-    def until_frame(self, longest: float = 30.0) -> tuple[float, Frame]:
+    def wait_for_frame(self, longest: float = 30.0) -> tuple[float, Frame]:
         """Wait for the next new frame."""
         end = time.monotonic() + longest
         while time.monotonic() < end:
@@ -70,7 +70,7 @@ class Watcher:
         return next(at for at, name in self.states if name == state and at >= after) - after
 
 
-def killed(seconds: float) -> Row:
+def kill_server(seconds: float) -> Row:
     """Kill the server and start it again after some seconds."""
     with RtspServer(SIZE, FPS) as server:
         watcher = Watcher(server.url)
@@ -79,9 +79,10 @@ def killed(seconds: float) -> Row:
         server.kill()
         watcher.take(seconds)
         server.start()
-        back = time.monotonic()
-        moment, _ = watcher.until_frame()
-        return finished(watcher, opened=watcher.opened, outage=back - died, recovered=moment - back,
+        restored = time.monotonic()
+        moment, _ = watcher.wait_for_frame()
+        return make_row(watcher, opened=watcher.opened, outage=restored - died,
+                        recovered=moment - restored,
                         detected=watcher.first_state("RECONNECTING", died))  # fmt: skip
 
 
@@ -97,10 +98,12 @@ def cut(seconds: float, *, hole: bool = False) -> Row:
             proxy.cut()
         watcher.take(seconds)
         proxy.heal()
-        back = time.monotonic()
-        moment, _ = watcher.until_frame()
+        restored = time.monotonic()
+        moment, _ = watcher.wait_for_frame()
         detected = watcher.first_state("STALLED" if hole else "RECONNECTING", began)
-        return finished(watcher, outage=back - began, recovered=moment - back, detected=detected)
+        return make_row(
+            watcher, outage=restored - began, recovered=moment - restored, detected=detected
+        )
 
 
 def another_size() -> Row:
@@ -112,9 +115,9 @@ def another_size() -> Row:
         watcher.take(1.0)
         server.show((320, 240), FPS)
         server.start()
-        back = time.monotonic()
-        moment, frame = watcher.until_frame()
-        return finished(watcher, recovered=moment - back, size=list(frame.size))
+        restored = time.monotonic()
+        moment, frame = watcher.wait_for_frame()
+        return make_row(watcher, recovered=moment - restored, size=list(frame.size))
 
 
 def corrupt(share: float) -> Row:
@@ -123,24 +126,24 @@ def corrupt(share: float) -> Row:
         watcher = Watcher(server.url.replace(str(server.port), str(proxy.port)))
         proxy.corrupt = share
         watcher.take(10.0)
-        return finished(
+        return make_row(
             watcher, corrupted=proxy.corrupted, frames=len(watcher.frames), expected=10 * FPS
         )
 
 
 def slow(work: float) -> Row:
-    """A model that needs longer than a frame interval."""
+    """Take frames with a model that needs longer than a frame interval."""
     with RtspServer(SIZE, FPS) as server:
         watcher = Watcher(server.url)
         watcher.take(1.0)
         latencies = watcher.take(10.0, work=work)
         tail = sorted(latencies)[int(0.95 * len(latencies))]
-        return finished(watcher, frames=len(latencies), p50_ms=1e3 * statistics.median(latencies),
+        return make_row(watcher, frames=len(latencies), p50_ms=1e3 * statistics.median(latencies),
                         p95_ms=1e3 * tail)  # fmt: skip
 
 
-def finished(watcher: Watcher, **figures: Any) -> Row:
-    """The row of a case, after its source is closed."""
+def make_row(watcher: Watcher, **figures: Any) -> Row:
+    """Close the source and make the row of the case."""
     status = watcher.source.status
     watcher.source.close()
     rounded = {k: round(v, 2) if isinstance(v, float) else v for k, v in figures.items()}
@@ -154,7 +157,7 @@ def main(
 ) -> None:
     """Interrupt a stream and time its recovery."""
     cases: dict[str, Callable[[], Row]] = {
-        "server killed and started": lambda: killed(3.0),
+        "server killed and started": lambda: kill_server(3.0),
         "cut": lambda: cut(5.0),
         "everything swallowed": lambda: cut(5.0, hole=True),
         "killed, started with another size": another_size,

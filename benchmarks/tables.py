@@ -1,6 +1,6 @@
 """Write the tables of README, pages and model cards: `python -m benchmarks.tables`.
 
-A table stands between `<!-- NAME -->` and `<!-- /NAME -->`. It is made from the file in
+A table is placed between `<!-- NAME -->` and `<!-- /NAME -->`. It is made from the file in
 benchmarks/results that TABLES names. In a model card, `facts` is made from the model's own
 metadata. A test checks that all documents are up to date.
 """
@@ -205,7 +205,7 @@ TABLES = {
     "quality": ("quality", quality_table),
     "scene": ("quality", scene_table),
 }
-"""Results file and function of each table. The markers in a document say which table it shows."""
+"""Results file and function of each table, by the name in its markers."""
 PAGES = ("README.md", "realtime/README.md", "benchmarks/README.md")
 DOCUMENTS: dict[Path, str | None] = {ROOT / page: None for page in PAGES} | {
     ROOT / "realtime" / "models" / f"{name}.md": name for name in model_names()
@@ -250,8 +250,8 @@ def facts(model: str) -> str:
     return "\n".join(lines)
 
 
-def filled(text: str, model: str | None = None) -> str:
-    """Return a document with new tables; `model` is the name of the model if it is a model card."""
+def update_tables(text: str, model: str | None = None) -> str:
+    """Return a document with new tables; `model` is the model of a model card, otherwise None."""
     for name, (source, table) in TABLES.items():
         if f"<!-- {name} -->" in text:
             text = _put(text, name, table(json.loads((RESULTS / f"{source}.json").read_text())))
@@ -266,7 +266,7 @@ def _put(text: str, name: str, body: str) -> str:
 def main() -> None:
     """Write the tables of README, pages and model cards from the committed results."""
     for document, model in DOCUMENTS.items():
-        document.write_text(filled(document.read_text(), model))
+        document.write_text(update_tables(document.read_text(), model))
 
 
 if __name__ == "__main__":

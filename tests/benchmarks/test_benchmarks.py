@@ -27,11 +27,11 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tables_in_documents_match_the_results() -> None:
-    from benchmarks.tables import DOCUMENTS, TABLES, filled
+    from benchmarks.tables import DOCUMENTS, TABLES, update_tables
 
     texts = [path.read_text() for path in DOCUMENTS]
     for text, model in zip(texts, DOCUMENTS.values(), strict=True):
-        assert filled(text, model) == text
+        assert update_tables(text, model) == text
         assert model is None or "<!-- facts -->" in text
     for name in TABLES:
         assert any(f"<!-- {name} -->\n|" in text for text in texts), f"no document has table {name}"

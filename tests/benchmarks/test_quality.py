@@ -106,7 +106,7 @@ def test_still_pixels_and_outlines_are_known(pictures: list[Any]) -> None:
 def test_a_camera_adds_noise_and_keeps_the_mean() -> None:
     light = np.full((100, 100, 3), 127.5, np.float32)
     for noise in (0.0, 3.0):
-        shown = scenes.shot(light, noise, np.random.default_rng(0))
+        shown = scenes.simulate_camera(light, noise, np.random.default_rng(0))
         assert shown.mean() == pytest.approx(127.5, abs=0.1)
         assert shown.std() == pytest.approx(np.hypot(noise, 0.5), rel=0.05)
 
@@ -124,7 +124,7 @@ def test_the_classical_recurrence_equals_scipy(sections: Any) -> None:
     sos = np.insert(sections.astype(float), 3, 1.0, axis=1)
     assert np.allclose(out, sosfilt(sos, x - x[0], axis=0), atol=1e-5)
     assert np.allclose(
-        sequences.filtered(x[:, 0].astype(float), sections), np.array(out)[:, 0], atol=1e-5
+        sequences.filter_signal(x[:, 0].astype(float), sections), np.array(out)[:, 0], atol=1e-5
     )
 
 
@@ -143,7 +143,7 @@ def test_gain_of_a_perfect_magnifier_is_one(pictures: list[Any]) -> None:
         spectrum = np.fft.fft2(picture[: gain.SIDE, : gain.SIDE].astype(float), axes=(0, 1))
         for motion, alpha in [max(gain.cases(), key=np.prod), min(gain.cases(), key=np.prod)]:
             dx, dy = alpha * motion * np.array([np.cos(gain.DIRECTION), np.sin(gain.DIRECTION)])
-            ideal = Perfect(iter([picture, gain.shifted(spectrum, dx, dy, 3)]))
+            ideal = Perfect(iter([picture, gain.shift_picture(spectrum, dx, dy, 3)]))
             measured = gain.gain(ideal, picture, motion, alpha)
             assert measured == pytest.approx(1, abs=0.02 + 0.008 / (alpha * motion))  # 8 bits
 
@@ -163,7 +163,7 @@ def test_conditions_have_the_grid_of_the_axial_evaluation() -> None:
     assert sets.count("axial") == 15
     assert sets.count("noise") == 21
     assert all(c.alpha * c.motion == pytest.approx(10) for c in pairs.conditions()[:36])
-    assert len({pairs.hash_of(name) for name in sets}) == 8
+    assert len({pairs.seed_of(name) for name in sets}) == 8
 
 
 def test_pairs_of_a_set_differ_in_the_varied_value_only(pictures: list[Any]) -> None:
@@ -178,7 +178,7 @@ def test_pairs_are_reproducible(pictures: list[Any]) -> None:
     first, again = (next(pairs.pairs(condition, pictures, 1)) for _ in range(2))
     assert np.array_equal(first.reference, again.reference)
     assert np.array_equal(first.truth, again.truth)
-    assert 0.02 < first.judged.mean() < 0.4
+    assert 0.02 < first.scored.mean() < 0.4
 
 
 def test_a_perfect_method_scores_perfectly(pictures: list[Any]) -> None:

@@ -22,19 +22,21 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def of_file(frames: int, model: str, folder: Path, engine: str = "auto") -> float:
     """The most that `rtmag file` takes for a clip of so many frames."""
-    from benchmarks.memory import resident, write_clip
+    from benchmarks.memory import measure_memory, write_clip
 
     clip = write_clip(folder / f"{model}{frames}.mp4", SIZE, frames)
-    return resident("file", clip, "out.mp4", "--overwrite", *of_model(model, engine), cwd=folder)[0]
+    return measure_memory(
+        "file", clip, "out.mp4", "--overwrite", *of_model(model, engine), cwd=folder
+    )[0]
 
 
 def of_scene(frames: int, model: str, folder: Path, engine: str = "auto") -> tuple[float, float]:
     """The most, and the usual, that the live loop takes with a recording."""
-    from benchmarks.memory import resident
+    from benchmarks.memory import measure_memory
 
     scene = ("camera", "test", "--view", "none", "--size", "{}x{}".format(*SIZE))
     how = (*of_model(model, engine), "--record", "live.mp4", "--overwrite")
-    return resident(*scene, "--frames", str(frames), *how, cwd=folder)
+    return measure_memory(*scene, "--frames", str(frames), *how, cwd=folder)
 
 
 def of_model(model: str, engine: str) -> tuple[str, ...]:

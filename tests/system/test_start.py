@@ -23,11 +23,11 @@ def least(start: Callable[[], None], enough: float) -> float:
 
     A start takes no longer than the processors' time for it where nothing else runs.
     """
-    from benchmarks.start import timed
+    from benchmarks.start import time_start
 
     best = float("inf")
     for _ in range(8):
-        took = timed(start)
+        took = time_start(start)
         best = min(best, took.seconds, took.cpu or took.seconds)  # Windows counts no children
         if best < enough:
             break
@@ -36,14 +36,14 @@ def least(start: Callable[[], None], enough: float) -> float:
 
 def test_help_is_shown_within_half_a_second() -> None:
     """In 0.3 s on idle cores, as the committed result says."""
-    from benchmarks.start import show_help
+    from benchmarks.start import await_help
 
-    assert least(show_help, 0.4) < 0.4
+    assert least(await_help, 0.4) < 0.4
 
 
 def test_the_first_frame_of_a_file_is_written_in_time(tmp_path: Path) -> None:
     from benchmarks.memory import write_clip
-    from benchmarks.start import give_first_frame
+    from benchmarks.start import await_first_frame
 
     clip = write_clip(tmp_path / "clip.mp4", (640, 480), 30)
-    assert least(lambda: give_first_frame(clip, (640, 480)), 1.5) < 1.5
+    assert least(lambda: await_first_frame(clip, (640, 480)), 1.5) < 1.5
