@@ -88,6 +88,7 @@ def measure_gpu(tries: int = TRIES, *, half: bool) -> Roofline | None:
 
 
 def _gpu_rates(dtype: Any, tries: int) -> Roofline:
+    """Measure the current GPU with numbers of a PyTorch type."""
     import torch
 
     a = torch.rand(GPU_ROWS, GPU_ROWS, device="cuda", dtype=dtype)

@@ -36,15 +36,10 @@ def split(model: Any) -> tuple[Any, Any] | None:
     second = bfloat16_nodes(nodes)
     if second is None:
         return None
+    # Both parts compute the nodes before any heavy node, which are cheap.
     heavy = _downstream(nodes, {n.get_name() for n in nodes if n.get_type_name() in _HEAVY})
     results = model.get_results()
-    crossing = []
-    for node in nodes:
-        if node.get_name() in heavy - second:
-            for port in node.outputs():
-                users = [t for t in port.get_target_inputs() if t.get_node().get_name() in second]
-                if users:
-                    crossing.append((port, users))
+    crossing = _crossing_outputs([n for n in nodes if n.get_name() in heavy - second], second)
     crossing_results, crossing_parameters = [], []
     for number, (port, users) in enumerate(crossing):
         parameter = opset1.parameter(port.shape, port.element_type)
@@ -61,6 +56,17 @@ def split(model: Any) -> tuple[Any, Any] | None:
         Model(first, _required_inputs(inputs, first)),
         Model(rounded, [*_required_inputs(inputs, rounded), *crossing_parameters]),
     )
+
+
+def _crossing_outputs(nodes: Iterable[Any], second: set[str]) -> list[tuple[Any, list[Any]]]:
+    """Outputs of nodes of the first part, each with the inputs of the second part that use it."""
+    crossing = []
+    for node in nodes:
+        for port in node.outputs():
+            users = [t for t in port.get_target_inputs() if t.get_node().get_name() in second]
+            if users:
+                crossing.append((port, users))
+    return crossing
 
 
 def bfloat16_nodes(nodes: list[Any]) -> set[str] | None:

@@ -24,6 +24,7 @@ EngineName = Literal["auto", "cuda", "openvino", "onnx", "torch", "tensorrt"]
 """Values of `--engine`: `auto` and the names in `RUNTIMES`."""
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+"""The same at run time."""
 
 
 def _always(spec: EngineSpec, motion: bool) -> bool:
@@ -87,6 +88,7 @@ def _has_nvidia_driver(spec: EngineSpec, motion: bool) -> bool:
 
 
 def _open_openvino(model: bytes, spec: EngineSpec) -> "Session":
+    """Open an ONNX model on OpenVINO; `auto` uses it only with bfloat16."""
     from rtmag.realtime.engines.openvino_session import OpenvinoSession, has_bfloat16
 
     bfloat16 = spec.precision == AUTO and has_bfloat16()
@@ -121,6 +123,7 @@ def _open_torch(provider: str, path: "Path", spec: EngineSpec) -> "Engine":
 
 
 def _open_tensorrt(path: "Path", spec: EngineSpec) -> "Engine":
+    """Open a `.pt2` file that must contain a TensorRT engine."""
     from rtmag.realtime.engines.torch_program import read_sidecar
 
     if path.is_file() and read_sidecar(path) is None:

@@ -38,6 +38,7 @@ PrecisionName = Literal["auto", "fp32"]
 """Precisions that can be requested: see `rtmag.realtime.engines.loading.load_engine`."""
 
 PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
+"""The same at run time."""
 
 FP32 = "fp32"
 """Everything is computed in float32."""

@@ -104,6 +104,7 @@ class TorchEngine(SequentialSteps):
             self._warm_up()
 
     def _compile(self, program: Any, source: str) -> Any:
+        """Wrap a program so that torch.compile compiles it at its first step."""
         if self.size is None or self.streams_per_run == float("inf"):
             raise OptionError(
                 f"cannot compile {source!r}: it accepts any size or any number of streams; "

@@ -29,6 +29,7 @@ IDENTITY = ("rtmag.sha256", "rtmag.precision", "rtmag.size", "rtmag.streams")
 """Metadata that engine and sidecar both contain: checksum of the weights, precision, shape."""
 
 _AGAIN = "build it again with rtmag export --target tensorrt --force"
+"""Way out, at the end of error messages about TensorRT engines."""
 
 
 def sidecar(path: Path) -> Path:

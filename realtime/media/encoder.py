@@ -168,6 +168,7 @@ class VideoEncoder:
         self._configure(size, sample_aspect)
 
     def _configure(self, size: tuple[int, int], sample_aspect: Fraction | None) -> None:
+        """Set size, pixel format, time base and colour tags of the stream."""
         context = self._stream.codec_context
         context.width, context.height = size
         context.pix_fmt = self._format

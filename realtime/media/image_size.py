@@ -56,6 +56,7 @@ def image_size(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def _jpeg(file: BinaryIO) -> tuple[int, int] | None:
+    """Return (width, height) from the first frame header of a JPEG file."""
     file.seek(2)
     after_ff = False
     for _ in range(_MAX_STEPS):
@@ -72,6 +73,7 @@ def _jpeg(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def _tiff(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
+    """Return (width, height) from the first directory of a TIFF or BigTIFF file; 0 if missing."""
     order, big = _TIFF[head[:4]], b"+" in head[2:4]
     (offset,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
     file.seek(offset)

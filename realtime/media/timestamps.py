@@ -77,6 +77,7 @@ class StreamClock:
         return self._last
 
     def _shifted(self, stamp: float | None, arrival: float) -> float:
+        """Return the timestamp plus the smallest delay, but at most the arrival."""
         if stamp is None or not math.isfinite(stamp):
             self._count_doubt(True)
             return arrival
@@ -97,6 +98,7 @@ class StreamClock:
         return min(stamp + self._min_delay, arrival)
 
     def _count_doubt(self, doubtful: bool) -> None:
+        """Count a doubtful or a good timestamp; too many doubtful ones end their use."""
         self._doubts = max(self._doubts + (1 if doubtful else -1), 0)
         self._trusted = self._doubts < _MAX_DOUBTS
 
@@ -191,6 +193,7 @@ def duration(ticks: NDArray[np.int64], time_base: Fraction) -> float:
 
 
 def _steps(ticks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the steps between sorted timestamps, in ticks."""
     return np.diff(np.sort(ticks)).astype(np.float64)
 
 

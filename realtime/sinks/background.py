@@ -84,6 +84,7 @@ class BackgroundSink(BaseSink):
         self._raise_error()
 
     def _join(self) -> None:
+        """Wait until the queue is written and the thread has ended, or for the timeout."""
         start, limit = time.monotonic(), self._close_timeout
         while self._thread.is_alive():  # short waits: Windows delivers Ctrl-C between them
             if limit is not None and time.monotonic() - start > limit:
@@ -93,11 +94,13 @@ class BackgroundSink(BaseSink):
             self._thread.join(0.05)
 
     def _raise_error(self) -> None:
+        """Raise the error of the writing thread, if there is a new one."""
         error, self._error = self._error, None
         if error is not None:
             raise error
 
     def _work(self) -> None:
+        """Write frames until the end and close the sink; its error is kept for `_raise_error`."""
         try:
             try:
                 self._write_all()
@@ -120,6 +123,7 @@ class BackgroundSink(BaseSink):
             self._sink.write(frame)
 
     def _run_check(self) -> None:
+        """Call `check`; if it raises SinkError, finish the output early and raise it again."""
         try:
             self._check()
         except SinkError:

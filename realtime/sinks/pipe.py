@@ -60,6 +60,7 @@ class PipeSink(BaseSink):
             raise SinkError("cannot write to the pipe") from error
 
     def _open(self, size: tuple[int, int]) -> av.container.OutputContainer:
+        """Write the header for frames of a (width, height) to stdout."""
         sys.stdout.flush()
         # A separate file descriptor, unbuffered because FFmpeg writes whole frames.
         self._out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)

@@ -188,6 +188,7 @@ class VideoSink(BaseSink):
             raise
 
     def _as_frame(self, pixels: NDArray[Any]) -> Frame:
+        """Convert an array to a frame that follows the last one by 1 / fps."""
         start = self._container is None
         return Frame(as_bgr(pixels), 0.0 if start else self._end - self._shift + 1 / self._fps, 0)
 
@@ -237,6 +238,7 @@ class VideoSink(BaseSink):
         return container
 
     def _add(self, container: OutputContainer, frame: Frame) -> None:
+        """Encode a frame, after the audio before it."""
         time = frame.time + self._shift
         if self._tracks is not None:
             self._tracks.advance(time)
@@ -283,6 +285,7 @@ class VideoSink(BaseSink):
                 container.close()
 
     def _rename(self) -> None:
+        """Give the finished file its name; raises SinkError if another file has it."""
         if os.path.lexists(self.path) and not self._overwrite:
             raise SinkError(
                 f"cannot write {str(self.path)!r}: the file exists now; "

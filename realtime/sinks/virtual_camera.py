@@ -16,6 +16,7 @@ _REMEDIES = {
     "darwin": "install OBS (obsproject.com), start its virtual camera once, close OBS",
     "win32": "install OBS (obsproject.com), which contains a virtual camera",
 }
+"""Advice on creating a virtual camera, by `sys.platform`."""
 
 
 class VirtualCameraSink(BaseSink):

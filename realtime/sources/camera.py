@@ -21,6 +21,7 @@ NO_CAMERA = (
     "no camera found; try: rtmag demo; Linux: add your user to the group video; "
     "macOS: allow the camera in Settings; Docker: --device /dev/video0"
 )
+"""Error message if the machine has no camera."""
 
 _DEVICES = Path("/sys/class/video4linux")
 """Folder in which Linux lists its cameras."""
@@ -163,6 +164,7 @@ class CameraSource(BaseSource):
 
 
 def _open(index: int, size: tuple[int, int] | None, fps: float | None, fourcc: int) -> Any:
+    """Open a camera with the requested format; returns a cv2.VideoCapture."""
     with _quiet():
         capture = cv2.VideoCapture(index, _backend())
         if not capture.isOpened():
@@ -218,6 +220,7 @@ def _backend() -> int:
 
 
 def _opens(index: int) -> bool:
+    """True if a camera with this index can be opened."""
     with _quiet():
         capture = cv2.VideoCapture(index, _backend())
         try:

@@ -83,6 +83,7 @@ class ImageFolderSource(BaseSource):
                 yield Frame(image, index * self._dt, index)
 
     def _read(self, path: Path) -> Image | None:
+        """Return a picture as (H, W, 3) uint8 BGR; None if it is unreadable or too large."""
         try:
             if not path.is_file():  # a named pipe would block
                 return None
@@ -97,6 +98,7 @@ class ImageFolderSource(BaseSource):
         return None if image is None else np.asarray(image, np.uint8)
 
     def _has_allowed_size(self, file: BinaryIO, path: Path) -> bool:
+        """True if the header states an allowed size; the first reason for refusal is kept."""
         size = image_size(file)
         refusal = None if size is None else too_large(*size, self._max_pixels)
         if refusal is not None and self._refusal is None:

@@ -126,6 +126,7 @@ class LatestFrames(Closeable):
         return iter(self._source)
 
     def _read(self) -> None:
+        """Put all frames of the source into the slot; runs in the reader thread."""
         try:
             for frame in self._frames():
                 if not self._slot.put(frame):

@@ -170,6 +170,7 @@ class NetworkSource(BaseSource):
         return bool(self._container.duration) and (self._container.duration or 0) > 0
 
     def _open(self, timeout: float) -> InputContainer:
+        """Connect; raises SourceUnavailable with a hint if that fails."""
         scheme = scheme_of(self._address) or ""
         if scheme not in _PROTOCOLS:
             raise self._unavailable(PROTOCOL)
@@ -208,6 +209,7 @@ class NetworkSource(BaseSource):
         return self._ca
 
     def _video(self) -> VideoStream:
+        """Return the video stream, after checking its codec and size."""
         stream = first_video_stream(self._container)
         if stream is None:
             raise self._unavailable(NO_VIDEO)
@@ -225,6 +227,7 @@ class NetworkSource(BaseSource):
             raise SourceUnavailable(f"cannot open {self.name!r}: {refusal}")
 
     def _first_picture(self, timeout: float) -> VideoFrame:
+        """Return the first picture; raises SourceUnavailable if none comes in twice the timeout."""
         deadline = time.monotonic() + 2 * timeout  # some servers send data without pictures
         for picture in self._pictures:
             if picture is not None:
@@ -271,6 +274,7 @@ class NetworkSource(BaseSource):
             raise SourceLost(failure.message(self._address))
 
     def _decode_packet(self, packet: "Packet[Stream] | None") -> Iterator[VideoFrame | None]:
+        """Yield the pictures of a packet, or None if it has none; count damage."""
         pictures = None
         if packet is not None:
             with suppress(av.FFmpegError, OSError, ValueError):

@@ -63,6 +63,7 @@ def open_source(
 
 
 def _file(path: Path, options: SourceOptions) -> FrameSource:
+    """Open a video file or a folder of pictures."""
     if path.is_dir():
         from rtmag.realtime.sources.image_folder import ImageFolderSource
 
@@ -73,6 +74,7 @@ def _file(path: Path, options: SourceOptions) -> FrameSource:
 
 
 def _pictures(pattern: str, options: SourceOptions) -> FrameSource:
+    """Open the pictures that match a glob pattern."""
     from rtmag.realtime.sources.image_folder import ImageFolderSource, is_picture
 
     files = [path for path in map(Path, glob(pattern, recursive=True)) if is_picture(path)]  # noqa: PTH207
@@ -82,6 +84,7 @@ def _pictures(pattern: str, options: SourceOptions) -> FrameSource:
 
 
 def _stream(address: str, options: SourceOptions) -> FrameSource:
+    """Open a network stream that reconnects; with `options.wait`, wait until it is available."""
     from rtmag.realtime.sources.network import NetworkSource
     from rtmag.realtime.sources.reconnecting import ReconnectingSource
     from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
@@ -100,6 +103,7 @@ def _stream(address: str, options: SourceOptions) -> FrameSource:
 
 
 def _pipe(options: SourceOptions) -> FrameSource:
+    """Open standard input: raw pictures if a size is given, else Y4M."""
     from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
 
     if options.size is None:
@@ -109,6 +113,7 @@ def _pipe(options: SourceOptions) -> FrameSource:
 
 
 def _camera(index: int, options: SourceOptions) -> FrameSource:
+    """Open a camera that reconnects, also at another index."""
     from rtmag.realtime.sources.camera import CameraSource, current_index, name_of
     from rtmag.realtime.sources.reconnecting import ReconnectingSource
     from rtmag.realtime.sources.retry import RetryPolicy
@@ -116,7 +121,7 @@ def _camera(index: int, options: SourceOptions) -> FrameSource:
     name = name_of(index)
 
     def opener() -> FrameSource:
-        # A camera that is unplugged and plugged in again may get another index.
+        # A camera that was unplugged and plugged in again may have another index.
         return CameraSource(
             current_index(name, index),
             size=options.size,
@@ -130,6 +135,7 @@ def _camera(index: int, options: SourceOptions) -> FrameSource:
 
 
 def _camera_by_name(text: str, options: SourceOptions) -> FrameSource:
+    """Open the first camera whose name contains the text."""
     from rtmag.realtime.sources.camera import list_cameras
 
     # Listing cameras is slow, so it is skipped for text that is clearly a path.

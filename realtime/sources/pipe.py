@@ -24,6 +24,7 @@ _NO_Y4M = (
     "cannot read Y4M from standard input; example: ffmpeg -i IN -f yuv4mpegpipe - | "
     "rtmag stream -; raw pictures need --size and --fps"
 )
+"""Error message if standard input is not Y4M."""
 
 
 class Y4mPipe(BaseSource):

@@ -11,6 +11,7 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
 SourceState = Literal["CONNECTING", "RUNNING", "STALLED", "RECONNECTING", "ENDED", "FAILED"]
+"""States of a source. Only live sources that reconnect have others than RUNNING."""
 
 _TEMPORARY = {
     "CONNECTING": "connecting",

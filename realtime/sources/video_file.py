@@ -85,6 +85,7 @@ class VideoSource(BaseSource):
         """Seconds from the first frame to the end of the last."""
 
     def _inspect_first_frame(self) -> None:
+        """Decode the first frame and set the attributes that depend on it."""
         with open_container(self.path) as container:
             stream = video_stream(container, self.path, self._max_pixels)
             frame = None
@@ -119,6 +120,7 @@ class VideoSource(BaseSource):
         return self._reader
 
     def _read(self) -> Generator[Frame, None, None]:
+        """Yield all frames, upright and with times; count the damaged packets."""
         if self._closed:
             return
         clock = FileClock(1 / self.fps if self.fps else 1 / 30)
@@ -188,6 +190,7 @@ def _matrix(frame: VideoFrame) -> NDArray[np.int32] | None:
 
 
 def _is_transposed(matrix: NDArray[np.int32] | None) -> bool:
+    """True if the matrix exchanges x and y: a rotation by about 90 or 270 degrees."""
     return matrix is not None and abs(int(matrix[0, 0])) < abs(int(matrix[0, 1]))
 
 

@@ -64,6 +64,7 @@ def paint_wall(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _bricks(canvas: Canvas, lamp: Field, rng: np.random.Generator) -> None:
+    """Paint bricks of varying colour over the whole canvas, with mortar between them."""
     tall, wide, gap = 17.0, 46.0, 1.5
     tints = rng.normal(1.0, 0.11, (64, 64)).astype(np.float32)
     warmth = rng.normal(0.0, 0.05, (64, 64)).astype(np.float32)
@@ -102,6 +103,7 @@ def _conduit(canvas: Canvas, lamp: Field) -> None:
 
 
 def _bench(canvas: Canvas, lamp: Field) -> None:
+    """Paint the wooden bench and the shadows of tank and motor on it."""
     light = _rough(canvas, lamp, 170, 3, 0.10)
     canvas.paint(box(-400, _BENCH, 1440, 400), (58, 92, 134), light)
     canvas.paint(box(-400, _BENCH, 1440, 5), (92, 136, 180), light)
@@ -139,6 +141,7 @@ def paint_tank(canvas: Canvas) -> None:
 
 
 def _gauge(canvas: Canvas, lamp: Field, x: float, y: float, radius: float) -> None:
+    """Paint a round gauge with ticks and a needle."""
     canvas.paint(disc(x + 1.5, y + 2, radius + 1), INK)
     canvas.paint(disc(x, y, radius), BRASS, lamp)
     canvas.paint(disc(x, y, radius - 4), CREAM, lamp)
@@ -248,3 +251,4 @@ OBJECTS = (
         paint=paint_motor,
     ),
 )
+"""The vibrating objects of the scene."""

@@ -136,6 +136,7 @@ class SceneSource(BaseSource):
     def _part(
         self, scene_object: objects.SceneObject, viewport: Viewport, rng: np.random.Generator
     ) -> _Part:
+        """Draw an object at three positions and fit the parabola of each pixel."""
         area = viewport.box(*scene_object.box)
         canvas = Canvas(viewport, area, _SAMPLES, rng)
         scene_object.paint(canvas)
@@ -182,6 +183,7 @@ class SceneSource(BaseSource):
         return picture
 
     def _paste_crate(self, picture: Picture, seconds: float) -> None:
+        """Draw the crate at its position along the rail into `picture`."""
         moved = self._crate_reach * np.sin(2 * np.pi * seconds / _CRATE_PERIOD)
         whole, rest = divmod(float(moved), 1.0)
         # One pixel on each side of the crate is empty, so linear interpolation needs no padding.
