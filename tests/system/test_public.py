@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import rtmag
 import rtmag.realtime
 from rtmag.realtime import errors
 from tests.support.fakes import run_python
@@ -111,3 +112,11 @@ def test_the_root_package_has_the_same_names() -> None:
         "[]",
         "module 'rtmag' has no attribute 'nonsense'",
     ]
+
+
+def test_type_checkers_see_the_names_of_the_root() -> None:
+    """Mypy checks this function: an unknown name must be an error, a known one must not."""
+    magnifier: type[rtmag.realtime.magnifier.Magnifier] = rtmag.Magnifier
+    assert magnifier is rtmag.realtime.Magnifier
+    with pytest.raises(AttributeError):
+        _ = rtmag.nonsense  # type: ignore[attr-defined]
