@@ -19,7 +19,7 @@ LiveViewKind = Literal["window", "web", "none"]
 
 HIGHEST_ALPHA = 1000.0
 
-_PLAIN = (
+_DIRECT_FIELDS = (
     "alpha", "layout", "wipe", "original", "motion_scale", "paused", "recording",
 )  # fmt: skip
 """Fields that `change` sets directly."""
@@ -27,7 +27,7 @@ _PLAIN = (
 _NYQUIST_SHARE = 0.98
 """Highest upper edge of a band, as a share of half the frame rate."""
 
-_LEAST_REGION = 16
+_MIN_REGION_SIDE = 16
 """Smallest width and height of a region in pixels; in a smaller one no motion can be measured."""
 
 
@@ -101,7 +101,7 @@ class Controls:
 
     def set_region(self, region: tuple[int, int, int, int] | None) -> None:
         """Magnify only this region; the whole picture if it is too small, or the size is fixed."""
-        fits = region is not None and min(region[2:]) >= _LEAST_REGION and not self.fixed_size
+        fits = region is not None and min(region[2:]) >= _MIN_REGION_SIDE and not self.fixed_size
         self.region = region if fits else None
 
     def scale_alpha(self, factor: float) -> None:
@@ -114,7 +114,7 @@ class Controls:
 
     def settings(self) -> dict[str, Any]:
         """Values for the web page, including the mode and the parameters of all filters."""
-        values = {name: getattr(self, name) for name in (*_PLAIN, "region")}
+        values = {name: getattr(self, name) for name in (*_DIRECT_FIELDS, "region")}
         return {**values, "mode": self.filter.mode, **self._parameters()}
 
     def change(self, values: Mapping[str, Any]) -> None:
@@ -135,7 +135,7 @@ class Controls:
                     self.set_order(value)
                 case "motion_scale" if self.motion_scale is None:
                     pass
-                case _ if name in _PLAIN:
+                case _ if name in _DIRECT_FIELDS:
                     setattr(self, name, value)
                 case _:
                     self._set_parameter(name, value)

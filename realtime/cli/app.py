@@ -280,11 +280,11 @@ def _merged_parameters(context: typer.Context, like: Path) -> dict[str, Any]:
 
 
 def _progress(kind: options.ProgressKind) -> "Progress":
-    from rtmag.realtime.cli.progress import Output, open_progress
+    from rtmag.realtime.cli.progress import StdoutConsole, open_progress
 
     if kind == "auto" and console.is_json():
         kind = "none"
-    return open_progress(kind, Console(stderr=True), Output())
+    return open_progress(kind, Console(stderr=True), StdoutConsole())
 
 
 @app.command(context_settings=_PASS_THROUGH)

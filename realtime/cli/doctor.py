@@ -162,7 +162,7 @@ def _cameras() -> list[Finding]:
     if not cameras:
         value, _, hint = NO_CAMERA.partition("; ")
         return [Finding("cameras", "cameras", False, value, hint)]
-    return [Finding("cameras", str(camera), True, "listed") for camera in cameras]
+    return [Finding("cameras", str(camera), True, "found, not opened") for camera in cameras]
 
 
 def _codecs() -> list[Finding]:

@@ -18,7 +18,7 @@ _JSON_INTERVAL = 1.0
 """Seconds between lines of JSON."""
 
 
-class Output(Console):
+class StdoutConsole(Console):
     """Standard output for programs. If the reader closes it, the run ends without a message."""
 
     def on_broken_pipe(self) -> None:

@@ -34,6 +34,7 @@ from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.opening import is_pattern, open_source
 from rtmag.realtime.sources.source import FrameSource, SourceOptions
 from rtmag.realtime.sources.video_file import VideoSource
+from rtmag.realtime.view.overlay import layout_size
 from rtmag.realtime.view.window import WindowSink
 
 _TRANSFERS = {16: "PQ", 18: "HLG"}
@@ -223,8 +224,7 @@ class FileBatch:
     ) -> tuple[VideoSink | None, Sink]:
         """Return the output file, None for stdout, and the sink that frames are written to."""
         source = opened.source
-        width, height = source.size
-        size = (2 * width, height) if self.controls.layout == "side" else (width, height)
+        size = layout_size(source.size, self.controls.layout)
         if str(output) == STDOUT:
             return None, PipeSink(fps=source.fps or 30.0, size=size)
         comment = f"{SIGNATURE}{rtmag_version()}: alpha {self.controls.alpha:g}, "

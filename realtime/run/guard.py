@@ -147,7 +147,7 @@ class Guard(Closeable):
             start = self._step_start
             limit = self._hang * (3 if self._steps < _FIRST_STEPS else 1)
             if start is not None and time.monotonic() - start > limit:
-                self._on_hang(f"the model has not answered for {limit:.0f} s")
+                self._on_hang(f"the model has not returned for {limit:.0f} s")
                 return
 
 

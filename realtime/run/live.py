@@ -33,6 +33,7 @@ from rtmag.realtime.sources.opening import open_source
 from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
 from rtmag.realtime.sources.scene.scene import SceneSource
 from rtmag.realtime.sources.source import FrameSource, SourceOptions, Status
+from rtmag.realtime.view.overlay import layout_size
 from rtmag.realtime.view.viewer import View
 from rtmag.realtime.view.window import WindowSink
 
@@ -228,14 +229,13 @@ def _open_sinks(
     source: FrameSource, fps: float, options: LiveOptions, stack: ExitStack
 ) -> list[Sink]:
     """Open the virtual camera and the pipe, if they are requested."""
-    width, height = source.size
-    size = (2 * width, height) if options.controls.layout == "side" else (width, height)
+    size = layout_size(source.size, options.controls.layout)
     sinks: list[Sink] = []
     if options.virtual_camera is not None:
         name = None if options.virtual_camera == FIRST else options.virtual_camera
         camera = VirtualCameraSink(size, fps, name)
         stack.callback(camera.close)
-        options.notice(f"virtual camera: {camera.device}")
+        options.notice(f"showing the result on the virtual camera {camera.device}")
         sinks.append(camera)
     if options.out is not None:
         sinks.append(

@@ -76,7 +76,7 @@ def run(pipeline: Pipeline) -> Report:
     loop = _Loop(pipeline)
     live = pipeline.source.live
     try:
-        ending = loop.play()
+        ending = loop.process_all()
     except KeyboardInterrupt:
         ending = "interrupt"
     except BaseException:
@@ -125,25 +125,25 @@ class _Loop:
         self._errors: list[str] = []
         self._warning: str | None = None
 
-    def play(self) -> Ending:
+    def process_all(self) -> Ending:
         """Read and process frames until the end."""
         try:
             # Close it after an error too: its thread must not read from a closed source.
             with closing(_arrivals(self._source)) as arrivals:
-                return self._play(arrivals)
+                return self._process_frames(arrivals)
         except SourceLost as error:
             if self._source.live:
                 raise
             self._errors.append(str(error))
             return "end"
 
-    def _play(self, arrivals: Iterable[Frame | None]) -> Ending:
+    def _process_frames(self, arrivals: Iterable[Frame | None]) -> Ending:
         stats = self._pipeline.stats
         for frame in arrivals:
             if frame is None:
                 self._viewer.idle()
             else:
-                self._handle(frame)
+                self._process(frame)
                 self._viewer.poll()
             if stats is not None:
                 stats.tick(self._snapshot)
@@ -156,6 +156,7 @@ class _Loop:
         return "end"
 
     def _pause(self) -> None:
+        """Show the last frame and apply keys until the pause ends or the user quits."""
         stats = self._pipeline.stats
         while self._controls.paused and not self._controls.quit:
             self._viewer.idle()
@@ -164,7 +165,8 @@ class _Loop:
             time.sleep(TICK)
         self._tally.pause()
 
-    def _handle(self, frame: Frame) -> None:
+    def _process(self, frame: Frame) -> None:
+        """Magnify, write and show a frame."""
         start = time.monotonic()
         magnified = self._magnify(frame)
         writing = bool(self._sinks) or self._controls.recording or self._recording.running

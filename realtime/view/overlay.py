@@ -54,6 +54,12 @@ def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5
     return picture
 
 
+def layout_size(size: tuple[int, int], layout: Layout) -> tuple[int, int]:
+    """Return (width, height) of the pictures that `lay_out` makes of pictures of this size."""
+    width, height = size
+    return (2 * width, height) if layout == "side" else (width, height)
+
+
 def label(image: Image, layout: Layout, wipe: float = 0.5) -> Image:
     """Write 'original' or 'magnified' on the parts of a picture from `lay_out`.
 

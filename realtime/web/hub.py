@@ -60,7 +60,7 @@ class Hub:
         for viewer in self.viewers:
             viewer.changed.set()
 
-    def count(self) -> None:
+    def recount(self) -> None:
         """Count the viewers again after one joined, left or changed its subscriptions."""
         pictures, motions = self.picture_viewers, self.motion_viewers
         self.picture_viewers = sum(viewer.wants_picture for viewer in self.viewers)
@@ -96,7 +96,7 @@ class WebSocketViewer:
         self._hub.viewers.add(self)  # before the first await, so that the limit of viewers holds
         try:
             await self._socket.accept()
-            self._hub.count()
+            self._hub.recount()
             self.changed.set()
             sender = asyncio.create_task(self._send())
             try:
@@ -108,7 +108,7 @@ class WebSocketViewer:
             pass
         finally:
             self._hub.viewers.discard(self)
-            self._hub.count()
+            self._hub.recount()
             if self._comparing:  # the message of the released key will not arrive
                 self._hub.on_request(Request({"original": False}))
 
@@ -128,7 +128,7 @@ class WebSocketViewer:
             self.wants_picture = request.watch
         if request.panel is not None:
             self.wants_motion = request.panel
-        self._hub.count()
+        self._hub.recount()
         self._comparing = request.changes.get("original", self._comparing)
         self._hub.on_request(request)
 

@@ -125,22 +125,7 @@ class Server:
         )
         self.url = _url(self.address, self.port) + ("" if access.local else f"?token={self.token}")
         """Address of the page; it contains the token unless the server listens on loopback."""
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                access,
-                http=_HttpConnection,
-                ws=_WebSocketConnection,
-                ws_max_size=_MAX_MESSAGE,
-                ws_per_message_deflate=False,  # JPEG is compressed already
-                lifespan="off",
-                log_config=None,
-                log_level="error",
-                access_log=False,
-                server_header=False,
-                limit_concurrency=max_viewers + 2 * _MAX_IDLE,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        self._uvicorn = uvicorn.Server(_uvicorn_config(access, max_viewers))
         loop = asyncio.new_event_loop()
         self.hub = Hub(loop, on_request)
         self._runner = asyncio.Runner(loop_factory=lambda: loop)
@@ -192,6 +177,23 @@ class Server:
             await refusal(websocket.scope, websocket.receive, websocket.send)
             return
         await WebSocketViewer(websocket, self.hub).serve()
+
+
+def _uvicorn_config(app: AccessControl, max_viewers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_HttpConnection,
+        ws=_WebSocketConnection,
+        ws_max_size=_MAX_MESSAGE,
+        ws_per_message_deflate=False,  # JPEG is compressed already
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=max_viewers + 2 * _MAX_IDLE,
+        timeout_graceful_shutdown=1,
+    )
 
 
 async def _error(request: HttpRequest, error: Exception) -> Response:

@@ -93,7 +93,7 @@ def test_wrong_usage_exits_2(args: list[str]) -> None:
         (["file", "in.mp4", "no/such/folder/out.mp4"], "folder"),
         (["file", "in.mp4", "--model", "text.mp4"], "text.mp4"),
         (["file", "in.mp4", "--model", "none.onnx"], "none.onnx"),
-        (["file", "in.mp4", "--motion-scale", "1/2"], "no motion scale but 1"),
+        (["file", "in.mp4", "--motion-scale", "1/2"], "supports motion scale 1 only"),
         (["camera", "--size", "big"], "640x480"),
         (["camera", "97", "--view", "none"], "camera"),
         (["camera", "no such camera", "--view", "none"], "no such camera"),

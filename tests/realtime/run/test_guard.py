@@ -193,7 +193,7 @@ def test_hang_is_detected(guarded: Any) -> None:
     for index in range(10):
         guard(Frame(np.zeros((48, 64, 3), np.uint8), index / 30, index))
     assert len(hung) == 1
-    assert "has not answered" in hung[0]
+    assert "has not returned" in hung[0]
 
 
 HANGS = """
@@ -226,7 +226,7 @@ def test_a_hang_ends_the_process_with_70(seconds: float) -> None:
     done = subprocess.run(run, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == guard.EXIT_HANG == 70
     assert time.monotonic() - begun < 20
-    assert done.stderr.startswith(f"error: the model has not answered for {seconds:.0f} s")
+    assert done.stderr.startswith(f"error: the model has not returned for {seconds:.0f} s")
 
 
 def test_close_ends_the_watchdog(guarded: Any) -> None:
