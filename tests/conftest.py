@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 from rtmag.realtime.frame import Frame
-from tests.support.alone import turn
+from tests.support.alone import worker_lock
 from tests.support.clips import Clip
 
-# A plain install has no torch: it neither trains nor exports.
+# Without torch, the tests of training and export are skipped.
 collect_ignore = [] if find_spec("torch") else ["train", "export"]
 
 
-# A shell that starts us in the background has Ctrl-C ignored, in every process begun here too.
+# A shell that starts pytest in the background makes it, and all its child processes, ignore SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Whoever runs the tests may have settings of their own; the tests have none.
+# Hide the user's own settings from the tests.
 os.environ["XDG_CONFIG_HOME"] = tempfile.gettempdir() + "/rtmag-tests-without-settings"
 for _name in [name for name in os.environ if name.startswith("RTMAG_")]:
     del os.environ[_name]
@@ -32,27 +32,27 @@ for _name in [name for name in os.environ if name.startswith("RTMAG_")]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside the time limit of the test
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run a test next to others, or by itself if it is marked `alone`."""
-    with turn(alone=item.get_closest_marker("alone") is not None):
+    """Run a test in parallel with others, or by itself if it is marked `alone`."""
+    with worker_lock(alone=item.get_closest_marker("alone") is not None):
         return (yield)
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Nets in tests are so small that threads only get in each other's way."""
+    """Limit torch to one thread, since the networks in tests are too small for more."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Callable[..., Path]:
-    """A maker of video files: call it with a name and the fields of Clip."""
+    """Function that writes a video file; its arguments are a name and the fields of `Clip`."""
     return lambda name="clip.mp4", **options: Clip(**options).write(tmp_path / name)
 
 
 @pytest.fixture
 def frames() -> Callable[..., list[Frame]]:
-    """A maker of flat frames that differ: call it with how many, their size and fps."""
+    """Function that makes flat frames of different grey levels, from count, size and fps."""
 
     def make(
         count: int, size: tuple[int, int] = (64, 48), fps: float = 30.0, **_: Any
@@ -67,7 +67,7 @@ def frames() -> Callable[..., list[Frame]]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real one; what needs it skips where there is none."""
+    """A real browser; the test is skipped if none is installed."""
     from tests.support.tabs import open_browser
 
     with open_browser(tmp_path_factory.mktemp("browser")) as driver:
@@ -85,7 +85,7 @@ def served() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, served: Any) -> Any:
-    """The page of what is served, when it shows pictures."""
+    """The page of the served run in the browser, after its first pictures."""
     from tests.support.tabs import pictures_drawn, wait_until
 
     browser.get(served.url)

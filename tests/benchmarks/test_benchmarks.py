@@ -14,7 +14,13 @@ from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.frame import Image
 from rtmag.realtime.models import model_names
 from rtmag.realtime.sections import State
-from tests.support.fakes import ENVIRONMENT, Burdened, FakeEngine, identity_model, said_half
+from tests.support.fakes import (
+    ENVIRONMENT,
+    FakeEngine,
+    SlowEngine,
+    half_precision_model,
+    identity_model,
+)
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "realtime" / "models" / "standard.onnx"
@@ -116,7 +122,7 @@ def test_the_step_benchmark_ends_with_json(
     monkeypatch.setattr(timed, "export_baseline", lambda folder: plain)
     out = tmp_path / "fps.json"
     options = {"rounds": 1, "threads": 1, "streams": "1,2", "quick": True, "out": out}
-    half = said_half(tmp_path)
+    half = half_precision_model(tmp_path)
     asked: list[dict[str, bool]] = []
 
     def variants(names: list[str], folder: Path, **kinds: bool) -> list[Path]:
@@ -266,7 +272,7 @@ def test_the_live_benchmark_adapts_the_motion_scale(
     from benchmarks import live
 
     monkeypatch.setattr(live, "WARM", 4.0)
-    slow = Burdened(lambda: 0.15)
+    slow = SlowEngine(lambda: 0.15)
     row = live.measure(slow, EngineSpec(motion_scale=None), (64, 48), 20.0, 2.0, None)
     assert row["engine"] != row["chosen"] == slow.described
 

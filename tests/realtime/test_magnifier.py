@@ -1,4 +1,4 @@
-"""The magnifier over an engine whose shape is the picture itself: filters show in numbers."""
+"""The magnifier with an engine whose shape is the picture, so that filters can be measured."""
 
 import math
 
@@ -23,7 +23,7 @@ FILTERS: list[Filter] = [
 
 
 class NumpyEngine(FakeEngine):
-    """Takes the recurrence's steps on every pixel and remembers what it was asked and found."""
+    """Engine that filters every pixel and keeps its arguments and results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class NumpyEngine(FakeEngine):
         self.resets: list[bool] = []
         self.sections: list[Sections] = []
         self.y: list[float] = []
-        """Of the picture's first pixel."""
+        """Filtered values of the first pixel."""
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
@@ -66,7 +66,7 @@ def levels(hz: float, times: Signal, amplitude: float = 100.0) -> Signal:
 
 
 def play(magnifier: Magnifier, values: Signal, times: Signal) -> Signal:
-    """What the filter made of the frames' levels; a frame that was passed by gives nan."""
+    """Magnify frames of these levels; return the filtered levels, NaN for unmagnified frames."""
     engine = magnifier.engine
     assert isinstance(engine, NumpyEngine)
     found = []
@@ -85,7 +85,7 @@ def official(filter: Filter, fps: float, values: Signal) -> Signal:
         keep = math.exp(-2 * math.pi * (filter.drift or 0) / fps)
         sos = np.array([[1, -1, 0, 1, -keep, 0]])
         if filter.drift is None:
-            # A pole on the unit circle: scipy finds no state of rest.
+            # With a pole on the unit circle, scipy finds no steady state.
             return np.asarray(values - values[0])
     else:
         sos = np.array([[1, -1, 0, 1, 0, 0.0]])
@@ -152,7 +152,7 @@ def test_an_alpha_that_is_not_finite_is_refused(alpha: float, engine: NumpyEngin
     assert magnifier.alpha == 4
 
 
-# ---- what starts afresh ----------------------------------------------------------------------
+# ---- resets of the state ---------------------------------------------------------------------
 
 
 def test_reset_takes_a_new_reference_without_fading(engine: NumpyEngine) -> None:

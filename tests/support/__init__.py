@@ -1,1 +1,1 @@
-"""Helpers of tests and of some benchmarks: clips, fakes, servers, disks, pages, small nets."""
+"""Helpers of tests and of some benchmarks: clips, fakes, servers, disks, pages, small networks."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 
 @contextmanager
-def turn(*, alone: bool) -> Iterator[None]:
-    """Wait until the test may run. Without workers, or without fcntl (Windows), it always may."""
+def worker_lock(*, alone: bool) -> Iterator[None]:
+    """Wait until the test may run: immediately without parallel workers or fcntl (Windows)."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     try:
         import fcntl
@@ -23,9 +23,9 @@ def turn(*, alone: bool) -> Iterator[None]:
         yield
         return
     name = Path(tempfile.gettempdir(), f"rtmag-tests-{run}")
-    with Path(f"{name}.queue").open("w") as queue, Path(f"{name}.room").open("w") as room:
-        # All wait in the queue, so that shared locks cannot keep an exclusive one out.
+    with Path(f"{name}.queue").open("w") as queue, Path(f"{name}.runners").open("w") as runners:
+        # Every test waits in the queue first, so that shared locks cannot block an exclusive one.
         fcntl.flock(queue, fcntl.LOCK_EX)
-        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(runners, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(queue, fcntl.LOCK_UN)
         yield

@@ -16,7 +16,7 @@ STEP = 17
 
 @dataclass
 class Clip:
-    """Properties of a video file to generate."""
+    """Properties of a video file to generate; `write` generates it."""
 
     frames: int = 30
     fps: Fraction = Fraction(30)

@@ -1,4 +1,4 @@
-"""A real file system that is soon full."""
+"""A real file system of a small size, to test a full disk."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class NoDisk(Exception):
-    """No file system can be mounted here."""
+    """A file system cannot be mounted on this machine."""
 
 
 @contextmanager

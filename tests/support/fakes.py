@@ -25,11 +25,11 @@ ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path),
 }
-"""Whether installed or on a relative path: what this process imports, its children import too."""
+"""Environment in which child processes import the same packages as this process."""
 
 
 def run_python(code: str) -> str:
-    """What a program prints, in a process of its own."""
+    """Run Python code in a process of its own; return its output."""
     run = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(run, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
@@ -37,12 +37,12 @@ def run_python(code: str) -> str:
 
 
 def blank(value: int = 0, size: tuple[int, int] = (64, 48)) -> Image:
-    """A picture of one grey level."""
+    """Make a picture of one grey level."""
     return np.full((size[1], size[0], 3), value, np.uint8)
 
 
 class FakeSource(BaseSource):
-    """Frames of rising grey level; live ones come `every` seconds until `frames` or close()."""
+    """A source of frames with rising grey level, one every `every` seconds."""
 
     name = "fake"
     size = (64, 48)
@@ -80,7 +80,7 @@ class FakeSource(BaseSource):
 
 
 class FakeMagnifier(Magnifier):
-    """Adds 100 grey levels, after `before` was called with the frame."""
+    """Add 100 grey levels to each frame, after a call of `before` with the frame."""
 
     def __init__(self, before: Callable[[Frame], None] = lambda frame: None) -> None:
         super().__init__(IdentityEngine(), fps=30.0)
@@ -92,7 +92,7 @@ class FakeMagnifier(Magnifier):
 
 
 class FakeEngine(SequentialSteps):
-    """What an engine says about itself; those made of it take the steps."""
+    """Attributes of an engine; subclasses add `step`."""
 
     name = provider = runtime = described = "fake"
     precision: str | None = None
@@ -108,29 +108,29 @@ class FakeEngine(SequentialSteps):
         raise ModelIncompatible("no scale but 1")
 
 
-class Burdened(FakeEngine):
-    """Takes `burden()` seconds at full scale, and less at others."""
+class SlowEngine(FakeEngine):
+    """An engine whose step takes `seconds()` at motion scale 1, and less at smaller scales."""
 
     scalable = True
 
-    def __init__(self, burden: Callable[[], float], motion_scale: float = 1.0) -> None:
+    def __init__(self, seconds: Callable[[], float], motion_scale: float = 1.0) -> None:
         super().__init__()
         self.motion_scale = motion_scale
-        self.described = f"burdened, motion at {motion_scale:g}"
-        self._burden = burden
+        self.described = f"slow, motion at {motion_scale:g}"
+        self._seconds = seconds
 
     def at(self, motion_scale: float) -> Engine:
-        return Burdened(self._burden, motion_scale)
+        return SlowEngine(self._seconds, motion_scale)
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:
-        time.sleep(self._burden() * self.motion_scale**2)
+        time.sleep(self._seconds() * self.motion_scale**2)
         return image, np.zeros((1, 2, 1, 1), np.float32)
 
 
 class FakeSink(BaseSink):
-    """Remembers what it got; fails at frame `fails_at`."""
+    """A sink that keeps its frames; it raises `error` at frame number `fails_at`."""
 
     def __init__(self, fails_at: int | None = None, error: Exception | None = None) -> None:
         self.frames: list[Frame] = []
@@ -148,7 +148,7 @@ class FakeSink(BaseSink):
 
 
 class FakeView(FakeSink, PictureView):
-    """Shows to nobody; `keys` are pressed one by one, after each look. None: no key."""
+    """A view without a window. Each poll returns the next of `keys`; `.` is no key."""
 
     def __init__(self, keys: str = "", close_after: int | None = None) -> None:
         super().__init__()
@@ -174,14 +174,14 @@ class FakeView(FakeSink, PictureView):
         self.messages.append(facts.message)
 
 
-def said_half(folder: Path) -> Path:
-    """The model `fast` in both forms, which say that they are partly in half precision."""
+def half_precision_model(folder: Path) -> Path:
+    """Write both forms of the model `fast`, with metadata that claim half precision."""
     path = folder / "half.onnx"
     for content, form in zip(read_model("fast"), (path, motion_form(path)), strict=False):
         assert isinstance(content, bytes)
-        told = b"rtmag.precision\x12\x04"
-        assert told + b"fp32" in content
-        form.write_bytes(content.replace(told + b"fp32", told + b"fp16"))
+        key = b"rtmag.precision\x12\x04"
+        assert key + b"fp32" in content
+        form.write_bytes(content.replace(key + b"fp32", key + b"fp16"))
     return path
 
 
@@ -209,30 +209,30 @@ def identity_model(path: Path) -> Path:
     return path
 
 
-_HOST = {
+_CPU_INPUTS = {
     "Expand": {1}, "ConstantOfShape": {0}, "Pad": {1, 3}, "Range": {0, 1, 2}, "Reshape": {1},
     "Resize": {1, 2, 3}, "Slice": {1, 2, 3, 4}, "Split": {1}, "Tile": {1}, "Unsqueeze": {1},
 }  # fmt: skip
-"""Inputs that kernels on a GPU read from the CPU's memory."""
+"""Inputs that GPU kernels read from CPU memory, by operator."""
 
 
-def crossings(content: bytes) -> list[str]:
-    """Nodes that would take a number from the CPU, where sizes are reckoned, to a GPU."""
+def cpu_to_gpu_copies(content: bytes) -> list[str]:
+    """Nodes of a graph that would copy a size from the CPU, where it is computed, to the GPU."""
     graph = onnx.load_from_string(content).graph
     known = {tensor.name for tensor in graph.initializer}
-    reckoned: set[str] = set()
+    on_cpu: set[str] = set()
     found = []
     for node in graph.node:
         if node.op_type == "Constant":
             known.update(node.output)
         elif node.op_type == "Shape" or (
             node.op_type not in ("Range", "ConstantOfShape", "Expand")
-            and reckoned & set(node.input)
-            and reckoned | known >= set(filter(None, node.input))
+            and on_cpu & set(node.input)
+            and on_cpu | known >= set(filter(None, node.input))
         ):
-            reckoned.update(node.output)
+            on_cpu.update(node.output)
         else:
-            host = _HOST.get(node.op_type, set())
-            taken = [name for k, name in enumerate(node.input) if k not in host]
-            found += [f"{node.op_type} {node.name}"] if reckoned & set(taken) else []
+            cpu_inputs = _CPU_INPUTS.get(node.op_type, set())
+            gpu_inputs = [name for k, name in enumerate(node.input) if k not in cpu_inputs]
+            found += [f"{node.op_type} {node.name}"] if on_cpu & set(gpu_inputs) else []
     return found

@@ -114,7 +114,7 @@ class RtspServer:
         self._process: subprocess.Popen[str] | None = None
 
     def show(self, size: tuple[int, int], fps: int = 30, launch: str = CAMERA) -> None:
-        """Set the picture from the next start on."""
+        """Set size, rate and pipeline of the picture; applies from the next start."""
         self._launch = launch.format(width=size[0], height=size[1], fps=fps)
 
     def start(self) -> None:
@@ -273,14 +273,14 @@ def mjpeg(fps: float = 30, size: tuple[int, int] = (320, 240)) -> Callable[[sock
 
 
 class Framing:
-    """Finds the RTP packets in the data of an RTSP server; other data are passed on unchanged."""
+    """Parser that finds the RTP packets in the data of an RTSP server; other data is kept."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._rtsp: bool | None = None
 
     def cut(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield complete pieces: bytes to keep, and a packet; either may be empty."""
+        """Yield pairs of bytes to keep and a packet that may be damaged; either may be empty."""
         if self._rtsp is None:
             self._rtsp = data.startswith(b"RTSP/")
         rest = self._rest + data
@@ -307,7 +307,7 @@ class Framing:
 
 
 class ChaosProxy:
-    """Forwards TCP connections to a port, with faults.
+    """Proxy that forwards TCP connections to a port, with faults.
 
     `cut()` breaks all connections and refuses new ones until `heal()`. With `hole` all data are
     dropped. `delay` is added to each piece of data, in seconds. `corrupt` is the share of the RTP

@@ -1,7 +1,7 @@
-"""GPUs show what CPUs show, at every factor and in both precisions, with state carried.
+"""Pictures of GPUs and CPUs are the same, at every factor and precision, over many frames.
 
-Nothing here runs without a CUDA GPU. States that drift apart show only after a while: two seconds
-of frames at 30 fps.
+The tests need a CUDA GPU. Errors of the state become visible only after some frames, so the clips
+last two seconds at 30 fps.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def precision(request: pytest.FixtureRequest) -> Precision:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where models are exported to; what exporting proves on the CPU, other tests prove."""
+    """Folder of exported models; the parity check is shortened, as other tests cover it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parity, "ALPHAS", (20.0,))
         patch.setattr(parity, "FILTERS", (Static(),))
@@ -54,8 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield tmp_path_factory.mktemp("models")
 
 
-def apart(one: Engine, other: Engine, alpha: float, filter: Filter) -> parity.Parity:
-    """How far their pictures are, each with its own state."""
+def differences(one: Engine, other: Engine, alpha: float, filter: Filter) -> parity.Parity:
+    """Differences between the pictures of two engines, each with its own state."""
     found = parity.Parity()
     a: State | None = None
     b: State | None = None
@@ -68,10 +68,10 @@ def apart(one: Engine, other: Engine, alpha: float, filter: Filter) -> parity.Pa
 
 
 def check(one: Engine, other: Engine, alpha: float, precision: Precision) -> None:
-    """They are as near as rounding lets them be."""
+    """Check that two engines differ by rounding only."""
     allowed = parity.bounds(half=precision == "fp16")
     for filter in (Static(), Dynamic(), Temporal(0.5, 3, order=2)):
-        allowed.check(apart(one, other, alpha, filter), filter, alpha)
+        allowed.check(differences(one, other, alpha, filter), filter, alpha)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU, and a PyTorch for it")

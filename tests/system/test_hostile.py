@@ -20,7 +20,7 @@ TensorProto = onnx.TensorProto
 
 
 class Harm:
-    """Makes a folder when it is unpickled."""
+    """Object that makes a folder when it is unpickled."""
 
     def __init__(self, canary: Path) -> None:
         self._canary = canary
@@ -58,7 +58,7 @@ def test_a_pickle_under_any_name_is_refused_unopened(
 
 
 def _hostile_program(path: Path, canary: Path) -> Path:
-    """What torch.export.save writes, with its example inputs replaced."""
+    """Write a PyTorch program whose example inputs are replaced by a hostile pickle."""
     doubling = torch.nn.Threshold(0.0, 1.0)  # any program will do
     torch.export.save(torch.export.export(doubling, (torch.ones(2),)), path.with_suffix(".0.pt2"))
     with zipfile.ZipFile(path.with_suffix(".0.pt2")) as good, zipfile.ZipFile(path, "w") as bad:
@@ -69,7 +69,7 @@ def _hostile_program(path: Path, canary: Path) -> Path:
 
 
 def test_a_program_of_pytorch_needs_to_be_trusted(tmp_path: Path, canary: Path) -> None:
-    """S01: PyTorch does execute what such a file says, which is why rtmag asks."""
+    """S01: PyTorch executes code in such a file, so rtmag requires `--unsafe`."""
     path = _hostile_program(tmp_path / "model.pt2", canary)
     with pytest.raises(OptionError, match=r"which may run any code once opened: .* --unsafe"):
         load_engine(path)
@@ -113,7 +113,7 @@ FIRST = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
     ids=["header of 2^60", "overlap", "beyond the end", "wrong shape", "wrong type", "empty"],
 )
 def test_weights_with_a_false_header_are_refused(content: bytes, run: Path) -> None:
-    """S02: refused, and little memory is taken."""
+    """S02: they are refused and need little memory."""
     (run / "model.safetensors").write_bytes(content)
     assert _refusal_megabytes(run) < 100
 
@@ -160,7 +160,7 @@ def test_a_pickle_among_a_runs_files_is_not_executed(run: Path, canary: Path) ->
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link", "hard", "fifo"])
 def test_external_weights_are_never_read(location: str, tmp_path: Path) -> None:
-    """S03: traversal, absolute, symbolic and hard links; the fifo would block whoever opens it."""
+    """S03: traversal, absolute, symbolic and hard links; opening the fifo would block."""
     folder = tmp_path / "model"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(bytes(64))

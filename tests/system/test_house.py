@@ -1,4 +1,4 @@
-"""The rules of the house: rooms of a size one can survey, plain names, plain first words."""
+"""Rules of the code: size of folders and modules, unique names, first words of docstrings."""
 
 import ast
 from collections import defaultdict
@@ -15,7 +15,7 @@ SMALL = {
     "realtime.streaming": "stream(), the public API in one line",
     "train.network.manipulator": "a stage of the paper's network",
 }
-"""Modules under 60 lines with a single importer that stand alone all the same, and why."""
+"""Modules under 60 lines with a single importer that are not merged into it, with the reason."""
 
 
 def modules() -> dict[str, Path]:

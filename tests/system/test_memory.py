@@ -1,4 +1,4 @@
-"""Memory: the whole program in a process of its own does not grow with a clip, nor while live."""
+"""Memory of the whole program: it does not grow with the length of a clip or of a live run."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from tests.support.fakes import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 MOST = 600.0
-"""MB, at 1280x720."""
+"""MB; limit of the peak memory at 1280x720."""
 SIZE = (1280, 720)
 
 
@@ -21,7 +21,7 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def of_file(frames: int, model: str, folder: Path, engine: str = "auto") -> float:
-    """The most that `rtmag file` takes for a clip of so many frames."""
+    """Peak memory in MB of `rtmag file` for a clip of `frames` frames."""
     from benchmarks.memory import measure_memory, write_clip
 
     clip = write_clip(folder / f"{model}{frames}.mp4", SIZE, frames)
@@ -31,7 +31,7 @@ def of_file(frames: int, model: str, folder: Path, engine: str = "auto") -> floa
 
 
 def of_scene(frames: int, model: str, folder: Path, engine: str = "auto") -> tuple[float, float]:
-    """The most, and the usual, that the live loop takes with a recording."""
+    """Peak and median memory in MB of the live loop with a recording."""
     from benchmarks.memory import measure_memory
 
     scene = ("camera", "test", "--view", "none", "--size", "{}x{}".format(*SIZE))
@@ -40,7 +40,7 @@ def of_scene(frames: int, model: str, folder: Path, engine: str = "auto") -> tup
 
 
 def of_model(model: str, engine: str) -> tuple[str, ...]:
-    """Its options; those of `auto` are none, so that model, scale and engine are chosen."""
+    """Options that select a model and its engine; none for `auto`."""
     return () if model == "auto" else ("--model", model, "--motion-scale", "1", "--engine", engine)
 
 
@@ -51,7 +51,7 @@ def test_a_longer_clip_needs_no_more_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("model", "engine"),
-    # Not `standard` by OpenVINO, which takes 480 to 600 MB, and has passed that for a moment.
+    # Without `standard` on OpenVINO: it takes 480 to 600 MB and has briefly exceeded the limit.
     [("auto", "auto"), ("fast", "auto"), ("standard", "onnx")],
 )
 def test_memory_at_hd_size_stays_below_the_limit(model: str, engine: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What pyproject.toml promises about the package."""
+"""Contents of pyproject.toml: packages, data files, extras, scripts and security rules."""
 
 import ast
 import re
@@ -100,7 +100,7 @@ def test_the_script_is_the_command_line() -> None:
 
 
 def calls() -> Iterator[tuple[str, dict[str, str]]]:
-    """Every call in what is shipped: its function, and its keywords."""
+    """Function and keywords of every call in the shipped code."""
     for top in ("realtime", "export", "train"):
         for path in (ROOT / top).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -110,7 +110,7 @@ def calls() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def test_no_call_can_run_foreign_code() -> None:
-    """S07: ruff's rules S see to the rest; pip-audit runs in CI, as it needs the network."""
+    """S07: ruff's rules S check the rest; pip-audit runs in CI, because it needs the network."""
     assert "S" in PROJECT["tool"]["ruff"]["lint"]["select"]
     refused = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "yaml.load"}
     found = list(calls())

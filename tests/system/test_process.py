@@ -108,7 +108,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals 
 
 
 def seconds_of(path: Path) -> list[float]:
-    """The times of the frames that play; the write that a kill tore apart may be half there."""
+    """Times in s of the frames that play; the last write before a kill may be incomplete."""
     seconds: list[float] = []
     with av.open(str(path)) as container, suppress(av.FFmpegError):
         seconds.extend(float(frame.time or 0) for frame in container.decode(video=0))
@@ -116,12 +116,12 @@ def seconds_of(path: Path) -> list[float]:
 
 
 def recorded(path: Path) -> int:
-    """How many frames of a file play."""
+    """Number of frames of a file that play."""
     return len(seconds_of(path))
 
 
 def await_recording(process: "subprocess.Popen[str]", folder: Path, size: int = 20_000) -> Path:
-    """The temporary file of a recording, once so much of it is there."""
+    """Wait until the temporary file of a recording exceeds `size` bytes; return its path."""
     deadline = time.monotonic() + 60
     while not any(p.stat().st_size > size for p in folder.glob("*.part.mp4")):
         assert process.poll() is None, process.communicate()
@@ -168,7 +168,7 @@ def test_a_killed_recording_lost_at_most_a_second_ten_times_of_ten(tmp_path: Pat
 
 
 def _losses(paths: list[Path]) -> list[float]:
-    """Seconds lost by recordings that run side by side and are killed one after the other."""
+    """Seconds lost by recordings that run in parallel and are killed one after the other."""
     with ExitStack() as stack:
         running = []
         for path in paths:
@@ -204,7 +204,7 @@ def test_a_killed_camera_leaves_a_recording_that_plays(model: str, tmp_path: Pat
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sigterm_and_sighup_finish_a_recording(number: int, model: str, tmp_path: Path) -> None:
-    """F13: 143 and 129, within seconds, and nothing is left of the temporary file."""
+    """F13: the exit code is 143 or 129, within seconds, and no temporary file is left."""
     with start(*camera(model)) as process:
         await_recording(process, tmp_path)
         process.send_signal(number)
@@ -218,7 +218,7 @@ def test_sigterm_and_sighup_finish_a_recording(number: int, model: str, tmp_path
 
 
 def on_terminal(*args: str, code: str = MAIN) -> tuple[int, int]:
-    """Start the program in front of a terminal of its own; its process and the other end."""
+    """Start the program on its own terminal; return the process id and the other end."""
     import pty
 
     pid, terminal = pty.fork()
@@ -229,7 +229,7 @@ def on_terminal(*args: str, code: str = MAIN) -> tuple[int, int]:
 
 @contextmanager
 def at_terminal(*args: str, code: str = MAIN) -> Iterator[tuple[int, int]]:
-    """As `on_terminal`; the terminal is closed at the end."""
+    """Start the program as `on_terminal` does; close the terminal at the end."""
     pid, terminal = on_terminal(*args, code=code)
     try:
         yield pid, terminal
@@ -238,7 +238,7 @@ def at_terminal(*args: str, code: str = MAIN) -> Iterator[tuple[int, int]]:
 
 
 def end_of(pid: int, terminal: int, seconds: float) -> tuple[int, str]:
-    """Exit code and what was said until then."""
+    """Wait for the end; return the exit code and the output."""
     said, deadline = b"", time.monotonic() + seconds
     while time.monotonic() < deadline:
         ready, _, _ = select.select([terminal], [], [], 0.05)
@@ -261,7 +261,7 @@ def _await_part(folder: Path) -> None:
 
 @POSIX
 def test_ctrl_c_on_a_terminal_finishes_the_recording(model: str, tmp_path: Path) -> None:
-    """F13: the key itself, which the terminal turns into a signal to the whole group."""
+    """F13: the terminal turns the key into a signal to the whole process group."""
     with at_terminal(*camera(model)) as (pid, terminal):
         _await_part(tmp_path)
         os.write(terminal, b"\x03")
@@ -273,7 +273,7 @@ def test_ctrl_c_on_a_terminal_finishes_the_recording(model: str, tmp_path: Path)
 
 
 def session_of(pid: int) -> int | None:
-    """The session of a process: that of a terminal's program and of all its children."""
+    """Session id of a process, which a program on a terminal shares with its children."""
     with suppress(ProcessLookupError, PermissionError):
         return os.getsid(pid)
     return None
@@ -291,7 +291,7 @@ main()
 
 @POSIX
 def test_a_second_ctrl_c_ends_immediately(model: str, tmp_path: Path) -> None:
-    """F13: while a file takes long to be finished; what was written plays."""
+    """F13: during a slow end of the file; the written part plays."""
     run = [sys.executable, "-c", _SLOW_END, *camera(model)]
     with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         part = await_recording(process, tmp_path)
@@ -306,7 +306,7 @@ def test_a_second_ctrl_c_ends_immediately(model: str, tmp_path: Path) -> None:
 
 @POSIX
 def test_a_second_ctrl_c_on_a_terminal_ends_immediately(model: str, tmp_path: Path) -> None:
-    """F13: the key itself, twice, while a file takes long to be finished."""
+    """F13: the key is pressed twice, during a slow end of the file."""
     with at_terminal(*camera(model), code=_SLOW_END) as (pid, terminal):
         _await_part(tmp_path)
         os.write(terminal, b"\x03")
@@ -321,7 +321,7 @@ def test_a_second_ctrl_c_on_a_terminal_ends_immediately(model: str, tmp_path: Pa
 
 @POSIX
 def test_a_closed_terminal_leaves_a_recording_that_plays(model: str, tmp_path: Path) -> None:
-    """F14: its signal comes, and nothing can be said any more."""
+    """F14: SIGHUP arrives, and stderr can no longer be written."""
     pid, terminal = on_terminal(*camera(model))
     _await_part(tmp_path)
     os.close(terminal)
@@ -391,10 +391,10 @@ _TOLD = """
 import sys
 from rtmag.realtime.sinks.video_file import VideoSink
 write = VideoSink.write
-def told(self, frame):
+def write_and_print(self, frame):
     write(self, frame)
     print(frame.time)
-VideoSink.write = told
+VideoSink.write = write_and_print
 from rtmag.realtime.cli.main import main
 main()
 """

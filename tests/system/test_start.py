@@ -1,4 +1,4 @@
-"""The start: help and the first frame of a file come at once."""
+"""Start times of the help and of the first frame of a file."""
 
 import os
 import sys
@@ -19,9 +19,9 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def least(start: Callable[[], None], enough: float) -> float:
-    """The least of up to eight starts; the first that is fast enough will do.
+    """Shortest of up to eight start times in seconds; stops at the first one below `enough`.
 
-    A start takes no longer than the processors' time for it where nothing else runs.
+    The CPU time counts if it is shorter, because other processes delay the start.
     """
     from benchmarks.start import time_start
 
@@ -35,7 +35,7 @@ def least(start: Callable[[], None], enough: float) -> float:
 
 
 def test_help_is_shown_within_half_a_second() -> None:
-    """In 0.3 s on idle cores, as the committed result says."""
+    """It takes 0.3 s on idle cores (benchmarks/results/start.json)."""
     from benchmarks.start import await_help
 
     assert least(await_help, 0.4) < 0.4

@@ -22,7 +22,7 @@ def net() -> MagNet:
 
 
 def found(net: MagNet, dx: float, dy: float, **options: Any) -> list[Tensor]:
-    """Results of both levels without the borders, (4, n) each: x and y in px, and two signs."""
+    """Results of both levels without the borders, (4, n): x, y in px and two reliabilities."""
     _, before = net.encode(picture(0, 0, **options))
     _, after = net.encode(picture(dx, dy, **options))
     pairs = zip(levels(after), levels(after - before), strict=True)

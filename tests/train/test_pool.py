@@ -47,9 +47,9 @@ class Numbered(Synthesizer):
 
 def numbers(pool: Pool) -> list[int]:
     """Numbers of the scenes in the ring, in storage order; checks that images and alpha agree."""
-    seen = (pool.images[: len(pool), 0, 0, 0] / 65.535).round().astype(int).tolist()
-    assert seen == pool.alpha[: len(pool)].astype(int).tolist()
-    return list(seen)
+    augmented = (pool.images[: len(pool), 0, 0, 0] / 65.535).round().astype(int).tolist()
+    assert augmented == pool.alpha[: len(pool)].astype(int).tolist()
+    return list(augmented)
 
 
 def test_new_scenes_replace_the_oldest() -> None:
@@ -151,8 +151,8 @@ def test_a_pool_with_a_lost_file_starts_empty(lost: str, tmp_path: Path) -> None
 # ---- augmentation -----------------------------------------------------------------------------
 
 
-def seen(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
-    """The augmented pictures, without flows."""
+def augmented(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
+    """Augment pictures that have no motion; return them without flows."""
     cells = planes.shape[-1] // CELL
     return augment(planes, torch.zeros(len(planes), 4, cells, cells), crop, rng)[0]
 
@@ -160,7 +160,7 @@ def seen(planes: Tensor, crop: int, rng: np.random.Generator) -> Tensor:
 def test_augmentation_treats_the_three_frames_alike() -> None:
     rng = np.random.default_rng(0)
     frame = small.image(64, 3, 24, 24)
-    out = seen(frame.repeat(1, 3, 1, 1), 16, rng)
+    out = augmented(frame.repeat(1, 3, 1, 1), 16, rng)
     assert out.shape == (64, 9, 16, 16)
     assert torch.equal(out[:, :3], out[:, 3:6])
     assert torch.equal(out[:, :3], out[:, 6:])
@@ -176,7 +176,7 @@ def sharp(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_augmentation_shows_each_scene_in_many_ways() -> None:
     rng = np.random.default_rng(0)
     frame = small.image(1, 3, 24, 24)
-    out = seen(frame.repeat(200, 3, 1, 1), 16, rng)[:, :3]
+    out = augmented(frame.repeat(200, 3, 1, 1), 16, rng)[:, :3]
     assert len({tuple(sample.flatten()[:20].tolist()) for sample in out}) > 150
     plain, inverted = set(frame.flatten().tolist()), set((1 - frame).flatten().tolist())
     values = [set(sample.flatten().tolist()) for sample in out]
@@ -205,7 +205,7 @@ def test_a_share_of_scenes_is_blurred() -> None:
 def test_a_dim_scene_is_dim_in_every_frame() -> None:
     """All three frames of a sample have the same contrast."""
     frame = small.image(1, 3, 24, 24)
-    for sample in seen(frame.repeat(40, 3, 1, 1), 16, np.random.default_rng(1)):
+    for sample in augmented(frame.repeat(40, 3, 1, 1), 16, np.random.default_rng(1)):
         assert torch.equal(sample[:3], sample[3:6])
         assert torch.equal(sample[:3], sample[6:])
 

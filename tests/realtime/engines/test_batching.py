@@ -23,7 +23,7 @@ from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Image
 from rtmag.realtime.models import motion_form
 from rtmag.realtime.sources.scene.scene import SceneSource
-from tests.support.fakes import crossings
+from tests.support.fakes import cpu_to_gpu_copies
 
 pytest.importorskip("torch", reason="graphs of several streams are exported here")
 
@@ -66,8 +66,8 @@ def exported(run: Path, out: Path, streams: str | None) -> Path:
 
 def test_no_copy_from_the_cpu_prevents_a_capture(model: Path, plain: Path) -> None:
     for path in (model, plain):
-        assert crossings(path.read_bytes()) == []
-        assert crossings(motion_form(path).read_bytes()) == []
+        assert cpu_to_gpu_copies(path.read_bytes()) == []
+        assert cpu_to_gpu_copies(motion_form(path).read_bytes()) == []
 
 
 def of(path: Path, kind: str, *, bound: bool = False) -> Engine:

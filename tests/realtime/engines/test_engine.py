@@ -21,7 +21,7 @@ from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.models import DEFAULT_MODEL, model_names, motion_form
-from tests.support.fakes import identity_model, run_python, said_half
+from tests.support.fakes import half_precision_model, identity_model, run_python
 
 FILTERS: list[Filter] = [
     Static(), Static(drift=0.2), Dynamic(), Temporal(0.5, 3), Temporal(0.5, 3, order=2),
@@ -425,7 +425,7 @@ def test_a_cpu_uses_the_motion_form_if_there_is_one(tmp_path: Path) -> None:
 
 
 def test_float32_is_refused_for_a_half_precision_file(tmp_path: Path) -> None:
-    half = said_half(tmp_path)
+    half = half_precision_model(tmp_path)
     with pytest.raises(
         OptionError, match=r"half\.onnx' was exported with --precision fp16 and cannot run in fp32"
     ):

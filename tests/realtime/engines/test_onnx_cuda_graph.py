@@ -13,7 +13,7 @@ from rtmag.realtime.engines.onnx_state import DeviceState
 from rtmag.realtime.errors import ProviderUnavailable
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.models import model_names, read_model
-from tests.support.fakes import crossings
+from tests.support.fakes import cpu_to_gpu_copies
 
 OUTPUTS = ["image_out", "state_out"]
 STATE = 2 * 21
@@ -43,7 +43,7 @@ def model() -> bytes:
 @pytest.mark.parametrize("name", model_names())
 def test_no_copy_from_the_cpu_prevents_a_capture(name: str) -> None:
     picture, motion, _ = read_model(name)
-    assert crossings(picture) == crossings(motion or b"") == []
+    assert cpu_to_gpu_copies(picture) == cpu_to_gpu_copies(motion or b"") == []
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnava
 from rtmag.realtime.filters import Filter, Static, Temporal
 from rtmag.realtime.models import model_names, read_model
 from rtmag.realtime.sources.scene.scene import SceneSource
-from tests.support.fakes import said_half
+from tests.support.fakes import half_precision_model
 
 pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'rtmag[openvino]'")
 OUTPUTS = ["flow", "state_out"]
@@ -198,7 +198,7 @@ def test_half_precision_and_bfloat16_are_not_mixed(
 ) -> None:
     """OpenVINO would return NaN."""
     monkeypatch.setattr(openvino_session, "has_bfloat16", lambda: True)
-    half = said_half(tmp_path)
+    half = half_precision_model(tmp_path)
     loaded = {engine: load_engine(half, engine=engine) for engine in ("openvino", "auto", "onnx")}
     assert {name: each.provider for name, each in loaded.items()} == {
         "openvino": "openvino", "auto": "cpu", "onnx": "cpu",

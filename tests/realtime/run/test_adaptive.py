@@ -29,7 +29,7 @@ from rtmag.realtime.run.adaptive import (
 )
 from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.run.report import Report
-from tests.support.fakes import Burdened, FakeSource, blank, identity_model
+from tests.support.fakes import FakeSource, SlowEngine, blank, identity_model
 
 ANY = EngineSpec(model="auto", motion_scale=None)
 SIZE = (64, 48)
@@ -252,20 +252,20 @@ class Ticking(FakeSource):
             yield Frame(blank(), due, index)
 
 
-def burdened(*, follow: bool) -> tuple[Report, Controls]:
+def run_on_slow_engine(*, follow: bool) -> tuple[Report, Controls]:
     """Run live for six seconds; after 1.5 s each step takes seven times as long."""
     controls = Controls(motion_scale=1.0)
     began = time.monotonic()
-    engine = Burdened(lambda: 0.014 if time.monotonic() - began < 1.5 else 0.1)
+    engine = SlowEngine(lambda: 0.014 if time.monotonic() - began < 1.5 else 0.1)
     pace = Pace(controls) if follow else None
     source = Ticking(150, live=True)
     return run(Pipeline(source, Magnifier(engine), controls, pace=pace)), controls
 
 
 def test_live_loop_drops_fewer_frames_with_pace() -> None:
-    left, _ = burdened(follow=False)
+    left, _ = run_on_slow_engine(follow=False)
     assert left.dropped > 40
-    followed, controls = burdened(follow=True)
+    followed, controls = run_on_slow_engine(follow=True)
     assert controls.motion_scale is not None
     assert controls.motion_scale < 1
     assert followed.dropped < left.dropped / 2
@@ -273,7 +273,7 @@ def test_live_loop_drops_fewer_frames_with_pace() -> None:
 
 def test_slow_engine_starts_at_a_smaller_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        adaptive, "load_spec", lambda spec: Burdened(lambda: 0.06, spec.motion_scale or 1.0)
+        adaptive, "load_spec", lambda spec: SlowEngine(lambda: 0.06, spec.motion_scale or 1.0)
     )
     engine = choose(EngineSpec(model="slow", motion_scale=None), (64, 48), 30)
     assert engine.motion_scale == 0.5

@@ -18,7 +18,7 @@ from rtmag.realtime.run.live import LiveOptions, run_live
 from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from rtmag.realtime.sources.source import SourceOptions
-from tests.support.fakes import Burdened, FakeEngine, FakeSource, FakeView, identity_model
+from tests.support.fakes import FakeEngine, FakeSource, FakeView, SlowEngine, identity_model
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def test_recording_starts_with_the_first_frame(
 def test_motion_scale_adapts_unless_the_user_gave_one(
     wanted: float | None, scale: float, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "choose", lambda *_: Burdened(lambda: 0.15))
+    monkeypatch.setattr(live, "choose", lambda *_: SlowEngine(lambda: 0.15))
     made, _ = make(model, limit=40, engine=EngineSpec(model="slow", motion_scale=wanted))
     run_live("test", made)
     assert made.controls.motion_scale == scale

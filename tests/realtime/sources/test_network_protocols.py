@@ -121,6 +121,6 @@ def test_live_hls(segments: str, tmp_path: Path) -> None:
 
 
 def test_srt_is_not_in_this_build() -> None:
-    """When this fails, the README can list SRT."""
+    """SRT can be listed in the README as soon as this test fails."""
     with pytest.raises(SourceUnavailable, match="E-PROTOCOL"):
         NetworkSource("srt://127.0.0.1:9?mode=caller", timeout=1)
