@@ -54,12 +54,16 @@ class Controls:
     changed."""
     paused: bool = False
     original: bool = False
-    """Show the original for comparison."""
+    """True to show the original for comparison."""
     recording: bool = False
+    """True to write a recording."""
     fullscreen: bool = False
     info: bool = True
+    """True to show frame rate, latency, alpha and mode over the picture."""
     help: bool = False
+    """True to show the keys over the picture."""
     quit: bool = False
+    """True to end the run."""
     _filters: dict[Mode, Filter] = field(
         default_factory=lambda: dict(FILTERS), init=False, repr=False, compare=False
     )
@@ -105,7 +109,7 @@ class Controls:
         self.region = region if fits else None
 
     def scale_alpha(self, factor: float) -> None:
-        """Multiply alpha, up to `HIGHEST_ALPHA`; values below 0.1 count as 0.1."""
+        """Multiply alpha, at most up to `HIGHEST_ALPHA`; an alpha below 0.1 is first set to 0.1."""
         self.alpha = min(max(self.alpha, 0.1) * factor, HIGHEST_ALPHA)
 
     def next_layout(self) -> None:

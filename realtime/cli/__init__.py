@@ -1,4 +1,4 @@
 """The command line: declarations, wording, exit codes.
 
-The only room that knows Typer and Rich. It touches no pixels.
+Only this package imports Typer and Rich. It never handles pictures.
 """

@@ -205,7 +205,7 @@ class OutputOptions:
     ] = "auto"
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `FileBatch`; `plan` and `open_progress` get the rest."""
+        """The keyword arguments of `FileBatch`: all options that it has a field for."""
         return options.without(self, "output", "layout", "progress")
 
 

@@ -1,6 +1,6 @@
 """`rtmag file`: magnify every frame of files and write an output for each, with its sound.
 
-`plan` turns arguments into jobs, `FileBatch` carries them out.
+`plan` turns arguments into jobs, `FileBatch` runs them.
 """
 
 import os
@@ -140,7 +140,7 @@ class FileBatch:
     _engine: Engine | None = field(default=None, init=False)
 
     def run(self, jobs: Sequence[Job]) -> int:
-        """Carry out the jobs and return the exit code. The error of a single job is raised."""
+        """Run the jobs and return the exit code; errors are printed. One job: its error is raised."""
         if len(jobs) == 1:
             return _INTERRUPTED if self._run_job(jobs[0]) == "interrupt" else self._exit_code()
         failed = 0

@@ -44,9 +44,9 @@ class Hub:
         """Version and latest value of each topic; text is JSON, bytes are a JPEG image."""
         self.viewers: set[WebSocketViewer] = set()
         self.picture_viewers = 0
-        """Number of viewers that want pictures."""
+        """Number of viewers that are subscribed to pictures."""
         self.motion_viewers = 0
-        """Number of viewers that want the measured motion."""
+        """Number of viewers that are subscribed to the measured motion."""
         self.subscriptions = 0
         """Number of subscriptions so far; when it rises, the latest picture is sent again."""
 
@@ -66,7 +66,7 @@ class Hub:
         self.picture_viewers = sum(viewer.wants_picture for viewer in self.viewers)
         self.motion_viewers = sum(viewer.wants_motion for viewer in self.viewers)
         if self.picture_viewers == 0:
-            self.topics.pop(PICTURE, None)  # the next viewer must not get an outdated picture
+            self.topics.pop(PICTURE, None)  # the next viewer must not see an outdated picture
         if self.motion_viewers == 0:
             self.topics.pop(MOTION, None)
         self.subscriptions += self.picture_viewers > pictures or self.motion_viewers > motions

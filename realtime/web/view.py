@@ -2,7 +2,7 @@
 
 It has three threads. The frame loop puts frames into a slot and applies the viewers'
 requests. The encoder thread takes the latest frames, lays them out and encodes a JPEG, once for all
-viewers and only while a viewer wants pictures. The server thread sends and receives.
+viewers and only if a viewer shows pictures. The server thread sends and receives.
 """
 
 import json
@@ -53,7 +53,7 @@ class WebView(BaseSink):
         name: name of the source, shown on the page.
         host: host name or IP address to listen on.
         port: None: 8089 or the next free port; 0: any free port.
-        max_viewers: limit of viewers at the same time; further ones get HTTP status 503.
+        max_viewers: limit of viewers at the same time; others receive HTTP status 503.
         token: secret that other machines need; None: a random one for this run.
 
     Raises:
