@@ -140,7 +140,10 @@ class FileBatch:
     _engine: Engine | None = field(default=None, init=False)
 
     def run(self, jobs: Sequence[Job]) -> int:
-        """Run the jobs and return the exit code; errors are printed. One job: its error is raised."""
+        """Run the jobs and return the exit code.
+
+        Errors are printed if there are several jobs; the error of a single job is raised.
+        """
         if len(jobs) == 1:
             return _INTERRUPTED if self._run_job(jobs[0]) == "interrupt" else self._exit_code()
         failed = 0
