@@ -4,8 +4,8 @@
 
 It runs a part of the quality benchmark (two pairs under some conditions, seven gains on every
 picture) on the network itself, without export. It prints one table row per run: SSIM by set,
-leak in grey levels, and the smallest and largest gain. benchmarks/EXPERIMENTS.md consists of
-such rows.
+leak in grey levels, and the smallest and largest gain. The table in
+benchmarks/EXPERIMENTS.md consists of such rows.
 """
 
 import statistics
@@ -73,7 +73,7 @@ def main(
 ) -> None:
     """Score runs."""
     pictures = list(heldout.pictures().values())
-    print("| " + " | ".join(["what", *SETS, "leak", "gain"]) + " |")
+    print("| " + " | ".join(["experiment", *SETS, "leak", "gain"]) + " |")
     for name in untrained or []:
         torch.manual_seed(0)
         net = NetworkStepper(build(CONFIGS[name]), f"{name}, untrained")

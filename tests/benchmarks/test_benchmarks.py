@@ -303,7 +303,7 @@ def test_glance_scores_an_untrained_network(
     monkeypatch.setattr(glance, "CASES", ((0.25, 10.0),))
     glance.main(runs=None, untrained=["fast"])
     head, row = capsys.readouterr().out.splitlines()
-    assert head == "| what | alpha | static | leak | gain |"
+    assert head == "| experiment | alpha | static | leak | gain |"
     least, _, most = row.split("|")[-2].split()
     assert 0.85 < float(least) <= float(most) < 1.1
 

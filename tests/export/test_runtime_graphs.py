@@ -8,7 +8,7 @@ from rtmag.export.runtime_graphs import FOLDER, GRAPHS
 from rtmag.realtime.engines.onnx_providers import open_session, packaged_graph
 
 
-def test_every_packaged_graph_has_a_maker() -> None:
+def test_every_packaged_graph_has_a_function_that_makes_it() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(GRAPHS)
 
 

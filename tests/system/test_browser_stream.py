@@ -90,7 +90,7 @@ def streaming(address: str, *options: str) -> Iterator[str]:
 
 
 def test_the_page_shows_that_the_source_is_awaited(browser: Browser) -> None:
-    """The program is started before its camera; the page is served at once."""
+    """The program is started before its camera; the page is served immediately."""
     port = free_port()
     with streaming(f"tcp://127.0.0.1:{port}", "--wait") as page:
         browser.get(page)
