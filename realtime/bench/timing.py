@@ -1,8 +1,8 @@
 """Time engines on this machine, for `rtmag bench`.
 
 Only the engine's step is timed, with moving images and the state of the previous step, but without
-capture and display. Rounds alternate between the engines, so that other load on the machine affects
-all of them alike; medians are compared. In each round an engine takes two steps, and only the
+capture and display. In each round every engine is timed once, so that other load on the machine
+affects all of them equally. Medians are compared. In each round an engine takes two steps, and only the
 second one counts. The first one is slower, because the caches hold another engine's data and the
 threads sleep. For a step of 10 ms, this adds more time than a pause of one second does. The lower
 bound of a step is the roofline's (rtmag/realtime/bench/roofline.py).
@@ -107,7 +107,7 @@ def bench(
         candidates = [  # made for each size, because states of one size do not fit another
             candidate
             for engine in (*extra, *engines)
-            for candidate in candidates_of(
+            for candidate in candidates_for(
                 engine, (1,) if baseline and engine in baselines else streams
             )
         ]
@@ -115,7 +115,7 @@ def bench(
         rooflines = best_rates(
             rooflines, measure_rooflines(devices)
         )  # other load on the machine varies
-    rows = [row for each in timed for row in rows_of(*each, rooflines, baselines, sections)]
+    rows = [row for each in timed for row in result_rows(*each, rooflines, baselines, sections)]
     return {
         "benchmark": "fps",
         "baseline": engines[-1].described,
@@ -146,7 +146,7 @@ class Candidate:
                 _, self._states[k] = self.engine.step(image, ALPHA, sections, self._states[k])
 
 
-def candidates_of(engine: Engine, streams: Sequence[int]) -> list[Candidate]:
+def candidates_for(engine: Engine, streams: Sequence[int]) -> list[Candidate]:
     """Candidates of an engine: streams one by one, and in one run if its network takes several."""
     candidates = []
     for count in streams:
@@ -183,13 +183,13 @@ def baseline_times(
 ) -> dict[str, float]:
     """Median milliseconds of the baseline per stream, by runtime."""
     return {
-        candidate.engine.runtime: float(np.median(took)) / candidate.streams
-        for candidate, took in zip(candidates, times, strict=True)
+        candidate.engine.runtime: float(np.median(times_ms)) / candidate.streams
+        for candidate, times_ms in zip(candidates, times, strict=True)
         if not candidate.together and any(candidate.engine is engine for engine in baselines)
     }
 
 
-def rows_of(
+def result_rows(
     size: tuple[int, int],
     candidates: Sequence[Candidate],
     times: Sequence[list[float]],
@@ -200,11 +200,11 @@ def rows_of(
     """The result's rows of one image size."""
     base_times = baseline_times(candidates, times, baselines)
     fastest = min(base_times.values())
-    for candidate, took in zip(candidates, times, strict=True):
+    for candidate, times_ms in zip(candidates, times, strict=True):
         engine = candidate.engine
         bound = bound_ms(engine, size, sections, rooflines.get(roofline_device(engine)))
         base = base_times.get(engine.runtime, fastest)
-        yield row(candidate, took, bound, size, base, memory_traffic(engine, size, sections))
+        yield row(candidate, times_ms, bound, size, base, memory_traffic(engine, size, sections))
 
 
 def row(

@@ -154,7 +154,7 @@ def _values(ports: Any) -> Values:
 
 
 _LOCATION = ("Exception from ", "Check '")
-"""Prefixes of lines in OpenVINO's errors that contain nothing but a place in its source code."""
+"""Prefixes of lines in OpenVINO's errors that contain only a place in its source code."""
 
 
 def error_reason(error: Exception) -> str:

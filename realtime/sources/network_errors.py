@@ -120,7 +120,7 @@ def classify(error: BaseException, address: str) -> Failure:
             return failure
     if isinstance(error, av.FFmpegError | OSError):
         failure = _CODES.get(error.errno or 0, BROKEN)
-        # FFmpeg reports unknown host names and TLS failures alike, as "input/output error".
+        # FFmpeg reports both unknown host names and TLS failures as "input/output error".
         return _host_failure(address) or failure if failure is BROKEN else failure
     return BROKEN
 

@@ -24,7 +24,7 @@ def open_source(
 ) -> FrameSource:
     """Open a camera, stream, video file, pictures, the screen, standard input or the test scene.
 
-    Cameras and network streams reconnect by themselves when they are lost
+    Cameras and network streams reconnect automatically when they are lost
     (rtmag.realtime.sources.reconnecting).
 
     Args:

@@ -18,7 +18,7 @@ _TEMPORARY = {
     "STALLED": "no picture",
     "RECONNECTING": "reconnecting",
 }
-"""Texts for the user about states that may end by themselves."""
+"""Texts for the user about states that end when the source works again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class BaseSource(Closeable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """Options for opening a source. Each applies to the kinds of source that it names."""
+    """Options for opening a source; those for other kinds of source are ignored."""
 
     size: tuple[int, int] | None = None
     """(width, height) in pixels, for cameras, the test scene and raw pictures from a pipe."""
