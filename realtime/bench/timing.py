@@ -1,8 +1,8 @@
 """Time engines on this machine, for `rtmag bench`.
 
 Only the engine's step is timed, with moving images and the state of the previous step, but without
-capture and display. In each round every engine is timed once, so that other load on the machine
-affects all of them equally. Medians are compared. In each round an engine takes two steps, and only the
+capture and display. Every engine is timed in every round, so that other load on the machine affects
+all of them equally. Medians are compared. In each round an engine takes two steps, and only the
 second one counts. The first one is slower, because the caches hold another engine's data and the
 threads sleep. For a step of 10 ms, this adds more time than a pause of one second does. The lower
 bound of a step is the roofline's (rtmag/realtime/bench/roofline.py).
