@@ -88,7 +88,7 @@ def live_table(document: dict[str, Any]) -> str:
 
 def _ssim(quality: dict[str, Any], described: str) -> str:
     """SSIM of an engine in the quality benchmark: mean of the sets' means / of the clips."""
-    method = described.replace(", motion at", "")
+    method = described.replace(", motion scale", "")
     sets: dict[str, list[float]] = {}
     for row in quality["pairs"]:
         if row["method"] == method:

@@ -78,10 +78,8 @@ class Filter(ABC):
         if self.band is not None and not self.band[1] < fps / 2:
             fl, fh = self.band
             raise OptionError(
-                "the band is too high for the frame rate: "
-                f"need 0 < fl < fh < fps/2, got fl = {fl:g}, fh = {fh:g}, "
-                f"measured fps = {fps:.2f}; choose a lower band, or give --capture-fps for a "
-                "slow-motion file"
+                f"the band {fl:g}-{fh:g} Hz must end below {fps / 2:.4g} Hz, half the measured "
+                "frame rate: choose a lower band, or give --capture-fps for a slow-motion file"
             )
 
     def parameters(self) -> dict[str, float | None]:
@@ -277,7 +275,7 @@ def parse_band(text: str) -> Band:
     scale = _PER_HERTZ[(match[3] or "hz").lower()]
     fl, fh = float(match[1]) / scale, float(match[2]) / scale
     if not 0 < fl < fh < float("inf"):
-        raise OptionError(f"the edges of a band are 0 < LOWER < UPPER, got {text!r}")
+        raise OptionError(f"the edges of a band must be 0 < LOWER < UPPER, got {text!r}")
     return fl, fh
 
 

@@ -157,8 +157,8 @@ class InputOptions:
         typer.Option(
             "--capture-fps",
             min=0.001,
-            help="Slow motion: frame rate of the recording in frames/s, if it differs from the "
-            "rate of the file.",
+            help="Slow motion: frame rate in frames/s at which the camera filmed, if the file is "
+            "played at a lower rate.",
         ),
     ] = None
     max_pixels: options.MaxPixels = MAX_PIXELS
@@ -213,7 +213,8 @@ Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="IN... [OUT]",
-        help="Video files or folders of images. If there are two, the second can be the output.",
+        help="Video files or folders of images. The second of two names is the output if there is "
+        "no such file yet.",
     ),
 ]
 
@@ -355,4 +356,4 @@ def config_show(
         print_result(f"[{name}]")
         for key, each in found.items():
             value = "-" if each.value is None else str(each.value)
-            print_result(f"{key:14} {value:14} {each.origin}")
+            print_result(f"{key.replace('_', '-'):14} {value:14} {each.origin}")

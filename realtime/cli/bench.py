@@ -45,8 +45,8 @@ class BenchModelOptions:
         bool,
         Option(
             "--oh2018",
-            help="Compare all speeds with the untrained network of Oh et al. (2018) instead of "
-            "the last model. Needs the extra: pip install 'rtmag\\[export]'.",
+            help="Also time the untrained network of Oh et al. (2018), and compare all speeds with "
+            "it, not with the last model. Needs the extra: pip install 'rtmag\\[export]'.",
         ),
     ] = False
     unsafe: options.Unsafe = False

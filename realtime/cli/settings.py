@@ -43,6 +43,20 @@ sets them. `_overridden` adds the options for which that depends on the value.""
 _IMPLIED = ("alpha", "mode", "order", "fl", "fh")
 """Options whose values a preset or a band can determine."""
 
+_PLAIN = {
+    "Input should be a valid number, unable to parse string as a number": (
+        "expected a number such as 20 or 0.5"
+    ),
+    "Input should be a valid integer, unable to parse string as an integer": (
+        "expected an integer such as 20"
+    ),
+    "Input should be": "must be",
+    " is not one of '-'": (
+        " is not allowed: --out takes only - (standard output); for a video file use --record"
+    ),
+}
+"""Messages of Pydantic, and plainer ones."""
+
 _EXPECTED = {bool: "true or false", int: "an integer", float: "a number"}
 
 
@@ -69,7 +83,11 @@ class ConfigurableCommand(TyperCommand):
         ignored = ctx.resilient_parsing or "--help" in args
         found = {} if ignored else read(self, ctx)
         ctx.default_map = {name: setting.value for name, setting in found.items()}
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except BadParameter as error:
+            error.message = _reason(error)
+            raise
         ctx.obj = effective(self, ctx, found)
         for key, setting in ctx.obj.items():
             if setting.rank:
@@ -182,10 +200,17 @@ def _validated(value: Any, key: str, option: TyperOption, context: Context, orig
     try:
         return option.process_value(context, value)
     except BadParameter as error:
-        reason = " ".join(error.message.split()).removeprefix("Value error, ").removesuffix(".")
-        raise OptionError(f"{origin}: {key} = {_shown(key, value)}: {reason}") from error
+        raise OptionError(f"{origin}: {key} = {_shown(key, value)}: {_reason(error)}") from error
     except OptionError as error:
         raise OptionError(f"{origin}: {key}: {error}") from error
+
+
+def _reason(error: BadParameter) -> str:
+    """The reason for which a value is refused, without the phrases of Pydantic."""
+    text = " ".join(error.message.split()).removeprefix("Value error, ").removesuffix(".")
+    for phrase, plain in _PLAIN.items():
+        text = text.replace(phrase, plain)
+    return text
 
 
 def _shown(key: str, value: object) -> str:

@@ -121,7 +121,7 @@ class OnnxEngine(SequentialSteps):
     def described(self) -> str:
         """The model's name, with the motion scale if that is not 1."""
         scale = self.motion_scale
-        return self.name if scale == 1 else f"{self.name}, motion at {scale_name(scale)}"
+        return self.name if scale == 1 else f"{self.name}, motion scale {scale_name(scale)}"
 
     def at(self, motion_scale: float) -> "OnnxEngine":
         """The same model at another motion scale; states of this engine do not fit that one.

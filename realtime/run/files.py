@@ -296,7 +296,9 @@ def _open(path: Path, max_pixels: int) -> Input:
         return Input(video, video)
     if is_pattern(str(path)):
         return Input(open_source(path, options=options))
-    raise SourceUnavailable(f"cannot open {str(path)!r}: no such file; for cameras: rtmag camera")
+    raise SourceUnavailable(
+        f"cannot open {str(path)!r}: no such file; cameras: rtmag camera; addresses: rtmag stream"
+    )
 
 
 def _warnings(video: VideoSource, filter: Filter, capture_fps: float | None) -> list[str]:
@@ -315,5 +317,9 @@ def _warnings(video: VideoSource, filter: Filter, capture_fps: float | None) -> 
         rate = capture_fps or video.fps
         seconds = (video.frames or 0) / rate if rate else video.seconds
         if seconds * filter.band[0] < 1:
-            warnings.append(f"lasts {seconds:.2g} s, less than one period at {filter.band[0]:g} Hz")
+            slowest = filter.band[0]
+            warnings.append(
+                f"lasts {seconds:.2g} s, less than one period at {slowest:g} Hz: motion near "
+                f"{slowest:g} Hz needs a clip of at least {1 / slowest:.3g} s"
+            )
     return [f"{video.name!r} {warning}" for warning in warnings]

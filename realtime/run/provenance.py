@@ -112,7 +112,10 @@ def read_settings(output: Path) -> dict[str, Any]:
     path = settings_path(output)
     settings = _read(path)
     if "rtmag" not in settings:
-        raise OptionError(f"cannot repeat {str(output)!r}: no settings in {str(path)!r}")
+        raise OptionError(
+            f"cannot repeat {str(output)!r}: no settings in {str(path)!r}; "
+            "give an output of rtmag file"
+        )
     for name in REPEATED_SETTINGS:
         value = settings.get(name)
         if value is not None and not _valid(name, value):

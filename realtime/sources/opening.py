@@ -146,5 +146,6 @@ def _camera_by_name(text: str, options: SourceOptions) -> FrameSource:
             return _camera(info.index, options)
     names = ", ".join(str(info) for info in cameras) or "none"
     raise SourceUnavailable(
-        f"cannot open {redact(text)!r}: no such file, folder or camera (cameras: {names})"
+        f"cannot open {redact(text)!r}: no such file, folder or camera (cameras: {names}); "
+        "a network address begins with rtsp://, http:// or the like"
     )

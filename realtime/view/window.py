@@ -19,7 +19,7 @@ from rtmag.realtime.view.viewer import Facts, PictureView
 _MESSAGE_SIZE = (640, 480)
 """Width and height in pixels of a window that has no picture yet."""
 
-_NO_DISPLAY = "cannot open a window: no display; use --view none"
+_NO_DISPLAY = "cannot open a window: no display; use --view web or --view none"
 
 _NO_WINDOWS = (
     "cannot open a window: this OpenCV was built without windows; pip uninstall "

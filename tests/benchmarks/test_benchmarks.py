@@ -220,7 +220,7 @@ def test_the_live_benchmark_counts_late_frames_and_times_stages(
     shown, recorded = document["rows"]
     assert (shown["sink"], recorded["sink"]) == ("none", "mp4")
     for row in document["rows"]:
-        assert row["engine"] == "standard, motion at 1/2"
+        assert row["engine"] == "standard, motion scale 1/2"
         assert row["frames"] == 20
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
         assert all(0 <= each["p50_ms"] <= each["p95_ms"] for each in row["stages"].values())

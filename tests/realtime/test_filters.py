@@ -146,7 +146,7 @@ def test_a_higher_order_is_steeper() -> None:
 def test_a_band_above_nyquist_is_refused_with_the_measured_rate(fps: float) -> None:
     filter = Temporal(2, 10)
     for refuse in (filter.check, filter.sections):
-        with pytest.raises(OptionError, match=rf"fh = 10, measured fps = {fps:.2f}.*capture-fps"):
+        with pytest.raises(OptionError, match=rf"-10 Hz .* below {fps / 2:.4g} Hz.*capture-fps"):
             refuse(fps)
     filter.check(20.1)
 
@@ -228,7 +228,7 @@ def test_an_invalid_band_is_refused_with_an_example(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["2-1", "1-1", "0-1bpm", "1-" + "9" * 400])
 def test_edges_out_of_order_are_refused(text: str) -> None:
-    with pytest.raises(OptionError, match="0 < LOWER < UPPER"):
+    with pytest.raises(OptionError, match="must be 0 < LOWER < UPPER"):
         parse_band(text)
 
 
@@ -265,7 +265,7 @@ def test_as_filter_refuses_other_values_with_examples(value: object) -> None:
         as_filter(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("text", "message"), [("3-1Hz", "0 < LOWER < UPPER"), ("1-2kHz", "bpm")])
+@pytest.mark.parametrize(("text", "message"), [("3-1Hz", "must be 0 < LOWER < UPPER"), ("1-2kHz", "bpm")])
 def test_as_filter_names_the_error_in_a_band(text: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         as_filter(text)

@@ -300,10 +300,10 @@ def test_frames_are_unchanged_until_the_rate_for_a_band_is_known(engine: NumpyEn
 
 def test_a_band_above_nyquist_of_a_known_rate_is_refused(engine: NumpyEngine) -> None:
     for options in ({"fps": 12.0}, {"capture_fps": 12.0}):
-        with pytest.raises(OptionError, match=r"fh = 6, measured fps = 12\.00"):
+        with pytest.raises(OptionError, match=r"-6 Hz must end below 6 Hz"):
             Magnifier(engine, filter=Temporal(1, 6), **options)  # type: ignore[arg-type]
     magnifier = Magnifier(engine, fps=12)
-    with pytest.raises(OptionError, match="measured fps"):
+    with pytest.raises(OptionError, match="half the measured frame rate"):
         magnifier.filter = Temporal(1, 6)
     assert magnifier.filter == Static()
     Magnifier(engine, filter=Temporal(1, 6), fps=12, capture_fps=120)
@@ -325,7 +325,7 @@ def test_a_band_above_a_falling_nyquist_gives_a_warning(engine: NumpyEngine) -> 
         same.append(magnifier(given) is given)
         warnings.append(magnifier.warning)
     assert warnings[39] is None
-    assert "fh = 8, measured fps = 10.00" in str(warnings[79])
+    assert "-8 Hz must end below 5 Hz" in str(warnings[79])
     assert same == [warning is not None for warning in warnings]
     assert warnings[119] is None
     assert engine.alphas[-1] == 20

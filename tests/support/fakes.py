@@ -116,7 +116,7 @@ class SlowEngine(FakeEngine):
     def __init__(self, seconds: Callable[[], float], motion_scale: float = 1.0) -> None:
         super().__init__()
         self.motion_scale = motion_scale
-        self.described = f"slow, motion at {motion_scale:g}"
+        self.described = f"slow, motion scale {motion_scale:g}"
         self._seconds = seconds
 
     def at(self, motion_scale: float) -> Engine:

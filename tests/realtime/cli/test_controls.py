@@ -52,7 +52,7 @@ def test_options_select_the_filter(options: dict[str, Any], filter: Filter) -> N
         ({"band": "1-2Hz", "fl": 1.0}, "--band 1-2Hz sets both edges"),
         ({"band": "1-2Hz", "fh": 1.0}, "leave out --fl and --fh"),
         ({"band": "quick"}, "such as 0.8-1.2Hz"),
-        ({"band": "1-2Hz", "mode": "static"}, "--mode static"),
+        ({"band": "1-2Hz", "mode": "static"}, "a band needs --mode temporal, got --mode static"),
         ({"preset": "pulse", "drift": 1.0}, "--mode temporal"),
     ],
 )

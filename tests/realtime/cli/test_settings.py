@@ -272,3 +272,21 @@ def test_help_is_fast_with_settings() -> None:
         pytest.skip(f"this machine is busy: importing typer takes {least:.2f} s")
     # 0.3 s on a machine at rest, on which typer takes less than 0.1 s.
     assert seconds(MAIN, "--help") < max(0.3, 6 * least)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--alpha", "0,5"], "'--alpha' / '-a': expected a number such as 20 or 0.5"),
+        (["--frames", "ten"], "'--frames': expected an integer such as 20"),
+        (["--frames", "0"], "'--frames': must be greater than or equal to 1"),
+        (["--preset", "motor"], "'--preset': 'motor' is not one of 'pulse'"),
+        (["-o", "out.mp4"], "for a video file use --record"),
+    ],
+)
+def test_invalid_values_are_refused_in_plain_words(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["camera", "test", *args]) == 2
+    printed = capsys.readouterr().err.replace("│", " ")
+    assert message in " ".join(printed.split())

@@ -90,7 +90,8 @@ class TestSpecs:
             open_source(spec)
         assert str(caught.value) == (
             f"cannot open {spec!r}: no such file, folder or camera "
-            "(cameras: camera 0 (HD Webcam), camera 2 (Microscope))"
+            "(cameras: camera 0 (HD Webcam), camera 2 (Microscope)); "
+            "a network address begins with rtsp://, http:// or the like"
         )
 
     @pytest.mark.parametrize("spec", ["nowhere.mp4", str(Path("no") / "where"), "*.png"])
