@@ -200,7 +200,11 @@ class LiveOutputOptions:
     overwrite: options.Overwrite = False
     out: Annotated[
         Literal["-"] | None,
-        Option("--out", "-o", help="-: also write the frames to standard output, as Y4M. For a file, use --record."),
+        Option(
+            "--out",
+            "-o",
+            help="-: also write the frames to standard output, as Y4M. For a file, use --record.",
+        ),
     ] = None
     virtual_camera: Annotated[
         str | None,

@@ -107,7 +107,9 @@ def checked_size(value: str | None) -> str | None:
     return value
 
 
-ALPHA_HELP = "Magnification factor: motion appears this many times larger. 1 changes nothing; 0 freezes."
+ALPHA_HELP = (
+    "Magnification factor: motion appears this many times larger. 1 changes nothing; 0 freezes."
+)
 
 LayoutOption = Annotated[
     Layout,

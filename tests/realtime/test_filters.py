@@ -265,7 +265,9 @@ def test_as_filter_refuses_other_values_with_examples(value: object) -> None:
         as_filter(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("text", "message"), [("3-1Hz", "must be 0 < LOWER < UPPER"), ("1-2kHz", "bpm")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("3-1Hz", "must be 0 < LOWER < UPPER"), ("1-2kHz", "bpm")]
+)
 def test_as_filter_names_the_error_in_a_band(text: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         as_filter(text)

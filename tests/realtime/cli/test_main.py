@@ -85,7 +85,10 @@ def test_wrong_usage_exits_2(args: list[str]) -> None:
         (["file", "sound.mp4"], "sound.mp4"),
         (["file", "."], "cannot open"),
         (["file", "in.mp4", "--alpha", "nan"], "finite"),
-        (["file", "in.mp4", "--fl", "5", "--fh", "20"], "below 15 Hz, half the measured frame rate"),
+        (
+            ["file", "in.mp4", "--fl", "5", "--fh", "20"],
+            "below 15 Hz, half the measured frame rate",
+        ),
         (["file", "in.mp4", "there.mp4"], "exists"),
         (["file", "in.mp4", "-o", "there.mp4"], "--overwrite"),
         (["file", "in.mp4", "-o", "in.mp4", "--overwrite"], "it is the input"),

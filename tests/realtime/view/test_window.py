@@ -140,7 +140,8 @@ class TestDisplay:
         monkeypatch.setenv("DISPLAY", display)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
         with pytest.raises(
-            SinkUnavailable, match=r"^cannot open a window: no display; use --view web or --view none$"
+            SinkUnavailable,
+            match=r"^cannot open a window: no display; use --view web or --view none$",
         ):
             WindowSink()
 
