@@ -69,6 +69,7 @@ def test_failed_run_ends_with_a_line(
 ) -> None:
     source = FakeSource(3, live=True, every=0.02, error=SourceLost("gone"))
     monkeypatch.setattr(live, "open_source", lambda *_, **__: source)
+    monkeypatch.setattr(stats, "STATS_INTERVAL", 60.0)  # no line before the end on a slow machine
     args = ["camera", "fake", "--view", "none", "--model", "fast", "--motion-scale", "1/4"]
     assert execute([*args, "--stats", "json"]) == 1
     captured = capsys.readouterr()
