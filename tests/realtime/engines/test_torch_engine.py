@@ -15,6 +15,7 @@ import torch
 from rtmag.export import parity
 from rtmag.export.torch_export import export_torch
 from rtmag.realtime.engines import torch_cuda
+from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.size_cache import SIZES
 from rtmag.realtime.engines.torch_engine import TensorState, TorchEngine, _device
@@ -52,6 +53,12 @@ def program(run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def engine(program: Path) -> Engine:
+    """The program for any size, opened: that takes seconds, and an engine keeps no state."""
+    return load_engine(program, unsafe=True, engine="torch")
+
+
+@pytest.fixture(scope="module")
 def fixed(run: Path) -> Path:
     """A program of one size, which is exported and loaded much faster than one of any size."""
     return exported(run, "fixed", size=(64, 48))
@@ -77,13 +84,13 @@ def test_a_program_has_metadata(run: Path, program: Path) -> None:
 @pytest.mark.parametrize("size", [(80, 64), (61, 47), (150, 33)])
 @pytest.mark.parametrize("alpha", [20.0, 0.25])
 def test_images_of_any_size_equal_those_of_onnx(
-    run: Path, program: Path, size: tuple[int, int], alpha: float
+    run: Path, engine: Engine, size: tuple[int, int], alpha: float
 ) -> None:
     from rtmag.export.onnx_export import export_onnx
 
     if not (run / "tiny.onnx").exists():
         export_onnx(run, run / "tiny.onnx", name="tiny")
-    ours, theirs = load_engine(program, unsafe=True, engine="torch"), load_engine(run / "tiny.onnx")
+    ours, theirs = engine, load_engine(run / "tiny.onnx")
     for filter in (Dynamic(), Temporal(0.5, 3, order=2)):
         a = b = None
         for image in parity.clip(size, 4):
@@ -97,8 +104,7 @@ def test_images_of_any_size_equal_those_of_onnx(
         assert np.allclose(a, b, atol=1e-5)
 
 
-def test_a_state_can_be_read_by_numpy_and_is_not_changed(program: Path) -> None:
-    engine = load_engine(program, unsafe=True, engine="torch")
+def test_a_state_can_be_read_by_numpy_and_is_not_changed(engine: Engine) -> None:
     images, sections = parity.clip((32, 32), 3), Temporal(0.5, 3).sections(30.0)
     _, first = engine.step(images[0], 20.0, sections, None)
     assert isinstance(first, TensorState)
@@ -111,10 +117,8 @@ def test_a_state_can_be_read_by_numpy_and_is_not_changed(program: Path) -> None:
         engine.step(images[1], 20.0, np.repeat(sections, 2, axis=0), first)
 
 
-def test_a_magnifier_may_change_its_band(program: Path) -> None:
-    magnifier = Magnifier(
-        load_engine(program, unsafe=True), alpha=20, filter=Temporal(0.5, 3), fps=30
-    )
+def test_a_magnifier_may_change_its_band(engine: Engine) -> None:
+    magnifier = Magnifier(engine, alpha=20, filter=Temporal(0.5, 3), fps=30)
     from rtmag.realtime.frame import Frame
 
     for index, image in enumerate(parity.clip((32, 32), 6)):
@@ -125,11 +129,11 @@ def test_a_magnifier_may_change_its_band(program: Path) -> None:
 
 
 @pytest.mark.parametrize("streams", ["any", "4"])
-def test_several_streams_are_one_run(run: Path, program: Path, streams: str) -> None:
+def test_several_streams_are_one_run(run: Path, engine: Engine, streams: str) -> None:
     """Alphas, filters and resets differ, one stream pauses; one of four places is idle."""
     path = exported(run, f"streams_{streams}", streams=streams, size=(64, 48))
     together = load_engine(path, unsafe=True, engine="torch")
-    alone = load_engine(program, unsafe=True, engine="torch")
+    alone = engine
     assert together.streams_per_run == float(streams.replace("any", "inf"))
     filters, alphas = (Static(), Temporal(0.5, 3, order=2), Dynamic()), (20.0, 0.25, 5.0)
     ours: list[Any] = [None] * 3
@@ -238,14 +242,14 @@ def test_errors_are_one_line(
     )
     with pytest.raises(ModelIncompatible, match="contract 0, this version of rtmag needs 2"):
         load_engine(tmp_path / "old.pt2", unsafe=True)
-    engine = load_engine(program, unsafe=True, engine="torch")
+    engine = load_engine(fixed, unsafe=True, engine="torch")
 
     def fails(*_: object) -> object:
         raise RuntimeError("out of memory\nand more")
 
     monkeypatch.setattr(engine, "_run", fails)
-    with pytest.raises(ModelError, match=r"cannot run model 'tiny' on torch: out of memory$"):
-        engine.step(np.zeros((32, 32, 3), np.uint8), 2.0, Static().sections(30.0), None)
+    with pytest.raises(ModelError, match=r"cannot run model 'fixed' on torch: out of memory$"):
+        engine.step(np.zeros((48, 64, 3), np.uint8), 2.0, Static().sections(30.0), None)
 
 
 def test_a_missing_pytorch_names_the_extra(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
