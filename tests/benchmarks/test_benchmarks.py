@@ -208,6 +208,7 @@ def test_step_time_is_split_by_kind_of_operator(
     assert "| `fast`, 160x128 | " in tables.operators_table(document)
 
 
+@pytest.mark.alone
 def test_the_live_benchmark_counts_late_frames_and_times_stages(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +267,7 @@ def test_a_step_longer_than_two_intervals_is_late(monkeypatch: pytest.MonkeyPatc
     assert row["late_percent"] == 100
 
 
+@pytest.mark.alone
 def test_the_live_benchmark_adapts_the_motion_scale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -34,6 +34,7 @@ def least(start: Callable[[], None], enough: float) -> float:
     return best
 
 
+@pytest.mark.alone
 def test_help_is_shown_within_half_a_second() -> None:
     """It takes 0.3 s on idle cores (benchmarks/results/start.json)."""
     from benchmarks.start import await_help
@@ -41,6 +42,7 @@ def test_help_is_shown_within_half_a_second() -> None:
     assert least(await_help, 0.4) < 0.4
 
 
+@pytest.mark.alone
 def test_the_first_frame_of_a_file_is_written_in_time(tmp_path: Path) -> None:
     from benchmarks.memory import write_clip
     from benchmarks.start import await_first_frame

@@ -77,6 +77,7 @@ def test_measurement_restarts_at_another_region_and_after_a_gap(
     assert MotionMeter().data()["t"] == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (17, 33)])
 def test_a_frame_takes_under_three_milliseconds_at_any_size(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)

@@ -98,6 +98,7 @@ def test_stripes_are_measured_across_their_direction() -> None:
     assert displacement(reference, image) == pytest.approx((0.3, 0), abs=1e-3)
 
 
+@pytest.mark.alone
 def test_a_measurement_takes_under_three_milliseconds() -> None:
     tracker, image = Tracker(texture(1, size=104)), texture(1, 0.3, 0.2, size=104)
     times = []

@@ -262,6 +262,7 @@ def run_on_slow_engine(*, follow: bool) -> tuple[Report, Controls]:
     return run(Pipeline(source, Magnifier(engine), controls, pace=pace)), controls
 
 
+@pytest.mark.alone
 def test_live_loop_drops_fewer_frames_with_pace() -> None:
     left, _ = run_on_slow_engine(follow=False)
     assert left.dropped > 40

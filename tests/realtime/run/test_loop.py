@@ -45,6 +45,7 @@ def test_all_frames_of_a_file_are_magnified() -> None:
     assert report.fps > 0
 
 
+@pytest.mark.alone
 def test_live_frames_are_dropped_and_the_delay_is_bounded() -> None:
     source = FakeSource(None, live=True, every=0.005)
     report = run(
@@ -282,6 +283,7 @@ class Swinging(FakeSource):
             yield Frame(blank(round(level)), due, index)
 
 
+@pytest.mark.alone
 def test_a_model_slower_than_the_camera() -> None:
     """F09: the delay is bounded, frames are dropped, and the gain at 1 Hz is as without drops."""
     gains = []

@@ -166,6 +166,7 @@ print(source.status.state, (time.process_time() - busy) / 3)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["raises", "repeats", "blocks"])
 def test_waiting_for_a_camera_costs_next_to_nothing(fault: str) -> None:
     """F01: the whole loop with a view takes at most 5 % of a core."""

@@ -216,6 +216,7 @@ def stalled_for(viewers: set[WebSocketViewer]) -> Callable[[], float]:
     return seconds
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.name != "posix", reason="counts file descriptors")
 def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
     """W06: frame rate, memory and descriptors stay the same with 50 viewers that do not read."""
@@ -342,6 +343,7 @@ def flooded(viewer: ClientConnection) -> Iterator[None]:
     assert sent > 900 * (time.monotonic() - began)
 
 
+@pytest.mark.alone
 def test_a_flood_of_messages_does_not_slow_other_viewers(
     served: ServedRun, caplog: pytest.LogCaptureFixture
 ) -> None:
