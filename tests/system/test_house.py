@@ -1,6 +1,7 @@
 """Rules of the code: size of folders and modules, unique names, first words of docstrings."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,28 @@ def test_docstrings_begin_with_a_noun_phrase_or_a_verb() -> None:
     assert len(found) > 800
     asking = [place for place, text in found if text.split()[0].strip(",:'").lower() in QUESTIONS]
     assert asking == []
+
+
+FIGURATIVE = re.compile(
+    r"\b(whoever|nobody|somebody|meanwhile|be it|for ever|anew|afresh|told|tells|so many|unasked"
+    r"|beside|thereof|beforehand|is not to be had|numbers that are none|outlives?|mends?)\b",
+    re.IGNORECASE,
+)
+"""Words and phrases that readers with English as a third language had to read twice."""
+
+
+def test_code_and_pages_use_plain_words() -> None:
+    pages = [*ROOT.glob("*.md")]
+    for top in (*TOPS, "benchmarks", "tests"):
+        pages += [path for path in (ROOT / top).rglob("*.md") if path.name != "EXPERIMENTS.md"]
+    static = (ROOT / "realtime" / "web" / "static").glob("*.*")
+    found: dict[Path, list[str]] = {}
+    for path in [*modules().values(), *pages, *static]:
+        if path.suffix in (".py", ".md", ".html", ".js", ".css"):
+            words = FIGURATIVE.findall(path.read_text(encoding="utf-8"))
+            found |= {path.relative_to(ROOT): words} if words else {}
+    assert len(pages) >= 8
+    assert found == {}
 
 
 def importers() -> dict[str, set[str]]:
