@@ -79,7 +79,8 @@ class Filter(ABC):
             fl, fh = self.band
             raise OptionError(
                 f"the band {fl:g}-{fh:g} Hz must end below {fps / 2:.4g} Hz, half the measured "
-                "frame rate: choose a lower band, or give --capture-fps for a slow-motion file"
+                f"frame rate of {fps:.4g}: choose a lower band, or give --capture-fps for a "
+                "slow-motion file"
             )
 
     def parameters(self) -> dict[str, float | None]:

@@ -222,13 +222,13 @@ def test_sway_measures_the_designed_gain(pictures: list[Any]) -> None:
 
 def test_the_benchmark_ends_with_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "quality.json"
-    quality.main(model=["standard"], quick=True, out=out)
+    quality.main(model=["fast"], quick=True, out=out)
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert document == json.loads(out.read_text())
     methods = {row["method"] for row in document["pairs"]}
-    assert methods == {"standard", *(kind.name for kind in CLASSICAL)}
+    assert methods == {"fast", *(kind.name for kind in CLASSICAL)}
     at_20 = {r["method"]: r["ssim"] for r in document["pairs"] if r["set"] == "alpha"}
-    assert max(at_20, key=lambda name: at_20[name]) == "standard"
+    assert max(at_20, key=lambda name: at_20[name]) == "fast"
     from benchmarks.plots import draw
 
     draw(document, tmp_path / "quality.png")

@@ -252,7 +252,7 @@ def test_an_engine_without_parity_is_deleted(
     def differs(*_: object, **__: object) -> None:
         raise ParityError("the engine computes something else")
 
-    monkeypatch.setattr(tensorrt_target, "prove", differs)
+    monkeypatch.setattr(tensorrt_target, "check_parity", differs)
     with pytest.raises(ParityError):
         build(run, out, "--force")
     assert out.read_bytes() == before

@@ -71,7 +71,7 @@ def _hostile_program(path: Path, canary: Path) -> Path:
 def test_a_program_of_pytorch_needs_to_be_trusted(tmp_path: Path, canary: Path) -> None:
     """S01: PyTorch executes code in such a file, so rtmag requires `--unsafe`."""
     path = _hostile_program(tmp_path / "model.pt2", canary)
-    with pytest.raises(OptionError, match=r"which may run any code once opened: .* --unsafe"):
+    with pytest.raises(OptionError, match=r"which can run any code when it is opened; .* --unsafe"):
         load_engine(path)
     assert not canary.exists()
     code = f"""if True:

@@ -48,7 +48,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def program(run: Path) -> Path:
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program for any size, without matching, which takes three times as long to trace."""
+    run = small.trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
     return exported(run, "tiny")
 
 
@@ -64,6 +66,12 @@ def fixed(run: Path) -> Path:
     return exported(run, "fixed", size=(64, 48))
 
 
+@pytest.fixture(scope="module")
+def reloaded(fixed: Path) -> Any:
+    """The program of one size as PyTorch reads it, to be saved with other metadata."""
+    return torch.export.load(fixed)
+
+
 def exported(run: Path, name: str, **options: Any) -> Path:
     """Export a program, or find it where an earlier test exported it."""
     path = run / f"{name}.pt2"
@@ -72,25 +80,19 @@ def exported(run: Path, name: str, **options: Any) -> Path:
     return path
 
 
-def test_a_program_has_metadata(run: Path, program: Path) -> None:
-    engine = load_engine(program, unsafe=True)
+def test_a_program_has_metadata(program: Path, engine: Engine) -> None:
     assert isinstance(engine, TorchEngine)
     assert (engine.name, engine.size, engine.motion_scale) == ("tiny", None, 1.0)
     assert engine.metadata["rtmag.precision"] == "fp32"
     assert json.loads(engine.metadata["rtmag.parity"])["worst"] <= parity.WORST
-    assert not list(run.glob("*.part*"))
+    assert not list(program.parent.glob("*.part*"))
 
 
-@pytest.mark.parametrize("size", [(80, 64), (61, 47), (150, 33)])
-@pytest.mark.parametrize("alpha", [20.0, 0.25])
-def test_images_of_any_size_equal_those_of_onnx(
-    run: Path, engine: Engine, size: tuple[int, int], alpha: float
-) -> None:
-    from rtmag.export.onnx_export import export_onnx
+IMAGE_SIZES = ((80, 64), (61, 47), (150, 33))
 
-    if not (run / "tiny.onnx").exists():
-        export_onnx(run, run / "tiny.onnx", name="tiny")
-    ours, theirs = engine, load_engine(run / "tiny.onnx")
+
+def equal(ours: Engine, theirs: Engine, size: tuple[int, int], alpha: float) -> None:
+    """Both engines show the same images and have the same states."""
     for filter in (Dynamic(), Temporal(0.5, 3, order=2)):
         a = b = None
         for image in parity.clip(size, 4):
@@ -102,6 +104,35 @@ def test_images_of_any_size_equal_those_of_onnx(
         assert a is not None
         assert b is not None
         assert np.allclose(a, b, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def onnx_engine(program: Path) -> Engine:
+    from rtmag.export.onnx_export import export_onnx
+
+    export_onnx(program.parent, program.with_suffix(".onnx"), name="tiny")
+    return load_engine(program.with_suffix(".onnx"), engine="onnx", threads=1)
+
+
+@pytest.mark.parametrize("size", IMAGE_SIZES)
+@pytest.mark.parametrize("alpha", [20.0, 0.25])
+def test_images_of_any_size_equal_those_of_onnx(
+    engine: Engine, onnx_engine: Engine, size: tuple[int, int], alpha: float
+) -> None:
+    equal(engine, onnx_engine, size, alpha)
+
+
+@pytest.mark.slow
+def test_matching_at_any_size_equals_onnx(run: Path) -> None:
+    from rtmag.export.onnx_export import export_onnx
+
+    path = exported(run, "matching")
+    export_onnx(run, path.with_suffix(".onnx"), name="matching")
+    ours = load_engine(path, unsafe=True, engine="torch")
+    theirs = load_engine(path.with_suffix(".onnx"))
+    for size in IMAGE_SIZES:
+        for alpha in (20.0, 0.25):
+            equal(ours, theirs, size, alpha)
 
 
 def test_a_state_can_be_read_by_numpy_and_is_not_changed(engine: Engine) -> None:
@@ -128,12 +159,12 @@ def test_a_magnifier_may_change_its_band(engine: Engine) -> None:
         assert shown.image.shape == image.shape
 
 
-@pytest.mark.parametrize("streams", ["any", "4"])
-def test_several_streams_are_one_run(run: Path, engine: Engine, streams: str) -> None:
+@pytest.mark.parametrize("streams", [pytest.param("any", marks=pytest.mark.slow), "4"])
+def test_several_streams_are_one_run(run: Path, fixed: Path, streams: str) -> None:
     """Alphas, filters and resets differ, one stream pauses; one of four places is idle."""
     path = exported(run, f"streams_{streams}", streams=streams, size=(64, 48))
     together = load_engine(path, unsafe=True, engine="torch")
-    alone = engine
+    alone = load_engine(fixed, unsafe=True, engine="torch")
     assert together.streams_per_run == float(streams.replace("any", "inf"))
     filters, alphas = (Static(), Temporal(0.5, 3, order=2), Dynamic()), (20.0, 0.25, 5.0)
     ours: list[Any] = [None] * 3
@@ -222,7 +253,7 @@ def _no_compiler(*_: object) -> Any:
 
 
 def test_errors_are_one_line(
-    run: Path, program: Path, fixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: Path, fixed: Path, reloaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ModelIncompatible, match=r"nowhere\.pt2': no such file"):
         load_engine("nowhere.pt2", unsafe=True)
@@ -236,9 +267,8 @@ def test_errors_are_one_line(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ProviderUnavailable, match="no CUDA GPU"):
         load_engine(program, unsafe=True, engine="cuda")
-    other = torch.export.load(fixed)
     torch.export.save(
-        other, tmp_path / "old.pt2", extra_files={METADATA_FILE: '{"rtmag.contract": "0"}'}
+        reloaded, tmp_path / "old.pt2", extra_files={METADATA_FILE: '{"rtmag.contract": "0"}'}
     )
     with pytest.raises(ModelIncompatible, match="contract 0, this version of rtmag needs 2"):
         load_engine(tmp_path / "old.pt2", unsafe=True)
@@ -338,9 +368,11 @@ def test_a_gpu_is_named_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{", "not JSON"),
     ],
 )
-def test_invalid_metadata_is_refused(fixed: Path, tmp_path: Path, facts: str, message: str) -> None:
+def test_invalid_metadata_is_refused(
+    reloaded: Any, tmp_path: Path, facts: str, message: str
+) -> None:
     path = tmp_path / "odd.pt2"
-    torch.export.save(torch.export.load(fixed), path, extra_files={METADATA_FILE: facts})
+    torch.export.save(reloaded, path, extra_files={METADATA_FILE: facts})
     with pytest.raises(ModelIncompatible, match=message):
         load_engine(path, unsafe=True)
 
