@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 
 def installed(package: str) -> str | None:
     """The version of a distribution; None if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # 20 ms, which `--help` saves
+
     try:
         return version(package)
     except PackageNotFoundError:

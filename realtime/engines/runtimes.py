@@ -8,10 +8,10 @@ library.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, get_args
 
 from rtmag.realtime.engines.spec import AUTO, PROGRAM, EngineSpec
-from rtmag.realtime.environment import installed
 from rtmag.realtime.errors import OptionError, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _open_openvino(model: bytes, spec: EngineSpec) -> "Session":
 
 def _openvino_is_faster(spec: EngineSpec, motion: bool) -> bool:
     """True where it was measured to be faster: the form `motion`, partly in bfloat16."""
-    if not motion or spec.precision != AUTO or installed("openvino") is None:
+    if not motion or spec.precision != AUTO or find_spec("openvino") is None:
         return False
     from rtmag.realtime.engines.openvino_session import has_bfloat16
 
