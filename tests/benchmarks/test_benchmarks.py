@@ -26,12 +26,6 @@ ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "realtime" / "models" / "standard.onnx"
 
 
-@pytest.fixture(autouse=True)
-def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`python -m benchmarks.fps` is run from the root, which is then on the path."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-
-
 def test_tables_in_documents_match_the_results() -> None:
     from benchmarks.tables import DOCUMENTS, TABLES, update_tables
 

@@ -1,14 +1,12 @@
 """Memory of the whole program: it does not grow with the length of a clip or of a live run."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.fakes import ENVIRONMENT
 
-ROOT = Path(__file__).parents[2]
 MOST = 600.0
 """MB; limit of the peak memory at 1280x720."""
 SIZE = (1280, 720)
@@ -16,7 +14,6 @@ SIZE = (1280, 720)
 
 @pytest.fixture(autouse=True)
 def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
     monkeypatch.setitem(os.environ, "PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
 
 

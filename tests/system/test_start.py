@@ -1,7 +1,6 @@
 """Start times of the help and of the first frame of a file."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +8,9 @@ import pytest
 
 from tests.support.fakes import ENVIRONMENT
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(autouse=True)
 def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
     monkeypatch.setitem(os.environ, "PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
 
 
