@@ -36,6 +36,17 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def disable_telemetry() -> None:
+    """Keep the inference runtimes from contacting their makers. Call it before they are imported.
+
+    ONNX Runtime would write an identifier of the device to the user's cache folder and send usage
+    data to Microsoft; OpenVINO would do the same with Google Analytics, in a process of its own.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    # If this import fails, OpenVINO uses its own stub. None makes it fail.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
 _ROOT = Path(__file__).resolve().parent.parent
 """Folder of the package rtmag; in a checkout, its root."""
 
@@ -87,7 +98,7 @@ def commit(folder: Path = _ROOT) -> str | None:
     if not (folder / ".git").exists():
         return None
     arguments = ["describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-    return _output(["git", "-C", str(folder), *arguments])
+    return _output(["git", "--no-optional-locks", "-C", str(folder), *arguments])
 
 
 def _output(command: Sequence[str]) -> str | None:

@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rtmag.realtime.environment import usable_cores
+from rtmag.realtime.environment import disable_telemetry, usable_cores
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
 
 NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -34,11 +34,12 @@ OPTIONS: dict[str, dict[str, str]] = {
 
 
 def import_onnxruntime() -> Any:
-    """The onnxruntime module.
+    """The onnxruntime module, which sends nothing.
 
     Raises:
         MissingExtra: it is not installed or does not load.
     """
+    disable_telemetry()
     try:
         import onnxruntime
     except ImportError as error:

@@ -18,7 +18,7 @@ from rtmag.realtime.engines.contract import INPUTS, Values
 from rtmag.realtime.engines.openvino_bf16 import CROSSING, bfloat16_nodes, split
 from rtmag.realtime.engines.size_cache import SizeCache
 from rtmag.realtime.engines.spec import FP32, exported_precision
-from rtmag.realtime.environment import usable_cores
+from rtmag.realtime.environment import disable_telemetry, usable_cores
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
 
 MAX_UNUSED_RUNS = 12
@@ -34,11 +34,12 @@ Run = Callable[[dict[str, Any]], dict[str, NDArray[Any]]]
 
 @cache
 def core() -> Any:
-    """OpenVINO's Core object.
+    """OpenVINO's Core object, which sends nothing.
 
     Raises:
         MissingExtra: OpenVINO is not installed or does not load.
     """
+    disable_telemetry()
     try:
         from openvino import Core
     except ImportError as error:
