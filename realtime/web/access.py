@@ -7,13 +7,14 @@ A page of another site must neither control the magnifier nor see its picture. T
               needs this header or the token (blocks cross-site requests)
     token     is required unless the server listens on loopback; the first request has it in its
               address, later ones in a cookie
+
+Strangers send these headers too, so they are short, and the work grows no faster than their length.
 """
 
 import hmac
 import ipaddress
 import re
 import socket
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -39,6 +40,9 @@ _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 _TOKEN = re.compile(r"[\w.~-]{16,}", re.ASCII)
 """Tokens: too long to guess, without characters that need quoting in an address or a cookie."""
 
+MAX_HEADER = 8192
+"""Largest size of a request's address and headers in bytes."""
+
 _YEAR = 365 * 24 * 3600  # seconds
 
 
@@ -60,7 +64,7 @@ class AccessControl:
     """ASGI application that passes permitted requests on to another one and refuses the rest.
 
     Refusals are JSON, `{"error": reason}`: 400 for a foreign Host, 403 for a foreign or missing
-    Origin, 401 for a missing or wrong token.
+    Origin, 401 for a missing or wrong token, 431 for headers that are too long.
 
     Args:
         app: the protected application.
@@ -88,13 +92,17 @@ class AccessControl:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on and add `HEADERS` and the cookie to the response."""
+        if _header_size(scope) > MAX_HEADER:
+            reason = f"the headers exceed {MAX_HEADER} bytes: delete this server's cookies"
+            await _refuse(431, reason)(scope, receive, send)
+            return
         headers = Headers(scope=scope)
-        presented, stored = self._tokens(scope, headers)
-        trusted = self._is_token(presented) or self._is_token(stored)
+        presented = _presented_token(scope, headers)
+        stored = _cookies(headers.get("cookie", ""), self._cookie)
+        trusted = self._is_token(presented) or any(map(self._is_token, stored))
         refusal = self._refusal(scope, headers, trusted=trusted)
         if refusal is not None:
-            status, reason = refusal
-            await JSONResponse({"error": reason}, status, headers=HEADERS)(scope, receive, send)
+            await _refuse(*refusal)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -139,15 +147,32 @@ class AccessControl:
             return name in self._names
         return address.is_loopback or not self.local
 
-    def _tokens(self, scope: Scope, headers: Headers) -> tuple[str, str]:
-        """The token of the address or the Authorization header, and the token of the cookie."""
-        query = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
-        except CookieError:
-            cookie = None
-        return query or bearer, cookie.value if cookie else ""
-
     def _is_token(self, text: str) -> bool:
         return hmac.compare_digest(text.encode(), self._token.encode())
+
+
+def _refuse(status: int, reason: str) -> JSONResponse:
+    return JSONResponse({"error": reason}, status, headers=HEADERS)
+
+
+def _header_size(scope: Scope) -> int:
+    """Size of the address and the headers of a request in bytes."""
+    fields = sum(len(name) + len(value) for name, value in scope["headers"])
+    return fields + len(scope["raw_path"]) + len(scope["query_string"])
+
+
+def _presented_token(scope: Scope, headers: Headers) -> str:
+    """The token of the address, else that of `Authorization: Bearer TOKEN`; empty if none."""
+    query = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return query or (bearer if scheme.lower() == "bearer" else "")
+
+
+def _cookies(header: str, name: str) -> list[str]:
+    """The values of all cookies of this name.
+
+    `http.cookies` is not used: before Python 3.11.10 and 3.12.6, its time grows with the square of
+    the length (CVE-2024-7592), and a malformed cookie of another program hides the rest.
+    """
+    pairs = (pair.strip().partition("=") for pair in header.split(";"))
+    return [value for key, _, value in pairs if key == name]

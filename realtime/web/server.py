@@ -24,7 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request as Handshake
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
-from rtmag.realtime.web.access import AccessControl, checked_token
+from rtmag.realtime.web.access import MAX_HEADER, AccessControl, checked_token
 from rtmag.realtime.web.hub import ABORT, Hub, WebSocketViewer
 from rtmag.realtime.web.messages import Request
 from rtmag.realtime.web.metrics import CONTENT_TYPE, Metrics
@@ -48,6 +48,14 @@ _MAX_IDLE = 64  # open connections without a complete request header
 _REQUEST_TIMEOUT = 5.0  # seconds until the request header must be complete
 
 _MAX_MESSAGE = 1 << 16  # bytes, of a WebSocket message
+
+_MESSAGE_RATE = 200.0  # per second that a viewer may send; the page sends fewer than 100
+
+_MESSAGE_BURST = 500  # messages that may arrive at once, after the network was interrupted
+
+_PIECE = 4096  # bytes that are parsed before the messages are counted
+
+_LAST_WORDS = 1.0  # seconds for a disconnected viewer to read the reason
 
 _STOP_TIMEOUT = 1.5  # seconds for the server thread to end
 
@@ -185,6 +193,7 @@ def _uvicorn_config(app: AccessControl, max_viewers: int) -> uvicorn.Config:
         http=_HttpConnection,
         ws=_WebSocketConnection,
         ws_max_size=_MAX_MESSAGE,
+        h11_max_incomplete_event_size=MAX_HEADER,
         ws_per_message_deflate=False,  # JPEG is compressed already
         lifespan="off",
         log_config=None,
@@ -228,7 +237,41 @@ def _is_idle(connection: asyncio.Protocol) -> bool:
 
 
 class _WebSocketConnection(WebSocketsSansIOProtocol):
-    """WebSocket connection that the application can abort without waiting for the send buffer."""
+    """WebSocket connection with a limit of messages per second.
+
+    A viewer that exceeds the limit is disconnected with status 1008, because each message takes
+    time from the pictures of all viewers. The application can abort the connection without waiting
+    for the send buffer.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._allowed, self._counted = float(_MESSAGE_BURST), self.loop.time()
+        self._flooded = False
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), _PIECE):
+            if self._flooded:
+                return
+            super().data_received(data[start : start + _PIECE])
+
+    def handle_events(self) -> None:
+        now = self.loop.time()
+        self._allowed += _MESSAGE_RATE * (now - self._counted) - len(self.conn.events)
+        self._allowed, self._counted = min(self._allowed, _MESSAGE_BURST), now
+        super().handle_events()
+        if self._allowed < 0 and not self.close_sent:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Send the reason, read nothing more, and abort the connection after a second."""
+        self._flooded = self.close_sent = True
+        self.read_paused = False  # or else the application would resume reading
+        self.transport.pause_reading()
+        self.conn.fail(1008, f"more than {_MESSAGE_RATE:.0f} messages per second")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": 1008})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_timer = self.loop.call_later(_LAST_WORDS, self.transport.abort)
 
     def handle_connect(self, event: Handshake) -> None:
         super().handle_connect(event)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from rtmag.realtime.presets import PRESETS  # noqa: E402
 from rtmag.realtime.run.live import LiveOptions, run_live  # noqa: E402
 from rtmag.realtime.sources.source import SourceOptions  # noqa: E402
 from rtmag.realtime.web.hub import PICTURE, WebSocketViewer  # noqa: E402
+from rtmag.realtime.web.messages import Request  # noqa: E402
 from rtmag.realtime.web.view import WebView  # noqa: E402
 from tests.support.pages import ServedRun, count_pictures, receive, send, serve  # noqa: E402
 
@@ -148,6 +149,31 @@ def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None
         assert cookie == f"rtmag-{port}={token}; Path=/; HttpOnly; SameSite=Strict"
         assert handshake(port, Origin=served.url, Cookie=cookie.partition(";")[0]) == 101
         assert "access-control-allow-origin" not in page.headers
+
+
+def test_only_a_bearer_token_is_accepted_as_authorization(tmp_path: Path) -> None:
+    with serve(tmp_path, host="0.0.0.0") as served:
+        token, port = served.view.server.token, served.port
+        accepted = {
+            scheme: status_of(port, f"Host: 127.0.0.1:{port}\r\nAuthorization: {scheme}{token}\r\n")
+            for scheme in ("", "Basic ", "Token ", "Bearer", "Bearer ", "bearer ")
+        }
+    refused = dict.fromkeys(("", "Basic ", "Token ", "Bearer"), 401)
+    assert accepted == refused | {"Bearer ": 200, "bearer ": 200}
+
+
+def test_cookies_of_strangers_are_short_and_hide_nothing(tmp_path: Path) -> None:
+    """Other programs on the same host set cookies too, and not all of them are well-formed."""
+    with serve(tmp_path, host="0.0.0.0") as served:
+        host = f"Host: 127.0.0.1:{served.port}\r\n"
+        ours = f"rtmag-{served.port}={served.view.server.token}"
+        for foreign in ('theme={"dark": true}', 'a="\\', "=", ";;", f"rtmag-{served.port}=old"):
+            for cookie in (f"{foreign}; {ours}", f"{ours}; {foreign}"):
+                assert status_of(served.port, f"{host}Cookie: {cookie}\r\n") == 200, cookie
+        escaped = 'a="' + "\\" * 60_000 + '"'  # http.cookies needs 10 s in Python 3.11.7
+        for field in (f"Cookie: {escaped}", f"X-Other: {'x' * 8192}"):
+            assert status_of(served.port, f"{host}{field}\r\n") in (400, 431)
+        assert status_of(served.port, host, path=f"/?token={'x' * 8192}") == 431
 
 
 def test_a_configured_token_stays_valid_after_a_restart(tmp_path: Path) -> None:
@@ -323,14 +349,14 @@ def has_filter_of(served: ServedRun, expected: Controls) -> bool:
 
 
 @contextmanager
-def flooded(viewer: ClientConnection) -> Iterator[None]:
-    """Send a thousand messages per second, one quarter of them invalid, while the block runs."""
+def busy(viewer: ClientConnection) -> Iterator[None]:
+    """Send 150 messages per second, one quarter of them invalid, while the block runs."""
     done, began, sent = threading.Event(), time.monotonic(), 0
 
     def flood() -> None:
         nonlocal sent
         while not done.wait(0.005):
-            while sent < 1000 * (time.monotonic() - began):
+            while sent < 150 * (time.monotonic() - began):
                 alpha = json.dumps({"set": {"alpha": sent % 50 + 1}})
                 viewer.send(("{", alpha, '{"press": "+"}', alpha)[sent % 4])
                 sent += 1
@@ -340,20 +366,54 @@ def flooded(viewer: ClientConnection) -> Iterator[None]:
     yield
     done.set()
     thread.join()
-    assert sent > 900 * (time.monotonic() - began)
+    assert sent > 135 * (time.monotonic() - began)
+
+
+MESSAGE = b'{"press": "+"}'
+FLOOD = (bytes([0x81, 0x80 | len(MESSAGE), 0, 0, 0, 0]) + MESSAGE) * 20_000
+"""Twenty thousand WebSocket messages; the mask of each is zero."""
+
+
+def flood(port: int) -> bytes:
+    """Send messages as fast as possible until the server disconnects; return its last bytes."""
+    last = b""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(websocket_request(port))
+        with suppress(OSError):  # the server reads no more
+            connection.settimeout(0.2)
+            connection.sendall(FLOOD)
+        with suppress(OSError):
+            connection.settimeout(10)
+            while data := connection.recv(1 << 16):
+                last = (last + data)[-200:]
+    return last
+
+
+def test_a_viewer_that_floods_is_disconnected(served: ServedRun) -> None:
+    """All other viewers go on, and no more messages are handled than a burst may have."""
+    with served.connect() as viewer:
+        handled: list[Request] = []
+        hub = served.view.server.hub
+        handle, hub.on_request = hub.on_request, handled.append
+        last = flood(served.port)
+        assert wait_for(lambda: len(hub.viewers) == 1)
+        hub.on_request = handle
+        assert last.endswith(b"\x03\xf0more than 200 messages per second")  # status 1008
+        assert len(handled) < 1000
+        assert count_pictures(viewer, 0.5) > 2
 
 
 @pytest.mark.alone
-def test_a_flood_of_messages_does_not_slow_other_viewers(
+def test_many_messages_do_not_slow_other_viewers(
     served: ServedRun, caplog: pytest.LogCaptureFixture
 ) -> None:
     """W08: valid, invalid and oversized messages."""
-    with served.connect() as viewer, served.connect() as flooder, caplog.at_level(logging.INFO):
+    with served.connect() as viewer, served.connect() as sender, caplog.at_level(logging.INFO):
         count_pictures(viewer, 0.5)
         shares = []
         for _ in range(3):
             alone = count_pictures(viewer, 2.0)
-            with flooded(flooder):
+            with busy(sender):
                 shares.append(count_pictures(viewer, 2.0) / alone)
         assert sorted(shares)[1] >= 0.9
         with served.connect() as huge:

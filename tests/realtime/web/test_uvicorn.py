@@ -77,6 +77,9 @@ def test_a_websocket_connection_has_its_scope_and_response_after_the_handshake()
     async def check() -> None:
         connection = connected(WEBSOCKET)
         require(connection, ("handle_connect", "handshake_complete", "send", "transport"))
+        require(connection, ("loop", "handle_events", "queue", "close_sent", "close_timer"))
+        require(connection, ("read_paused", "conn"))
+        assert connection.conn.events == []
         headers = websockets.datastructures.Headers(HANDSHAKE)
         connection.handle_connect(websockets.http11.Request("/ws", headers))
         require(connection, ("scope", "response"))
