@@ -152,6 +152,16 @@ class InputOptions:
     """The treatment of input files."""
 
     panel: ClassVar = "Input"
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            min=0.001,
+            help="Frame rate in frames/s of pictures in a folder, and of files without timestamps, "
+            "such as raw .h264.",
+            show_default="30, or the rate in the header of the file",
+        ),
+    ] = None
     capture_fps: Annotated[
         float | None,
         typer.Option(

@@ -122,6 +122,9 @@ class FileBatch:
     """Prints warnings, and errors if there are several files."""
     done: Callable[[Path], None]
     """Called with the path of each finished output."""
+    fps: float | None = None
+    """Rate in 1/s of pictures in folders and of files without timestamps; None: see `VideoSource`
+    and `ImageFolderSource`."""
     capture_fps: float | None = None
     """Rate in 1/s at which slow-motion files were filmed; None: the rate of their timestamps."""
     audio: bool = True
@@ -168,7 +171,7 @@ class FileBatch:
         if self.skip_existing and os.path.exists(job.output):
             self.notice(f"skipped: {str(job.output)!r} exists")
             return "end"
-        opened = _open(job.source, self.max_pixels)
+        opened = _open(job.source, SourceOptions(max_pixels=self.max_pixels, fps=self.fps))
         with opened.source as source:
             fps = self.capture_fps or source.fps
             if fps is not None:
@@ -191,7 +194,7 @@ class FileBatch:
         return engine
 
     def _magnify(self, opened: Input, output: Path, engine: Engine) -> Ending:
-        source, video = opened.source, opened.video
+        source = opened.source
         controls = replace(self.controls)
         magnifier = Magnifier(
             engine,
@@ -202,8 +205,8 @@ class FileBatch:
         )
         view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
         file, sink = self._open_sink(opened, output, engine)
-        for warning in _warnings(video, controls.filter, self.capture_fps) if video else ():
-            self.notice(f"warning: {warning}")
+        for warning in _warnings(opened, controls.filter, self.capture_fps):
+            self.notice(f"warning: {source.name!r} {warning}")
         self.progress.begin(source.name, source.frames)
         try:
             report = run(
@@ -282,17 +285,16 @@ class FileBatch:
             self.notice(f"warning: {error}")
 
 
-def _open(path: Path, max_pixels: int) -> Input:
+def _open(path: Path, options: SourceOptions) -> Input:
     """Open a file, a folder or a pattern. Other meanings of a name, such as a camera, are ignored.
 
     Raises:
         SourceUnavailable: there is no such file, or it cannot be read.
     """
-    options = SourceOptions(max_pixels=max_pixels)
     if os.path.isdir(path):
         return Input(open_source(path.absolute(), options=options))
     if os.path.lexists(path):
-        video = VideoSource(path, max_pixels=max_pixels)
+        video = VideoSource(path, max_pixels=options.max_pixels, fps=options.fps)
         return Input(video, video)
     if is_pattern(str(path)):
         return Input(open_source(path, options=options))
@@ -301,8 +303,25 @@ def _open(path: Path, max_pixels: int) -> Input:
     )
 
 
-def _warnings(video: VideoSource, filter: Filter, capture_fps: float | None) -> list[str]:
-    """Return a line for each property of a video that affects the quality of the output."""
+def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[str]:
+    """Return each property of an input that affects the quality of the output."""
+    source, video = opened.source, opened.video
+    warnings = [*source.notes, *(_video_warnings(video) if video is not None else ())]
+    rate = capture_fps or source.fps
+    if source.frames == 1:
+        warnings.append("has one frame: there is no motion to magnify")
+    elif filter.band is not None and rate and source.frames:
+        seconds, slowest = source.frames / rate, filter.band[0]
+        if seconds * slowest < 1:
+            warnings.append(
+                f"lasts {seconds:.2g} s, less than one period at {slowest:g} Hz: motion near "
+                f"{slowest:g} Hz needs a clip of at least {1 / slowest:.3g} s"
+            )
+    return warnings
+
+
+def _video_warnings(video: VideoSource) -> list[str]:
+    """Return what a video file loses, or should not have."""
     warnings = []
     if video.bits > 8:
         warnings.append(f"has {video.bits} bits per channel; the output has 8")
@@ -310,16 +329,8 @@ def _warnings(video: VideoSource, filter: Filter, capture_fps: float | None) -> 
         curve = _TRANSFERS[video.colour.color_trc]
         warnings.append(f"is HDR ({curve}); the output has the same curve and is not tone-mapped")
     if video.interlaced:
-        warnings.append("is interlaced: the difference between its fields looks like motion")
-    if video.frames == 1:
-        warnings.append("has one frame: there is no motion to magnify")
-    elif filter.band is not None:
-        rate = capture_fps or video.fps
-        seconds = (video.frames or 0) / rate if rate else video.seconds
-        if seconds * filter.band[0] < 1:
-            slowest = filter.band[0]
-            warnings.append(
-                f"lasts {seconds:.2g} s, less than one period at {slowest:g} Hz: motion near "
-                f"{slowest:g} Hz needs a clip of at least {1 / slowest:.3g} s"
-            )
-    return [f"{video.name!r} {warning}" for warning in warnings]
+        warnings.append(
+            "is interlaced: the difference between its fields looks like motion; deinterlace "
+            "it first: ffmpeg -i IN -vf bwdif -crf 12 OUT.mp4"
+        )
+    return warnings

@@ -175,6 +175,8 @@ def _open_source(spec: str, options: LiveOptions, view: View | None) -> FrameSou
     source.on_status = lambda status: options.notice(_status_line(source.name, status))
     for setting in source.refused:
         options.notice(f"warning: {source.name}: cannot turn off {setting}")
+    for note in source.notes:
+        options.notice(f"warning: {source.name!r} {note}")
     return source
 
 

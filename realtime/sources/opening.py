@@ -70,7 +70,7 @@ def _file(path: Path, options: SourceOptions) -> FrameSource:
         return ImageFolderSource(path, fps=options.fps or 30.0, max_pixels=options.max_pixels)
     from rtmag.realtime.sources.video_file import VideoSource
 
-    return VideoSource(path, max_pixels=options.max_pixels)
+    return VideoSource(path, max_pixels=options.max_pixels, fps=options.fps)
 
 
 def _pictures(pattern: str, options: SourceOptions) -> FrameSource:

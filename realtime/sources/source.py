@@ -1,5 +1,6 @@
 """The protocol of all sources, their options and their status."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,11 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+from rtmag.realtime.errors import OptionError
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
 SourceState = Literal["CONNECTING", "RUNNING", "STALLED", "RECONNECTING", "ENDED", "FAILED"]
 """States of a source. Only live sources that reconnect have others than RUNNING."""
+
+DEFAULT_FPS = 30.0
+"""Frames per second of pictures whose rate is not known."""
 
 _TEMPORARY = {
     "CONNECTING": "connecting",
@@ -107,6 +112,11 @@ class FrameSource(Protocol):
         ...
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Facts about a file that affect the result; the name of the source is their subject."""
+        ...
+
+    @property
     def polled(self) -> PolledSource | None:
         """This source, if it returns its newest frame on request; None: it must be iterated."""
         ...
@@ -153,6 +163,7 @@ class BaseSource(Closeable):
 
     frames: int | None = None
     on_status: OnStatus | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def damaged(self) -> int:
@@ -182,7 +193,8 @@ class SourceOptions:
     size: tuple[int, int] | None = None
     """(width, height) in pixels, for cameras, the test scene and raw pictures from a pipe."""
     fps: float | None = None
-    """Frames per second, for cameras, the test scene, the screen, pipes and image folders."""
+    """Frames per second, for cameras, the test scene, the screen, pipes, image folders and files
+    without timestamps."""
     pixel_format: str | None = None
     """For cameras, four letters such as MJPG or YUYV; for pipes, bgr24 or rgb24."""
     lock_exposure: bool = False
@@ -195,3 +207,13 @@ class SourceOptions:
     """Larger pictures are refused before they are decoded."""
     wait: Callable[[str], None] | None = None
     """Called with the reason while a stream is not available yet; None: raise an error instead."""
+
+
+def check_rate(fps: float | None) -> None:
+    """Check a frame rate in frames/s; None is allowed.
+
+    Raises:
+        OptionError: it is not a positive number.
+    """
+    if fps is not None and not (fps > 0 and math.isfinite(fps)):
+        raise OptionError(f"fps must be a positive number, got {fps = }")

@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.media.colour import Colour, Converter, is_yuv
-from rtmag.realtime.media.container import is_truncated, open_container, read_packets, video_stream
+from rtmag.realtime.media.container import (
+    has_timestamps,
+    is_truncated,
+    main_video_stream,
+    moving_streams,
+    open_container,
+    read_packets,
+    video_stream,
+)
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.media.timestamps import (
     FileClock,
@@ -31,7 +39,7 @@ from rtmag.realtime.media.timestamps import (
     read_timestamps,
     typical_step,
 )
-from rtmag.realtime.sources.source import BaseSource
+from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, check_rate
 
 _RATE_FRAMES = 2000
 """If the file has an index, only this number of frames is read to measure the rate."""
@@ -46,30 +54,70 @@ class VideoSource(BaseSource):
     Damaged packets are skipped and counted in `damaged`. If the end of the file is damaged,
     SourceLost is raised after the last good frame.
 
+    Of several video streams, the main one is read, see `main_video_stream`. `notes` names it.
+
     Args:
         path: the file.
         max_pixels: larger frames are refused before they are decoded.
+        fps: frames per second of a file without timestamps, such as raw .h264; by default the
+            rate in its header, or 30. Ignored for other files.
 
     Raises:
         SourceUnavailable: the file is missing or not a readable video; the message says why.
+        OptionError: `fps` is not a positive number.
     """
 
     live = False
     damaged = 0
     """Number of packets of the current or last iteration that were damaged."""
 
-    def __init__(self, path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_pixels: int = MAX_PIXELS,
+        fps: float | None = None,
+    ) -> None:
+        check_rate(fps)
         self.path = Path(path)
         self.name = self.path.name
         self._max_pixels = max_pixels
         self._closed = False
         self._reader: Generator[Frame, None, None] | None = None
         with open_container(self.path) as container:
-            stream = video_stream(container, self.path, max_pixels)
+            main = main_video_stream(container, self.path)
+            self._stream_index = main.index if main else None
+            stream = self._stream_of(container)
+            self._note_streams(container, stream)
+            self._fixed_fps = self._untimed_fps(container, stream, fps)
             self.has_audio = bool(container.streams.audio)
             self.time_base: Fraction = stream.time_base or Fraction(1, 90_000)
             self._measure(container, stream)
         self._inspect_first_frame()
+
+    def _stream_of(self, container: InputContainer) -> VideoStream:
+        return video_stream(container, self.path, self._max_pixels, self._stream_index)
+
+    def _note_streams(self, container: InputContainer, stream: VideoStream) -> None:
+        """Note which one of several video streams is read."""
+        streams = moving_streams(container)
+        if len(streams) > 1:
+            number, size = streams.index(stream) + 1, f"{stream.width}x{stream.height}"
+            self.notes += (f"has {len(streams)} video streams; number {number} ({size}) is read",)
+
+    def _untimed_fps(
+        self, container: InputContainer, stream: VideoStream, fps: float | None
+    ) -> float | None:
+        """Return the frame rate of a file without timestamps; None: it has timestamps."""
+        if has_timestamps(container):
+            if fps is not None:
+                self.notes += ("has timestamps, so its frame rate is not set by --fps",)
+            return None
+        fps = fps or float(stream.codec_context.framerate or 0)
+        if not fps:
+            fps = DEFAULT_FPS
+            self.notes += (f"has no timestamps; {fps:g} frames/s are assumed, --fps sets another",)
+        return fps
 
     def _measure(self, container: InputContainer, stream: VideoStream) -> None:
         """Count and time the frames without decoding; rates in headers are often wrong."""
@@ -79,15 +127,18 @@ class VideoSource(BaseSource):
         nominal = stream.average_rate
         step = typical_step(ticks) * float(self.time_base)
         self.fps: float | None = 1 / step if step > 0 else float(nominal) if nominal else None
+        self.fps = self._fixed_fps or self.fps
         ticks = ticks if index is None else index
         self.frames: int | None = len(ticks)
         self.seconds = duration(ticks, self.time_base) + (1 / self.fps if self.fps else 0.0)
         """Seconds from the first frame to the end of the last."""
+        if self._fixed_fps:
+            self.seconds = self.frames / self._fixed_fps
 
     def _inspect_first_frame(self) -> None:
         """Decode the first frame and set the attributes that depend on it."""
         with open_container(self.path) as container:
-            stream = video_stream(container, self.path, self._max_pixels)
+            stream = self._stream_of(container)
             frame = None
             with suppress(SourceLost):
                 frame = next((f for f in self._decode(container, stream) if f), None)
@@ -128,7 +179,7 @@ class VideoSource(BaseSource):
         matrix, rotation = self._matrix, self.rotation
         index = self.damaged = 0
         with open_container(self.path) as container:
-            stream = video_stream(container, self.path, self._max_pixels)
+            stream = self._stream_of(container)
             for decoded in self._decode(container, stream):
                 if decoded is None:
                     self.damaged += 1
@@ -137,7 +188,8 @@ class VideoSource(BaseSource):
                     matrix, rotation = _matrix(decoded), decoded.rotation
                 time = None if decoded.pts is None else float(decoded.pts * self.time_base)
                 image = _upright(converter.to_bgr(decoded), matrix)
-                yield Frame(image, clock.read(time), index)
+                time = index / self._fixed_fps if self._fixed_fps else clock.read(time)
+                yield Frame(image, time, index)
                 index += 1
                 if self._closed:
                     return

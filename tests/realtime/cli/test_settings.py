@@ -182,7 +182,7 @@ def test_the_order_implied_by_a_band_is_shown(capsys: pytest.CaptureFixture[str]
     ("text", "words"),
     [
         ("alpah = 3", "rtmag.toml: unknown key 'alpah'; allowed: alpha, audio, band"),
-        ("[file]\nfps = 3", "rtmag.toml, table [file]: unknown key 'fps'; allowed: alpha"),
+        ("[file]\nhost = 3", "rtmag.toml, table [file]: unknown key 'host'; allowed: alpha"),
         ("[fiel]\nfps = 3", "rtmag.toml: no such table [fiel]; allowed: camera, file"),
         ('alpha = "much"', "rtmag.toml: alpha = 'much': "),
         ("alpha = true", "rtmag.toml: alpha = True: expected a number"),

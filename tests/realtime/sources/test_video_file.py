@@ -13,8 +13,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
+from av.stream import Disposition
 
-from rtmag.realtime.errors import SourceLost, SourceUnavailable
+from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.sources.video_file import VideoSource
@@ -401,3 +403,127 @@ class TestDamage:
         shutil.copy(path, copy)
         for a, b in zip(VideoSource(path), VideoSource(copy), strict=True):
             assert np.array_equal(a.image, b.image)
+
+
+def flagged(path: Path, *parts: tuple[int, tuple[int, int], Disposition]) -> Path:
+    """Write a file of several video streams: the number of pictures, size and flags of each."""
+    with av.open(str(path), "w") as output:
+        streams: list[Any] = []
+        for count, size, flags in parts:
+            stream: Any = output.add_stream("libx264", rate=30, options={"crf": "12", "bf": "0"})
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            stream.disposition = flags
+            streams.append((stream, count, size))
+        for index in range(max(count for count, _, _ in parts)):
+            for stream, count, size in streams:
+                if index < count:
+                    frame = av.VideoFrame.from_ndarray(flat(index, size), "bgr24")
+                    frame.pts, frame.time_base = index, Fraction(1, 30)
+                    output.mux(stream.encode(frame))
+        for stream, _, _ in streams:
+            output.mux(stream.encode(None))
+    return path
+
+
+class TestSeveralStreams:
+    SMALL, LARGE = (64, 48), (96, 64)
+    NONE, DEFAULT = Disposition(0), Disposition.default
+
+    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+    def test_the_one_with_the_default_flag_is_read(self, name: str, tmp_path: Path) -> None:
+        parts = (20, self.LARGE, self.NONE), (10, self.SMALL, self.DEFAULT)
+        with VideoSource(flagged(tmp_path / name, *parts)) as source:
+            assert (source.size, source.frames) == (self.SMALL, 10)
+            assert source.notes == ("has 2 video streams; number 2 (64x48) is read",)
+            assert numbers(source) == list(range(10))
+
+    @pytest.mark.parametrize("name", ["a.avi", "a.ts", "a.mkv"])
+    def test_without_a_flag_the_longest_is_read(self, name: str, tmp_path: Path) -> None:
+        parts = (5, self.LARGE, self.NONE), (24, self.SMALL, self.NONE)
+        with VideoSource(flagged(tmp_path / name, *parts)) as source:
+            assert (source.size, source.frames) == (self.SMALL, 24)
+            assert len(list(source)) == 24
+
+    @pytest.mark.parametrize("name", ["a.avi", "a.ts"])
+    def test_of_equally_long_ones_the_largest_is_read(self, name: str, tmp_path: Path) -> None:
+        parts = (21, self.SMALL, self.NONE), (20, self.LARGE, self.NONE)
+        with VideoSource(flagged(tmp_path / name, *parts)) as source:
+            assert source.size == self.LARGE
+
+    def test_a_thumbnail_is_passed_over_even_with_the_default_flag(self, tmp_path: Path) -> None:
+        parts = (1, self.LARGE, self.DEFAULT), (10, self.SMALL, self.NONE)
+        with VideoSource(flagged(tmp_path / "a.mkv", *parts)) as source:
+            assert (source.size, source.frames) == (self.SMALL, 10)
+
+    def test_a_single_stream_has_no_note(self, clip: MakeClip) -> None:
+        assert VideoSource(clip(frames=3)).notes == ()
+
+
+def bare(path: Path, source: Path, bitstream_filter: str | None = None) -> Path:
+    """Write the packets of a video one after the other, without a container."""
+    with av.open(str(source)) as container:
+        stream = container.streams.video[0]
+        filters = BitStreamFilterContext(bitstream_filter, stream) if bitstream_filter else None
+        with path.open("wb") as output:
+            for packet in container.demux(stream):
+                for part in filters.filter(packet) if filters else [packet]:
+                    output.write(bytes(part))
+    return path
+
+
+class TestWithoutTimestamps:
+    def h264(self, clip: MakeClip, tmp_path: Path) -> Path:
+        video = clip(frames=20, fps=Fraction(25), options={"bf": "2"})
+        return bare(tmp_path / "a.h264", video, "h264_mp4toannexb")
+
+    def mjpeg(self, clip: MakeClip, tmp_path: Path) -> Path:
+        video = clip("a.avi", frames=12, codec="mjpeg", pixel_format="yuvj420p")
+        return bare(tmp_path / "a.mjpeg", video)
+
+    def test_the_rate_in_the_header_is_used(self, clip: MakeClip, tmp_path: Path) -> None:
+        with VideoSource(self.h264(clip, tmp_path)) as source:
+            assert (source.fps, source.frames, source.notes) == (25, 20, ())
+            assert source.seconds == pytest.approx(0.8)
+            frames = list(source)
+        assert [number(frame.image) for frame in frames] == [i % 12 for i in range(20)]
+        assert [frame.time for frame in frames] == pytest.approx([i / 25 for i in range(20)])
+
+    def test_an_assumed_rate_is_named(self, clip: MakeClip, tmp_path: Path) -> None:
+        with VideoSource(self.mjpeg(clip, tmp_path)) as source:
+            assert source.fps == 30
+            assert source.notes == (
+                "has no timestamps; 30 frames/s are assumed, --fps sets another",
+            )
+            assert numbers(source) == list(range(12))
+
+    def test_a_given_rate_has_priority(self, clip: MakeClip, tmp_path: Path) -> None:
+        for path in (self.h264(clip, tmp_path), self.mjpeg(clip, tmp_path)):
+            with VideoSource(path, fps=240) as source:
+                assert (source.fps, source.notes) == (240, ())
+                assert [frame.time for frame in source][:3] == pytest.approx([0, 1 / 240, 2 / 240])
+
+    def test_timestamps_have_priority_over_a_given_rate(self, clip: MakeClip) -> None:
+        with VideoSource(clip(frames=3), fps=240) as source:
+            assert source.fps == pytest.approx(30)
+            assert source.notes == ("has timestamps, so its frame rate is not set by --fps",)
+
+    @pytest.mark.parametrize(
+        ("name", "codec"), [("a.m2v", "mpeg2video"), ("a.ivf", "libvpx"), ("a.hevc", "libx265")]
+    )
+    def test_other_kinds(self, name: str, codec: str, clip: MakeClip) -> None:
+        quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {"b": "4000000"}
+        with VideoSource(clip(name, frames=12, codec=codec, options=quiet)) as source:
+            assert source.fps == pytest.approx(30)
+            assert numbers(source) == list(range(12))
+
+    def test_an_animated_png_has_timestamps(self, clip: MakeClip) -> None:
+        path = clip("a.apng", frames=6, fps=Fraction(10), codec="apng", pixel_format="rgb24")
+        path = path.rename(path.with_suffix(".png"))
+        with VideoSource(path) as source:
+            assert source.fps == pytest.approx(10)
+            assert numbers(source) == list(range(6))
+
+    @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan")])
+    def test_rates_that_are_not_positive_are_refused(self, fps: float, clip: MakeClip) -> None:
+        with pytest.raises(OptionError, match="fps must be a positive number"):
+            VideoSource(clip(frames=2), fps=fps)
