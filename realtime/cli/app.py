@@ -161,6 +161,7 @@ class InputOptions:
             "such as raw .h264.",
             show_default="30, or the rate in the header of the file",
         ),
+        options.HARMLESS,
     ] = None
     capture_fps: Annotated[
         float | None,
@@ -170,6 +171,7 @@ class InputOptions:
             help="Slow motion: frame rate in frames/s at which the camera filmed, if the file is "
             "played at a lower rate.",
         ),
+        options.HARMLESS,
     ] = None
     max_pixels: options.MaxPixels = MAX_PIXELS
     strict: Annotated[
@@ -177,6 +179,7 @@ class InputOptions:
         typer.Option(
             "--strict", help="Exit with code 1 if damage in a file caused a loss of frames."
         ),
+        options.HARMLESS,
     ] = False
 
 
@@ -197,13 +200,19 @@ class OutputOptions:
         ),
     ] = None
     layout: options.LayoutOption = "magnified"
-    audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Copy the sound.")] = True
+    audio: Annotated[
+        bool, typer.Option("--audio/--no-audio", help="Copy the sound."), options.HARMLESS
+    ] = True
     overwrite: options.Overwrite = False
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.")
+        bool,
+        typer.Option("--skip-existing", help="Skip inputs whose output exists."),
+        options.HARMLESS,
     ] = False
     view: Annotated[
-        ViewKind, typer.Option("--view", help="Show the video in a window, or not at all.")
+        ViewKind,
+        typer.Option("--view", help="Show the video in a window, or not at all."),
+        options.HARMLESS,
     ] = "none"
     progress: Annotated[
         options.ProgressKind,
@@ -212,6 +221,7 @@ class OutputOptions:
             help="auto: a bar on a terminal, else lines of text, on standard error. json: lines of "
             "JSON on standard output. none: nothing.",
         ),
+        options.HARMLESS,
     ] = "auto"
 
     def arguments(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def _checked_token(context: Context, value: str | None) -> str | None:
     if source is not None and source.name == "COMMANDLINE":
         raise OptionError(
             "a token on the command line is visible to all users of this machine (ps); "
-            "set RTMAG_TOKEN, or token in rtmag.toml"
+            "set RTMAG_TOKEN, or token in your own rtmag.toml"
         )
     return value
 
@@ -45,10 +45,12 @@ class CameraOptions:
             help="Picture size to request from the camera, in pixels. auto: keep the size of the "
             "camera and adapt only the motion scale.",
         ),
+        options.HARMLESS,
     ] = None
     fps: Annotated[
         float | None,
         Option("--fps", min=0.1, help="Frame rate to request from the camera, in frames/s."),
+        options.HARMLESS,
     ] = None
     pixel_format: Annotated[
         str | None,
@@ -58,6 +60,7 @@ class CameraOptions:
             help="Pixel format to request from the camera, for example MJPG or YUYV.",
             show_default="MJPG",
         ),
+        options.HARMLESS,
     ] = None
     lock_exposure: Annotated[
         bool,
@@ -65,6 +68,7 @@ class CameraOptions:
             "--lock-exposure",
             help="Turn off automatic exposure and white balance, which cause flicker.",
         ),
+        options.HARMLESS,
     ] = False
 
     def source_options(self, scale: str) -> "SourceOptions":
@@ -91,6 +95,7 @@ class StreamOptions:
             min=0.5,
             help="Open the stream again after this many seconds without a picture.",
         ),
+        options.HARMLESS,
     ] = 5.0
     ca: Annotated[
         Path | None,
@@ -101,9 +106,11 @@ class StreamOptions:
             show_default="certificates are not verified",
         ),
     ] = None
-    wait: Annotated[bool, Option("--wait", help="Wait for a stream that is not available yet.")] = (
-        False
-    )
+    wait: Annotated[
+        bool,
+        Option("--wait", help="Wait for a stream that is not available yet."),
+        options.HARMLESS,
+    ] = False
     size: Annotated[
         str | None,
         Option(
@@ -113,6 +120,7 @@ class StreamOptions:
             help="Standard input contains raw pictures of this size, in pixels. auto: keep the "
             "size of the source and adapt only the motion scale.",
         ),
+        options.HARMLESS,
     ] = None
     fps: Annotated[
         float | None,
@@ -121,10 +129,12 @@ class StreamOptions:
             min=0.1,
             help="Frame rate of raw pictures, or of the screen capture, in frames/s.",
         ),
+        options.HARMLESS,
     ] = None
     pixel_format: Annotated[
         Literal["bgr24", "rgb24"],
         Option("--pixel-format", help="Pixel format of raw pictures."),
+        options.HARMLESS,
     ] = "bgr24"
     max_pixels: options.MaxPixels = MAX_PIXELS
 
@@ -151,6 +161,7 @@ class ViewOptions:
     view: Annotated[
         LiveViewKind,
         Option("--view", help="Show the video in a window, in web browsers, or not at all."),
+        options.HARMLESS,
     ] = "window"
     layout: options.LayoutOption = "magnified"
     host: Annotated[
@@ -172,7 +183,7 @@ class ViewOptions:
         ),
     ] = None
     token: Annotated[str | None, Option("--token", hidden=True, callback=_checked_token)] = None
-    """Token of the page; None: a random one. Only from rtmag.toml and RTMAG_TOKEN."""
+    """Token of the page; None: a random one. Only from the user's rtmag.toml and RTMAG_TOKEN."""
     max_viewers: Annotated[
         int,
         Option(

@@ -45,6 +45,17 @@ ProgressKind = Literal["auto", "none", "json"]
 T = TypeVar("T")
 
 
+HARMLESS = "harmless"
+"""Mark in the annotation of an option that rtmag.toml in the current folder may set: no value of it
+runs code, opens a file or admits anyone. Without this mark, an option is refused there."""
+
+
+def harmless_options(command: Callable[..., Any]) -> set[str]:
+    """The names of a command's parameters that have the mark `HARMLESS`."""
+    parameters = inspect.signature(command, eval_str=True).parameters
+    return {name for name, each in parameters.items() if HARMLESS in get_args(each.annotation)[1:]}
+
+
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replace each parameter whose type is a dataclass by the fields of the dataclass.
 
@@ -74,14 +85,14 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
 def _parameters(group: Any) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
-        kind, option = get_args(hints[field.name])
+        kind, option, *marks = get_args(hints[field.name])
         option = copy(option)
         option.rich_help_panel = group.panel
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
-            annotation=Annotated[kind, option],
+            annotation=Annotated[(kind, option, *marks)],
         )
 
 
@@ -119,6 +130,7 @@ LayoutOption = Annotated[
         "half original, right half result. difference: result minus original. original: the "
         "input alone.",
     ),
+    HARMLESS,
 ]
 
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace output files that exist.")]
@@ -141,6 +153,7 @@ EngineOption = Annotated[
         help=f"Inference engine. For {ONNX} models: {_engines(ONNX)}. For {PROGRAM} models: "
         f"{_engines(PROGRAM)}. auto: the best engine that works on this machine.",
     ),
+    HARMLESS,
 ]
 
 Unsafe = Annotated[
@@ -180,6 +193,7 @@ class MotionOptions:
             help=ALPHA_HELP,
             show_default="20, or the value of the preset",
         ),
+        HARMLESS,
     ] = None
     preset: Annotated[
         PresetName | None,
@@ -188,6 +202,7 @@ class MotionOptions:
             help="Set mode, band, alpha and order for a typical subject. `rtmag presets` shows "
             "the values.",
         ),
+        HARMLESS,
     ] = None
     mode: Annotated[
         Mode | None,
@@ -197,6 +212,7 @@ class MotionOptions:
             "previous frame. temporal: only motion within a frequency band.",
             show_default="temporal if a band is given, else static",
         ),
+        HARMLESS,
     ] = None
     band: Annotated[
         str | None,
@@ -207,12 +223,13 @@ class MotionOptions:
             help="Frequency band in Hz, bpm or rpm, for example 0.8-1.2Hz, 48-72bpm or "
             "1200-1800rpm.",
         ),
+        HARMLESS,
     ] = None
     fl: Annotated[
-        float | None, Option("--fl", metavar="HZ", help="Lower edge of the band in Hz.")
+        float | None, Option("--fl", metavar="HZ", help="Lower edge of the band in Hz."), HARMLESS
     ] = None
     fh: Annotated[
-        float | None, Option("--fh", metavar="HZ", help="Upper edge of the band in Hz.")
+        float | None, Option("--fh", metavar="HZ", help="Upper edge of the band in Hz."), HARMLESS
     ] = None
     order: Annotated[
         int | None,
@@ -224,6 +241,7 @@ class MotionOptions:
             show_default="2 if the band is narrower than an octave, else 1; or the value of the "
             "preset",
         ),
+        HARMLESS,
     ] = None
     drift: Annotated[
         float | None,
@@ -234,6 +252,7 @@ class MotionOptions:
             "this frequency in Hz.",
             show_default="the reference stays the first frame",
         ),
+        HARMLESS,
     ] = None
 
     def controls(self, layout: Layout = "magnified") -> Controls:
@@ -324,6 +343,7 @@ class LiveModelOptions:
             help="Estimate motion in a picture of this relative size. A smaller one is faster "
             "and coarser. auto: the largest that keeps up with the source.",
         ),
+        HARMLESS,
     ] = "auto"
     unsafe: Unsafe = False
     compiled: Annotated[
@@ -369,6 +389,7 @@ class ModelOptions(LiveModelOptions):
             help="Estimate motion in a picture of this relative size. A smaller one is faster "
             "and coarser.",
         ),
+        HARMLESS,
     ] = "1"
 
 

@@ -7,19 +7,25 @@ above it.
 
 Values reach Typer as its `default_map`, after Typer has validated them: types, choices and ranges
 are those of the options.
+
+The current folder may be someone else's: an unpacked archive, a shared disk. Its file may set only
+options that are marked as harmless where they are declared (options.HARMLESS), and the keys that it
+sets are printed.
 """
 
 import os
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from typer import BadParameter, Context
 from typer.core import TyperCommand, TyperOption
 
-from rtmag.realtime.cli.options import make_controls
+from rtmag.realtime.cli.console import notice
+from rtmag.realtime.cli.options import harmless_options, make_controls
 from rtmag.realtime.engines.spec import AUTO
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.log import HIDDEN, is_secret, logger, redact
@@ -27,6 +33,12 @@ from rtmag.realtime.log import HIDDEN, is_secret, logger, redact
 NAME = "rtmag.toml"
 
 PREFIX = "RTMAG_"
+
+_MAX_BYTES = 1_000_000
+"""Largest size of a file."""
+
+_MAX_SHOWN = 60
+"""Characters of a value in an error message."""
 
 _BAND = ("band", "fl", "fh")
 
@@ -60,6 +72,16 @@ _PLAIN = {
 _EXPECTED = {bool: "true or false", int: "an integer", float: "a number"}
 
 
+class Rank(IntEnum):
+    """Priority of the origin of a value."""
+
+    DEFAULT = 0
+    OWN_FILE = 1
+    FOLDER_FILE = 2
+    ENVIRONMENT = 3
+    COMMAND_LINE = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """The value of an option and its origin."""
@@ -67,8 +89,7 @@ class Setting:
     value: Any
     origin: str
     """default, command line, the name of a variable or the path of a file."""
-    rank: int = 0
-    """Priority of the origin: 0 default, 1 and 2 files, 3 environment, 4 command line."""
+    rank: Rank = Rank.DEFAULT
 
 
 class ConfigurableCommand(TyperCommand):
@@ -93,6 +114,13 @@ class ConfigurableCommand(TyperCommand):
             if setting.rank:
                 logger().debug("%s = %s (%s)", key, _safe(key, setting).value, setting.origin)
         return rest
+
+    def invoke(self, ctx: Context) -> Any:  # type: ignore[override]
+        """Run the command; first print which options the file in the current folder sets."""
+        used = [key for key, setting in ctx.obj.items() if setting.rank == Rank.FOLDER_FILE]
+        if used:
+            notice(f"settings from ./{NAME}: {_list(used)}")
+        return super().invoke(ctx)
 
 
 def keys(command: TyperCommand) -> dict[str, TyperOption]:
@@ -121,68 +149,118 @@ def read(command: TyperCommand, context: Context) -> dict[str, Setting]:
     """
     options = keys(command)
     found = {}
-    for rank, path in enumerate(_files(), start=1):
-        for key, value in _from_file(path, command, context):
+    for rank, path in _files().items():
+        for key, value in _from_file(path, rank, command, context):
             found[str(options[key].name)] = Setting(value, str(path), rank)
     for key, option in options.items():
         text = os.environ.get(PREFIX + key.upper())
         if text:
             origin = PREFIX + key.upper()
             value = _validated(text, key, option, context, origin)
-            found[str(option.name)] = Setting(value, origin, 3)
+            found[str(option.name)] = Setting(value, origin, Rank.ENVIRONMENT)
     return found
 
 
-def _files() -> list[Path]:
-    """The files that exist, in the order of rising priority."""
+def _own_file() -> Path:
+    """The file in the user's configuration folder."""
     import platformdirs
 
-    folder = platformdirs.user_config_path("rtmag", appauthor=False)
-    return [path for path in (folder / NAME, Path(NAME)) if path.is_file()]
+    return platformdirs.user_config_path("rtmag", appauthor=False) / NAME
 
 
-def _from_file(path: Path, command: TyperCommand, context: Context) -> Iterator[tuple[str, Any]]:
+def _files() -> dict[Rank, Path]:
+    """The files that exist, in the order of rising priority.
+
+    Raises:
+        OptionError: a folder may not be entered.
+    """
+    own, here = _own_file(), Path(NAME)
+    files = {Rank.OWN_FILE: own} if _exists(own) else {}
+    if _exists(here) and not (files and here.samefile(own)):
+        files[Rank.FOLDER_FILE] = here
+    return files
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise OptionError(
+            f"cannot look for {str(path)!r}: {error.strerror}; the folder must be one that you may "
+            "enter: check HOME"
+        ) from error
+
+
+def _from_file(
+    path: Path, rank: Rank, command: TyperCommand, context: Context
+) -> Iterator[tuple[str, Any]]:
     """Yield the keys and values of a file that apply to the command; validate all of the file."""
     commands = _commands(context)
     options = {name: keys(each) for name, each in commands.items()}
     anywhere = {key for each in options.values() for key in each}
+    refused = _refused(commands.values()) if rank == Rank.FOLDER_FILE else set()
     own = options[str(command.name)]
     content = {key.replace("-", "_"): value for key, value in _parsed(path).items()}
     tables = {name: content.pop(name) for name in commands if name in content}
     for key, value in content.items():
         if isinstance(value, dict):
             raise OptionError(f"{path}: no such table [{key}]; allowed: {_list(commands)}")
-        _check_known(key, anywhere, str(path))
+        _check_key(key, anywhere, refused, str(path))
         if key in own:
             yield key, _strict(value, key, own[key], context, str(path))
     for name, table in tables.items():
         origin = f"{path}, table [{name}]"
         if not isinstance(table, dict):
-            raise OptionError(f"{path}: {name} = {table!r}: expected a table")
+            raise OptionError(f"{path}: {name} = {_shown(name, table)}: expected a table")
         for key, value in ((key.replace("-", "_"), value) for key, value in table.items()):
-            _check_known(key, options[name], origin)
+            _check_key(key, options[name], refused, origin)
             checked = _strict(value, key, options[name][key], context, origin)
             if name == command.name:
                 yield key, checked
 
 
+def _refused(commands: Iterable[TyperCommand]) -> set[str]:
+    """Keys of options that the file in the current folder must not set."""
+    refused = set()
+    for command in commands:
+        assert command.callback is not None
+        harmless = harmless_options(command.callback)
+        refused |= {key for key, each in keys(command).items() if each.name not in harmless}
+    return refused
+
+
 def _parsed(path: Path) -> dict[str, Any]:
+    """The content of a file; raises OptionError if it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) <= _MAX_BYTES:
+            return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
     except ValueError as error:  # neither TOML nor UTF-8
         raise OptionError(f"cannot read {str(path)!r}: {error}") from error
+    except RecursionError as error:
+        raise OptionError(f"cannot read {str(path)!r}: its values are nested too deeply") from error
+    raise OptionError(f"cannot read {str(path)!r}: it is larger than a megabyte")
 
 
-def _check_known(key: str, allowed: Collection[str], origin: str) -> None:
-    if key not in allowed:
-        names = _list(name.replace("_", "-") for name in allowed)
+def _check_key(key: str, known: Collection[str], refused: Collection[str], origin: str) -> None:
+    if key not in known:
+        names = _list(name.replace("_", "-") for name in known if name not in refused)
         raise OptionError(f"{origin}: unknown key {key!r}; allowed: {names}")
+    if key in refused:
+        flag = "" if is_secret(key) else f"give --{key.replace('_', '-')}, "
+        raise OptionError(
+            f"{origin}: {key!r} is refused in the current folder, whose files may be someone "
+            f"else's; {flag}set {PREFIX}{key.upper()}, or move it to {str(_own_file())!r}"
+        )
 
 
 def _strict(value: Any, key: str, option: TyperOption, context: Context, origin: str) -> Any:
     """Validate a value of a file; also refuse a TOML type that Typer would convert."""
+    if isinstance(value, str) and "\0" in value:  # no path, address or name contains it
+        raise OptionError(f"{origin}: {key} = {_shown(key, value)}: contains a null character")
     result = _validated(value, key, option, context, origin)
     same = isinstance(result, Path) or type(result) is type(value)
     if not same and (type(result), type(value)) != (float, int):
@@ -201,6 +279,8 @@ def _validated(value: Any, key: str, option: TyperOption, context: Context, orig
         return option.process_value(context, value)
     except BadParameter as error:
         raise OptionError(f"{origin}: {key} = {_shown(key, value)}: {_reason(error)}") from error
+    except OverflowError as error:
+        raise OptionError(f"{origin}: {key} = {_shown(key, value)}: is too large") from error
     except OptionError as error:
         raise OptionError(f"{origin}: {key}: {error}") from error
 
@@ -214,7 +294,14 @@ def _reason(error: BadParameter) -> str:
 
 
 def _shown(key: str, value: object) -> str:
-    return HIDDEN if is_secret(key) else repr(value)
+    """A value in an error message, on one short line; a secret one is hidden."""
+    if is_secret(key):
+        return HIDDEN
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more than 4300 digits; nested lists
+        return HIDDEN
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}{HIDDEN}"
 
 
 def _commands(context: Context) -> dict[str, TyperCommand]:
@@ -237,7 +324,7 @@ def effective(
         source = context.get_parameter_source(name)
         value = context.params.get(name)
         if source is not None and source.name == "COMMANDLINE":
-            out[key] = Setting(value, "command line", 4)
+            out[key] = Setting(value, "command line", Rank.COMMAND_LINE)
         elif name in found:
             out[key] = replace(found[name], value=value)
         else:

@@ -53,7 +53,7 @@ def read_model(model: str | Path | None = None) -> tuple[bytes, bytes | None, st
         content = path.read_bytes()
         motion_path = motion_form(path)
         motion = motion_path.read_bytes() if motion_path.is_file() else None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a null character in the path
         known = ", ".join(model_names()) or "none"
         raise ModelIncompatible(
             f"cannot load model {name!r}: no such file or model (in the package: {known})"

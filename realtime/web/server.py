@@ -290,7 +290,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     """Return a socket that listens on the port or, if that is None, on the first free port."""
     try:
         family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter where a part of a name is too long
         raise OptionError(
             f"cannot listen on {host!r}: no such host; give --host an address of this machine"
         ) from error

@@ -33,6 +33,8 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
 def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with pytest.raises(ModelIncompatible, match=r"'huge': no such file or model .*standard"):
         read_model("huge")
+    with pytest.raises(ModelIncompatible, match="no such file or model"):
+        read_model("a\0b.onnx")
 
 
 def test_the_motion_form_is_read_if_its_weights_are_the_same(tmp_path: Path) -> None:

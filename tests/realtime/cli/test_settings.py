@@ -1,16 +1,22 @@
 """Options from files and variables: their priority, and invalid ones."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from rtmag.realtime.cli import options
 from rtmag.realtime.cli.main import execute
+from rtmag.realtime.cli.settings import ConfigurableCommand
 from tests.support.fakes import ENVIRONMENT, identity_model
 
 MAIN = "import sys; from rtmag.realtime.cli.main import main; main()"
@@ -55,11 +61,11 @@ SECRET = "a-secret-of-27-letters-here"
 
 
 def test_a_token_is_set_but_never_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """S05: ps shows the command line to every user."""
-    Path("rtmag.toml").write_text(f'[camera]\ntoken = "{SECRET}"\n')
-    assert shown(capsys, "camera")["token"] == ["...", "rtmag.toml"]
+    (home / "rtmag.toml").write_text(f'[camera]\ntoken = "{SECRET}"\n')
+    assert shown(capsys, "camera")["token"] == ["...", str(home / "rtmag.toml")]
     assert shown(capsys, "stream")["token"] == [None, "default"]
     monkeypatch.setenv("RTMAG_TOKEN", SECRET)
     assert shown(capsys, "stream")["token"] == ["...", "RTMAG_TOKEN"]
@@ -72,11 +78,11 @@ def test_a_token_is_set_but_never_shown(
 
 
 def test_messages_do_not_contain_an_invalid_token(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Path("rtmag.toml").write_text("token = 12345678901234567890\n")
+    (home / "rtmag.toml").write_text("token = 12345678901234567890\n")
     assert "token = ...: expected text" in error_of(capsys, "camera", "test")
-    Path("rtmag.toml").write_text('view = "web"\nport = 0\n')
+    (home / "rtmag.toml").write_text('view = "web"\nport = 0\n')
     for short in ("fifteen-letters", "sixteen letters!", "sixteen;letters;"):
         monkeypatch.setenv("RTMAG_TOKEN", short)
         message = error_of(capsys, "camera", "test", "--model", "none")
@@ -157,13 +163,13 @@ def test_size_auto_and_motion_scale_override_each_other(
 
 
 def test_size_auto_with_a_fixed_motion_scale_is_refused(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     words = "--size auto needs --motion-scale auto, got 1: leave out one"
     assert words in error_of(capsys, "camera", "test", "--size", "auto", "--motion-scale", "1")
-    Path("rtmag.toml").write_text('[stream]\nsize = "auto"\nmotion-scale = "1"\n')
+    (home / "rtmag.toml").write_text('[stream]\nsize = "auto"\nmotion-scale = "1"\n')
     assert words in error_of(capsys, "stream", "screen")
-    Path("rtmag.toml").write_text('[camera]\nsize = "automatic"\n')
+    (home / "rtmag.toml").write_text('[camera]\nsize = "automatic"\n')
     assert "a size is WIDTHxHEIGHT" in error_of(capsys, "camera", "test")
 
 
@@ -187,25 +193,133 @@ def test_the_order_implied_by_a_band_is_shown(capsys: pytest.CaptureFixture[str]
         ('alpha = "much"', "rtmag.toml: alpha = 'much': "),
         ("alpha = true", "rtmag.toml: alpha = True: expected a number"),
         ("alpha = [1]", "rtmag.toml: alpha = [1]: "),
-        ("overwrite = 3", "rtmag.toml: overwrite = 3: "),
+        ("strict = 3", "rtmag.toml: strict = 3: "),
         ("order = 3", "rtmag.toml: order = 3: "),
         ("[camera]\nfps = 0.01", "rtmag.toml, table [camera]: fps = 0.01: "),
         ('layout = "round"', "'split', 'difference', 'original'"),
         ('band = "quick"', "rtmag.toml: band: a band is LOWER-UPPER"),
         ('alpha = "3"', "rtmag.toml: alpha = '3': expected a number"),
-        ('overwrite = "yes"', "rtmag.toml: overwrite = 'yes': expected true or false"),
+        ('strict = "yes"', "rtmag.toml: strict = 'yes': expected true or false"),
         ("motion-scale = 1", "rtmag.toml: motion_scale = 1: expected text"),
         ("file = 3", "rtmag.toml: file = 3: expected a table"),
         ('preset = "moon"', "'pulse', 'breath', "),
         ("alpha = \n", "cannot read 'rtmag.toml': Invalid value (at line 1"),
         ("\udcff", "cannot read 'rtmag.toml'"),
+        ("alpha = " + 9999 * "[", "cannot read 'rtmag.toml': its values are nested too deeply"),
+        ("alpha = " + 300 * "[" + 300 * "]", "rtmag.toml: alpha = [[["),
+        ("alpha = " + 4000 * "9", "rtmag.toml: alpha = 999"),
+        ("alpha = " + 5000 * "9", "cannot read 'rtmag.toml': "),
+        ("alpha = 0x" + 5000 * "f", "rtmag.toml: alpha = ...: "),
+        (
+            '[camera]\npixel-format = "a\\u0000b"',
+            "pixel_format = 'a\\x00b': contains a null character",
+        ),
+        ("#" + 1_000_000 * "x", "cannot read 'rtmag.toml': it is larger than a megabyte"),
     ],
 )
 def test_an_invalid_file_is_one_line_of_error(
     text: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("rtmag.toml").write_bytes(text.encode(errors="surrogateescape"))
-    assert words in error_of(capsys, "file", "none.mp4")
+    message = error_of(capsys, "file", "none.mp4")
+    assert words in message
+    assert len(message) < 600
+
+
+LIVE = {
+    "compile", "frames", "host", "max_viewers", "model", "out", "overwrite", "port", "record",
+    "stats", "token", "unsafe", "virtual_camera",
+}  # fmt: skip
+REFUSED = {
+    "camera": LIVE,
+    "stream": LIVE | {"ca", "max_pixels"},
+    "file": {"compile", "like", "max_pixels", "model", "output", "overwrite", "unsafe"},
+}
+"""Options that write or read a file, run code, admit others, or end the run."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_current_folder_may_set_harmless_options_only(
+    name: str, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    """S01: a folder may be someone else's, such as an unpacked archive."""
+    found = shown(capsys, name)
+    assert not REFUSED[name] - found.keys()
+    for key in REFUSED[name]:
+        Path("rtmag.toml").write_text(f'[{name}]\n{key.replace("_", "-")} = "x"\n')
+        message = error_of(capsys, name, "x")
+        assert f"{key!r} is refused in the current folder" in message
+        assert str(home / "rtmag.toml") in message
+    harmless = {k: v for k, (v, _) in found.items() if k not in REFUSED[name] and v is not None}
+    harmless.pop("alpha")
+    lines = [f"{key} = {json.dumps(value)}" for key, value in harmless.items()]
+    Path("rtmag.toml").write_text("\n".join([f"[{name}]", *lines]))
+    assert {shown(capsys, name)[key][1] for key in harmless} == {"rtmag.toml"}
+
+
+def test_a_new_option_is_refused_in_the_current_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Group:
+        panel: ClassVar = "Group"
+        new: Annotated[int, typer.Option("--new")] = 1
+        marked: Annotated[int, typer.Option("--marked"), options.HARMLESS] = 2
+
+    @options.grouped
+    def command(group: Group, alone: Annotated[int, typer.Option("--alone")] = 3) -> None:
+        """Do nothing."""
+
+    assert options.harmless_options(command) == {"marked"}
+    other = typer.Typer()
+    other.command(cls=ConfigurableCommand)(command)
+    other.command(name="second")(lambda: None)
+    Path("rtmag.toml").write_text("marked = 5\n")
+    assert CliRunner().invoke(other, ["command"]).exit_code == 0
+    for key in ("new", "alone"):
+        Path("rtmag.toml").write_text(f"{key} = 5\n")
+        refusal = CliRunner().invoke(other, ["command"]).exception
+        assert f"'{key}' is refused in the current folder" in str(refusal)
+
+
+def test_a_hostile_folder_runs_no_code_and_says_what_it_sets(
+    clip: Callable[..., Path], capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    """S01."""
+    clip("here/in.mp4", frames=4)
+    Path("rtmag.toml").write_text('unsafe = true\nmodel = "evil.pt2"\n')
+    assert "'unsafe' is refused" in error_of(capsys, "file", "in.mp4")
+    Path("rtmag.toml").write_text('alpha = 3\nprogress = "none"\n')
+    assert execute(["file", "in.mp4", "--model", "none"]) == 0
+    assert capsys.readouterr().err == "settings from ./rtmag.toml: alpha, progress\n"
+    Path("rtmag.toml").rename(home / "rtmag.toml")
+    assert execute(["file", "in.mp4", "out.mp4", "--model", "none"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_own_file_is_trusted_also_in_its_folder(
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "rtmag.toml").write_text("overwrite = true\n")
+    monkeypatch.chdir(home)
+    assert shown(capsys, "camera")["overwrite"] == [True, str(home / "rtmag.toml")]
+
+
+def test_a_folder_that_may_not_be_entered(
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.chmod(0)
+    if not os.access(home, os.X_OK):
+        message = error_of(capsys, "file", "none.mp4")
+        assert "Permission denied; the folder must be one that you may enter" in message
+    home.chmod(0o700)
+    monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: home / (300 * "a"))
+    assert "the folder must be one that you may enter" in error_of(capsys, "file", "none.mp4")
+
+
+def test_a_null_character_is_refused(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    (home / "rtmag.toml").write_text('model = "a\\u0000b"\n')
+    assert "model = 'a\\x00b': contains a null" in error_of(capsys, "camera", "test")
 
 
 def test_an_invalid_environment_variable_is_named(
@@ -240,11 +354,11 @@ def test_credentials_are_not_shown(
 
 
 def test_a_file_is_magnified_with_the_settings(
-    clip: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    clip: Callable[..., Path], capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     clip("here/in.mp4", frames=6)
     model = identity_model(Path("identity.onnx"))
-    Path("rtmag.toml").write_text(
+    (home / "rtmag.toml").write_text(
         f'alpha = 7\nband = "48-120bpm"\nmodel = "{model.as_posix()}"\n[file]\nprogress = "none"\n'
     )
     assert execute(["file", "in.mp4"]) == 0

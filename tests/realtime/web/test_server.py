@@ -583,8 +583,9 @@ def test_a_used_port_and_an_unknown_host_are_errors_of_one_line(tmp_path: Path) 
         WebView(Controls(), "three", port=one.server.port)
     two.close()
     one.close()
-    with pytest.raises(OptionError, match="no such host"):
-        WebView(Controls(), "x", host="no.such.host.invalid")
+    for host in ("no-such-host.invalid", 300 * "a"):
+        with pytest.raises(OptionError, match="no such host"):
+            WebView(Controls(), "x", host=host)
 
 
 def test_without_the_web_libraries_the_error_names_the_pip_command() -> None:
