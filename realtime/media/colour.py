@@ -67,6 +67,10 @@ JPEG = Colour(color_range=_FULL, colorspace=5, color_primaries=UNSPECIFIED, colo
 """Tags of all JPEG pictures."""
 
 
+Y4M = Colour(colorspace=6, color_primaries=UNSPECIFIED, color_trc=UNSPECIFIED)
+"""Tags of Y4M: it states no matrix, and readers assume BT.601."""
+
+
 class Converter:
     """Converts decoded frames to images and back; caches its tables, so use one per stream."""
 

@@ -20,6 +20,8 @@ from rtmag.realtime.media.colour import JPEG, Colour, Converter
 _FINEST = Fraction(1, 1_000_000)
 """Smallest time base, in seconds, of codecs that have no limit of their own."""
 
+_MILLISECOND = Fraction(1, 1000)
+
 MAX_STEP_TICKS = 2_000_000_000
 """Longest step between packets, in ticks. MP4 stores it in 31 bits; above, FFmpeg aborts."""
 
@@ -61,6 +63,8 @@ class FileType:
     """Options of the container."""
     constant_rate: bool = False
     """True if the file has a constant frame rate and no timestamps."""
+    shortest: Fraction = _FINEST
+    """Shortest time from frame to frame that the container can hold, in seconds."""
 
 
 # The offset compensates for x264's coarser quantisation of chroma, mostly with full chroma.
@@ -110,9 +114,11 @@ FILE_TYPES = {
     ".mp4": FileType("mp4", (_H264, _MPEG4), options=_FRAGMENTS),
     ".m4v": FileType("mp4", (_H264, _MPEG4), options=_FRAGMENTS),
     ".mov": FileType("mov", (_H264, _MPEG4), options=_FRAGMENTS),
-    ".mkv": FileType("matroska", (_H264, _MPEG4), options=_CLUSTERS),
-    ".webm": FileType("webm", (_VP9,), audio="libopus", options=_CLUSTERS),
-    ".avi": FileType("avi", (_MJPEG, _MPEG4), audio="pcm_s16le", constant_rate=True),
+    ".mkv": FileType("matroska", (_H264, _MPEG4), options=_CLUSTERS, shortest=_MILLISECOND),
+    ".webm": FileType("webm", (_VP9,), "libopus", options=_CLUSTERS, shortest=_MILLISECOND),
+    ".avi": FileType(
+        "avi", (_MJPEG, _MPEG4), "pcm_s16le", constant_rate=True, shortest=_MILLISECOND
+    ),
 }
 """File types by suffix."""
 
@@ -155,8 +161,10 @@ class VideoEncoder:
                 f"cannot write {file_type.format}: this build of FFmpeg has no {names}"
             )
         # Headers of damaged files contain rates that no codec accepts.
-        rate = Fraction(min(max(fps, 0.001), 100_000.0)).limit_denominator(1001)
-        self.time_base = 1 / rate if file_type.constant_rate else max(time_base, codec.finest)
+        highest = min(1 / file_type.shortest, Fraction(100_000))
+        rate = min(Fraction(max(fps, 0.001)).limit_denominator(1001), highest)
+        finest = max(time_base, codec.finest, file_type.shortest)
+        self.time_base = 1 / rate if file_type.constant_rate else finest
         self._colour = codec.colour or colour.writable
         self._format = codec.pixel_format(size)
         self._converter = Converter()

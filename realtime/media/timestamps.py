@@ -8,18 +8,22 @@ of the elapsed time, because two clocks never run at the same speed. No time is 
 arrival of its frame.
 
 File timestamps are read without decoding. `FileClock` keeps them where they increase and repairs
-them elsewhere.
+them elsewhere. Some files store the times at which packets are decoded in place of those at which
+pictures are shown; `DisplayTimes` puts them in order.
 """
 
+import heapq
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -120,6 +124,19 @@ _MAX_FORWARD = 12 * 3600.0
 """A larger step forward, in seconds, is one too. MPEG-TS clocks wrap around after 26 hours."""
 
 
+_PROBED = 48
+"""Number of pictures whose times are compared; groups of B-frames are shorter."""
+
+_ROUNDING = 0.02
+"""Relative difference between two measures of a constant frame rate, due to rounded timestamps."""
+
+_MAX_LATE = 0.05
+"""Seconds by which a frame may be late in a file without times."""
+
+_DOUBLINGS = 6
+"""Number of times that a frame rate may be doubled for a file without times."""
+
+
 def is_discontinuity(step: float) -> bool:
     """True if a step of a file's timestamps, in seconds, starts a new time line."""
     return not -_MAX_BACKWARD < step < _MAX_FORWARD
@@ -133,6 +150,8 @@ class FileClock:
     """
 
     def __init__(self, dt: float) -> None:
+        self.jumps = 0
+        """Number of discontinuities so far; after each one the time continues by one step."""
         self._dt = dt
         self._last: float | None = None
         self._shift = 0.0
@@ -147,9 +166,51 @@ class FileClock:
         else:
             if is_discontinuity(time + self._shift - last):
                 self._shift = last + self._dt - time
+                self.jumps += 1
             # A repeated timestamp moves by half a step, so the next correct one is still later.
             self._last = time + self._shift if time + self._shift > last else last + self._dt / 2
         return self._last
+
+
+class DisplayTimes:
+    """Times at which pictures are shown, for files that store the times of decoding.
+
+    AVI has no other times; some programs write such MP4, Matroska and FLV files. The times are
+    given to the pictures in the order in which the decoder returns them.
+
+    Args:
+        container: the file; FFmpeg adds a delay to the times of AVI, which is left out.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        self._avi = container.format.name == "avi"
+        self._waiting: list[tuple[int, int]] = []
+        """Time of decoding and stated time of each packet without a picture so far; a heap."""
+
+    def add(self, packet: "Packet[Stream]") -> None:
+        """Add a packet before it is decoded."""
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            time = packet.dts if self._avi else packet.pts
+            heapq.heappush(self._waiting, (packet.pts if time is None else time, packet.pts))
+
+    def take(self, frame: VideoFrame) -> int | None:
+        """Return the time of the next picture in ticks; None if there is none."""
+        # Pictures that are decoded before a key picture are shown before it: earlier packets that
+        # are still waiting were damaged.
+        if frame.key_frame and frame.pts is not None:
+            while self._waiting and self._waiting[0][1] < frame.pts:
+                heapq.heappop(self._waiting)
+        return heapq.heappop(self._waiting)[0] if self._waiting else frame.pts
+
+
+def are_decoding_times(frames: Iterable[VideoFrame]) -> bool:
+    """True if the times of the first pictures go back; the pictures are in the order of display."""
+    last = -math.inf
+    for frame in islice(frames, _PROBED):
+        if frame.pts is not None and frame.pts < last:
+            return True
+        last = last if frame.pts is None else frame.pts
+    return False
 
 
 def decoding_times(container: InputContainer, stream: VideoStream) -> NDArray[np.int64] | None:
@@ -165,9 +226,12 @@ def read_timestamps(
 ) -> NDArray[np.int64]:
     """Return the timestamps of the first `limit` frames (None: all) in ticks, in file order."""
     ticks: list[int] = []
+    avi = container.format.name == "avi"  # its times of display are derived from those of decoding
     for packet in read_packets(container, stream):
         if packet is not None and packet.size > 0 and not packet.is_discard:
-            ticks.append(_tick(packet, ticks))
+            stamps = (packet.dts, packet.pts) if avi else (packet.pts, packet.dts)
+            before = ticks[-1] if ticks else 0
+            ticks.append(next((stamp for stamp in stamps if stamp is not None), before))
         if len(ticks) == limit:
             break
     return np.array(ticks, np.int64)
@@ -186,6 +250,25 @@ def typical_step(ticks: NDArray[np.int64]) -> float:
     return float(steps[np.abs(steps - middle) <= max(1.0, middle / 4)].mean())
 
 
+def even_rate(ticks: NDArray[np.int64], time_base: Fraction, fps: float) -> float:
+    """Return the lowest frame rate at which all frames keep their times, for files without times.
+
+    It is `fps` times a power of two, at most 64. A gap counts as any number of frames.
+    """
+    steps = _steps(ticks) * float(time_base)
+    times = np.concatenate([[0.0], np.cumsum(np.where(steps < _MAX_FORWARD, steps, 1 / fps))])
+    places = np.arange(len(times))
+    mean = places[-1] / times[-1] if times[-1] > 0 else fps
+    rate = mean if abs(mean / fps - 1) < _ROUNDING else fps
+    for _ in range(_DOUBLINGS):
+        slots = np.round(times * rate)
+        late = np.maximum.accumulate(slots - places) + places - slots
+        if late.max() <= max(1.0, _MAX_LATE * rate):
+            break
+        rate *= 2
+    return rate
+
+
 def duration(ticks: NDArray[np.int64], time_base: Fraction) -> float:
     """Return the seconds from the first frame to the start of the last, without discontinuities."""
     steps = _steps(ticks) * float(time_base)
@@ -195,11 +278,3 @@ def duration(ticks: NDArray[np.int64], time_base: Fraction) -> float:
 def _steps(ticks: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the steps between sorted timestamps, in ticks."""
     return np.diff(np.sort(ticks)).astype(np.float64)
-
-
-def _tick(packet: "Packet[Stream]", before: Sequence[int]) -> int:
-    if packet.pts is not None:
-        return packet.pts
-    if packet.dts is not None:
-        return packet.dts
-    return before[-1] if before else 0

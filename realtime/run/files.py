@@ -222,6 +222,8 @@ class FileBatch:
         finally:
             self.progress.end()
         written = file.path_written if file is not None else None
+        if opened.video is not None and opened.video.jumps:
+            self.notice(f"warning: {_jumps(opened.video)}")
         self._finish(source, report, written, engine)
         return report.ending
 
@@ -232,7 +234,13 @@ class FileBatch:
         source = opened.source
         size = layout_size(source.size, self.controls.layout)
         if str(output) == STDOUT:
-            return None, PipeSink(fps=source.fps or 30.0, size=size)
+            video = opened.video
+            return None, PipeSink(
+                fps=(video.even_fps if video else source.fps) or 30.0,
+                size=size,
+                sample_aspect=video.sample_aspect if video else None,
+                timed=True,
+            )
         comment = f"{SIGNATURE}{rtmag_version()}: alpha {self.controls.alpha:g}, "
         comment += f"{self.controls.filter}, model {engine.name}"
         file = VideoSink(
@@ -300,6 +308,15 @@ def _open(path: Path, options: SourceOptions) -> Input:
         return Input(open_source(path, options=options))
     raise SourceUnavailable(
         f"cannot open {str(path)!r}: no such file; cameras: rtmag camera; addresses: rtmag stream"
+    )
+
+
+def _jumps(video: VideoSource) -> str:
+    """Return a line about the places where the time of a video was not kept."""
+    times = "once" if video.jumps == 1 else f"{video.jumps} times"
+    return (
+        f"the clock of {video.name!r} jumps {times}, back or by more than half a day; "
+        "the frames follow each other without a gap there"
     )
 
 

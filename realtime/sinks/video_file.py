@@ -24,6 +24,7 @@ from rtmag.realtime.frame import Frame, as_bgr
 from rtmag.realtime.media.audio import AudioTracks
 from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.media.encoder import FILE_TYPES, VideoEncoder
+from rtmag.realtime.media.timestamps import is_discontinuity
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.paths import check_free
 from rtmag.realtime.sinks.sink import BaseSink, letterbox
@@ -32,6 +33,9 @@ from rtmag.realtime.sources.video_file import VideoSource
 
 _TIME_BASE = Fraction(1, 90_000)
 """Unit of the timestamps of recordings without `like`, in seconds."""
+
+_RATE_TOLERANCE = 0.01
+"""Relative error of measured frame rates."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -95,8 +99,9 @@ class VideoSink(BaseSink):
 
     Args:
         path: the file; its suffix sets the file type: .mp4, .mov, .m4v, .mkv, .webm or .avi.
-        like: the file that the frames come from. Its timestamps, colours, pixel aspect ratio and
-            audio are kept. Without it the recording starts at 0 s and is BT.709.
+        like: the file that the frames come from. Its colours, pixel aspect ratio and audio are
+            kept, and its timestamps, which are counted from the earliest start of pictures and
+            audio. Without it the recording starts at 0 s and is BT.709.
         fps: frames per second of arrays, and nominal frame rate of recordings without `like`.
         size: (width, height) in pixels; by default the size of the first frame. Frames of another
             size are letterboxed.
@@ -106,7 +111,8 @@ class VideoSink(BaseSink):
 
     Raises:
         SinkUnavailable: the file exists or cannot be created.
-        OptionError: the output is the input, its file type is unknown, or `fps` is not positive.
+        OptionError: the output is the input, its file type is unknown or cannot hold the frame
+            rate, or `fps` is not positive.
     """
 
     def __init__(
@@ -127,9 +133,13 @@ class VideoSink(BaseSink):
         """Path of the video once it is closed; None if no frame was written."""
         self._like, self._comment, self._overwrite = like, comment, overwrite
         self._audio = audio and like is not None and like.has_audio
-        self._fps = (like.fps if like else None) or fps
         check_free(self.path, overwrite=overwrite, source=like.path if like else None)
         self._type = FILE_TYPES[self.path.suffix.lower()]
+        rate = None
+        if like is not None:
+            rate = like.even_fps if self._type.constant_rate else like.fps
+            self._check_rate(like.even_fps)
+        self._fps = rate or fps
         if not (self._fps > 0 and np.isfinite(self._fps)):
             raise OptionError(f"fps must be a positive number, got {fps = }")
         self._container: OutputContainer | None = None
@@ -137,6 +147,15 @@ class VideoSink(BaseSink):
         self._closed = self._failed = False
         self.partial_path = self._reserve_partial_path()
         """Path of the video until it is closed."""
+
+    def _check_rate(self, fps: float | None) -> None:
+        """Check that the file type can hold a frame rate; its clock may be too coarse."""
+        if fps is not None and fps * self._type.shortest > 1 + _RATE_TOLERANCE:
+            raise OptionError(
+                f"cannot write {str(self.path)!r}: {self.path.suffix} holds at most "
+                f"{float(1 / self._type.shortest):g} frames per second, got {fps:.6g}; "
+                "use .mp4 or .mov"
+            )
 
     def _reserve_partial_path(self) -> Path:
         """Create the temporary file; this also checks that the folder can be written to."""
@@ -189,6 +208,7 @@ class VideoSink(BaseSink):
 
     def _as_frame(self, pixels: NDArray[Any]) -> Frame:
         """Convert an array to a frame that follows the last one by 1 / fps."""
+        self._check_rate(self._fps)
         start = self._container is None
         return Frame(as_bgr(pixels), 0.0 if start else self._end - self._shift + 1 / self._fps, 0)
 
@@ -197,7 +217,8 @@ class VideoSink(BaseSink):
         self.size = self.size or frame.size
         # Negative times cannot be stored, and files with a constant rate start at 0.
         live = self._like is None
-        self._shift = -frame.time if live or self._type.constant_rate or frame.time < 0 else 0.0
+        fixed = live or self._type.constant_rate or frame.time < 0
+        self._shift = -(frame.time if fixed else self._earliest(frame.time))
         self._end = frame.time + self._shift
         try:
             self._container = self._start(copy=True)
@@ -206,6 +227,18 @@ class VideoSink(BaseSink):
                 raise
             self._container = self._start(copy=False)
         return self._container
+
+    def _earliest(self, time: float) -> float:
+        """Return the start of the output: the first frame's time, or that of earlier audio.
+
+        Audio from before 0 s is kept there: it is the delay of its codec.
+        """
+        heard = self._like.audio_start if self._like and self._audio else None
+        return (
+            time
+            if heard is None or is_discontinuity(abs(time - heard))
+            else min(time, max(heard, 0.0))
+        )
 
     def _start(self, *, copy: bool) -> OutputContainer:
         """Set up all streams and write the header; `copy` keeps the audio packets unchanged."""

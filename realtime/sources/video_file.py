@@ -15,6 +15,7 @@ import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -33,9 +34,12 @@ from rtmag.realtime.media.container import (
 )
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.media.timestamps import (
+    DisplayTimes,
     FileClock,
+    are_decoding_times,
     decoding_times,
     duration,
+    even_rate,
     read_timestamps,
     typical_step,
 )
@@ -70,6 +74,8 @@ class VideoSource(BaseSource):
     live = False
     damaged = 0
     """Number of packets of the current or last iteration that were damaged."""
+    jumps = 0
+    """Number of places of the last iteration where the timestamps went back or half a day ahead."""
 
     def __init__(
         self,
@@ -91,8 +97,12 @@ class VideoSource(BaseSource):
             self._note_streams(container, stream)
             self._fixed_fps = self._untimed_fps(container, stream, fps)
             self.has_audio = bool(container.streams.audio)
+            starts = [_start(audio) for audio in container.streams.audio]
+            self.audio_start = min((start for start in starts if start is not None), default=None)
+            """Seconds at which the first audio track starts; None if unknown."""
             self.time_base: Fraction = stream.time_base or Fraction(1, 90_000)
             self._measure(container, stream)
+        self._reordered = self._has_decoding_times()
         self._inspect_first_frame()
 
     def _stream_of(self, container: InputContainer) -> VideoStream:
@@ -128,12 +138,27 @@ class VideoSource(BaseSource):
         step = typical_step(ticks) * float(self.time_base)
         self.fps: float | None = 1 / step if step > 0 else float(nominal) if nominal else None
         self.fps = self._fixed_fps or self.fps
+        b_frames = stream.codec_context.has_b_frames and not self._fixed_fps
+        self._suspect = b_frames and bool((np.diff(ticks) > 0).all())
         ticks = ticks if index is None else index
+        timed = step > 0 and not self._fixed_fps
+        self.even_fps = even_rate(ticks, self.time_base, 1 / step) if timed else self.fps
+        """Frames per second at which all frames keep their times in a file without timestamps."""
         self.frames: int | None = len(ticks)
         self.seconds = duration(ticks, self.time_base) + (1 / self.fps if self.fps else 0.0)
         """Seconds from the first frame to the end of the last."""
         if self._fixed_fps:
             self.seconds = self.frames / self._fixed_fps
+
+    def _has_decoding_times(self) -> bool:
+        """True if the timestamps are those of decoding, which the first pictures show."""
+        self._reordered = False
+        if not self._suspect:
+            return False
+        with open_container(self.path) as container, suppress(SourceLost):
+            stream = self._stream_of(container)
+            return are_decoding_times(f for f in self._decode(container, stream) if f)
+        return False
 
     def _inspect_first_frame(self) -> None:
         """Decode the first frame and set the attributes that depend on it."""
@@ -177,7 +202,7 @@ class VideoSource(BaseSource):
         clock = FileClock(1 / self.fps if self.fps else 1 / 30)
         converter = Converter()
         matrix, rotation = self._matrix, self.rotation
-        index = self.damaged = 0
+        index = self.damaged = self.jumps = 0
         with open_container(self.path) as container:
             stream = self._stream_of(container)
             for decoded in self._decode(container, stream):
@@ -190,7 +215,7 @@ class VideoSource(BaseSource):
                 image = _upright(converter.to_bgr(decoded), matrix)
                 time = index / self._fixed_fps if self._fixed_fps else clock.read(time)
                 yield Frame(image, time, index)
-                index += 1
+                index, self.jumps = index + 1, clock.jumps
                 if self._closed:
                     return
 
@@ -199,8 +224,11 @@ class VideoSource(BaseSource):
     ) -> Iterator[VideoFrame | None]:
         """Yield decoded frames, and None for each damaged packet."""
         packets = shown = tail = 0
+        times = DisplayTimes(container) if self._reordered else None
         # Frame threads stay off: they would lose good frames next to damaged ones.
         for packet in read_packets(container, stream):
+            if times is not None and packet is not None:
+                times.add(packet)
             try:
                 frames = packet.decode() if packet is not None else None
             except (av.FFmpegError, OSError, ValueError):
@@ -211,9 +239,12 @@ class VideoSource(BaseSource):
             elif packet is not None and packet.size > 0:
                 tail = 0
             packets += packet is not None and packet.size > 0
-            for frame in frames or ():
+            for each in frames or ():
                 shown += 1
-                yield cast("VideoFrame", frame)
+                frame = cast("VideoFrame", each)
+                if times is not None:
+                    frame.pts = times.take(frame)
+                yield frame
         missing = max(self._frames_in_index - packets, 0)
         yield from [None] * missing
         matroska = "matroska" in container.format.name
@@ -226,6 +257,13 @@ class VideoSource(BaseSource):
         if self._reader is not None:
             with suppress(ValueError):  # another thread is reading and will check `_closed`
                 self._reader.close()
+
+
+def _start(stream: Stream) -> float | None:
+    """Return the seconds at which a stream starts; None if unknown."""
+    if stream.start_time is None or stream.time_base is None:
+        return None
+    return float(stream.start_time * stream.time_base)
 
 
 def _matrix(frame: VideoFrame) -> NDArray[np.int32] | None:

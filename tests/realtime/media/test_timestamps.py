@@ -9,6 +9,7 @@ from rtmag.realtime.media.timestamps import (
     FileClock,
     StreamClock,
     duration,
+    even_rate,
     typical_step,
 )
 
@@ -140,6 +141,14 @@ def test_file_clock(given: list[float | None], expected: list[float]) -> None:
     assert [clock.read(time) for time in given] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("to", "jumps"), [(2.0, 0), (36_000.0, 0), (108_000.0, 1), (-100.0, 1)])
+def test_jumps_of_a_file_clock_are_counted(to: float, jumps: int) -> None:
+    clock = FileClock(0.1)
+    for time in (0.0, 1.0, to, to + 0.1):
+        clock.read(time)
+    assert clock.jumps == jumps
+
+
 @pytest.mark.parametrize(
     ("ticks", "step"),
     [
@@ -160,3 +169,18 @@ def test_typical_step(ticks: list[int], step: float) -> None:
 def test_duration_leaves_out_a_clock_that_wrapped_around() -> None:
     ticks = np.array([0, 1000, 2000, 95_000_000, 95_001_000], np.int64)
     assert duration(ticks, Fraction(1, 1000)) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "fps", "rate"),
+    [
+        (range(0, 30_000, 1000), 30.0, 30.0),
+        ([round(1000 * index / 30) * 30 for index in range(9000)], 29.9, 30.0),
+        ([*range(0, 10_000, 1000), *range(20_000, 30_000, 1000)], 30.0, 30.0),
+        ([*range(0, 100_000, 1000), *range(100_000, 110_000, 125)], 30.0, 240.0),
+        ([*range(0, 100, 100), *range(4_000_000_000, 4_000_000_200, 100)], 300.0, 300.0),
+    ],
+    ids=["even", "rounded", "gap", "faster", "jump"],
+)
+def test_rate_of_a_file_without_times(ticks: list[int], fps: float, rate: float) -> None:
+    assert even_rate(np.array(ticks), Fraction(1, 30_000), fps) == pytest.approx(rate, rel=1e-3)

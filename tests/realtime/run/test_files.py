@@ -240,3 +240,15 @@ def test_frames_before_damage_are_magnified(clip: MakeClip, model: str, tmp_path
     logged = LoggedBatch(model)
     assert logged.run(broken) == 0
     assert 5 < count(logged.done[0]) < 60
+
+
+def test_a_gap_that_is_left_out_is_reported(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    day = 30 * 108_000
+    clip("gap.mp4", ticks=[0, 1, 2, day, day + 1])
+    batch = LoggedBatch(model)
+    assert batch.run(tmp_path / "gap.mp4", output=tmp_path / "out.mp4") == 0
+    assert batch.notes == [
+        "warning: the clock of 'gap.mp4' jumps once, back or by more than half a day; "
+        "the frames follow each other without a gap there"
+    ]
+    assert count(tmp_path / "out.mp4") == 5

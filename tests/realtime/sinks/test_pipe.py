@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,23 @@ def test_a_file_is_written_frame_by_frame(
     for index, line in enumerate(saw):
         assert abs(int(line.split()[3]) - (20 + STEP * index)) <= 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["identity.onnx", "in.mp4"]
+
+
+def test_frames_are_repeated_until_the_next_one_is_due(clip: MakeClip, model: str) -> None:
+    """Y4M has no times: a pause must last as long as in the file."""
+    clip("in.mp4", ticks=[0, 1, 2, 12, 13])
+    code, saw, said = piped("file", "in.mp4", "-o", "-", "--model", model)
+    assert (code, said) == (0, "")
+    levels = [int(line.split()[3]) for line in saw]
+    expected = [20 + STEP * index for index in (0, 1, *[2] * 10, 3, 4)]
+    assert levels == pytest.approx(expected, abs=5)
+
+
+def test_a_rate_that_rises_is_kept_in_time(clip: MakeClip, model: str) -> None:
+    clip("in.mp4", ticks=[*range(0, 320, 8), *range(320, 340)], time_base=Fraction(1, 240))
+    code, saw, _ = piped("file", "in.mp4", "-o", "-", "--model", model)
+    assert code == 0
+    assert len(saw) / float(Fraction(saw[0].split()[2])) == pytest.approx(340 / 240, abs=0.05)
 
 
 def test_a_reader_that_exits_ends_a_file_without_an_error(clip: MakeClip, model: str) -> None:

@@ -86,9 +86,45 @@ def test_timestamps_survive(
     source = clip("in.mp4", ticks=ticks, time_base=base)
     with copy(source, tmp_path / f"out.{kind}") as video, VideoSource(source) as original:
         assert video.frames == len(ticks)
-        expected = [float(tick * base) for tick in ticks]
+        expected = [float((tick - ticks[0]) * base) for tick in ticks]
         assert [frame.time for frame in video] == pytest.approx(expected, abs=1e-3)
         assert video.seconds == pytest.approx(original.seconds, abs=1 / (original.fps or 1))
+
+
+_HURRIED = [*range(0, 12_000, 3000), *range(12_000, 24_000, 375)]
+"""Ticks of 1/90 000 s of a clip whose rate rises from 30 to 240 frames per second."""
+
+
+@pytest.mark.parametrize("kind", ["avi"])
+def test_a_kind_without_times_keeps_frames_in_time(
+    clip: MakeClip, tmp_path: Path, kind: str
+) -> None:
+    source = clip("in.mp4", ticks=_HURRIED, time_base=Fraction(1, 90_000))
+    with copy(source, tmp_path / f"out.{kind}") as video:
+        times = [frame.time for frame in video]
+    expected = [tick / 90_000 for tick in _HURRIED]
+    assert times == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize("kind", ["mkv", "webm", "avi"])
+def test_rates_that_a_kind_cannot_hold_are_refused(
+    clip: MakeClip, tmp_path: Path, kind: str
+) -> None:
+    source = clip("in.mp4", fps=Fraction(2000))
+    said = rf"\.{kind} holds at most 1000 frames per second, got 2000; use \.mp4 or \.mov"
+    with pytest.raises(OptionError, match=said):
+        VideoSink(tmp_path / f"out.{kind}", like=VideoSource(source))
+    sink = VideoSink(tmp_path / f"array.{kind}", fps=2000)
+    with pytest.raises(OptionError, match=said):
+        sink.write(flat(0, (64, 48)))
+    sink.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov"])
+def test_high_rates_are_exact(clip: MakeClip, tmp_path: Path, kind: str) -> None:
+    with copy(clip("in.mp4", fps=Fraction(2000)), tmp_path / f"out.{kind}") as video:
+        assert [frame.time for frame in video] == pytest.approx(np.arange(30) / 2000, abs=1e-6)
 
 
 def test_times_before_zero_are_moved_to_zero(tmp_path: Path, clip: MakeClip) -> None:
@@ -293,9 +329,29 @@ class TestSound:
         ticks = range(first, first + 40)
         source = clip("in.mp4", audio=["aac"], ticks=ticks, audio_start=start)
         copy(source, tmp_path / "out.mp4")
+        earliest = min(first / 30, start)
         for kind in ("video", "audio"):
             before, after = packets(source, kind), packets(tmp_path / "out.mp4", kind)
-            assert min(after)[0] == pytest.approx(min(before)[0], abs=0.02)
+            assert min(after)[0] == pytest.approx(min(before)[0] - earliest, abs=0.025)
+
+    @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
+    @pytest.mark.parametrize("start", [1.5, 40_000.0])
+    def test_a_broadcast_begins_at_its_first_picture_or_sound(
+        self, start: float, kind: str, clip: MakeClip, tmp_path: Path
+    ) -> None:
+        """The clock of a broadcast started long ago; players would show nothing until then."""
+        ticks = [round(start * 90_000) + 3000 * index for index in range(30)]
+        source = clip("in.ts", ticks=ticks, time_base=Fraction(1, 90_000), audio=["mp2"],
+                      audio_start=start + 0.5)  # fmt: skip
+        copy(source, tmp_path / f"out.{kind}")
+        with av.open(str(tmp_path / f"out.{kind}")) as out:
+            assert out.duration is not None
+            assert out.duration / 1e6 < 2
+        seen, heard = (
+            min(packets(tmp_path / f"out.{kind}", each))[0] for each in ("video", "audio")
+        )
+        assert seen == pytest.approx(0, abs=0.002)
+        assert heard == pytest.approx(0.5, abs=0.03)
 
     @pytest.mark.parametrize("seconds", [0.3, 1.0, 3.0])
     def test_shorter_and_longer(self, clip: MakeClip, tmp_path: Path, seconds: float) -> None:

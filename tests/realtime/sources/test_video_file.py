@@ -81,6 +81,53 @@ def test_b_frames_are_read_in_display_order(clip: MakeClip, codec: str) -> None:
         assert source.frames == 24
 
 
+def in_order_of_decoding(source: Path, target: Path) -> Path:
+    """Copy the packets of a file at 30 fps; the times of display become those of decoding."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as output:
+        first = given.streams.video[0]
+        stream = output.add_stream_from_template(first)
+        # AVI holds H.264 with start codes.
+        start_codes = BitStreamFilterContext("h264_mp4toannexb", first)
+        for index, packet in enumerate(p for p in given.demux(first) if p.size):
+            filtered = start_codes.filter(packet) if target.suffix == ".avi" else [packet]
+            for each in filtered:
+                each.pts, each.dts, each.duration = index, index, 1
+                each.time_base, each.stream = Fraction(1, 30), stream
+            output.mux(filtered)
+    return target
+
+
+@pytest.mark.parametrize("kind", ["avi", "mp4", "mkv", "flv"])
+def test_times_of_decoding_are_put_in_order(kind: str, clip: MakeClip, tmp_path: Path) -> None:
+    """B-frames without times of display, as OpenCV writes them and as AVI stores them."""
+    options = {"bf": "3", "b_strategy": "0", "sc_threshold": "0", "g": "12"}
+    given = clip("in.mp4", frames=40, options=options, picture=_noise)
+    with VideoSource(in_order_of_decoding(given, tmp_path / f"out.{kind}")) as source:
+        frames = list(source)
+        assert source.fps == pytest.approx(30, rel=5e-3)
+    assert [number(frame.image) for frame in frames] == [i % 12 for i in range(40)]
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(40) / 30, abs=2e-3)
+
+
+def test_damage_does_not_shift_times_of_decoding_beyond_a_key_picture(
+    clip: MakeClip, tmp_path: Path
+) -> None:
+    options = {
+        "bf": "2",
+        "b_strategy": "0",
+        "g": "12",
+        "sc_threshold": "0",
+        "x264-params": "open-gop=0",
+    }
+    given = clip("in.mp4", frames=48, options=options, picture=_noise)
+    path = in_order_of_decoding(given, tmp_path / "a.avi")
+    seventh = packets(path, "video")[6][1]
+    path.write_bytes(path.read_bytes().replace(seventh, bytes(len(seventh))))
+    with VideoSource(path) as source:
+        times = [frame.time for frame in source if number(frame.image) == 0]
+    assert times[1:] == pytest.approx([0.4, 0.8, 1.2], abs=2e-3)
+
+
 def test_one_frame(clip: MakeClip) -> None:
     with VideoSource(clip(frames=1)) as source:
         assert (source.frames, numbers(source)) == (1, [0])
