@@ -1,10 +1,23 @@
 """Controls: the values that keys, web pages and programs may change while a view runs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from rtmag.realtime.filters import FILTERS, MODES, Band, Filter, Mode, Static, Temporal
+from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import (
+    FILTERS,
+    LOWEST_SHARE,
+    MODES,
+    NYQUIST_SHARE,
+    Band,
+    Filter,
+    Mode,
+    Static,
+    Temporal,
+    Unit,
+)
 
 Layout = Literal["magnified", "side", "split", "difference", "original"]
 """`magnified`: the magnified picture alone; `side`: the original left of the magnified picture;
@@ -18,14 +31,18 @@ ViewKind = Literal["window", "none"]
 LiveViewKind = Literal["window", "web", "none"]
 
 HIGHEST_ALPHA = 1000.0
+"""Largest magnification, in both directions. Above it, the smallest noise fills the picture."""
 
 _DIRECT_FIELDS = (
-    "alpha", "layout", "wipe", "original", "motion_scale", "paused", "recording",
+    "alpha", "layout", "wipe", "original", "motion_scale", "paused", "recording", "unit", "preset",
 )  # fmt: skip
 """Fields that `change` sets directly."""
 
-_NYQUIST_SHARE = 0.98
-"""Highest upper edge of a band, as a share of half the frame rate."""
+_LOWEST_HZ = 0.01
+"""Lowest lower edge that keys and pages can set, in Hz: a period of 100 seconds."""
+
+_HIGHEST_HZ = 1e5
+"""Highest upper edge while the frame rate is not known, in Hz."""
 
 _MIN_REGION_SIDE = 16
 """Smallest width and height of a region in pixels; in a smaller one no motion can be measured."""
@@ -38,6 +55,11 @@ class Controls:
     alpha: float = 20.0
     filter: Filter = field(default_factory=Static)
     """Selects the motion to magnify. Replace it by another value to change mode or parameters."""
+    preset: str | None = None
+    """Name of the preset that the filter is from; None: the filter was set by hand. The band of a
+    preset is cut if the frame rate is too low for it; a band set by hand is refused."""
+    unit: Unit = "Hz"
+    """Unit in which bands and frequencies are shown."""
     order: int | None = None
     """Order of every new band; None: chosen by its width, see `Temporal.of_band`."""
     fps: float | None = None
@@ -85,18 +107,27 @@ class Controls:
         if mode != self.filter.mode:
             self._filters[self.filter.mode] = self.filter
             self.filter = self._filters[mode]
+            self.preset = None
 
     def next_mode(self) -> None:
         """Change to the next mode; the first mode follows the last one."""
         self.set_mode(MODES[(MODES.index(self.filter.mode) + 1) % len(MODES)])
 
     def set_band(self, fl: float, fh: float) -> None:
-        """Use a band in Hz; if it is too high for the frame rate, both edges are scaled down."""
-        if self.fps is not None:
-            factor = min(1.0, _NYQUIST_SHARE * self.fps / 2 / fh)
-            fl, fh = fl * factor, fh * factor
+        """Use a band in Hz; both edges are scaled if it is too high or low for the frame rate."""
+        highest = NYQUIST_SHARE * self.fps / 2 if self.fps is not None else _HIGHEST_HZ
+        lowest = max(_LOWEST_HZ, self.fps * LOWEST_SHARE if self.fps is not None else 0.0)
+        lowest = min(lowest, highest / 2)
+        factor = max(min(1.0, highest / fh), lowest / fl if fl < lowest else 0.0)
+        fl, fh = fl * factor, min(fh * factor, highest)
         self.set_mode("temporal")
+        self.preset = None
         self.filter = Temporal.of_band(fl, fh, self.order)
+
+    def set_filter(self, filter: Filter) -> None:
+        """Use a filter as it is, such as that of a preset."""
+        self.set_mode(filter.mode)
+        self.filter = filter
 
     def set_order(self, order: int | None) -> None:
         """Use this order for the present band and all later ones; None: chosen by the width."""
@@ -109,8 +140,9 @@ class Controls:
         self.region = region if fits else None
 
     def scale_alpha(self, factor: float) -> None:
-        """Multiply alpha, at most up to `HIGHEST_ALPHA`; an alpha below 0.1 is first set to 0.1."""
-        self.alpha = min(max(self.alpha, 0.1) * factor, HIGHEST_ALPHA)
+        """Multiply alpha, at most up to `HIGHEST_ALPHA`; a size below 0.1 is first set to 0.1."""
+        size = min(max(abs(self.alpha), 0.1) * factor, HIGHEST_ALPHA)
+        self.alpha = -size if self.alpha < 0 else size
 
     def next_layout(self) -> None:
         """Use the next layout; the first one follows the last one."""
@@ -125,7 +157,7 @@ class Controls:
         """Set values that were validated before.
 
         Args:
-            values: by the names in `settings`, or `band`: (fl, fh) in Hz.
+            values: by the names in `settings`, or `band`: (fl, fh) in Hz, or `filter`: a Filter.
         """
         for name, value in values.items():
             match name:
@@ -133,6 +165,8 @@ class Controls:
                     self.set_mode(value)
                 case "band":
                     self.set_band(*value)
+                case "filter":
+                    self.set_filter(value)
                 case "region":
                     self.set_region(value)
                 case "order":
@@ -167,3 +201,25 @@ class Controls:
         return {
             name: value for each in self._all_filters() for name, value in each.parameters().items()
         }
+
+
+def checked_alpha(alpha: float) -> float:
+    """Return alpha; a value beyond `HIGHEST_ALPHA`, in either direction, is reduced to it.
+
+    Raises:
+        OptionError: alpha is not finite.
+    """
+    if not math.isfinite(alpha):
+        raise OptionError(f"alpha must be a finite number, got alpha = {alpha}")
+    return max(-HIGHEST_ALPHA, min(float(alpha), HIGHEST_ALPHA))
+
+
+def alpha_notes(alpha: float) -> list[str]:
+    """Messages about the requested alpha that its user may not expect; empty for usual values."""
+    used = checked_alpha(alpha)
+    notes = []
+    if used != alpha:
+        notes.append(f"alpha {alpha:.3g} is more than the models support: alpha is {used:g}")
+    if used < 0:
+        notes.append(f"alpha {used:g} is negative: motion is shown reversed, {-used:g} times")
+    return notes

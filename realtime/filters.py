@@ -15,7 +15,7 @@ import cmath
 import math
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from rtmag.realtime.errors import OptionError
@@ -36,6 +36,16 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 
 Coefficients = tuple[float, float, float, float, float]
 """b0, b1, b2, a1, a2 of one second-order section; a0 = 1."""
+
+NYQUIST_SHARE = 0.98
+"""Highest upper edge of a band that is cut or moved, as a share of half the frame rate."""
+
+LOWEST_SHARE = 1 / 5000
+"""Lowest middle of a band, sqrt(fl fh), as a share of the frame rate. Below it, rounding to float32
+changes the filter by several per cent; at a sixth of it, a filter of order 2 diverges."""
+
+_NARROWEST = 1.1
+"""Smallest ratio of the edges of a band that is cut."""
 
 _PER_HERTZ = {"hz": 1.0, "bpm": 60.0, "rpm": 60.0}
 
@@ -70,18 +80,38 @@ class Filter(ABC):
         return np.array(self.coefficients(fps), np.float32)
 
     def check(self, fps: float) -> None:
-        """Check that the band, if there is one, is below half the frame rate (1/s).
+        """Check that the frame rate (1/s) can hold the band, if there is one.
 
         Raises:
-            OptionError: the frame rate is too low.
+            OptionError: the band is too high or too low for the frame rate.
         """
-        if self.band is not None and not self.band[1] < fps / 2:
-            fl, fh = self.band
+        if self.band is None:
+            return
+        fl, fh = self.band
+        if not fh < fps / 2:
             raise OptionError(
-                f"the band {fl:g}-{fh:g} Hz must end below {fps / 2:.4g} Hz, half the measured "
-                f"frame rate of {fps:.4g}: choose a lower band, or give --capture-fps for a "
-                "slow-motion file"
+                f"the band {fl:.3g}-{fh:.3g} Hz needs more than {2 * fh:.4g} frames/s, and there "
+                f"are {fps:.4g}: use a faster camera or a lower band; for slow motion, give "
+                "--capture-fps, the rate of filming"
             )
+        lowest = fps * LOWEST_SHARE
+        if math.sqrt(fl * fh) < lowest:
+            raise OptionError(
+                f"the band {fl:.3g}-{fh:.3g} Hz is too low for {fps:.4g} frames/s: choose a band "
+                f"above {lowest:.2g} Hz, or a lower frame rate"
+            )
+
+    def fitted(self, fps: float) -> "Filter":
+        """This filter, or one whose band is cut to what the frame rate (1/s) can hold.
+
+        Raises:
+            OptionError: nothing of the band would remain.
+        """
+        return self
+
+    def text(self, unit: Unit = "Hz") -> str:
+        """Mode and parameters for display; a band is in this unit."""
+        return str(self)
 
     def parameters(self) -> dict[str, float | None]:
         """Parameters of the filter, such as fl and fh, by name."""
@@ -220,8 +250,25 @@ class Temporal(Filter):
         gain = abs(math.prod(row[0] for row in rows)) ** (1 / self.order)  # equal in all sections
         return [(gain, 0.0, -gain, a1, a2) for *_, a1, a2 in rows]
 
+    def fitted(self, fps: float) -> "Temporal":
+        """This filter, or one whose upper edge is cut to what the frame rate (1/s) can hold.
+
+        Raises:
+            OptionError: the lower edge is too high as well.
+        """
+        highest = NYQUIST_SHARE * fps / 2
+        if self.fh < fps / 2 or self.fl * _NARROWEST > highest:
+            self.check(fps)
+            return self
+        return replace(self, fh=highest)
+
+    def text(self, unit: Unit = "Hz") -> str:
+        """Mode and band for display."""
+        scale = _PER_HERTZ[unit.lower()]
+        return f"temporal {self.fl * scale:.3g}-{self.fh * scale:.3g} {unit}"
+
     def __str__(self) -> str:
-        return f"temporal {self.fl:g}-{self.fh:g} Hz"
+        return self.text()
 
 
 def _poles(order: int, width: float, middle: float) -> list[tuple[float, float]]:
@@ -278,6 +325,11 @@ def parse_band(text: str) -> Band:
     if not 0 < fl < fh < float("inf"):
         raise OptionError(f"the edges of a band must be 0 < LOWER < UPPER, got {text!r}")
     return fl, fh
+
+
+def band_unit(text: str) -> Unit:
+    """The unit of a band given as text for `parse_band`."""
+    return next((unit for unit in UNITS if text.strip().lower().endswith(unit.lower())), "Hz")
 
 
 def format_band(fl: float, fh: float, unit: Unit = "Hz") -> str:

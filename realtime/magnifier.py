@@ -8,10 +8,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmag.realtime.controls import alpha_notes, checked_alpha
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Filter, as_filter
 from rtmag.realtime.frame import Frame, Image, as_bgr
+from rtmag.realtime.log import logger
 from rtmag.realtime.presets import PresetName, preset_of
 from rtmag.realtime.sections import Sections, State, advance, rescale_state
 
@@ -46,17 +48,19 @@ class Magnifier:
     Args:
         engine: Engine that runs the model; None loads the default model.
         alpha: Total magnification factor: 1 leaves motion unchanged, 20 shows it 20 times larger,
-            0 to 1 attenuates, 0 freezes. None: that of the preset, or 20.
+            0 to 1 attenuates, 0 freezes, and a negative value reverses motion. Values beyond 1000
+            are reduced to it, with a warning in the log. None: that of the preset, or 20.
         filter: Filter that selects the motion, or its text such as "48-72bpm"; None: that of the
             preset, or Static().
-        preset: Name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`.
+        preset: Name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`. Its band is
+            cut to what the frame rate can hold.
         fps: Frames per second, if known. Otherwise the rate is measured, and a temporal filter
             starts after a few frames.
         capture_fps: For slow-motion files: the rate at which the scene was filmed. The interval
             between two frames is then 1/capture_fps, and the times of the frames are ignored.
 
     Raises:
-        OptionError: alpha is not finite, or the band does not fit the rate.
+        OptionError: alpha is not finite, or the band does not fit `fps` or `capture_fps`.
     """
 
     def __init__(
@@ -78,6 +82,9 @@ class Magnifier:
         """Part of the picture to magnify; None: the whole picture."""
         self.warning: str | None = None
         """Reason why frames are returned unmagnified at present; None if they are magnified."""
+        self.filter_in_use: Filter
+        """The filter with the part of its band that the measured rate can hold."""
+        by_hand = filter is not None
         if preset is not None:
             chosen = preset_of(preset)
             alpha = chosen.alpha if alpha is None else alpha
@@ -87,7 +94,7 @@ class Magnifier:
         self._hint = fps
         self._filter = as_filter(filter)
         if self.fps is not None:
-            self._filter.check(self.fps)
+            (self._filter.check if by_hand else self._filter.fitted)(self.fps)
         self.reset()
 
     def reset(self) -> None:
@@ -97,12 +104,13 @@ class Magnifier:
         self._sections: Sections | None = None
         self._rate: float | None = None
         self._time: float | None = None
+        self._index = 0
         self._fade_from: float | None = None
         self._epoch = 0
         self._place: tuple[Region, tuple[int, int]] | None = None
         self._intervals.clear()
         self._untimed = 0
-        self.warning = None
+        self.filter_in_use, self.warning = self._filter, None
 
     # ---- settings, which may change between frames ---------------------------------------------
 
@@ -113,23 +121,27 @@ class Magnifier:
 
     @alpha.setter
     def alpha(self, value: float) -> None:
-        if not math.isfinite(value):
-            raise OptionError(f"alpha must be a finite number, got alpha = {value}")
-        self._alpha = float(value)
+        self._alpha = checked_alpha(value)
+        if self._alpha != value:
+            logger().warning("%s", alpha_notes(value)[0])
 
     @property
     def filter(self) -> Filter:
-        """Filter that selects the motion. A new band keeps the memory, a new mode resets it."""
+        """Filter that selects the motion. A new band keeps the memory, a new mode resets it.
+
+        A band that does not fit a rate that was passed in is refused. If the measured rate is too
+        low for a band, the band is cut, see `filter_in_use`.
+        """
         return self._filter
 
     @filter.setter
     def filter(self, value: Filter | str | None) -> None:
         value = as_filter(value)
-        if self.fps is not None and self._rate_known:
+        if self.fps is not None and self.rate_given:
             value.check(self.fps)
         if value.state_key != self._filter.state_key:
             self._interrupt()
-        self._filter = value
+        self._filter = self.filter_in_use = value
         self._rate = None
 
     @property
@@ -163,8 +175,12 @@ class Magnifier:
     @property
     def _rate_known(self) -> bool:
         """True if the rate was passed in, or measured over enough intervals."""
-        hinted = self.capture_fps is not None or self._hint is not None
-        return hinted or len(self._intervals) >= MIN_INTERVALS
+        return self.rate_given or len(self._intervals) >= MIN_INTERVALS
+
+    @property
+    def rate_given(self) -> bool:
+        """True if the rate was passed in."""
+        return self.capture_fps is not None or self._hint is not None
 
     @property
     def memory(self) -> State | None:
@@ -238,6 +254,7 @@ class Magnifier:
     def _follow(self, frame: Frame) -> int:
         """Update the time and the rate; return the number of frames dropped before this one."""
         last, self._time = self._time, frame.time
+        passed, self._index = frame.index - self._index, frame.index
         if frame.epoch != self._epoch:
             self._epoch = frame.epoch
             self._interrupt()
@@ -250,8 +267,9 @@ class Magnifier:
         if dt <= 0 or (dt > max(GAP, 3 * usual) and self.capture_fps is None):
             self._interrupt()
             return 0
-        counts = self._filter.needs_rate and self.capture_fps is None
-        return max(round(dt / usual) - 1, 0) if counts else 0
+        if not self._filter.needs_rate:
+            return 0
+        return max((round(dt / usual) if self.capture_fps is None else passed) - 1, 0)
 
     def _interrupt(self) -> None:
         """Reset the memory of the filter; from the next frame on, alpha rises from 1 again."""
@@ -267,14 +285,15 @@ class Magnifier:
         if self._rate is not None and abs(rate / self._rate - 1) <= RATE_TOLERANCE:
             return self._sections
         try:
-            self._filter.check(rate)
+            used = self._filter.fitted(rate)
+            sections = used.sections(rate)
         except OptionError as error:
-            self.warning = str(error)
+            self.warning, self.filter_in_use = str(error), self._filter
             self._rate = None
             self._interrupt()
             return None
-        self.warning = None
-        old, self._sections = self._sections, self._filter.sections(rate)
+        self.warning, self.filter_in_use = None, used
+        old, self._sections = self._sections, sections
         self._rate = rate
         # If a filter needs no rate, its first coefficient is constant: the state stays valid.
         if not self._filter.needs_rate or old is None:

@@ -24,12 +24,14 @@ class Preset:
     def settings(self) -> dict[str, Any]:
         """The values for `Controls.change`."""
         filter = self.filter
-        return {"order": filter.order, "band": filter.band, "alpha": self.alpha}
+        return {"order": filter.order, "filter": filter, "unit": self.unit, "alpha": self.alpha}
 
     def data(self) -> dict[str, Any]:
         """All values as JSON data, for the web page."""
+        filter = self.filter
         return {
-            **self.settings, "mode": self.filter.mode, "unit": self.unit, "why": self.why,
+            "mode": filter.mode, "band": filter.band, "order": filter.order, "unit": self.unit,
+            "alpha": self.alpha, "why": self.why,
         }  # fmt: skip
 
 
@@ -51,7 +53,8 @@ PRESETS: dict[PresetName, Preset] = {
         unit="Hz",
         alpha=20.0,
         why="300 to 840 turns a minute: above the motion of people, and below 15 Hz, the limit of "
-        "a camera of 30 fps; use a higher --band with a faster camera.",
+        "a camera of 30 fps; a slower camera gets a part of the band. Use a higher --band with a "
+        "faster camera.",
     ),
     "building": Preset(
         filter=Temporal(0.1, 2.0),

@@ -112,12 +112,12 @@ class DemoOptions:
 @options.grouped
 def demo(demo: DemoOptions, model: options.ModelOptions) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
-    options.MotionOptions(alpha=demo.alpha).controls()  # refuses an alpha that is not finite
+    alpha = options.MotionOptions(alpha=demo.alpha).controls().alpha
     from rtmag.realtime.run.demo import Demo
 
     outcome = Demo(
         frames=demo.frames,
-        alpha=demo.alpha,
+        alpha=alpha,
         out=demo.out,
         window=demo.window,
         overwrite=demo.overwrite,
@@ -160,16 +160,6 @@ class InputOptions:
             help="Frame rate in frames/s of pictures in a folder, and of files without timestamps, "
             "such as raw .h264.",
             show_default="30, or the rate in the header of the file",
-        ),
-        options.HARMLESS,
-    ] = None
-    capture_fps: Annotated[
-        float | None,
-        typer.Option(
-            "--capture-fps",
-            min=0.001,
-            help="Slow motion: frame rate in frames/s at which the camera filmed, if the file is "
-            "played at a lower rate.",
         ),
         options.HARMLESS,
     ] = None
@@ -271,6 +261,7 @@ def file(
     piped = output.output == "-" and output.progress == "auto"
     code = FileBatch(
         controls=controls,
+        capture_fps=motion.capture_fps,
         model_sha256=model_sha256,
         engine=model.spec(),
         progress=_progress("none" if piped else output.progress),

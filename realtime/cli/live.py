@@ -310,6 +310,7 @@ def _run(
         notice=notice,
         print_link=print_link,
         controls=controls,
+        capture_fps=motion.capture_fps,
         source=source,
         engine=model.spec(),
         **view.arguments(),

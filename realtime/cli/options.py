@@ -7,7 +7,6 @@ the initial `Controls` of a run.
 """
 
 import inspect
-import math
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -26,11 +25,21 @@ from typing import (
 
 from typer import Option
 
-from rtmag.realtime.controls import Controls, Layout
+from rtmag.realtime.cli.console import notice
+from rtmag.realtime.controls import Controls, Layout, alpha_notes, checked_alpha
 from rtmag.realtime.engines.runtimes import RUNTIMES, EngineName
 from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, ONNX, PROGRAM, scale_name
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import FILTERS, Filter, Mode, Static, Temporal, parse_band
+from rtmag.realtime.filters import (
+    FILTERS,
+    Filter,
+    Mode,
+    Static,
+    Temporal,
+    Unit,
+    band_unit,
+    parse_band,
+)
 from rtmag.realtime.presets import PRESETS, PresetName
 
 if TYPE_CHECKING:
@@ -118,8 +127,11 @@ def checked_size(value: str | None) -> str | None:
     return value
 
 
+DEFAULT_ALPHA = 20.0
+
 ALPHA_HELP = (
-    "Magnification factor: motion appears this many times larger. 1 changes nothing; 0 freezes."
+    "Magnification factor: motion appears this many times larger. 1 changes nothing; 0 freezes; "
+    "a negative factor reverses motion. At most 1000."
 )
 
 LayoutOption = Annotated[
@@ -199,8 +211,8 @@ class MotionOptions:
         PresetName | None,
         Option(
             "--preset",
-            help="Set mode, band, alpha and order for a typical subject. `rtmag presets` shows "
-            "the values.",
+            help="Set mode, band, alpha and order for a typical subject; the band is cut to what "
+            "the frame rate can hold. `rtmag presets` shows the values.",
         ),
         HARMLESS,
     ] = None
@@ -254,10 +266,26 @@ class MotionOptions:
         ),
         HARMLESS,
     ] = None
+    capture_fps: Annotated[
+        float | None,
+        Option(
+            "--capture-fps",
+            min=0.001,
+            help="Slow motion: frame rate in frames/s at which the scene was filmed, if it is "
+            "played at a lower rate. Bands are frequencies of the scene.",
+        ),
+        HARMLESS,
+    ] = None
 
     def controls(self, layout: Layout = "magnified") -> Controls:
-        """The initial controls of a run; raises OptionError, see `make_controls`."""
-        return make_controls(layout=layout, **asdict(self))
+        """The initial controls of a run, after notices about an unusual alpha.
+
+        Raises:
+            OptionError: see `make_controls`.
+        """
+        for note in alpha_notes(_first(self.alpha, DEFAULT_ALPHA)):
+            notice(note)
+        return make_controls(layout=layout, **without(self, "capture_fps"))
 
 
 def make_controls(
@@ -281,17 +309,26 @@ def make_controls(
         if fl is not None or fh is not None:
             raise OptionError(f"--band {band} sets both edges: leave out --fl and --fh")
         fl, fh = parse_band(band)
+    unit: Unit = "Hz" if band is None else band_unit(band)
+    by_hand = fl is not None or fh is not None
     if preset is not None:
         default = PRESETS[preset]
         mode = mode or default.filter.mode
         alpha, order = _first(alpha, default.alpha), _first(order, default.filter.order)
         if mode == default.filter.mode:
             fl, fh = _first(fl, default.filter.fl), _first(fh, default.filter.fh)
-    alpha = _first(alpha, 20.0)
-    if not math.isfinite(alpha):
-        raise OptionError(f"alpha must be a finite number, got alpha = {alpha}")
+            unit = default.unit if band is None else unit
+        else:
+            by_hand = True
     filter = _make_filter(mode, fl, fh, order, drift)
-    return Controls(alpha=alpha, filter=filter, order=order, layout=layout)
+    return Controls(
+        alpha=checked_alpha(_first(alpha, DEFAULT_ALPHA)),
+        filter=filter,
+        preset=None if by_hand else preset,
+        unit=unit,
+        order=order,
+        layout=layout,
+    )
 
 
 def _first(value: T | None, default: T) -> T:

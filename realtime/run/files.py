@@ -17,7 +17,7 @@ from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SourceUnav
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.media.image_size import MAX_PIXELS
-from rtmag.realtime.run.loop import Pipeline, run
+from rtmag.realtime.run.loop import Pipeline, cut_message, run
 from rtmag.realtime.run.provenance import describe, write_settings
 from rtmag.realtime.run.report import Ending, Progress, Report
 from rtmag.realtime.sinks.background import BackgroundSink
@@ -173,16 +173,33 @@ class FileBatch:
             return "end"
         opened = _open(job.source, SourceOptions(max_pixels=self.max_pixels, fps=self.fps))
         with opened.source as source:
-            fps = self.capture_fps or source.fps
-            if fps is not None:
-                self.controls.filter.check(fps)
+            controls = self._fitted_controls(self.capture_fps or source.fps)
             if job.folder is not None:
                 make_folder(job.folder)
             if str(job.output) != STDOUT:
                 check_free(job.output, overwrite=self.overwrite, source=job.source)
             if self._engine is None:
                 self._engine = self._load()
-            return self._magnify(opened, job.output, self._engine)
+            return self._magnify(opened, job.output, self._engine, controls)
+
+    def _fitted_controls(self, fps: float | None) -> Controls:
+        """Return a copy of the controls for one file; the band of a preset is cut to its rate.
+
+        Raises:
+            OptionError: the rate is too low for a band that was set by hand, or for the whole band
+                of a preset.
+        """
+        controls = replace(self.controls)
+        if fps is None:
+            return controls
+        if controls.preset is None:
+            controls.filter.check(fps)
+            return controls
+        used = controls.filter.fitted(fps)
+        if (message := cut_message(controls, used, fps)) is not None:
+            self.notice(message)
+        controls.filter = used
+        return controls
 
     def _load(self) -> Engine:
         engine = load_spec(self.engine)
@@ -193,9 +210,8 @@ class FileBatch:
             )
         return engine
 
-    def _magnify(self, opened: Input, output: Path, engine: Engine) -> Ending:
+    def _magnify(self, opened: Input, output: Path, engine: Engine, controls: Controls) -> Ending:
         source = opened.source
-        controls = replace(self.controls)
         magnifier = Magnifier(
             engine,
             alpha=controls.alpha,
@@ -204,7 +220,7 @@ class FileBatch:
             capture_fps=self.capture_fps,
         )
         view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
-        file, sink = self._open_sink(opened, output, engine)
+        file, sink = self._open_sink(opened, output, engine, controls)
         for warning in _warnings(opened, controls.filter, self.capture_fps):
             self.notice(f"warning: {source.name!r} {warning}")
         self.progress.begin(source.name, source.frames)
@@ -213,7 +229,7 @@ class FileBatch:
                 Pipeline(
                     source,
                     magnifier,
-                    controls,
+                    replace(controls),
                     [sink],
                     view=view,
                     on_frame=lambda _, __: self.progress.step(),
@@ -224,15 +240,18 @@ class FileBatch:
         written = file.path_written if file is not None else None
         if opened.video is not None and opened.video.jumps:
             self.notice(f"warning: {_jumps(opened.video)}")
-        self._finish(source, report, written, engine)
+        self._finish(source, report, written)
+        if report.ending == "end" and written is not None:
+            self._write_settings(source, written, engine, controls)
+            self.done(written)
         return report.ending
 
     def _open_sink(
-        self, opened: Input, output: Path, engine: Engine
+        self, opened: Input, output: Path, engine: Engine, controls: Controls
     ) -> tuple[VideoSink | None, Sink]:
         """Return the output file, None for stdout, and the sink that frames are written to."""
         source = opened.source
-        size = layout_size(source.size, self.controls.layout)
+        size = layout_size(source.size, controls.layout)
         if str(output) == STDOUT:
             video = opened.video
             return None, PipeSink(
@@ -241,8 +260,8 @@ class FileBatch:
                 sample_aspect=video.sample_aspect if video else None,
                 timed=True,
             )
-        comment = f"{SIGNATURE}{rtmag_version()}: alpha {self.controls.alpha:g}, "
-        comment += f"{self.controls.filter}, model {engine.name}"
+        comment = f"{SIGNATURE}{rtmag_version()}: alpha {controls.alpha:g}, "
+        comment += f"{controls.filter}, model {engine.name}"
         file = VideoSink(
             output,
             like=opened.video,
@@ -254,10 +273,12 @@ class FileBatch:
         )
         return file, BackgroundSink(file, whole=True)
 
-    def _finish(
-        self, source: FrameSource, report: Report, written: Path | None, engine: Engine
-    ) -> None:
-        """Print warnings, and keep the settings of a complete output."""
+    def _finish(self, source: FrameSource, report: Report, written: Path | None) -> None:
+        """Print warnings about a file.
+
+        Raises:
+            SourceUnavailable: it has no frames.
+        """
         if not report.frames:
             if report.ending == "end":
                 raise SourceUnavailable(f"cannot read {source.name!r}: it has no frames")
@@ -273,13 +294,12 @@ class FileBatch:
             self.notice(
                 f"stopped after {report.frames} frames; they are in {written or 'the pipe'}"
             )
-        elif written is not None:
-            self._write_settings(source, written, engine)
-            self.done(written)
 
-    def _write_settings(self, source: FrameSource, output: Path, engine: Engine) -> None:
+    def _write_settings(
+        self, source: FrameSource, output: Path, engine: Engine, controls: Controls
+    ) -> None:
         settings = describe(
-            self.controls,
+            controls,
             engine,
             self.engine,
             source=Path(source.name).name,

@@ -54,6 +54,8 @@ class LiveOptions:
     print_link: Callable[[str], None] = lambda message: None
     """Prints the address of the web page, with its token."""
     source: SourceOptions = field(default_factory=SourceOptions)
+    capture_fps: float | None = None
+    """Slow motion: rate in 1/s at which the scene was filmed; None: the rate of the source."""
     record: Path | None = None
     """File to record to from the start; None: the key r records to rtmag-camera.mp4."""
     overwrite: bool = False
@@ -118,13 +120,14 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     if early_view is not None and early_view.url is not None:
         options.print_link(f"{redact(spec)}; open {early_view.url}")
     source = stack.enter_context(_open_source(spec, options, early_view))
-    if source.fps is not None:
-        controls.filter.check(source.fps)
+    if (rate := options.capture_fps or source.fps) is not None:
+        # The band of a preset is cut to the rate; nothing of it remains at a very low rate.
+        (controls.filter.check if controls.preset is None else controls.filter.fitted)(rate)
     view = early_view or _open_view(source.name, options, stack)
 
     fps = source.fps or options.source.fps or 30.0
     engine = choose(options.engine, source.size, fps)
-    magnifier = Magnifier(engine, alpha=controls.alpha, filter=controls.filter)
+    magnifier = Magnifier(engine, alpha=controls.alpha, capture_fps=options.capture_fps)
     guard = stack.enter_context(
         Guard(magnifier, partial(load_spec, options.engine), options.notice)
     )
@@ -143,6 +146,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
         limit=options.limit,
         stats=options.stats,
         pace=Pace.for_engine(engine, controls, options.engine, live=source.live),
+        notice=options.notice,
     )
 
 
@@ -221,6 +225,7 @@ def _make_view(name: str, options: LiveOptions) -> View | None:
         port=options.port,
         max_viewers=options.max_viewers,
         token=options.token,
+        capture_fps=options.capture_fps,
     )
 
 
@@ -261,6 +266,7 @@ def _settings(options: LiveOptions, engine: Engine, source: FrameSource) -> dict
         source=source.name,
         size=source.size,
         fps=controls.fps or source.fps,
+        capture_fps=options.capture_fps,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
+from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.adaptive import Pace
@@ -58,6 +59,8 @@ class Pipeline:
     """Prints statistics during the run."""
     pace: Pace | None = None
     """Changes the motion scale of the controls so that the model keeps up with the camera."""
+    notice: Callable[[str], None] = lambda message: None
+    """Prints a message if the band that is in use changes with the frame rate."""
 
 
 def run(pipeline: Pipeline) -> Report:
@@ -121,7 +124,11 @@ class _Loop:
         self._has_view = pipeline.view is not None
         self._settings: tuple[object, ...] = ()
         """Settings of the controls that were last passed to the magnifier."""
-        self._model = self._mode = ""
+        self._model = ""
+        self._cut: str | None = None
+        """Message about the part of the band that is in use; None: all of it."""
+        self._cut_filter: Filter | None = None
+        """Filter of the last such message that was printed."""
         self._errors: list[str] = []
         self._warning: str | None = None
 
@@ -214,6 +221,7 @@ class _Loop:
             self._apply_controls()
             magnified = self._step(frame)
         self._controls.fps = self._magnifier.fps
+        self._report_cut()
         # Frames that pass unmagnified are an error of the run, unless a live view shows the reason.
         if not (self._has_view and self._source.live) and self._warning is None:
             self._warning = self._magnifier.warning
@@ -226,12 +234,30 @@ class _Loop:
         if settings == self._settings:
             return
         if magnifier.filter != controls.filter:
-            magnifier.filter = controls.filter
+            magnifier.filter = self._allowed(controls.filter)
         magnifier.alpha, magnifier.region = controls.alpha, controls.region
         if controls.motion_scale is not None:
             magnifier.motion_scale = controls.motion_scale
         self._settings = settings
-        self._model, self._mode = magnifier.described, str(controls.filter)
+        self._model = magnifier.described
+
+    def _allowed(self, filter: Filter) -> Filter:
+        """The filter, cut to the rate of the source if that does not change."""
+        fps = self._magnifier.fps
+        return filter.fitted(fps) if self._magnifier.rate_given and fps is not None else filter
+
+    def _report_cut(self) -> None:
+        """Show and print a message if another part of the band is in use than before."""
+        message = None
+        if self._magnifier.fps is not None:
+            used = self._magnifier.filter_in_use
+            message = cut_message(self._controls, used, self._magnifier.fps)
+        if message is not None and self._cut is None:
+            self._viewer.say(message)
+            if self._controls.filter != self._cut_filter:  # once, even if the rate varies
+                self._cut_filter = self._controls.filter
+                self._pipeline.notice(message)
+        self._cut = message
 
     # ---- output -------------------------------------------------------------------------------
 
@@ -271,8 +297,17 @@ class _Loop:
             recording=recording,
             warning=failure or self._magnifier.warning,
             model=self._model,
-            mode=self._mode,
+            mode=self._magnifier.filter_in_use.text(self._controls.unit),
         )
+
+
+def cut_message(controls: Controls, used: Filter, fps: float) -> str | None:
+    """Message that a part of the band of the controls is in use; None if all of it is."""
+    if used.band is None or used.band == controls.filter.band:
+        return None
+    part, whole = used.text(controls.unit), controls.filter.text(controls.unit)
+    part, whole = (text.removeprefix(f"{used.mode} ") for text in (part, whole))
+    return f"{part} in place of {whole}: {fps:.3g} frames/s cannot show faster motion"
 
 
 class Recording:

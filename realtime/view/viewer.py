@@ -1,8 +1,9 @@
 """The view of a run: the picture, the text over it, and the keys."""
 
+import textwrap
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,6 +17,9 @@ TICK = 0.03
 """Seconds between two checks of the keys while there is no new frame."""
 
 _NOTICE_SECONDS = 2.5
+
+_LINE_LENGTH = 56
+"""Characters in a line over the picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +122,16 @@ def draw(original: Image, magnified: Image, controls: Controls, facts: Facts) ->
             mode=facts.mode,
             recording=facts.recording,
         )
-    if facts.notice:
-        rows.append(facts.notice)
+    rows += _wrapped([facts.notice])
     picture = overlay.write(picture, rows, alert=controls.recording and controls.info)
-    alerts = [text for text in (facts.message, facts.warning) if text]
+    alerts = _wrapped([facts.message, facts.warning or ""])
     picture = overlay.write(picture, alerts, corner="bottom", alert=True)
     return overlay.write(picture, HELP, corner="middle") if controls.help else picture
+
+
+def _wrapped(texts: Iterable[str]) -> list[str]:
+    """Lines of the texts that are short enough to be legible on a small picture."""
+    return [line for text in texts for line in textwrap.wrap(text, _LINE_LENGTH)]
 
 
 class Viewer:

@@ -76,7 +76,10 @@ def _changes(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the validated settings; explicit ones override those of the preset."""
     changes = {name: _FIELDS[name](name, value) for name, value in settings.items()}
     preset = changes.pop("preset", None)
-    return changes if preset is None else PRESETS[preset].settings | changes
+    if preset is None:
+        return changes
+    name = {} if changes.keys() & {"band", "mode"} else {"preset": preset}
+    return PRESETS[preset].settings | name | changes
 
 
 def _number(name: str, value: object) -> float:

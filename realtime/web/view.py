@@ -9,12 +9,14 @@ import json
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rtmag.realtime.analysis.motion import MotionMeter
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.environment import rtmag_version
+from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Region
 from rtmag.realtime.opencv import cv2
@@ -55,6 +57,7 @@ class WebView(BaseSink):
         port: None: 8089 or the next free port; 0: any free port.
         max_viewers: limit of viewers at the same time; others receive HTTP status 503.
         token: secret that other machines need; None: a random one for this run.
+        capture_fps: rate in 1/s at which slow motion was filmed; None: the times of the frames.
 
     Raises:
         OptionError: the host is unknown, or the token can be guessed.
@@ -70,8 +73,10 @@ class WebView(BaseSink):
         port: int | None = None,
         max_viewers: int = 16,
         token: str | None = None,
+        capture_fps: float | None = None,
     ) -> None:
         self._controls = controls
+        self._capture_fps = capture_fps
         self._lock = threading.Lock()
         self._changes: dict[str, Any] = {}
         self._keys: deque[str] = deque(maxlen=16)
@@ -160,13 +165,16 @@ class WebView(BaseSink):
     # ---- called on the server thread ----------------------------------------------------------
 
     def _request(self, request: Request) -> None:
-        """Store a request until `poll`; refuse a band that reaches half the frame rate."""
-        fh, fps = request.changes.get("band", (0.0, 0.0))[1], self._controls.fps
-        if fps is not None and not fh < fps / 2:
-            raise InvalidRequest(
-                f"a band up to {fh:.3g} Hz needs more than {2 * fh:.3g} frames per second; "
-                f"the source has {fps:.1f}"
-            )
+        """Store a request until `poll`; refuse a band that the frame rate cannot hold."""
+        fps, changes = self._controls.fps, request.changes
+        if fps is not None:
+            try:
+                if "band" in changes:
+                    Temporal(*changes["band"]).check(fps)
+                elif "filter" in changes:  # of a preset, which is cut to the rate
+                    changes["filter"].fitted(fps)
+            except OptionError as error:
+                raise InvalidRequest(str(error)) from error
         with self._lock:
             self._changes.update(request.changes)
             if request.key is not None:
@@ -187,7 +195,10 @@ class WebView(BaseSink):
                     self._measure(task)
 
     def _measure(self, task: _Task) -> None:
-        self._meter.add(task.original, task.region)
+        frame = task.original
+        if self._capture_fps is not None:
+            frame = replace(frame, time=frame.index / self._capture_fps)
+        self._meter.add(frame, task.region)
         if time.monotonic() - self._motion_sent >= _MOTION_INTERVAL:
             self._motion_sent = time.monotonic()
             motion = json.dumps({"motion": self._meter.data()})

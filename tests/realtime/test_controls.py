@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import freqz_sos
 
-from rtmag.realtime.controls import Controls
+from rtmag.realtime.controls import Controls, alpha_notes, checked_alpha
 from rtmag.realtime.filters import MODES, Dynamic, Filter, Static, Temporal
+from rtmag.realtime.presets import PRESETS
 
 
 def in_use(controls: Controls) -> Filter:
@@ -48,6 +49,41 @@ def test_a_band_above_nyquist_is_moved_down_as_a_whole() -> None:
     assert controls.band[1] < 5
     assert controls.band[1] / controls.band[0] == pytest.approx(4)
     controls.filter.check(10)
+
+
+@pytest.mark.parametrize("fps", [None, 30.0, 2000.0])
+def test_a_band_stays_where_filters_are_exact(fps: float | None) -> None:
+    controls = Controls(filter=Temporal(1, 4), fps=fps)
+    for factor in (0.8, 1.25):
+        for _ in range(1000):
+            controls.set_band(*(edge * factor for edge in controls.band))
+        fl, fh = controls.band
+        assert 0.01 <= fl < fh < 1e6
+        assert fh / fl == pytest.approx(4)
+        controls.filter.check(fps or 2.1 * fh)
+
+
+def test_a_preset_keeps_its_band_at_every_rate_until_another_is_set() -> None:
+    controls = Controls(fps=20)
+    machine = PRESETS["machine"]
+    controls.change(machine.settings | {"preset": "machine"})
+    assert (controls.filter, controls.preset) == (machine.filter, "machine")
+    controls.change(PRESETS["breath"].settings | {"preset": "breath"})
+    assert (controls.settings()["preset"], controls.settings()["unit"]) == ("breath", "bpm")
+    controls.change({"band": (1, 2)})
+    assert (controls.preset, controls.unit) == (None, "bpm")
+
+
+def test_an_alpha_of_any_sign_is_limited_and_scaled() -> None:
+    assert [checked_alpha(alpha) for alpha in (-3, 1e9, -1e9)] == [-3, 1000, -1000]
+    assert alpha_notes(20) == []
+    assert alpha_notes(-3) == ["alpha -3 is negative: motion is shown reversed, 3 times"]
+    assert len(alpha_notes(-1e9)) == 2
+    controls = Controls(alpha=-4)
+    controls.scale_alpha(1.25)
+    assert controls.alpha == -5
+    controls.scale_alpha(1e9)
+    assert controls.alpha == -1000
 
 
 @pytest.mark.parametrize(("fl", "fh", "order"), [(36, 38, 2), (1, 1.9, 2), (1, 2, 1), (0.4, 3, 1)])

@@ -10,6 +10,7 @@ from scipy.signal import butter, sosfilt, sosfilt_zi, sosfreqz
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import (
     FILTERS,
+    LOWEST_SHARE,
     MODES,
     UNITS,
     Dynamic,
@@ -18,6 +19,7 @@ from rtmag.realtime.filters import (
     Temporal,
     Unit,
     as_filter,
+    band_unit,
     format_band,
     parse_band,
 )
@@ -146,9 +148,53 @@ def test_a_higher_order_is_steeper() -> None:
 def test_a_band_above_nyquist_is_refused_with_the_measured_rate(fps: float) -> None:
     filter = Temporal(2, 10)
     for refuse in (filter.check, filter.sections):
-        with pytest.raises(OptionError, match=rf"-10 Hz .* below {fps / 2:.4g} Hz.*capture-fps"):
+        with pytest.raises(
+            OptionError,
+            match=rf"-10 Hz needs more than 20 frames/s, and there are {fps:.4g}: .*capture-fps",
+        ):
             refuse(fps)
     filter.check(20.1)
+
+
+def test_a_band_is_cut_to_what_the_rate_can_hold() -> None:
+    filter = Temporal(5, 14, order=2)
+    assert filter.fitted(28.1) is filter
+    cut = filter.fitted(24)
+    assert (cut.fl, cut.fh, cut.order) == pytest.approx((5, 11.76, 2))
+    cut.check(24)
+    with pytest.raises(OptionError, match="the band 5-14 Hz needs more than 28 frames/s"):
+        filter.fitted(10)  # 4.9 Hz is left
+    for other in (Static(0.2), Dynamic()):
+        assert other.fitted(0.1) is other
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_band_is_refused_where_rounding_would_change_it(order: int) -> None:
+    """In float32, far below the frame rate, the filter grows without limit or returns NaN."""
+    lowest = 30 * LOWEST_SHARE
+    for fl, fh in ((lowest / 2, 1.9 * lowest), (1e-63, 1e-62)):
+        with pytest.raises(OptionError, match=r"is too low for 30 frames/s: choose a band above"):
+            Temporal(fl, fh, order).sections(30)
+    filter = Temporal(lowest / 2, 2.1 * lowest, order)
+    seconds = np.arange(30 * 600) / 30
+    shape = 10 + np.sin(2 * np.pi * lowest * seconds)
+    sections = np.insert(filter.sections(30), 3, 1.0, axis=1)
+    exact = np.insert(np.array(filter.coefficients(30)), 3, 1.0, axis=1)
+    start = np.zeros((order, 2))
+    start[0] = -sections[0, 0] * 10, sections[0, 2] * 10
+    rounded, right = (
+        sosfilt(sos, shape.astype(kind), zi=start.astype(kind))[0]
+        for sos, kind in ((sections.astype(np.float32), np.float32), (exact, np.float64))
+    )
+    assert np.abs(rounded - right).max() < 0.1 * np.abs(right).max()
+
+
+def test_a_band_is_shown_in_its_unit() -> None:
+    assert Temporal(10 / 60, 40 / 60).text("bpm") == "temporal 10-40 bpm"
+    assert str(Temporal(10 / 60, 40 / 60)) == "temporal 0.167-0.667 Hz"
+    assert Static(0.2).text("bpm") == "static, drift 0.2 Hz"
+    units = [band_unit(text) for text in ("48-72 BPM", "1-2", "1-2hz", "1200-1800rpm")]
+    assert units == ["bpm", "Hz", "Hz", "rpm"]
 
 
 @pytest.mark.parametrize("filter", [Static(), Static(drift=40), Dynamic()], ids=str)

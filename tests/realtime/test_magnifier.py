@@ -1,6 +1,8 @@
 """The magnifier with an engine whose shape is the picture, so that filters can be measured."""
 
 import math
+from collections.abc import Iterable
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -56,23 +58,30 @@ class NumpyEngine(FakeEngine):
         return out.transpose(1, 2, 0), memory.reshape(1, -1, *s.shape[1:])
 
 
-def frame(level: float, time: float, size: tuple[int, int] = SIZE) -> Frame:
+def frame(
+    level: float, time: float, size: tuple[int, int] = SIZE, index: int | None = None
+) -> Frame:
     image = np.full((size[1], size[0], 3), round(level), np.uint8)
-    return Frame(image, time, round(time * 1000))
+    return Frame(image, time, round(time * 1000) if index is None else index)
 
 
 def levels(hz: float, times: Signal, amplitude: float = 100.0) -> Signal:
     return np.rint(128 + amplitude * np.sin(2 * np.pi * hz * times))
 
 
-def play(magnifier: Magnifier, values: Signal, times: Signal) -> Signal:
+def play(
+    magnifier: Magnifier,
+    values: Signal,
+    times: Signal,
+    indices: Iterable[int | None] = repeat(None),
+) -> Signal:
     """Magnify frames of these levels; return the filtered levels, NaN for unmagnified frames."""
     engine = magnifier.engine
     assert isinstance(engine, NumpyEngine)
     found = []
-    for value, time in zip(values, times, strict=True):
+    for value, time, index in zip(values, times, indices, strict=False):
         steps = len(engine.y)
-        magnifier(frame(value, time))
+        magnifier(frame(value, time, index=index))
         found.append(engine.y[-1] if len(engine.y) > steps else math.nan)
     return np.array(found)
 
@@ -150,6 +159,14 @@ def test_an_alpha_that_is_not_finite_is_refused(alpha: float, engine: NumpyEngin
     with pytest.raises(OptionError, match="alpha must be a finite number"):
         magnifier.alpha = alpha
     assert magnifier.alpha == 4
+
+
+@pytest.mark.parametrize(("alpha", "used"), [(1e9, 1000), (-1e308, -1000), (-3, -3), (1000, 1000)])
+def test_an_alpha_that_is_too_large_is_reduced(
+    alpha: float, used: float, engine: NumpyEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Magnifier(engine, alpha=alpha).alpha == used
+    assert ("more than the models support" in caplog.text) is (alpha != used)
 
 
 # ---- resets of the state ---------------------------------------------------------------------
@@ -300,10 +317,10 @@ def test_frames_are_unchanged_until_the_rate_for_a_band_is_known(engine: NumpyEn
 
 def test_a_band_above_nyquist_of_a_known_rate_is_refused(engine: NumpyEngine) -> None:
     for options in ({"fps": 12.0}, {"capture_fps": 12.0}):
-        with pytest.raises(OptionError, match=r"-6 Hz must end below 6 Hz"):
+        with pytest.raises(OptionError, match=r"-6 Hz needs more than 12 frames/s, .* are 12:"):
             Magnifier(engine, filter=Temporal(1, 6), **options)  # type: ignore[arg-type]
     magnifier = Magnifier(engine, fps=12)
-    with pytest.raises(OptionError, match="half the measured frame rate"):
+    with pytest.raises(OptionError, match="needs more than 12 frames/s"):
         magnifier.filter = Temporal(1, 6)
     assert magnifier.filter == Static()
     Magnifier(engine, filter=Temporal(1, 6), fps=12, capture_fps=120)
@@ -316,16 +333,45 @@ def test_a_band_is_not_refused_after_a_few_intervals(engine: NumpyEngine) -> Non
     assert magnifier.filter == Temporal(1, 6)
 
 
-def test_a_band_above_a_falling_nyquist_gives_a_warning(engine: NumpyEngine) -> None:
+def test_a_falling_rate_cuts_the_band_and_a_rising_one_restores_it(engine: NumpyEngine) -> None:
     times = np.concatenate([np.arange(40) / 30, 2 + np.arange(40) / 10, 8 + np.arange(40) / 30])
     magnifier = Magnifier(engine, filter=Temporal(1, 8), fps=30)
+    bands = []
+    for number, time in enumerate(times):
+        magnifier(frame(number, time))
+        assert magnifier.warning is None
+        bands.append(magnifier.filter_in_use.band)
+    assert bands[39] == bands[119] == (1, 8)
+    assert bands[79] == pytest.approx((1, 4.9), rel=0.01)
+    assert magnifier.filter == Temporal(1, 8)
+    play(magnifier, levels(3, np.arange(300) / 10), 20 + np.arange(300) / 10)
+    assert magnifier.filter_in_use.band == pytest.approx((1, 4.9), rel=0.01)
+    assert np.std(engine.y[-100:]) == pytest.approx(100 / np.sqrt(2), rel=0.1), "3 Hz is magnified"
+
+
+@pytest.mark.parametrize(("fps", "highest"), [(28, 13.72), (25, 12.25), (12, 5.88)])
+def test_a_preset_fits_itself_to_the_rate(fps: float, highest: float, engine: NumpyEngine) -> None:
+    for options in ({"fps": fps}, {"capture_fps": fps}, {}):
+        magnifier = Magnifier(engine, preset="machine", **options)  # type: ignore[arg-type]
+        play(magnifier, np.zeros(12), np.arange(12) / fps)
+        assert magnifier.filter_in_use.band == pytest.approx((5, highest), rel=1e-3)
+        assert magnifier.warning is None
+    with pytest.raises(OptionError, match="the band 5-14 Hz needs more than 28 frames/s"):
+        Magnifier(engine, preset="machine", fps=10)
+    with pytest.raises(OptionError, match="needs more than 30 frames/s"):
+        Magnifier(engine, preset="machine", filter=Temporal(5, 15), fps=fps)
+
+
+def test_a_band_above_a_falling_nyquist_gives_a_warning(engine: NumpyEngine) -> None:
+    times = np.concatenate([np.arange(40) / 30, 2 + np.arange(40) / 10, 8 + np.arange(40) / 30])
+    magnifier = Magnifier(engine, filter=Temporal(5, 8), fps=30)
     warnings, same = [], []
     for number, time in enumerate(times):
         given = frame(number, time)
         same.append(magnifier(given) is given)
         warnings.append(magnifier.warning)
     assert warnings[39] is None
-    assert "-8 Hz must end below 5 Hz" in str(warnings[79])
+    assert "-8 Hz needs more than 16 frames/s, and there are 10:" in str(warnings[79])
     assert same == [warning is not None for warning in warnings]
     assert warnings[119] is None
     assert engine.alphas[-1] == 20
@@ -334,7 +380,7 @@ def test_a_band_above_a_falling_nyquist_gives_a_warning(engine: NumpyEngine) -> 
 
 
 def test_another_band_ends_the_warning(engine: NumpyEngine) -> None:
-    magnifier = Magnifier(engine, filter=Temporal(1, 8), fps=30)
+    magnifier = Magnifier(engine, filter=Temporal(5, 8), fps=30)
     play(magnifier, np.zeros(40), np.arange(40) / 10)
     assert magnifier.warning is not None
     magnifier.filter = Temporal(1, 4)
@@ -350,7 +396,7 @@ def test_the_capture_rate_overrides_times(engine: NumpyEngine) -> None:
     magnifier = Magnifier(engine, filter=Temporal(10, 30), fps=30, capture_fps=240)
     assert magnifier.fps == 240
     shown[500:] += 2  # a gap on the film is none in the scene
-    found = play(magnifier, levels(17, scene), shown)
+    found = play(magnifier, levels(17, scene), shown, range(900))
     assert magnifier.fps == 240
     assert engine.resets == [True] + [False] * 899
     assert tone(found[600:], 17, scene[600:]) == pytest.approx(100, rel=0.03)
@@ -384,8 +430,12 @@ def test_dropped_frames_hardly_change_the_gain(order: int, hz: float, engine: Nu
     assert not any(engine.resets[1:])
     # The same frames, taken as if they came evenly:
     careless = Magnifier(NumpyEngine(), filter=filter, capture_fps=30)
-    wrong = play(careless, values[kept], times[kept])
+    wrong = play(careless, values[kept], times[kept], range(len(kept)))
     assert np.std((found - whole)[late]) < 0.7 * np.std((wrong - whole)[late])
+    # With a given rate, the numbers of the frames show which ones were dropped:
+    numbered = Magnifier(NumpyEngine(), filter=filter, capture_fps=30)
+    again = play(numbered, values[kept], times[kept], kept.tolist())
+    assert np.allclose(again[late], found[late], atol=1e-3)
 
 
 @pytest.mark.parametrize("filter", FILTERS, ids=str)

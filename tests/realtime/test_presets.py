@@ -2,6 +2,8 @@
 
 from typing import get_args
 
+import pytest
+
 from rtmag.realtime.presets import PRESETS, PresetName
 
 
@@ -12,6 +14,14 @@ def test_every_preset_fits_a_camera_of_30_fps() -> None:
         assert preset.data()["mode"] == "temporal"
         assert preset.alpha > 1
         assert preset.why.endswith(".")
+
+
+@pytest.mark.parametrize("fps", [12.0, 15.0, 24.0, 25.0, 28.0])
+def test_every_preset_fits_itself_to_a_slow_camera(fps: float) -> None:
+    for preset in PRESETS.values():
+        fitted = preset.filter.fitted(fps)
+        fitted.check(fps)
+        assert fitted.fl == preset.filter.fl
 
 
 def test_only_the_machine_preset_needs_more_than_25_fps() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rtmag.realtime.cli.options import make_controls
+from rtmag.realtime.cli.options import MotionOptions, make_controls
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 
@@ -59,6 +59,34 @@ def test_options_select_the_filter(options: dict[str, Any], filter: Filter) -> N
 def test_contradictory_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         make_controls(**NONE | options)
+
+
+@pytest.mark.parametrize(
+    ("options", "preset", "unit"),
+    [
+        ({}, None, "Hz"),
+        ({"preset": "breath"}, "breath", "bpm"),
+        ({"preset": "machine", "alpha": 3.0, "order": 1}, "machine", "Hz"),
+        ({"preset": "breath", "band": "0.2-0.3Hz"}, None, "Hz"),
+        ({"preset": "breath", "fh": 0.5}, None, "bpm"),
+        ({"preset": "breath", "mode": "static"}, None, "Hz"),
+        ({"band": "1200-1800rpm"}, None, "rpm"),
+    ],
+)
+def test_a_preset_is_named_unless_its_band_was_replaced(
+    options: dict[str, Any], preset: str | None, unit: str
+) -> None:
+    controls = make_controls(**NONE | options)
+    assert (controls.preset, controls.unit) == (preset, unit)
+
+
+def test_an_unusual_alpha_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert MotionOptions(alpha=-3.0).controls().alpha == -3
+    assert MotionOptions(alpha=1e9).controls().alpha == 1000
+    assert MotionOptions().controls().alpha == 20
+    reversed_, large = capsys.readouterr().err.splitlines()
+    assert "motion is shown reversed, 3 times" in reversed_
+    assert large == "alpha 1e+09 is more than the models support: alpha is 1000"
 
 
 def test_an_alpha_option_overrides_the_preset() -> None:

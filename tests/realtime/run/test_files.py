@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
 from rtmag.realtime.filters import Dynamic, Temporal
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.presets import PRESETS
 from rtmag.realtime.run.files import FileBatch, Job, plan
+from rtmag.realtime.run.provenance import read_settings
 from rtmag.realtime.sinks.video_file import VideoSink
 from tests.support.fakes import identity_model
 
@@ -197,9 +200,22 @@ def test_band_above_nyquist_is_refused_before_the_model_is_loaded(
     clip: MakeClip, tmp_path: Path
 ) -> None:
     controls = Controls(filter=Temporal(5, 20))
-    with pytest.raises(OptionError, match="half the measured frame rate of 30:"):
+    with pytest.raises(OptionError, match="needs more than 40 frames/s, and there are 30:"):
         LoggedBatch("no model is needed for this", controls).run(clip("in.mp4"))
     assert not list(tmp_path.glob("*mag*"))
+
+
+def test_a_preset_is_cut_to_the_rate_of_each_file_and_can_be_repeated(
+    clip: MakeClip, model: str, tmp_path: Path
+) -> None:
+    controls = Controls(filter=PRESETS["machine"].filter, preset="machine")
+    batch = LoggedBatch(model, controls)
+    slow, fast = clip("slow.mp4", frames=5, fps=Fraction(20)), clip("fast.mp4", frames=5)
+    assert batch.run(slow, fast, output=tmp_path) == 0
+    cut = "5-9.8 Hz in place of 5-14 Hz: 20 frames/s cannot show faster motion"
+    assert [line for line in batch.notes if "in place" in line] == [cut]
+    highest = [read_settings(tmp_path / f"{name}.mag20.mp4")["fh"] for name in ("slow", "fast")]
+    assert highest == [pytest.approx(9.8), 14]
 
 
 def test_bands_of_slow_motion_refer_to_its_capture_rate(clip: MakeClip, model: str) -> None:

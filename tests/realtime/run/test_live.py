@@ -1,5 +1,6 @@
 """`rtmag camera` with the built-in scene in place of a camera."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceLost, SourceUnavailable
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Image
+from rtmag.realtime.presets import PRESETS
 from rtmag.realtime.run import live, provenance
 from rtmag.realtime.run.live import LiveOptions, run_live
 from rtmag.realtime.sections import Sections, State
@@ -116,8 +118,33 @@ def test_invalid_options_are_refused_before_the_run(model: str, tmp_path: Path) 
         run_live("test", make(model, record=there)[0])
     with pytest.raises(OptionError, match="fps"):
         run_live("test", make(model, Controls(filter=Temporal(5, 20)))[0])
+    with pytest.raises(OptionError, match="needs more than 28 frames/s, and there are 8"):
+        run_live("test", make(model, machine(), source=SourceOptions(size=(64, 48), fps=8.0))[0])
     with pytest.raises(SourceUnavailable):
         run_live("97", make(model)[0])
+
+
+def machine() -> Controls:
+    return Controls(filter=PRESETS["machine"].filter, preset="machine")
+
+
+def test_a_preset_is_cut_to_the_rate_of_the_camera_and_says_so(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = FakeView()
+    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    source = SourceOptions(size=(64, 48), fps=25.0)
+    made, notes = make(model, machine(), view="window", limit=16, source=source)
+    run_live("test", made)
+    (note,) = [note for note in notes if "in place of 5-14 Hz" in note]
+    assert re.match(r"5-1[12]\.?\d? Hz in place of 5-14 Hz: 2\d\.?\d? frames/s cannot", note)
+
+
+def test_slow_motion_from_a_live_source_has_the_bands_of_its_scene(model: str) -> None:
+    controls = Controls(filter=Temporal(36, 38))
+    made, _ = make(model, controls, capture_fps=240.0)
+    run_live("test", made)
+    assert controls.fps == 240
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -325,10 +325,25 @@ def test_a_band_above_half_the_frame_rate_is_refused_with_a_reason(served: Serve
     assert wait_for(lambda: served.controls.fps is not None)
     before = served.controls.settings()
     with served.connect() as viewer:
-        for settings in ({"band": [1, 900]}, {"preset": "machine", "alpha": 7}):
-            send(viewer, set=settings)
-            assert "frames per second" in receive(viewer, "error")
+        send(viewer, set={"band": [1, 900]})
+        assert "needs more than 1800 frames/s" in receive(viewer, "error")
     assert served.controls.settings() == before
+
+
+@pytest.mark.parametrize(("fps", "highest"), [(20.0, 9.8), (8.0, None)])
+def test_a_preset_is_cut_to_the_frame_rate_or_refused(
+    fps: float, highest: float | None, tmp_path: Path
+) -> None:
+    with serve(tmp_path, fps=fps) as served, served.connect() as viewer:
+        assert wait_for(lambda: served.controls.fps is not None)
+        send(viewer, set={"preset": "machine", "alpha": 7})
+        if highest is None:
+            assert "the band 5-14 Hz needs more than 28 frames/s" in receive(viewer, "error")
+            return
+        expected = pytest.approx((5, highest), rel=0.1)
+        assert wait_for(lambda: served.magnifier.filter_in_use.band == expected)
+        assert served.magnifier.filter == PRESETS["machine"].filter
+        assert served.controls.settings()["preset"] == "machine"
 
 
 def test_a_preset_sets_the_same_as_on_the_command_line(tmp_path: Path) -> None:
