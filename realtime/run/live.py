@@ -142,7 +142,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
         _open_sinks(source, fps, options, stack),
         guard=guard,
         view=view,
-        open_recording=Recorder(options, fps, settings, whole=not source.live),
+        open_recording=Recorder(options, fps, settings, view, whole=not source.live),
         limit=options.limit,
         stats=options.stats,
         pace=Pace.for_engine(engine, controls, options.engine, live=source.live),
@@ -279,6 +279,7 @@ class Recorder:
         options: path, overwriting, and the callback for messages.
         fps: frame rate of the file.
         settings: returns the settings of the run.
+        view: offers every finished recording to the user; None: no view.
         whole: True to drop no frame, for sources that are not live.
     """
 
@@ -287,11 +288,12 @@ class Recorder:
         options: LiveOptions,
         fps: float,
         settings: Callable[[], dict[str, object]],
+        view: View | None = None,
         *,
         whole: bool = False,
     ) -> None:
         self._path, self._overwrite = options.record, options.overwrite
-        self._notice = options.notice
+        self._notice, self._view = options.notice, view
         self._fps, self._settings, self._whole = fps, settings, whole
 
     def __call__(self) -> Sink:
@@ -317,6 +319,8 @@ class Recorder:
         _report_dropped(self._notice, str(sink.path), "the encoder", dropped)
         if sink.path_written is not None:  # None if there was no frame
             self._write_settings(sink.path, settings)
+            if self._view is not None:
+                self._view.offer(sink.path)
         with suppress(OSError):
             settings_path(sink.partial_path).unlink()
 

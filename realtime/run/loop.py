@@ -29,6 +29,9 @@ from rtmag.realtime.view.viewer import TICK, Facts, View, Viewer
 _SLOW_TICK = 0.1
 """Seconds between two checks of the keys after a second without a frame; saves CPU time."""
 
+_RECORDING_INTERVAL = 1.0
+"""Shortest time in seconds between the starts of two recordings. A page can ask for many more."""
+
 OnFrame = Callable[[Frame, Frame], None]
 """Callback with each original frame and its magnified frame."""
 
@@ -311,7 +314,7 @@ def cut_message(controls: Controls, used: Filter, fps: float) -> str | None:
 
 
 class Recording:
-    """Writes a new file each time `recording` of the controls is turned on.
+    """Writes a new file each time `recording` of the controls is turned on, at most one per second.
 
     Args:
         opener: opens a file; None if recording is not possible.
@@ -324,6 +327,7 @@ class Recording:
         self._controls = controls
         self._sink: Sink | None = None
         self._layout: Layout = controls.layout
+        self._earliest_start = 0.0  # of the next file; monotonic time in seconds
 
     @property
     def running(self) -> bool:
@@ -344,6 +348,9 @@ class Recording:
                 self._controls.recording = False
                 return "recording is not possible with this command"
             if self._sink is None:
+                if time.monotonic() < self._earliest_start:
+                    return None
+                self._earliest_start = time.monotonic() + _RECORDING_INTERVAL
                 self._layout = self._controls.layout
                 self._sink = self._opener()
             image = overlay.lay_out(original.image, magnified.image, self._layout)

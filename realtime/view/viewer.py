@@ -5,6 +5,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from rtmag.realtime.controls import Controls
@@ -89,6 +90,10 @@ class View(Protocol):
         """Show `facts.message` while there is no frame yet."""
         ...
 
+    def offer(self, recording: Path) -> None:
+        """Let the user download a finished recording, if the view can; from any thread."""
+        ...
+
     def close(self, *, finished: bool = True) -> None:
         """Close the view. Safe to call twice."""
         ...
@@ -102,6 +107,9 @@ class PictureView:
     def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
         """Show a pair of frames, or the last pair again, in the layout of the controls."""
         self.write(magnified.with_image(draw(original.image, magnified.image, controls, facts)))
+
+    def offer(self, recording: Path) -> None:
+        """Do nothing: the user sits at the computer that has the file."""
 
     @abstractmethod
     def write(self, frame: Frame) -> None:

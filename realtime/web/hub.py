@@ -13,16 +13,11 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from rtmag.realtime.web.downloads import ABORT, SEND_TIMEOUT
 from rtmag.realtime.web.messages import InvalidRequest, Request, parse
 
 PICTURE, MOTION = "picture", "motion"
 """Topics that a viewer can subscribe to; it receives all other topics anyway."""
-
-ABORT = "rtmag.abort"
-"""Key of the ASGI scope's extensions: a function that aborts the connection."""
-
-SEND_TIMEOUT = 10.0
-"""Seconds in which a message must be sent; a slower viewer is disconnected."""
 
 
 class Hub:

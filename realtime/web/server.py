@@ -25,7 +25,8 @@ from websockets.http11 import Request as Handshake
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
 from rtmag.realtime.web.access import MAX_HEADER, AccessControl, checked_token
-from rtmag.realtime.web.hub import ABORT, Hub, WebSocketViewer
+from rtmag.realtime.web.downloads import ABORT, Downloads
+from rtmag.realtime.web.hub import Hub, WebSocketViewer
 from rtmag.realtime.web.messages import Request
 from rtmag.realtime.web.metrics import CONTENT_TYPE, Metrics
 
@@ -112,6 +113,8 @@ class Server:
         self._listener = _listen(host, port)
         self.address, self.port = self._listener.getsockname()[:2]
         self.page = read_page()
+        self.downloads = Downloads()
+        """The finished recordings, which viewers may download."""
         self.metrics = Metrics(lambda: {**statistics(), "viewers": len(self.hub.viewers)})
         self.app = Starlette(
             routes=[
@@ -119,10 +122,12 @@ class Server:
                 Route("/metrics", self._metrics),
                 Route("/", self._file),
                 Route("/{name}", self._file),
+                Route("/recordings/{number}", self._recording),
                 WebSocketRoute("/ws", self._watch),
             ],
             exception_handlers={HTTPException: _error, Exception: _error},
         )
+        self.app.router.redirect_slashes = False  # every address has one spelling
         access = AccessControl(
             self.app,
             address=self.address,
@@ -164,6 +169,13 @@ class Server:
         if asset is None:
             raise HTTPException(404)
         return Response(asset.content, media_type=asset.media_type)
+
+    def _recording(self, request: HttpRequest) -> Response:
+        """Return a recording. It runs in a thread, because the disk may be slow."""
+        response = self.downloads.response(request.path_params["number"])
+        if response is None:
+            raise HTTPException(404)
+        return response
 
     async def _health(self, request: HttpRequest) -> Response:
         statistics = self._statistics()
@@ -221,6 +233,7 @@ class _HttpConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.app_state = {**self.app_state, ABORT: transport.abort}  # the state of each scope
         self.loop.call_later(_REQUEST_TIMEOUT, self._abort_if_idle)
         idle = [each for each in self.connections if _is_idle(each)]
         if len(idle) > _MAX_IDLE:

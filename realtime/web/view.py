@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rtmag.realtime.analysis.motion import MotionMeter
@@ -104,6 +105,7 @@ class WebView(BaseSink):
             "presets": {key: preset.data() for key, preset in PRESETS.items()},
         }
         self.server.hub.publish("about", json.dumps({"about": about}))
+        self._publish_recordings()
         self._thread = threading.Thread(target=self._encode_loop, name="rtmag encoder", daemon=True)
         self._thread.start()
 
@@ -142,6 +144,11 @@ class WebView(BaseSink):
     def toggle_fullscreen(self) -> None:
         """Do nothing: the page switches to full screen by itself."""
 
+    def offer(self, recording: Path) -> None:
+        """List a finished recording on the page, for download; from any thread."""
+        self.server.downloads.add(recording)
+        self._publish_recordings()
+
     def close(self, *, finished: bool = True) -> None:
         """Disconnect all viewers and free the port. Safe to call twice."""
         self._closed = True
@@ -161,6 +168,10 @@ class WebView(BaseSink):
             self._status_sent = now
             status = {**status, "viewers": len(self.server.hub.viewers)}
             self.server.hub.publish("status", json.dumps({"status": status}))
+
+    def _publish_recordings(self) -> None:
+        recordings = {"recordings": self.server.downloads.listed()}
+        self.server.hub.publish("recordings", json.dumps(recordings))
 
     # ---- called on the server thread ----------------------------------------------------------
 

@@ -15,6 +15,7 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.guard import Guard
+from rtmag.realtime.run.live import LiveOptions, Recorder
 from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.run.report import Report
 from rtmag.realtime.sinks.sink import Sink
@@ -34,6 +35,7 @@ class ServedRun:
         frames: number of frames; None: without end.
         engine: used instead of a model, with the guard against failures.
         record: opens a recording.
+        record_to: path of the first recording of the program's own recorder, used instead.
         options: further arguments of `WebView`.
     """
 
@@ -47,6 +49,7 @@ class ServedRun:
         frames: int | None = None,
         engine: Engine | None = None,
         record: Callable[[], Sink] | None = None,
+        record_to: Path | None = None,
         **options: Any,
     ) -> None:
         self.controls = Controls()
@@ -56,6 +59,9 @@ class ServedRun:
         self.controls.motion_scale = loaded.motion_scale if loaded.scalable else None
         self.magnifier = Magnifier(loaded)
         self._record = record
+        if record_to is not None:
+            live = LiveOptions(controls=self.controls, notice=lambda text: None, record=record_to)
+            self._record = Recorder(live, fps, dict, self.view)
         # Only with an engine: a guard ends the process, and so all tests, if a test hangs.
         self._guard = Guard(self.magnifier, lambda: loaded, lambda text: None) if engine else None
         self.report: Report | None = None

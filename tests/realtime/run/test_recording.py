@@ -1,15 +1,19 @@
 """Recording that is turned on and off during a run."""
 
+import time
+
 import numpy as np
 import pytest
 
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.errors import SinkError
+from rtmag.realtime.frame import Frame
 from rtmag.realtime.run.loop import Pipeline, run
 from tests.support.fakes import FakeMagnifier, FakeSink, FakeSource, FakeView
 
 
-def test_key_r_turns_recording_on_and_off() -> None:
+def test_key_r_turns_recording_on_and_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtmag.realtime.run.loop._RECORDING_INTERVAL", 0.0)
     files: list[FakeSink] = []
 
     def record() -> FakeSink:
@@ -22,6 +26,31 @@ def test_key_r_turns_recording_on_and_off() -> None:
     assert files[0].finished is True
     assert files[1].finished is True
     assert len(files) == 2
+
+
+def test_two_recordings_do_not_start_within_a_second() -> None:
+    """A page can press the key far more often than a person; each file would stay on the disk."""
+    files: list[FakeSink] = []
+    starts: list[float] = []
+
+    def record() -> FakeSink:
+        starts.append(time.monotonic())
+        files.append(FakeSink())
+        return files[-1]
+
+    source, view = FakeSource(140), FakeView("r" * 140)
+
+    def wait(original: Frame, magnified: Frame) -> None:
+        time.sleep(0.01)
+
+    run(
+        Pipeline(
+            source, FakeMagnifier(), Controls(), view=view, open_recording=record, on_frame=wait
+        )
+    )
+    assert len(files) == 2  # in 1.4 s; without the limit, one for every second frame
+    assert starts[1] - starts[0] >= 1.0
+    assert all(file.finished for file in files)
 
 
 def test_recording_keeps_its_initial_layout() -> None:

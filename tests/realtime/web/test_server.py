@@ -132,9 +132,11 @@ def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None
     """W04: HTTP and WebSocket."""
     with serve(tmp_path, host="0.0.0.0") as served:
         token, port = served.view.server.token, served.port
+        served.view.offer(tmp_path / "identity.onnx")
         assert f":{port}/?token={token}" in served.view.url
         for route in served.view.server.app.routes:
-            path = route.path.replace("{name}", "app.js")  # type: ignore[attr-defined]
+            path = route.path  # type: ignore[attr-defined]
+            path = path.replace("{name}", "app.js").replace("{number}", "1")
             if isinstance(route, Route):
                 assert httpx.get(served.url + path).status_code == 401, path
                 wrong = {"Cookie": f"rtmag-{port}={token[:-1]}x"}
@@ -193,12 +195,84 @@ def test_a_configured_token_stays_valid_after_a_restart(tmp_path: Path) -> None:
     assert cookie.expires > time.time() + 300 * 24 * 3600
 
 
+def record_twice(served: ServedRun) -> list[dict[str, Any]]:
+    """Turn recording on and off twice; return the list of recordings that the page shows."""
+    with served.connect() as viewer:
+        listed = receive(viewer, "recordings")
+        assert listed == []
+        for _ in range(2):
+            assert wait_for(lambda: served.view._status.get("recording") is False)
+            send(viewer, set={"recording": True})
+            assert wait_for(lambda: served.view._status.get("recording"))
+            send(viewer, set={"recording": False})
+            listed = receive(viewer, "recordings")
+    return listed  # type: ignore[no-any-return]
+
+
+def test_finished_recordings_are_downloaded_by_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = tmp_path / "B\u00e4r-\udcff.mp4", tmp_path / "rtmag-camera.mp4"
+    with serve(tmp_path, record_to=first) as served:
+        listed = record_twice(served)
+        names = [(each["number"], each["name"]) for each in listed]
+        assert names == [("1", "B\u00e4r-?.mp4"), ("2", "rtmag-camera.mp4")]
+        sizes = [each.stat().st_size for each in (first, second)]
+        assert [each["size"] for each in listed] == sizes
+        url = f"{served.url}/recordings"
+        whole = httpx.get(f"{url}/1")
+        assert (whole.status_code, whole.content) == (200, first.read_bytes())
+        assert whole.headers["content-type"] == "video/mp4"
+        assert (
+            whole.headers["content-disposition"] == "attachment; filename*=utf-8''B%C3%A4r-%3F.mp4"
+        )
+        assert whole.headers["content-security-policy"].startswith("default-src 'self'")
+        part = httpx.get(f"{url}/1", headers={"Range": "bytes=4-7"})
+        assert (part.status_code, part.content) == (206, b"ftyp")
+        assert httpx.post(f"{url}/1", headers={"Origin": served.url}).status_code == 405
+        foreign = {"Origin": "http://evil.example"}
+        assert httpx.get(f"{url}/1", headers=foreign).status_code == 403
+        for number in ("0", "3", "01", "-1", "", "1/", "9" * 5000, second.name):
+            assert httpx.get(f"{url}/{number}").status_code == 404, number
+        second.rename(tmp_path / "moved.mp4")
+        (tmp_path / "secret").write_bytes(b"x" * listed[1]["size"])
+        assert httpx.get(f"{url}/2").status_code == 404
+        second.symlink_to(tmp_path / "secret")
+        assert httpx.get(f"{url}/2").status_code == 404
+        second.unlink()
+        (tmp_path / "secret").rename(second)
+        assert httpx.get(f"{url}/2").json() == {"error": "not found"}
+
+
+def test_a_download_that_is_not_read_is_aborted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rtmag.realtime.web.downloads.SEND_TIMEOUT", 0.3)
+    path = tmp_path / "long.mp4"
+    path.write_bytes(bytes(30_000_000))
+    with serve(tmp_path) as served:
+        served.view.offer(path)
+        state = served.view.server._uvicorn.server_state
+        request = f"GET /recordings/1 HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode()
+        connections = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]
+        for connection in connections:
+            connection.sendall(request)
+        assert wait_for(lambda: len(state.connections) >= 20)
+        assert wait_for(lambda: not state.connections and not state.tasks)
+        for connection in connections:
+            connection.close()
+        assert httpx.get(f"{served.url}/recordings/1").content == path.read_bytes()
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/../pyproject.toml", "/%2e%2e/%2e%2e/pyproject.toml", "//etc/passwd", "/etc/passwd",
         "/%2fetc%2fpasswd", "/app.js%00.css", "/..\\..\\pyproject.toml", "/static/app.js",
         "/..%5c..%5cpyproject.toml", "/__init__.py", "/.",
+        "/recordings/../app.js", "/recordings/%2e%2e%2fapp.js", "/recordings//etc/passwd",
     ],
 )  # fmt: skip
 def test_no_path_reaches_files_outside_the_page(served: ServedRun, path: str) -> None:
