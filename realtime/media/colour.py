@@ -101,3 +101,10 @@ def is_yuv(pixel_format: VideoFormat | None) -> bool:
     return (
         pixel_format is not None and not pixel_format.is_rgb and len(pixel_format.components) >= 3
     )
+
+
+def has_full_chroma(pixel_format: VideoFormat) -> bool:
+    """True if there is a colour for each pixel: RGB or 4:4:4."""
+    first, *others = pixel_format.components
+    sizes = {(each.width, each.height) for each in others[:2]}
+    return pixel_format.is_rgb or (len(others) >= 2 and sizes == {(first.width, first.height)})

@@ -270,6 +270,7 @@ class FileBatch:
             audio=self.audio,
             overwrite=self.overwrite,
             comment=comment,
+            notice=lambda message: self.notice(f"warning: {message}"),
         )
         return file, BackgroundSink(file, whole=True)
 

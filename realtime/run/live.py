@@ -305,7 +305,8 @@ class Recorder:
             path = with_suffix(unused_prefix(_DEFAULT_RECORDING.with_suffix(""), (suffix,)), suffix)
         check_space(path)
         self._notice(f"recording to {path}")
-        sink, settings = VideoSink(path, fps=self._fps, overwrite=overwrite), self._settings()
+        sink = VideoSink(path, fps=self._fps, overwrite=overwrite, notice=self._notice)
+        settings = self._settings()
         # Written at the start too, because the process may be killed.
         self._write_settings(sink.partial_path, settings)
         return BackgroundSink(

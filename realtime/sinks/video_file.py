@@ -7,7 +7,7 @@ file is not changed before its replacement is complete.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import count
@@ -108,6 +108,7 @@ class VideoSink(BaseSink):
         audio: True to keep the audio of `like`.
         overwrite: True to replace an existing file when the new one is complete.
         comment: text that is stored in the metadata of the file.
+        notice: called with a line about each property of `like` that the file cannot keep.
 
     Raises:
         SinkUnavailable: the file exists or cannot be created.
@@ -125,6 +126,7 @@ class VideoSink(BaseSink):
         audio: bool = True,
         overwrite: bool = False,
         comment: str | None = None,
+        notice: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -132,6 +134,7 @@ class VideoSink(BaseSink):
         self.path_written: Path | None = None
         """Path of the video once it is closed; None if no frame was written."""
         self._like, self._comment, self._overwrite = like, comment, overwrite
+        self._notice = notice
         self._audio = audio and like is not None and like.has_audio
         check_free(self.path, overwrite=overwrite, source=like.path if like else None)
         self._type = FILE_TYPES[self.path.suffix.lower()]
@@ -226,7 +229,23 @@ class VideoSink(BaseSink):
             if not self._audio:
                 raise
             self._container = self._start(copy=False)
+        self._report_losses()
         return self._container
+
+    def _report_losses(self) -> None:
+        """Report what the file type cannot keep of the pictures."""
+        encoder, suffix = self._encoder, self.path.suffix
+        if encoder.size != self.size:
+            width, height = encoder.size
+            self._notice(
+                f"{self.name!r} is stored with {width}x{height} pixels, as {suffix} needs even "
+                "numbers: the last column or row is repeated; .mkv and .webm keep the size"
+            )
+        if self._like is not None and self._like.full_chroma and not encoder.full_chroma:
+            self._notice(
+                f"{self._like.name!r} has a colour for each pixel (RGB or 4:4:4), {suffix} one for "
+                "four (4:2:0); .mkv and .avi keep all"
+            )
 
     def _earliest(self, time: float) -> float:
         """Return the start of the output: the first frame's time, or that of earlier audio.
@@ -259,6 +278,7 @@ class VideoSink(BaseSink):
                 time_base=like.time_base if like else _TIME_BASE,
                 colour=like.colour if like else Colour(),
                 sample_aspect=like.sample_aspect if like else None,
+                full_chroma=like is not None and like.full_chroma,
                 low_delay=like is None,
             )
             if like and self._audio:

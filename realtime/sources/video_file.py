@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.media.colour import Colour, Converter, is_yuv
+from rtmag.realtime.media.colour import Colour, Converter, has_full_chroma, is_yuv
 from rtmag.realtime.media.container import (
     has_timestamps,
     is_truncated,
@@ -182,6 +182,8 @@ class VideoSource(BaseSource):
                 self.sample_aspect = 1 / self.sample_aspect if self.sample_aspect else None
             self.bits = max(component.bits for component in frame.format.components)
             """Bits per channel in the file; frames have 8."""
+            self.full_chroma = has_full_chroma(frame.format)
+            """True if the file has a colour for each pixel: RGB or 4:4:4."""
             self.interlaced = frame.interlaced_frame
             self.colour = Colour()
             """Colour tags of the file; BT.709 if its pictures are RGB or grey."""
