@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from rtmag.realtime.cli.console import notice
+from rtmag.realtime.cli.console import notice, print_result
 from rtmag.realtime.cli.options import parse_size
 from rtmag.realtime.errors import OptionError, requires_extra
+from rtmag.realtime.log import visible
 
 if TYPE_CHECKING:
     from rtmag.export.parity import Parity
@@ -99,9 +101,11 @@ def export(
             streams=streams, overwrite=overwrite, report=report, **special,
         )  # fmt: skip
     if parity is None:
-        print(f"{path}: already built from these weights on this machine; --force builds it again")
+        print_result(
+            f"{path}: already built from these weights on this machine; --force builds it again"
+        )
         return
-    print(
+    print_result(
         f"{path}: {path.stat().st_size / 1e6:.2f} MB, equal to the network within {parity.worst} "
         f"grey levels ({parity.mean:.5f} on average) over {parity.steps} steps"
     )
@@ -131,7 +135,7 @@ def stages() -> "Iterator[Report]":
     """
     if sys.stderr.isatty():
         with Console(stderr=True).status("starting") as status:
-            yield status.update
+            yield lambda stage: status.update(Text(visible(stage)))
         return
     last, shown = "", 0.0
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rtmag.export.graph import Graph, Streams
-from rtmag.realtime.engines.contract import ANY, CONTRACT, MAX_SECTIONS, SIDE_MULTIPLE
+from rtmag.realtime.engines.contract import ANY, CONTRACT, MAX_SECTIONS, MODEL_NAME, SIDE_MULTIPLE
 from rtmag.realtime.errors import OptionError
 from rtmag.train import checkpoint
 from rtmag.train.network.magnet import MagNet
@@ -170,8 +170,13 @@ def load_source(
 
     Raises:
         ModelIncompatible: the folder holds no usable checkpoint.
-        OptionError: the network cannot have this size, precision or number of streams.
+        OptionError: the network cannot have this name, size, precision or number of streams.
     """
+    if not re.fullmatch(MODEL_NAME, name):
+        raise OptionError(
+            f"the name of a model has up to 80 letters, digits, spaces and . + ( ) - _, "
+            f"got {name!r}; give --name"
+        )
     if streams not in (None, ANY) and not re.fullmatch("[2-9]|[1-9][0-9]{1,2}", str(streams)):
         raise OptionError(f"--streams must be any, or 2 to {MAX_STREAMS}, got {streams!r}")
     if size is not None and not all(1 <= side <= MAX_SIDE for side in size):

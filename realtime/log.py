@@ -81,6 +81,27 @@ def _closing(whole: str) -> str:
     return whole[-1] if whole[-1] in "'\"" else ""
 
 
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""Replace characters that a terminal would obey, or would not show, by their escapes.
+
+    Names of files, texts of servers and the metadata of models may contain such characters.
+
+    Args:
+        text: any text.
+        lines: keep line breaks and tabs.
+
+    >>> print(visible("a\x1b[2J.mp4"))
+    a\x1b[2J.mp4
+    """
+    if text.isprintable():
+        return text
+    kept = "\n\t" if lines else ""
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 def redact_data(data: Any) -> Any:
     """A copy of a JSON document with every string redacted."""
     if isinstance(data, dict):
@@ -91,16 +112,16 @@ def redact_data(data: Any) -> Any:
 
 
 class RedactingFilter(logging.Filter):
-    """Logging filter that redacts messages, their arguments and tracebacks."""
+    """Logging filter that redacts messages, their arguments and tracebacks, see also `visible`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact a record; always True, so that no record is dropped."""
         with suppress(TypeError, ValueError):  # wrong arguments: logging reports them itself
-            record.msg, record.args = redact(record.getMessage()), ()
+            record.msg, record.args = visible(redact(record.getMessage()), lines=True), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = redact(record.exc_text)
+            record.exc_text = visible(redact(record.exc_text), lines=True)
         return True
 
 

@@ -39,9 +39,9 @@ class ProgressReport:
         self._next = self._began + FIRST_LINE
         if self.enabled and sys.stderr.isatty():
             columns = (
-                TextColumn("{task.description}"), BarColumn(),
+                TextColumn("{task.description}", markup=False), BarColumn(),
                 TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(), TextColumn("left:"),
-                TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+                TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
             )  # fmt: skip
             self._bar = self._stack.enter_context(Progress(*columns, console=Console(stderr=True)))
             self._task = self._bar.add_task(self.title, total=1.0, note="")

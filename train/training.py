@@ -18,7 +18,7 @@ import typer
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from rtmag.realtime.cli.console import notice
+from rtmag.realtime.cli.console import notice, print_result
 from rtmag.realtime.environment import commit
 from rtmag.realtime.errors import OptionError, RtmagError
 from rtmag.train import checkpoint, options
@@ -195,7 +195,7 @@ def train(  # noqa: C901 - a script, to be read from top to bottom
         plot(out / "log.csv", out / "curve.png", title=f"{name}, {history['step']} steps")
         if validate:
             validation(out, net, average, validate, history["step"])
-        print(f"{history['step']} steps in {history['seconds'] / 60:.1f} min: {out}")
+        print_result(f"{history['step']} steps in {history['seconds'] / 60:.1f} min: {out}")
     if world > 1:
         distributed.destroy_process_group()
     if stop.requested:

@@ -15,12 +15,13 @@ from rich.console import Console
 
 from rtmag.realtime.cli import console, live, options, settings
 from rtmag.realtime.cli.bench import bench
-from rtmag.realtime.cli.console import notice, print_result
+from rtmag.realtime.cli.console import notice, print_path, print_result
 from rtmag.realtime.cli.settings import ConfigurableCommand
 from rtmag.realtime.controls import ViewKind
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.filters import format_band
+from rtmag.realtime.log import visible
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.presets import PRESETS
 
@@ -125,7 +126,7 @@ def demo(demo: DemoOptions, model: options.ModelOptions) -> None:
         progress=_progress("auto"),
     ).run()
     for line in outcome.lines:
-        print_result(line)
+        print_result(visible(line))
     if outcome.report.ending == "interrupt":
         raise typer.Exit(130)
 
@@ -144,7 +145,7 @@ def cameras() -> None:
     if not found:
         raise SourceUnavailable(NO_CAMERA)
     for each in found:
-        print_result(each)
+        print_result(visible(str(each)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +267,7 @@ def file(
         engine=model.spec(),
         progress=_progress("none" if piped else output.progress),
         notice=notice,
-        done=print_result,
+        done=print_path,
         **asdict(input),
         **output.arguments(),
     ).run(plan(paths, output.output, controls.alpha))
@@ -366,5 +367,5 @@ def config_show(
     for name, found in shown.items():
         print_result(f"[{name}]")
         for key, each in found.items():
-            value = "-" if each.value is None else str(each.value)
+            value = "-" if each.value is None else visible(str(each.value))
             print_result(f"{key.replace('_', '-'):14} {value:14} {each.origin}")

@@ -10,16 +10,34 @@ import os
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 import typer
 
-from rtmag.realtime.log import logger, redact
+from rtmag.realtime.log import logger, redact, visible
 
 EXIT_BROKEN_PIPE = 141
 """Exit code if the reader of standard output closed it: 128 + SIGPIPE."""
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING}
+
+
+def open_standard_streams() -> None:
+    """Use the null device in place of standard streams that were closed when the process started.
+
+    Otherwise the next file that is opened gets the number of such a stream, and libraries write
+    into it.
+    """
+    for number in range(3):
+        with suppress(OSError):  # raised for a stream that is closed
+            os.fstat(number)
+            continue
+        os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def print_result(text: object) -> None:
@@ -28,6 +46,19 @@ def print_result(text: object) -> None:
     Raises:
         typer.Exit: standard output is closed.
     """
+    _print_output(visible(str(text), lines=True))
+
+
+def print_path(path: Path) -> None:
+    """Print the path of an output: unchanged for programs, with `visible` on a terminal.
+
+    Raises:
+        typer.Exit: standard output is closed.
+    """
+    _print_output(visible(str(path)) if sys.stdout.isatty() else str(path))
+
+
+def _print_output(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
@@ -71,10 +102,14 @@ def is_json() -> bool:
     return any(isinstance(each.formatter, _JsonFormatter) for each in logger().handlers)
 
 
-def notice(text: object) -> None:
-    """Print to standard error, without credentials.
+def notice(text: object, *, lines: bool = False) -> None:
+    """Print to standard error, without credentials and with control characters made visible.
 
     In JSON, a leading 'error: ' or 'warning: ' becomes the level of the record.
+
+    Args:
+        text: one line.
+        lines: True if `text` has several lines.
     """
     line = str(text)
     if is_json():
@@ -83,7 +118,7 @@ def notice(text: object) -> None:
         logger().log(level, "%s", rest if head in _LEVELS else line)
         return
     with suppress(OSError):  # the terminal may be closed
-        print(redact(line), file=sys.stderr, flush=True)
+        print(visible(redact(line), lines=lines), file=sys.stderr, flush=True)
 
 
 def print_link(text: str) -> None:
@@ -95,7 +130,7 @@ def print_link(text: str) -> None:
                 handler.emit(record)
         return
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
 
 
 class _StderrHandler(logging.Handler):
@@ -109,7 +144,8 @@ class _StderrHandler(logging.Handler):
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
-        return f"{moment} {record.levelname.lower()}: {super().format(record)}"
+        text = super().format(record)
+        return f"{moment} {record.levelname.lower()}: {visible(text, lines=bool(record.exc_text))}"
 
 
 class _JsonFormatter(logging.Formatter):

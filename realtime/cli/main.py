@@ -15,7 +15,11 @@ from typing import NoReturn
 
 from rtmag.realtime.cli import console
 from rtmag.realtime.cli.app import app
-from rtmag.realtime.cli.console import EXIT_BROKEN_PIPE, discard_unwritable_output
+from rtmag.realtime.cli.console import (
+    EXIT_BROKEN_PIPE,
+    discard_unwritable_output,
+    open_standard_streams,
+)
 from rtmag.realtime.errors import (
     MissingExtra,
     ModelIncompatible,
@@ -59,6 +63,8 @@ def execute(args: list[str]) -> int:
     try:
         app([arg for arg in args if arg not in _GLOBAL_FLAGS], prog_name="rtmag")
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # Typer and Rich would exit with 1
+            return EXIT_BROKEN_PIPE
         return stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
         return 130
@@ -86,13 +92,14 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
 
 def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
-        console.notice(traceback.format_exc())
+        console.notice(traceback.format_exc(), lines=True)
     console.notice(f"error: {message}")
     return code
 
 
 def main() -> NoReturn:
     """Run the command line of this process and exit; SIGTERM and SIGHUP act like Ctrl-C."""
+    open_standard_streams()
     signals = listen()
     code = execute(sys.argv[1:])
     discard_unwritable_output()

@@ -9,6 +9,7 @@ from rich.progress import Progress as RichProgress
 
 from rtmag.realtime.cli.console import EXIT_BROKEN_PIPE, discard_unwritable_output
 from rtmag.realtime.cli.options import ProgressKind
+from rtmag.realtime.log import visible
 from rtmag.realtime.run.report import Progress
 
 _LINE_INTERVAL = 5.0
@@ -60,7 +61,7 @@ class _Bar:
     def begin(self, name: str, frames: int | None) -> None:
         self._start, self._count = time.monotonic(), 0
         self._progress = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -68,7 +69,7 @@ class _Bar:
             console=self._console,
             transient=True,
         )
-        self._task = self._progress.add_task(name, total=frames, rate="")
+        self._task = self._progress.add_task(visible(name), total=frames, rate="")
         self._progress.start()
 
     def step(self) -> None:
@@ -110,6 +111,8 @@ class _Lines:
             }  # fmt: skip
             line = json.dumps(record)
         else:
-            line = f"{self._name}: {self._count}/{self._frames or '?'} frames, {fps:.1f} fps"
+            line = (
+                f"{visible(self._name)}: {self._count}/{self._frames or '?'} frames, {fps:.1f} fps"
+            )
             line += f", {left:.0f} s left" if left is not None else ""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

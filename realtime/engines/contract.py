@@ -61,6 +61,9 @@ OUTPUTS: Values = {"image_out": ("uint8", 3), STATE_OUT: ("float", 4)}
 MOTION: Values = {"flow": ("float", 4), STATE_OUT: ("float", 4)}
 """Outputs of the form `motion` for one stream."""
 
+MODEL_NAME = r"[\w .+()-]{1,80}"
+"""Pattern of `rtmag.model`: it is shown and written, and files may come from strangers."""
+
 _BATCHED = {"flow", "state", STATE_OUT}
 """Values that have a stream dimension in every graph; in graphs for one stream its size is 1."""
 
@@ -125,7 +128,7 @@ def check(inputs: Values, outputs: Values, metadata: dict[str, str], source: str
     if metadata.get("rtmag.streams", ANY) != ANY:
         numbers["streams"] = metadata["rtmag.streams"]
     wrong = [key for key, value in numbers.items() if not re.fullmatch("[1-9][0-9]{0,3}", value)]
-    wrong += [] if metadata.get("rtmag.model") else ["model"]
+    wrong += [] if re.fullmatch(MODEL_NAME, metadata.get("rtmag.model", "")) else ["model"]
     if wrong:
         raise ModelIncompatible(
             f"cannot use model {source!r}: metadata {', '.join(wrong)} is missing or invalid; "

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtmag.realtime.engines.contract import ANY, check_version
+from rtmag.realtime.engines.contract import ANY, MODEL_NAME, check_version
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ METADATA_FILE = "rtmag.json"
 
 _NUMBER = "[1-9][0-9]{0,3}"  # 1 to 9999
 
-_REQUIRED = {"rtmag.model": ".+", "rtmag.channels": _NUMBER, "rtmag.stride": _NUMBER}
+_REQUIRED = {"rtmag.model": MODEL_NAME, "rtmag.channels": _NUMBER, "rtmag.stride": _NUMBER}
 """Patterns of metadata that every program has."""
 
 _OPTIONAL = {"rtmag.size": f"{_NUMBER}x{_NUMBER}", "rtmag.streams": f"{ANY}|{_NUMBER}"}

@@ -6,7 +6,7 @@ from contextlib import suppress
 from fractions import Fraction
 from io import RawIOBase
 
-from rtmag.realtime.errors import OptionError, SinkClosed, SinkError
+from rtmag.realtime.errors import OptionError, SinkClosed, SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import Y4M, Converter
 from rtmag.realtime.sinks.sink import BaseSink, letterbox
@@ -31,6 +31,7 @@ class PipeSink(BaseSink):
 
     Raises:
         OptionError: stdout is a terminal.
+        SinkUnavailable: stdout is closed.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class PipeSink(BaseSink):
         sample_aspect: Fraction | None = None,
         timed: bool = False,
     ) -> None:
+        if sys.stdout is None or sys.__stdout__ is None:
+            raise SinkUnavailable("-o - writes video to stdout, which is closed: use > FILE.y4m")
         if sys.stdout.isatty():
             raise OptionError("-o - writes video to stdout: pipe it to a program or > FILE.y4m")
         self._fps, self._size, self._timed = fps, size, timed

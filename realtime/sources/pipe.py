@@ -27,6 +27,13 @@ _NO_Y4M = (
 """Error message if standard input is not Y4M."""
 
 
+def _standard_input() -> BinaryIO:
+    """Standard input, as bytes; raises SourceUnavailable if it is closed."""
+    if sys.stdin is None:
+        raise SourceUnavailable("cannot read standard input: it is closed; use a pipe or < FILE")
+    return sys.stdin.buffer
+
+
 class Y4mPipe(BaseSource):
     """A YUV4MPEG2 (Y4M) stream.
 
@@ -35,7 +42,8 @@ class Y4mPipe(BaseSource):
         max_pixels: larger pictures are refused.
 
     Raises:
-        SourceUnavailable: the stream is not Y4M, or its pictures are too large.
+        SourceUnavailable: the stream is not Y4M, its pictures are too large, or standard input is
+            closed.
     """
 
     live = False
@@ -43,8 +51,9 @@ class Y4mPipe(BaseSource):
 
     def __init__(self, stream: BinaryIO | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self._closed = False
+        stream = stream or _standard_input()
         try:
-            self._container = av.open(stream or sys.stdin.buffer, "r", format="yuv4mpegpipe")
+            self._container = av.open(stream, "r", format="yuv4mpegpipe")
             self._stream = first_video_stream(self._container)
             context = self._stream.codec_context if self._stream else None
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -87,6 +96,7 @@ class RawPipe(BaseSource):
 
     Raises:
         OptionError: the size or the pixel format is not valid.
+        SourceUnavailable: standard input is closed.
     """
 
     live = False
@@ -110,7 +120,7 @@ class RawPipe(BaseSource):
         self.fps: float | None = fps or 30.0
         self._step = 1 / Fraction(self.fps or 30.0)
         self._rgb = pixel_format == "rgb24"
-        self._stream, self._closed = stream or sys.stdin.buffer, False
+        self._stream, self._closed = stream or _standard_input(), False
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield all frames."""

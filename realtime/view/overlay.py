@@ -11,6 +11,7 @@ import numpy as np
 
 from rtmag.realtime.controls import Layout
 from rtmag.realtime.frame import Image
+from rtmag.realtime.log import visible
 from rtmag.realtime.opencv import cv2
 
 Row = str | tuple[str, ...]
@@ -89,7 +90,8 @@ def write(
     height, width = image.shape[:2]
     if not rows or min(height, width) < _MIN_SIDE:
         return image
-    cells = [(row,) if isinstance(row, str) else tuple(row) for row in rows]
+    columns = [(row,) if isinstance(row, str) else row for row in rows]
+    cells = [tuple(visible(text) for text in row) for row in columns]
     font = _fit(cells, width, height)
     box_width = min(sum(font.columns) + 2 * font.pad, width)
     box_height = min(font.step * (len(cells) - 1) + font.row + 2 * font.pad, height)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.log import visible
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.view.overlay import write
@@ -40,7 +41,7 @@ class WindowSink(BaseSink, PictureView):
                 "cannot open a window outside the main thread: open it in the main thread"
             )
         check_display()
-        self.title = title
+        self.title = visible(title)
         self._open = self._closed = self._fullscreen = self._waiting = False
 
     @property

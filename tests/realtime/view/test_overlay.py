@@ -106,3 +106,10 @@ def test_the_information_shows_rate_delay_and_settings() -> None:
         fps=4.21, latency_ms=None, dropped=0, alpha=31.25, mode="dynamic", recording=False
     )
     assert lines == ["4.2 fps", "alpha 31.2  dynamic"]
+
+
+def test_control_characters_are_written_as_their_escapes() -> None:
+    image = np.zeros((120, 400, 3), np.uint8)
+    assert np.array_equal(
+        overlay.write(image, ["a\x1b[2J\nb"]), overlay.write(image, ["a\\x1b[2J\\nb"])
+    )
