@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
+import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
+from av.codec import Codec
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 
 from rtmag.realtime.media.container import open_container, read_packets
 from rtmag.realtime.media.encoder import MAX_STEP_TICKS
@@ -19,6 +23,10 @@ from rtmag.realtime.media.timestamps import is_discontinuity
 
 _MAX_DEVIATION = 0.02
 """Seconds by which encoded audio may deviate from its timestamps before it is corrected."""
+
+
+_DAMAGE = (av.error.InvalidDataError, av.error.ArgumentError)
+"""Errors that encoders and containers raise for damaged audio."""
 
 
 class AudioTracks:
@@ -40,8 +48,10 @@ class AudioTracks:
         self._tracks = {
             stream.index: _track(stream, output, codec, copy=copy, shift=shift)
             for stream in self._container.streams.audio
-            if stream.codec_context is not None
+            if not _is_empty(stream)
         }
+        self.left_out = len(self._container.streams.audio) - len(self._tracks)
+        """Number of tracks that cannot be read."""
         self._packets = self._read()
         self._next = next(self._packets, None)
 
@@ -58,10 +68,11 @@ class AudioTracks:
             start = track.start(self._next)
             if until is not None and start is not None and start > until:
                 return
-            for packet in track.convert(self._next):
-                # Damaged packets raise these errors; a full disk raises others.
-                with suppress(av.error.InvalidDataError, av.error.ArgumentError):
-                    self._output.mux(packet)
+            # Damaged packets raise these errors; a full disk raises others.
+            with suppress(*_DAMAGE):
+                for packet in track.convert(self._next):
+                    with suppress(*_DAMAGE):
+                        self._output.mux(packet)
             self._next = next(self._packets, None)
 
     def close(self) -> None:
@@ -83,6 +94,7 @@ class _Copy:
 
     def __init__(self, source: AudioStream, output: OutputContainer, shift: float) -> None:
         self._stream = output.add_stream_from_template(source)
+        copy_description(source, self._stream)
         self._shift = round(shift / (source.time_base or Fraction(1, 48_000)))
         self._last: int | None = None
         """Decoding time of the last packet in the output."""
@@ -128,16 +140,26 @@ class _Transcode:
     def __init__(
         self, source: AudioStream, output: OutputContainer, codec: str, shift: float
     ) -> None:
-        rate = 48_000 if codec == "libopus" else source.codec_context.sample_rate
+        rate = _supported_rate(codec, source.codec_context.sample_rate)
         self._stream: AudioStream = output.add_stream(codec, rate=rate)  # type: ignore[assignment]
-        layout = "mono" if source.codec_context.layout.nb_channels == 1 else "stereo"
-        self._stream.codec_context.layout = layout
-        self._resampler = AudioResampler(self._stream.codec_context.format, layout, rate)
+        copy_description(source, self._stream)
+        self._layout = "mono" if source.codec_context.layout.nb_channels == 1 else "stereo"
+        self._stream.codec_context.layout = self._layout
+        self._resampler = self._make_resampler(rate)
         self._rate, self._shift = rate, shift
-        self._ticks: int | None = None
+        self._timed = output.format.name != "avi"
+        """False if the container has no timestamps of audio."""
+        self._input: tuple[str, str, int] | None = None
+        """Format, channels and rate that the resampler is set up for."""
+        self._ticks = 0
         """Samples from the start of the output to the next one to encode."""
+        self._skip = 0
+        """Number of samples to drop, because they are earlier than the next one to encode."""
         self._last: float | None = None
         """Seconds in the output at which the last packet starts."""
+
+    def _make_resampler(self, rate: int) -> AudioResampler:
+        return AudioResampler(self._stream.codec_context.format, self._layout, rate)
 
     def start(self, packet: "Packet[AudioStream]") -> float | None:
         """Return the seconds in the output at which a packet starts; None if it has no time."""
@@ -157,28 +179,92 @@ class _Transcode:
             return []
         encoded = []
         for frame in frames:
-            if frame.pts is not None and frame.time_base:
-                self._anchor(float(frame.pts * frame.time_base) + self._shift)
-            frame.pts = None
-            for piece in self._resampler.resample(frame):
-                encoded += self._encode(piece)
+            encoded += self._convert(frame)
         if packet.dts is None and not packet.size:
-            for piece in self._resampler.resample(None):
-                encoded += self._encode(piece)
+            encoded += self._flush_resampler()
             encoded += self._stream.encode(None)
         return encoded
 
-    def _anchor(self, time: float) -> None:
-        """Correct `_ticks` if it deviates too much from `time`, in seconds of the output."""
-        ticks = round(time * self._rate)
-        if self._ticks is None or abs(ticks - self._ticks) > _MAX_DEVIATION * self._rate:
-            before = self._ticks or 0
-            self._ticks = min(max(ticks, before), before + MAX_STEP_TICKS)
+    def _convert(self, frame: AudioFrame) -> list["Packet[AudioStream]"]:
+        """Resample and encode a frame; broadcasts may change its rate and its channels."""
+        encoded = []
+        form = frame.format.name, frame.layout.name, frame.sample_rate
+        if form != self._input:
+            if self._input is not None:
+                encoded += self._flush_resampler()
+            self._resampler, self._input = self._make_resampler(self._rate), form
+        if frame.pts is not None and frame.time_base:
+            encoded += self._anchor(float(frame.pts * frame.time_base) + self._shift)
+        frame.pts = None
+        for piece in self._resampler.resample(frame):
+            encoded += self._encode(piece)
+        return encoded
 
-    def _encode(self, piece: "av.AudioFrame") -> list["Packet[AudioStream]"]:
-        piece.pts, piece.time_base = self._ticks or 0, Fraction(1, self._rate)
-        self._ticks = piece.pts + piece.samples
+    def _flush_resampler(self) -> list["Packet[AudioStream]"]:
+        return [each for piece in self._resampler.resample(None) for each in self._encode(piece)]
+
+    def _anchor(self, time: float) -> list["Packet[AudioStream]"]:
+        """Correct `_ticks` if it deviates too much from `time`, in seconds of the output.
+
+        Earlier audio is dropped. A pause is a step of the timestamps, or silence if there are none.
+        """
+        ahead = round(time * self._rate) - self._ticks
+        if abs(ahead) <= (_MAX_DEVIATION * self._rate if self._ticks else 0):
+            return []
+        self._skip = max(-ahead, 0)
+        ahead = min(max(ahead, 0), MAX_STEP_TICKS)
+        if self._timed:
+            self._ticks += ahead
+            return []
+        encoded = []
+        for start in range(0, ahead, self._rate):
+            encoded += self._encode(self._silence(min(self._rate, ahead - start)))
+        return encoded
+
+    def _silence(self, samples: int) -> AudioFrame:
+        """Return a frame of silence, for codecs that take frames of any length."""
+        silence = AudioFrame(self._stream.codec_context.format.name, self._layout, samples)
+        for plane in silence.planes:
+            plane.update(bytes(plane.buffer_size))
+        silence.sample_rate = self._rate
+        return silence
+
+    def _encode(self, piece: AudioFrame) -> list["Packet[AudioStream]"]:
+        if self._skip:
+            dropped = min(self._skip, piece.samples)
+            self._skip -= dropped
+            if dropped == piece.samples:
+                return []
+            piece = _without_start(piece, dropped)
+        piece.pts, piece.time_base = self._ticks, Fraction(1, self._rate)
+        self._ticks += piece.samples
         return self._stream.encode(piece)
+
+
+def _supported_rate(codec: str, rate: int) -> int:
+    """Return the sample rate nearest to `rate` that an encoder accepts."""
+    rates = Codec(codec, "w").audio_rates
+    return min(rates, key=lambda each: abs(each - rate)) if rates else rate
+
+
+def _without_start(frame: AudioFrame, samples: int) -> AudioFrame:
+    """Return a frame without its first samples."""
+    channels = 1 if frame.format.is_planar else frame.layout.nb_channels
+    rest: Any = np.ascontiguousarray(frame.to_ndarray()[:, samples * channels :])
+    shorter = AudioFrame.from_ndarray(rest, frame.format.name, frame.layout.name)
+    shorter.sample_rate = frame.sample_rate
+    return shorter
+
+
+_KEPT = ("language", "title", "handler_name")
+"""Metadata of a track that are copied; the others describe its codec."""
+
+
+def copy_description(source: Stream, target: Stream) -> None:
+    """Copy language, title and flags of a stream, such as that of the default track."""
+    tags = {key.lower(): value for key, value in source.metadata.items()}
+    target.metadata.update({key: tags[key] for key in _KEPT if key in tags})
+    target.disposition = source.disposition
 
 
 def _track(
@@ -191,3 +277,9 @@ def _track(
         except ValueError:
             pass  # the container does not support this codec
     return _Transcode(source, output, codec, shift)
+
+
+def _is_empty(stream: AudioStream) -> bool:
+    """True for a track without a decoder or content; damaged broadcasts announce such tracks."""
+    context = stream.codec_context
+    return context is None or not (context.sample_rate and context.layout.nb_channels)

@@ -8,7 +8,7 @@ file is not changed before its replacement is complete.
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -183,7 +183,6 @@ class VideoSink(BaseSink):
                 reason += f"; the part written so far is {str(self.partial_path)!r}"
             elif error.errno not in _REASONS:
                 reason = f"the encoder refused the size {self.size}"
-                reason += " or the audio; try --no-audio" if self._audio else ""
             raise error_type(f"cannot write {str(self.path)!r}: {reason}") from error
 
     def write(self, frame: Frame | NDArray[Any]) -> None:
@@ -216,25 +215,39 @@ class VideoSink(BaseSink):
         return Frame(as_bgr(pixels), 0.0 if start else self._end - self._shift + 1 / self._fps, 0)
 
     def _open(self, frame: Frame) -> OutputContainer:
-        """Open the container for the first frame; if its audio cannot be copied, encode it."""
+        """Open the container for the first frame.
+
+        Audio that cannot be copied is encoded, and left out if that fails too.
+        """
         self.size = self.size or frame.size
         # Negative times cannot be stored, and files with a constant rate start at 0.
         live = self._like is None
         fixed = live or self._type.constant_rate or frame.time < 0
         self._shift = -(frame.time if fixed else self._earliest(frame.time))
         self._end = frame.time + self._shift
-        try:
-            self._container = self._start(copy=True)
-        except (av.FFmpegError, ValueError):
-            if not self._audio:
-                raise
-            self._container = self._start(copy=False)
+        self._container = self._start_with_audio() if self._audio else self._start()
         self._report_losses()
         return self._container
+
+    def _start_with_audio(self) -> OutputContainer:
+        """Set up all streams, with as much of the audio as possible."""
+        # AVI has no timestamps: only encoded audio can be aligned with the pictures.
+        for copy in (False,) if self._type.constant_rate else (True, False):
+            with suppress(av.FFmpegError, ValueError):
+                return self._start(copy=copy)
+        container, self._audio = self._start(), False
+        self._notice(f"{self.name!r} has no audio: that of the input cannot be written")
+        return container
 
     def _report_losses(self) -> None:
         """Report what the file type cannot keep of the pictures."""
         encoder, suffix = self._encoder, self.path.suffix
+        if self._tracks is not None and self._tracks.left_out:
+            count = self._tracks.left_out
+            self._notice(
+                f"{count} audio track{'s' * (count > 1)} of the input cannot be read and "
+                f"{'are' if count > 1 else 'is'} left out"
+            )
         if encoder.size != self.size:
             width, height = encoder.size
             self._notice(
@@ -259,8 +272,13 @@ class VideoSink(BaseSink):
             else min(time, max(heard, 0.0))
         )
 
-    def _start(self, *, copy: bool) -> OutputContainer:
-        """Set up all streams and write the header; `copy` keeps the audio packets unchanged."""
+    def _start(self, *, copy: bool | None = None) -> OutputContainer:
+        """Set up all streams and write the header.
+
+        Args:
+            copy: True to keep the audio packets unchanged, False to encode them again, None for a
+                file without audio.
+        """
         like, size = self._like, self.size or (0, 0)
         options = dict(self._type.options)
         with ExitStack() as undo:
@@ -281,7 +299,8 @@ class VideoSink(BaseSink):
                 full_chroma=like is not None and like.full_chroma,
                 low_delay=like is None,
             )
-            if like and self._audio:
+            self._tracks = None
+            if like and copy is not None:
                 tracks = AudioTracks(
                     like.path, container, self._type.audio, copy=copy, shift=self._shift
                 )

@@ -32,6 +32,8 @@ class Clip:
     audio: Sequence[str] = ()
     audio_start: float = 0.0
     audio_seconds: float | None = None
+    audio_rate: int = 48_000
+    audio_layout: str = "stereo"
     picture: Callable[[int, tuple[int, int]], NDArray[np.uint8]] | None = None
 
     def write(self, path: Path) -> Path:
@@ -78,18 +80,19 @@ class Clip:
         )
 
     def _sound(self, output: Any, codec: str) -> Any:
-        stream = output.add_stream(codec, rate=48_000)
-        stream.codec_context.layout = "stereo"
+        stream = output.add_stream(codec, rate=self.audio_rate)
+        stream.codec_context.layout = self.audio_layout
         return stream
 
     def _play(self, output: Any, stream: Any, seconds: float) -> None:
         """Write a click every half second, to measure audio-video synchronisation."""
-        start, total = round(self.audio_start * 48_000), round(seconds * 48_000)
-        samples = np.zeros((2, total), np.float32)
-        samples[:, ::24_000] = 0.9
-        resampler = av.AudioResampler(stream.codec_context.format, "stereo", 48_000)
-        frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+        rate, layout = self.audio_rate, self.audio_layout
+        start, total = round(self.audio_start * rate), round(seconds * rate)
+        samples = np.zeros((2 if layout == "stereo" else 1, total), np.float32)
+        samples[:, :: rate // 2] = 0.9
+        resampler = av.AudioResampler(stream.codec_context.format, layout, rate)
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         for piece in (*resampler.resample(frame), *resampler.resample(None)):
             output.mux(stream.encode(piece))
         output.mux(stream.encode(None))

@@ -437,6 +437,57 @@ class TestSound:
             assert container.streams.audio[0].codec_context.name == result
         assert _clicks(tmp_path / f"out.{kind}") == pytest.approx(_clicks(source), abs=0.02)
 
+    @pytest.mark.parametrize("kind", ["avi", "webm"])
+    @pytest.mark.parametrize(("first", "start"), [(0, 0.3), (0, 0.0), (9, 0.0), (0, 0.02)])
+    def test_encoded_audio_is_in_step_with_the_pictures(
+        self, clip: MakeClip, tmp_path: Path, kind: str, first: int, start: float
+    ) -> None:
+        """AVI has no timestamps: audio is filled with silence, or cut, where they differ."""
+        ticks = range(first, first + 60)
+        source = clip("in.mp4", audio=["aac"], ticks=ticks, audio_start=start)
+        copy(source, tmp_path / f"out.{kind}")
+        before, after = (
+            np.array(_clicks(path)) - min(packets(path, "video"))[0]
+            for path in (source, tmp_path / f"out.{kind}")
+        )
+        before = before[before > 0] if kind == "avi" else before
+        assert after[-len(before) :] == pytest.approx(before, abs=0.003)
+
+    @pytest.mark.parametrize("kind", ["webm", "avi"])
+    def test_rate_and_channels_may_change(self, clip: MakeClip, tmp_path: Path, kind: str) -> None:
+        """As in broadcasts, between a programme and an advertisement."""
+        joined = tmp_path / "joined.ts"
+        for index, (rate, layout) in enumerate([(44_100, "stereo"), (48_000, "mono")]):
+            ticks = range(30 * index + 30, 30 * index + 60)
+            part = clip("part.ts", ticks=ticks, audio=["aac"], audio_start=index + 1.0,
+                        audio_rate=rate, audio_layout=layout)  # fmt: skip
+            with joined.open("ab") as file:
+                file.write(part.read_bytes())
+        copy(joined, tmp_path / f"out.{kind}")
+        assert len(packets(tmp_path / f"out.{kind}", "video")) == 60
+        clicks = np.array(_clicks(tmp_path / f"out.{kind}"))
+        # The click at the very start of the second part is lost in its decoder.
+        assert clicks - clicks[0] == pytest.approx([0, 0.5, 1.5], abs=0.01)
+
+    @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "avi"])
+    def test_an_announced_track_without_audio_is_left_out(
+        self, clip: MakeClip, tmp_path: Path, kind: str
+    ) -> None:
+        """Damaged broadcasts announce such tracks."""
+        data = clip("whole.ts", audio=["libmp3lame"]).read_bytes()
+        parts = [data[at : at + 188] for at in range(0, len(data), 188)]
+        source, notes = tmp_path / "in.ts", list[str]()
+        source.write_bytes(b"".join(p for p in parts if int.from_bytes(p[1:3]) & 0x1FFF != 257))
+        copy(source, tmp_path / f"out.{kind}", notice=notes.append)
+        assert len(packets(tmp_path / f"out.{kind}", "video")) == 30
+        assert notes == ["1 audio track of the input cannot be read and is left out"]
+
+    def test_a_rate_that_the_codec_refuses(self, clip: MakeClip, tmp_path: Path) -> None:
+        source = clip("in.mkv", audio=["pcm_u8"], audio_rate=192_000)
+        copy(source, tmp_path / "out.mp4")
+        with av.open(str(tmp_path / "out.mp4")) as container:
+            assert container.streams.audio[0].codec_context.sample_rate == 96_000
+
     def test_audio_can_be_left_out(self, clip: MakeClip, tmp_path: Path) -> None:
         source = clip("in.mp4", audio=["aac"])
         assert not copy(source, tmp_path / "out.mp4", audio=False).has_audio
