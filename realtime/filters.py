@@ -113,6 +113,10 @@ class Filter(ABC):
         """Mode and parameters for display; a band is in this unit."""
         return str(self)
 
+    @abstractmethod
+    def described(self, unit: Unit = "Hz") -> str:
+        """The motion that the filter selects, in words that follow 'motion'."""
+
     def parameters(self) -> dict[str, float | None]:
         """Parameters of the filter, such as fl and fh, by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -151,6 +155,10 @@ class Static(Filter):
         pole = math.exp(-2 * math.pi * self.drift / fps) if self.drift else 1.0
         return [(1, -1, 0, -pole, 0)]
 
+    def described(self, unit: Unit = "Hz") -> str:
+        """The motion that the filter selects."""
+        return f"faster than {self.drift:g} Hz" if self.drift else "since the first frame"
+
     def __str__(self) -> str:
         return f"static, drift {self.drift:g} Hz" if self.drift else "static"
 
@@ -164,6 +172,10 @@ class Dynamic(Filter):
     def coefficients(self, fps: float) -> list[Coefficients]:
         """One section, the same at every frame rate."""
         return [(1, -1, 0, 0, 0)]
+
+    def described(self, unit: Unit = "Hz") -> str:
+        """The motion that the filter selects."""
+        return "since the previous frame"
 
     def __str__(self) -> str:
         return "dynamic"
@@ -264,8 +276,15 @@ class Temporal(Filter):
 
     def text(self, unit: Unit = "Hz") -> str:
         """Mode and band for display."""
+        return f"temporal {self._band_text(unit)}"
+
+    def described(self, unit: Unit = "Hz") -> str:
+        """The motion that the filter selects."""
+        return f"of {self._band_text(unit)}"
+
+    def _band_text(self, unit: Unit) -> str:
         scale = _PER_HERTZ[unit.lower()]
-        return f"temporal {self.fl * scale:.3g}-{self.fh * scale:.3g} {unit}"
+        return f"{self.fl * scale:.3g}-{self.fh * scale:.3g} {unit}"
 
     def __str__(self) -> str:
         return self.text()
@@ -301,7 +320,7 @@ def _section(pair: tuple[float, float], width: float) -> Coefficients:
 FILTERS: dict[Mode, Filter] = {
     "static": Static(),
     "dynamic": Dynamic(),
-    "temporal": Temporal(0.5, 3.0),
+    "temporal": Temporal(0.4, 3.0),
 }
 """Default filter of each mode."""
 

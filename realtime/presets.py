@@ -73,6 +73,20 @@ PRESETS: dict[PresetName, Preset] = {
 }
 
 
+LIVE_NAME = "default"
+"""Name of `LIVE` in `Controls.preset`."""
+
+LIVE = Preset(
+    filter=Temporal(0.4, 3.0),
+    unit="Hz",
+    alpha=10.0,
+    why="A person in front of a camera: breathing, pulse and swaying are magnified while they "
+    "sit; two seconds after a large movement, the picture is whole again. With mode static, it "
+    "would stay torn.",
+)
+"""Default of live sources, if no mode, band, drift or preset is given."""
+
+
 def preset_of(name: str) -> Preset:
     """Find a preset by its name.
 

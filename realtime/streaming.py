@@ -9,7 +9,7 @@ from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.presets import PresetName
+from rtmag.realtime.presets import LIVE, PresetName
 from rtmag.realtime.sources.latest import newest
 from rtmag.realtime.sources.opening import open_source
 
@@ -32,9 +32,11 @@ def stream(
     Args:
         source: camera index or name, address of a stream, video file, image folder or glob pattern,
             or `test`.
-        alpha: total magnification factor, 1 = unchanged; None: that of the preset, or 20.
+        alpha: total magnification factor, 1 = unchanged; None: that of the preset, or 20, or 10
+            for a live source without filter and preset.
         filter: filter that selects the motion, or its text such as "48-72bpm"; None: that of the
-            preset, or Static().
+            preset; else Temporal(0.4, 3) for a live source, as for `rtmag camera`, and Static() for
+            others.
         preset: name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`.
         model: name or path of a model; by default the packaged one.
         size: requested (width, height) of a camera in pixels.
@@ -53,6 +55,8 @@ def stream(
     """
     with open_source(source, size=size, fps=fps) as frames:
         rate = None if frames.live else frames.fps
+        if frames.live and filter is None and preset is None:
+            filter, alpha = LIVE.filter, LIVE.alpha if alpha is None else alpha
         engine = load_engine(model, motion_scale=motion_scale, unsafe=unsafe)
         magnifier = Magnifier(
             engine, alpha=alpha, filter=filter, preset=preset, fps=rate, capture_fps=capture_fps

@@ -301,7 +301,7 @@ def _run(
     Raises:
         typer.Exit: the run was interrupted (code 130) or had errors (code 1).
     """
-    controls = motion.controls(view.layout)
+    controls = motion.controls(view.layout, live=True)
     from rtmag.realtime.run.live import LiveOptions, run_live
     from rtmag.realtime.run.report import Stats
 

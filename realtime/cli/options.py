@@ -40,7 +40,7 @@ from rtmag.realtime.filters import (
     band_unit,
     parse_band,
 )
-from rtmag.realtime.presets import PRESETS, PresetName
+from rtmag.realtime.presets import LIVE, LIVE_NAME, PRESETS, PresetName
 
 if TYPE_CHECKING:
     from rtmag.realtime.engines.spec import EngineSpec
@@ -203,7 +203,8 @@ class MotionOptions:
             "--alpha",
             "-a",
             help=ALPHA_HELP,
-            show_default="20, or the value of the preset",
+            show_default="20; the value of the preset; or 10 for a live source without mode, band "
+            "and preset",
         ),
         HARMLESS,
     ] = None
@@ -222,7 +223,7 @@ class MotionOptions:
             "--mode",
             help="static: magnify motion relative to the first frame. dynamic: relative to the "
             "previous frame. temporal: only motion within a frequency band.",
-            show_default="temporal if a band is given, else static",
+            show_default="temporal if a band is given or the source is live, else static",
         ),
         HARMLESS,
     ] = None
@@ -234,6 +235,7 @@ class MotionOptions:
             callback=_checked_band,
             help="Frequency band in Hz, bpm or rpm, for example 0.8-1.2Hz, 48-72bpm or "
             "1200-1800rpm.",
+            show_default="that of the preset; 0.4-3Hz for live sources",
         ),
         HARMLESS,
     ] = None
@@ -277,7 +279,7 @@ class MotionOptions:
         HARMLESS,
     ] = None
 
-    def controls(self, layout: Layout = "magnified") -> Controls:
+    def controls(self, layout: Layout = "magnified", *, live: bool = False) -> Controls:
         """The initial controls of a run, after notices about an unusual alpha.
 
         Raises:
@@ -285,7 +287,7 @@ class MotionOptions:
         """
         for note in alpha_notes(_first(self.alpha, DEFAULT_ALPHA)):
             notice(note)
-        return make_controls(layout=layout, **without(self, "capture_fps"))
+        return make_controls(layout=layout, live=live, **without(self, "capture_fps"))
 
 
 def make_controls(
@@ -299,8 +301,11 @@ def make_controls(
     layout: Layout = "magnified",
     band: str | None = None,
     preset: PresetName | None = None,
+    live: bool = False,
 ) -> Controls:
     """Combine the options about motion. None: not given; an option has priority over the preset.
+
+    A live source without a filter or a preset has those of `LIVE`.
 
     Raises:
         OptionError: two options contradict each other, or a value is invalid.
@@ -311,8 +316,11 @@ def make_controls(
         fl, fh = parse_band(band)
     unit: Unit = "Hz" if band is None else band_unit(band)
     by_hand = fl is not None or fh is not None
-    if preset is not None:
-        default = PRESETS[preset]
+    name: str | None = preset
+    default = None if preset is None else PRESETS[preset]
+    if live and preset is None and drift is None and not by_hand and mode in (None, "temporal"):
+        name, default = LIVE_NAME, LIVE
+    if default is not None:
         mode = mode or default.filter.mode
         alpha, order = _first(alpha, default.alpha), _first(order, default.filter.order)
         if mode == default.filter.mode:
@@ -324,7 +332,7 @@ def make_controls(
     return Controls(
         alpha=checked_alpha(_first(alpha, DEFAULT_ALPHA)),
         filter=filter,
-        preset=None if by_hand else preset,
+        preset=None if by_hand else name,
         unit=unit,
         order=order,
         layout=layout,

@@ -52,6 +52,9 @@ _OVERRIDES: dict[str, tuple[str, ...]] = {
 """For each option, the options that it overrides: they are ignored if a source of lower priority
 sets them. `_overridden` adds the options for which that depends on the value."""
 
+_LIVE = ("camera", "stream")
+"""Commands whose source is live."""
+
 _IMPLIED = ("alpha", "mode", "order", "fl", "fh")
 """Options whose values a preset or a band can determine."""
 
@@ -370,7 +373,7 @@ def _effective(command: TyperCommand, context: Context, args: list[str]) -> dict
     parent = context.find_root()
     settings: dict[str, Setting] = command.make_context(command.name, [*args], parent=parent).obj
     shown = {key: _safe(key, setting) for key, setting in settings.items()}
-    return {**shown, **_implied(settings)}
+    return {**shown, **_implied(settings, live=command.name in _LIVE)}
 
 
 def _safe(key: str, setting: Setting) -> Setting:
@@ -381,10 +384,11 @@ def _safe(key: str, setting: Setting) -> Setting:
     return Setting(value, setting.origin, setting.rank)
 
 
-def _implied(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+def _implied(settings: Mapping[str, Setting], *, live: bool) -> dict[str, Setting]:
     """The values that a preset, a band or the defaults determine for options that are not set."""
     values = {key: setting.value for key, setting in settings.items()}
-    controls = make_controls(**{key: values[key] for key in (*_IMPLIED, "drift", "band", "preset")})
+    given = {key: values[key] for key in (*_IMPLIED, "drift", "band", "preset")}
+    controls = make_controls(**given, live=live)
     preset, banded = values["preset"], controls.filter.mode == "temporal"
     origin = f"preset {preset}" if preset else "default"
     result = controls.settings()

@@ -17,6 +17,7 @@ from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import SinkError, SourceAbsent, requires_extra
 from rtmag.realtime.log import redact
 from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.presets import LIVE_NAME
 from rtmag.realtime.run.adaptive import Pace, choose
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.run.loop import Pipeline, run
@@ -133,6 +134,8 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     )
     controls.fixed_size = engine.size is not None
     settings = partial(_settings, options, engine, source)
+    looking_for = describe_search(controls)
+    options.notice(looking_for)
     _announce(redact(f"{source.name}, {magnifier.described}"), view, early_view, options)
 
     return Pipeline(
@@ -147,7 +150,17 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
         stats=options.stats,
         pace=Pace.for_engine(engine, controls, options.engine, live=source.live),
         notice=options.notice,
+        greeting=looking_for,
     )
+
+
+def describe_search(controls: Controls) -> str:
+    """The motion that is magnified at the start, in one line for the user."""
+    filter = controls.filter
+    line = f"looking for motion {filter.described(controls.unit)}, shown {controls.alpha:g} times"
+    if controls.preset == LIVE_NAME:
+        line += "; --mode static magnifies everything since the first frame"
+    return line
 
 
 def _announce(title: str, view: View | None, early_view: View | None, options: LiveOptions) -> None:

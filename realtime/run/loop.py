@@ -32,6 +32,9 @@ _SLOW_TICK = 0.1
 _RECORDING_INTERVAL = 1.0
 """Shortest time in seconds between the starts of two recordings. A page can ask for many more."""
 
+GREETING_SECONDS = 8.0
+"""Seconds for which the first message is shown."""
+
 OnFrame = Callable[[Frame, Frame], None]
 """Callback with each original frame and its magnified frame."""
 
@@ -62,6 +65,8 @@ class Pipeline:
     """Prints statistics during the run."""
     pace: Pace | None = None
     """Changes the motion scale of the controls so that the model keeps up with the camera."""
+    greeting: str | None = None
+    """Message to show over the first pictures."""
     notice: Callable[[str], None] = lambda message: None
     """Prints a message if the band that is in use changes with the frame rate."""
 
@@ -124,6 +129,8 @@ class _Loop:
         self._tally = Tally(live=self._source.live)
         self._recording = Recording(pipeline.open_recording, self._controls)
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
+        if pipeline.greeting is not None:
+            self._viewer.say(pipeline.greeting, GREETING_SECONDS)
         self._has_view = pipeline.view is not None
         self._settings: tuple[object, ...] = ()
         """Settings of the controls that were last passed to the magnifier."""

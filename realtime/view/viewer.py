@@ -17,7 +17,8 @@ from rtmag.realtime.view.keys import HELP, press
 TICK = 0.03
 """Seconds between two checks of the keys while there is no new frame."""
 
-_NOTICE_SECONDS = 2.5
+NOTICE_SECONDS = 2.5
+"""Seconds for which a message is shown."""
 
 _LINE_LENGTH = 56
 """Characters in a line over the picture."""
@@ -60,7 +61,7 @@ class Facts:
     mode: str = ""
     """The temporal filter, such as '0.5-3 Hz'."""
     notice: str = ""
-    """Message about a key or an event; shown for 2.5 seconds."""
+    """Message about a key or an event; shown for a few seconds."""
 
 
 class View(Protocol):
@@ -160,10 +161,10 @@ class Viewer:
         self._last: tuple[Frame, Frame] | None = None
         self._notice, self._notice_end = "", 0.0
 
-    def say(self, message: str) -> None:
-        """Show a message over the picture for 2.5 seconds."""
+    def say(self, message: str, seconds: float = NOTICE_SECONDS) -> None:
+        """Show a message over the picture for a time."""
         logger().debug("%s", message)
-        self._notice, self._notice_end = message, time.monotonic() + _NOTICE_SECONDS
+        self._notice, self._notice_end = message, time.monotonic() + seconds
 
     def show(self, original: Frame, magnified: Frame) -> None:
         """Show a new pair of frames."""

@@ -21,7 +21,7 @@ def test_the_next_mode_has_its_former_parameters() -> None:
     for _ in range(2 * len(MODES)):
         used.append(controls.filter)
         controls.next_mode()
-    once = [Static(drift=0.2), Dynamic(), Temporal(0.5, 3)]
+    once = [Static(drift=0.2), Dynamic(), Temporal(0.4, 3)]
     assert used == 2 * once
 
 
@@ -40,7 +40,7 @@ def test_copies_do_not_share_remembered_filters() -> None:
     copy = replace(controls)
     copy.set_band(7, 9)
     copy.set_mode("static")
-    assert controls.band == (0.5, 3)
+    assert controls.band == (0.4, 3)
 
 
 def test_a_band_above_nyquist_is_moved_down_as_a_whole() -> None:
@@ -143,7 +143,7 @@ def test_a_page_may_set_a_parameter_of_a_mode_that_is_not_in_use() -> None:
 def test_a_page_gets_the_parameters_of_all_modes() -> None:
     settings = Controls(filter=Static(drift=0.2)).settings()
     names = ("mode", "drift", "fl", "fh", "order")
-    assert [settings[name] for name in names] == ["static", 0.2, 0.5, 3.0, 1]
+    assert [settings[name] for name in names] == ["static", 0.2, 0.4, 3.0, 1]
 
 
 def test_a_region_too_small_to_show_motion_is_ignored() -> None:

@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from rtmag.realtime import streaming
 from rtmag.realtime.errors import ModelIncompatible, OptionError, SourceUnavailable
 from rtmag.realtime.filters import Temporal
+from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.sources.scene.scene import SceneSource
 from rtmag.realtime.streaming import stream
 from tests.support.clips import number
@@ -78,7 +80,15 @@ def test_a_live_source_gives_its_newest_frames_until_it_ends(
 ) -> None:
     source = FakeSource(6, live=True, every=0.02)
     monkeypatch.setattr(streaming, "open_source", lambda spec, **options: source)
+    used: list[Magnifier] = []
+
+    def make(*rest: Any, **options: Any) -> Magnifier:
+        used.append(Magnifier(*rest, **options))
+        return used[0]
+
+    monkeypatch.setattr(streaming, "Magnifier", make)
     indices = [frame.index for frame in stream(0, model=model)]
+    assert (used[0].filter, used[0].alpha) == (Temporal(0.4, 3), 10)  # as `rtmag camera`
     assert indices == sorted(set(indices))
     assert indices[-1] == 5
     assert source.left

@@ -62,6 +62,26 @@ def test_contradictory_options_are_refused(options: dict[str, Any], message: str
 
 
 @pytest.mark.parametrize(
+    ("options", "filter", "alpha"),
+    [
+        ({}, Temporal(0.4, 3), 10),
+        ({"alpha": 20.0}, Temporal(0.4, 3), 20),
+        ({"mode": "temporal"}, Temporal(0.4, 3), 10),
+        ({"mode": "static"}, Static(), 20),
+        ({"drift": 0.1}, Static(0.1), 20),
+        ({"band": "5-18Hz"}, Temporal(5, 18), 20),
+        ({"preset": "building"}, Temporal(0.1, 2), 50),
+    ],
+)
+def test_a_live_source_has_a_band_by_default(
+    options: dict[str, Any], filter: Filter, alpha: float
+) -> None:
+    controls = make_controls(**options, live=True)
+    assert (controls.filter, controls.alpha) == (filter, alpha)
+    assert (controls.preset == "default") is (filter == Temporal(0.4, 3))
+
+
+@pytest.mark.parametrize(
     ("options", "preset", "unit"),
     [
         ({}, None, "Hz"),

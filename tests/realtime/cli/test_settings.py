@@ -52,9 +52,10 @@ def error_of(capsys: pytest.CaptureFixture[str], *args: str) -> str:
 def test_all_values_are_defaults_without_settings(capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(capsys, "camera")
     assert {origin for _, origin in found.values()} == {"default"}
-    assert found["alpha"][0] == 20
-    assert found["mode"][0] == "static"
+    assert [found[key][0] for key in ("alpha", "mode", "fl", "fh")] == [10, "temporal", 0.4, 3]
     assert found["view"][0] == "window"
+    found = shown(capsys, "file")
+    assert [found[key][0] for key in ("alpha", "mode")] == [20, "static"]
 
 
 SECRET = "a-secret-of-27-letters-here"

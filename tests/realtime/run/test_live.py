@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from rtmag.realtime.cli import console as log
+from rtmag.realtime.cli.options import make_controls
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceLost, SourceUnavailable
 from rtmag.realtime.filters import Temporal
-from rtmag.realtime.frame import Image
+from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.presets import PRESETS
 from rtmag.realtime.run import live, provenance
 from rtmag.realtime.run.live import LiveOptions, run_live
 from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from rtmag.realtime.sources.source import SourceOptions
+from rtmag.realtime.view.viewer import Facts
 from tests.support.fakes import FakeEngine, FakeSource, FakeView, SlowEngine, identity_model
 
 
@@ -47,7 +49,8 @@ def test_live_run_works_without_a_view(model: str) -> None:
     report = run_live("test", made)
     assert report.frames == 8
     assert report.latency_p50_ms is not None
-    assert "identity on" in notes[0]
+    assert notes[0] == "looking for motion since the first frame, shown 20 times"
+    assert "identity on" in notes[1]
 
 
 class Whitening(FakeEngine):
@@ -71,7 +74,7 @@ def test_recording_starts_with_the_first_frame(
     path = tmp_path / "out.mp4"
     made, notes = make("white", record=path, controls=Controls(layout=layout))
     run_live("test", made)
-    assert notes[1].endswith("out.mp4")
+    assert notes[2].endswith("out.mp4")
     with av.open(str(path)) as container:
         pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     assert [picture.shape for picture in pictures] == [(48, width, 3)] * 8
@@ -139,6 +142,42 @@ def test_a_preset_is_cut_to_the_rate_of_the_camera_and_says_so(
     run_live("test", made)
     (note,) = [note for note in notes if "in place of 5-14 Hz" in note]
     assert re.match(r"5-1[12]\.?\d? Hz in place of 5-14 Hz: 2\d\.?\d? frames/s cannot", note)
+
+
+@pytest.mark.parametrize(
+    ("controls", "line"),
+    [
+        (
+            make_controls(live=True),
+            "looking for motion of 0.4-3 Hz, shown 10 times; --mode static magnifies everything "
+            "since the first frame",
+        ),
+        (make_controls(preset="breath", live=True), "of 10-40 bpm, shown 10 times"),
+        (make_controls(mode="dynamic", alpha=5, live=True), "since the previous frame, shown 5"),
+        (make_controls(drift=0.2, live=True), "faster than 0.2 Hz, shown 20 times"),
+    ],
+)
+def test_the_motion_that_is_looked_for_is_shown_and_printed(
+    controls: Controls, line: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = GreetedView()
+    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    made, notes = make(model, controls, view="window")
+    run_live("test", made)
+    assert line in notes[0]
+    assert view.notices == {notes[0]}
+
+
+class GreetedView(FakeView):
+    """A view that keeps the notices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notices: set[str] = set()
+
+    def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
+        self.notices.add(facts.notice)
+        super().show(original, magnified, controls, facts)
 
 
 def test_slow_motion_from_a_live_source_has_the_bands_of_its_scene(model: str) -> None:

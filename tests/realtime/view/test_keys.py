@@ -43,8 +43,8 @@ def test_modes_cycle_and_the_message_names_their_filter() -> None:
     controls = Controls(filter=Static(drift=0.2))
     assert type_keys(controls, "m") == str(Dynamic())
     assert in_use(controls) == Dynamic()
-    assert type_keys(controls, "m") == "temporal 0.5-3 Hz"
-    assert in_use(controls) == Temporal(0.5, 3)
+    assert type_keys(controls, "m") == "temporal 0.4-3 Hz"
+    assert in_use(controls) == Temporal(0.4, 3)
     type_keys(controls, "m")
     assert in_use(controls) == Static(drift=0.2)
 
@@ -61,7 +61,7 @@ def test_the_band_moves_as_a_whole_and_stays_below_nyquist() -> None:
 def test_the_band_keys_select_the_temporal_mode() -> None:
     controls = Controls()
     type_keys(controls, "]")
-    assert in_use(controls) == Temporal(0.625, 3.75)
+    assert in_use(controls) == Temporal(0.5, 3.75)
 
 
 @pytest.mark.parametrize(
