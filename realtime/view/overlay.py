@@ -61,6 +61,28 @@ def layout_size(size: tuple[int, int], layout: Layout) -> tuple[int, int]:
     return (2 * width, height) if layout == "side" else (width, height)
 
 
+def scaled(image: Image, size: tuple[int, int]) -> Image:
+    """Scale a picture to the largest one of the same proportions that fits (width, height)."""
+    height, width = image.shape[:2]
+    factor = min(size[0] / width, size[1] / height)
+    target = max(round(width * factor), 1), max(round(height * factor), 1)
+    if target == (width, height):
+        return image
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, target, interpolation=method), np.uint8)
+
+
+def padded(image: Image, size: tuple[int, int]) -> Image:
+    """Centre a picture on black of (width, height), which is at least as large."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    out[top : top + height, left : left + width] = image
+    return out
+
+
 def label(image: Image, layout: Layout, wipe: float = 0.5) -> Image:
     """Write 'original' or 'magnified' on the parts of a picture from `lay_out`.
 

@@ -17,8 +17,7 @@ from rtmag.realtime.view.keys import HELP, press
 TICK = 0.03
 """Seconds between two checks of the keys while there is no new frame."""
 
-NOTICE_SECONDS = 2.5
-"""Seconds for which a message is shown."""
+_NOTICE_SECONDS = 2.5
 
 _LINE_LENGTH = 56
 """Characters in a line over the picture."""
@@ -119,10 +118,30 @@ class PictureView:
         """Show one frame as it is."""
 
 
-def draw(original: Image, magnified: Image, controls: Controls, facts: Facts) -> Image:
-    """Return both pictures in the layout of the controls, with labels, state and help as text."""
+def draw(
+    original: Image,
+    magnified: Image,
+    controls: Controls,
+    facts: Facts,
+    area: tuple[int, int] | None = None,
+) -> Image:
+    """Return both pictures in the layout of the controls, with labels, state and help as text.
+
+    Args:
+        original: (H, W, 3) uint8 BGR.
+        magnified: of the same size.
+        controls: layout, alpha and help.
+        facts: state of the run.
+        area: (width, height) in pixels to fill. The picture keeps its proportions, the rest is
+            black, and the text is as large as the area allows. None: the size of the picture.
+    """
     layout, wipe = controls.shown, controls.wipe
-    picture = overlay.label(overlay.lay_out(original, magnified, layout, wipe), layout, wipe)
+    picture = overlay.lay_out(original, magnified, layout, wipe)
+    if area is not None:
+        picture = overlay.scaled(picture, area)
+    picture = overlay.label(picture, layout, wipe)
+    if area is not None:
+        picture = overlay.padded(picture, area)
     rows: list[overlay.Row] = []
     if controls.info:
         rows += overlay.info_lines(
@@ -161,9 +180,10 @@ class Viewer:
         self._last: tuple[Frame, Frame] | None = None
         self._notice, self._notice_end = "", 0.0
 
-    def say(self, message: str, seconds: float = NOTICE_SECONDS) -> None:
-        """Show a message over the picture for a time."""
+    def say(self, message: str, seconds: float | None = None) -> None:
+        """Show a message over the picture for some seconds; None: 2.5."""
         logger().debug("%s", message)
+        seconds = _NOTICE_SECONDS if seconds is None else seconds
         self._notice, self._notice_end = message, time.monotonic() + seconds
 
     def show(self, original: Frame, magnified: Frame) -> None:

@@ -9,13 +9,14 @@ import time
 
 import numpy as np
 
+from rtmag.realtime.controls import Controls
 from rtmag.realtime.errors import SinkError, SinkUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.log import visible
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sinks.sink import BaseSink
-from rtmag.realtime.view.overlay import write
-from rtmag.realtime.view.viewer import Facts, PictureView
+from rtmag.realtime.view.overlay import padded, scaled, write
+from rtmag.realtime.view.viewer import Facts, PictureView, draw
 
 _MESSAGE_SIZE = (640, 480)
 """Width and height in pixels of a window that has no picture yet."""
@@ -58,8 +59,23 @@ class WindowSink(BaseSink, PictureView):
         except cv2.error:  # raised by some toolkits after the last window was closed
             return False
 
+    def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
+        """Show a pair of frames, or the last pair again, in the layout of the controls."""
+        picture = draw(original.image, magnified.image, controls, facts, self._area())
+        self.write(magnified.with_image(picture))
+
+    def _area(self) -> tuple[int, int] | None:
+        """(width, height) of the inside of the window; None before it is open, or if unknown."""
+        if not self._open or self._waiting:
+            return None
+        try:
+            width, height = cv2.getWindowImageRect(self.title)[2:]
+        except cv2.error:  # raised by some toolkits while the window closes
+            return None
+        return (width, height) if width > 0 and height > 0 else None
+
     def write(self, frame: Frame) -> None:
-        """Show a frame. A closed window is not opened again."""
+        """Show a frame with its proportions. A closed window is not opened again."""
         if self.closed:
             return
         try:
@@ -68,7 +84,9 @@ class WindowSink(BaseSink, PictureView):
             elif self._waiting and not self._fullscreen:
                 cv2.resizeWindow(self.title, *frame.size)
             self._waiting = False
-            cv2.imshow(self.title, frame.image)
+            area = self._area()
+            image = frame.image if area is None else padded(scaled(frame.image, area), area)
+            cv2.imshow(self.title, image)
         except cv2.error as error:
             raise SinkError(
                 f"cannot show a frame in the window {self.title!r}; use --view none"
@@ -83,8 +101,10 @@ class WindowSink(BaseSink, PictureView):
 
     def _show_window(self, size: tuple[int, int]) -> None:
         """Open the window with a width and height in pixels."""
+        # The proportions are kept by `write`: the flag for that is not observed when a picture with
+        # other proportions follows.
         cv2.namedWindow(
-            self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+            self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL
         )
         cv2.resizeWindow(self.title, *size)
         # Without this, `_visible` would be False until the system draws the window.

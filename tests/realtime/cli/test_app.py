@@ -141,7 +141,7 @@ def test_config_show_has_a_heading_for_each_command(
     assert [line.split() for line in lines if line.startswith("alpha ")] == [
         ["alpha", "10.0", "default"],
         ["alpha", "10.0", "default"],
-        ["alpha", "10.0", "default"],
+        ["alpha", "20.0", "default"],
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.errors import SinkUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.opencv import cv2
@@ -35,6 +36,8 @@ class FakeHighgui:
         monkeypatch.setattr(cv2, "waitKey", lambda *_: -1)
         monkeypatch.setattr(cv2, "waitKeyEx", lambda *_: self.key)
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: self.visible)
+        self.inside = (-1, -1)  # as if unknown
+        monkeypatch.setattr(cv2, "getWindowImageRect", lambda *_: (0, 0, *self.inside))
         monkeypatch.setattr(window_module, "check_display", lambda: None)
 
     def imshow(self, title: str, image: Any) -> None:
@@ -104,6 +107,30 @@ class TestWindow:
         for state in (cv2.WINDOW_FULLSCREEN, cv2.WINDOW_NORMAL):
             window.toggle_fullscreen()
             assert highgui.calls[-1][2:] == (cv2.WND_PROP_FULLSCREEN, state)
+
+    @pytest.mark.parametrize("inside", [(640, 480), (400, 700), (1920, 1080), (64, 48)])
+    @pytest.mark.parametrize("layout", ["magnified", "side"])
+    def test_pictures_keep_their_proportions_on_black(
+        self, highgui: FakeHighgui, layout: Layout, inside: tuple[int, int]
+    ) -> None:
+        window = WindowSink("title")
+        frame = Frame(np.full((60, 80, 3), 200, np.uint8), 0.0, 0)
+        controls = Controls(layout=layout, info=False)
+        window.show(frame, frame, controls, Facts())
+        highgui.inside = inside
+        window.show(frame, frame, controls, Facts())
+        assert highgui.shown is not None
+        assert highgui.shown.shape == (inside[1], inside[0], 3)
+        bright = highgui.shown.min(axis=2) > 60
+        rows, columns = (np.flatnonzero(bright.max(axis=axis)) for axis in (1, 0))
+        width, height = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+        assert width / height == pytest.approx(8 / 3 if layout == "side" else 4 / 3, rel=0.05)
+        assert width == inside[0] or height == inside[1]
+        assert abs(rows[0] - (inside[1] - 1 - rows[-1])) <= 1, "in the middle"
+        highgui.shown = None
+        window.write(frame)  # also as a sink without text
+        assert highgui.shown is not None
+        assert highgui.shown.shape == (inside[1], inside[0], 3)
 
     def test_text_before_the_first_picture(self, highgui: FakeHighgui, frames: MakeFrames) -> None:
         window = WindowSink("title")
