@@ -2,15 +2,18 @@
 
 `choose` runs before the first frame. It tries (model, motion scale) pairs from the highest quality
 down, in the order of the quality benchmark, on noise of the frame size. It takes the first pair
-that is fast enough. `Pace` runs afterwards. It changes the motion scale when the machine becomes
-slower or faster. Motion is measured at a smaller size before frames are dropped; the picture always
-keeps its resolution.
+that is fast enough. Pairs that are much too slow are recognised by one step on a small picture, or
+by the time of the same model at a larger scale. `Pace` runs afterwards. It changes the motion scale
+when the machine becomes slower or faster. Motion is measured at a smaller size before frames are
+dropped; the picture always keeps its resolution.
 """
 
+import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count, islice
 from statistics import median
 
 import numpy as np
@@ -53,22 +56,44 @@ _WINDOW = 15
 _COST_RATIO = 4.0
 """Largest possible time at a motion scale, relative to half that scale: four times the pixels."""
 
+_PROBE = (640, 480)
+"""Width and height of the small picture."""
 
-def choose(spec: EngineSpec, size: tuple[int, int], fps: float) -> Engine:
+_HOPELESS = 2.0
+"""A pair is not tried any further if a rough estimate of its time exceeds the limit this often."""
+
+_PATIENCE = 2.0
+"""Seconds after which the pairs that are tried are printed."""
+
+
+def choose(
+    spec: EngineSpec,
+    size: tuple[int, int],
+    fps: float,
+    notice: Callable[[str], None] = lambda message: None,
+) -> Engine:
     """Load the engine of the highest quality that is fast enough, or else the fastest one.
 
     Args:
         spec: the requested engine. A model `auto` and a motion scale None are chosen here.
         size: (width, height) of the frames in pixels.
         fps: frames per second of the source.
+        notice: prints messages about the progress, which may take seconds.
 
     Raises:
         ModelIncompatible, ProviderUnavailable: see `load_engine`, for the first candidate.
     """
     if spec.model != AUTO and spec.motion_scale is not None:
         return load_spec(spec)
-    budget = STEP_SHARE / fps
-    return _first_within(budget, _candidates(spec), lambda engine: step_time(engine, size))
+    notice(f"choosing a model for {size[0]}x{size[1]} at {fps:.3g} frames/s ...")
+    budget, start = STEP_SHARE / fps, time.monotonic()
+
+    def measure(engine: Engine, candidate: EngineSpec) -> float:
+        if time.monotonic() - start > _PATIENCE:
+            notice(f"trying {candidate.model}, motion scale {scale_name(engine.motion_scale)} ...")
+        return step_time(engine, size, budget)
+
+    return _first_within(budget, _candidates(spec), measure)
 
 
 def _candidates(spec: EngineSpec) -> list[EngineSpec]:
@@ -84,25 +109,30 @@ def _candidates(spec: EngineSpec) -> list[EngineSpec]:
 
 
 def _first_within(
-    budget: float, specs: list[EngineSpec], measure: Callable[[Engine], float]
+    budget: float, specs: list[EngineSpec], measure: Callable[[Engine, EngineSpec], float]
 ) -> Engine:
     """Load one spec after the other; return the first engine that is fast enough, or the fastest.
+
+    Specs are skipped that cannot be fast enough according to the time at a larger scale, except the
+    last one, which is the fastest on most machines.
 
     Args:
         budget: largest time of a step, in seconds.
         specs: the candidates, highest quality first.
-        measure: returns the time of a step of an engine, in seconds.
+        measure: returns the time of a step of an engine in seconds; may be a rough estimate if that
+            is far above the budget.
     """
     engine: Engine | None = None
     tried: list[tuple[float, EngineSpec]] = []
     one_scale: set[str | None] = set()
     """Models that have only one motion scale."""
     for spec in specs:
-        if spec.model in one_scale:
+        least = max((_least(spec, *trial) for trial in tried), default=0.0)
+        if spec.model in one_scale or (least > _HOPELESS * budget and spec is not specs[-1]):
             continue
         engine = None  # an engine may need 100 MB for large frames: free it before the next one
         engine = load_spec(spec)
-        seconds = measure(engine)
+        seconds = measure(engine, spec)
         logger().debug(
             "%s at motion scale %s takes %.1f ms per frame; %.1f ms are available",
             spec.model, spec.motion_scale, 1e3 * seconds, 1e3 * budget,
@@ -119,18 +149,44 @@ def _first_within(
     return engine
 
 
-def step_time(engine: Engine, size: tuple[int, int]) -> float:
-    """Return the median time of a step on noise, in seconds; the first steps are not counted."""
+def _least(spec: EngineSpec, seconds: float, tried: EngineSpec) -> float:
+    """Return the least possible time of a spec, from that of the same model at a larger scale."""
+    if spec.model != tried.model or spec.motion_scale is None or tried.motion_scale is None:
+        return 0.0
+    return seconds * (spec.motion_scale / tried.motion_scale) ** 2
+
+
+def step_time(engine: Engine, size: tuple[int, int], budget: float | None = None) -> float:
+    """Return the median time of a step on noise, in seconds; the first steps are not counted.
+
+    Args:
+        engine: called several times.
+        size: (width, height) of the pictures in pixels.
+        budget: a time far above this limit is estimated from one step, on a small picture if
+            `size` is large; None: no limit.
+    """
+    limit = math.inf if budget is None else _HOPELESS * budget
+    share = math.prod(size) / math.prod(_PROBE)
+    if budget is not None and share > 2 and engine.size is None:
+        _, seconds = islice(_step_times(engine, _PROBE), 2)
+        if share * seconds > limit:
+            return share * seconds
+    times = _step_times(engine, size)
+    next(times)
+    second = next(times)
+    return second if second > limit else median(islice(times, TRIALS))
+
+
+def _step_times(engine: Engine, size: tuple[int, int]) -> Iterator[float]:
+    """Yield the time of each step on noise, in seconds, without end."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (2, size[1], size[0], 3)).astype(np.uint8)
+    images = rng.integers(0, 255, (2, size[1], size[0], 3), np.uint8)
     sections = Static().sections(30.0)
     state = None
-    times = []
-    for number in range(TRIALS + 2):
+    for number in count():
         start = time.perf_counter()
         _, state = engine.step(images[number % 2], 20.0, sections, state)
-        times.append(time.perf_counter() - start)
-    return median(times[2:])
+        yield time.perf_counter() - start
 
 
 class Pace:

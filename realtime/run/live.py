@@ -127,7 +127,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     view = early_view or _open_view(source.name, options, stack)
 
     fps = source.fps or options.source.fps or 30.0
-    engine = choose(options.engine, source.size, fps)
+    engine = choose(options.engine, source.size, fps, options.notice)
     magnifier = Magnifier(engine, alpha=controls.alpha, capture_fps=options.capture_fps)
     guard = stack.enter_context(
         Guard(magnifier, partial(load_spec, options.engine), options.notice)
@@ -150,7 +150,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
         stats=options.stats,
         pace=Pace.for_engine(engine, controls, options.engine, live=source.live),
         notice=options.notice,
-        greeting=looking_for,
+        greeting=f"{looking_for.partition(';')[0]}; key m: other modes",
     )
 
 

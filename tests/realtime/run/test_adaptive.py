@@ -14,7 +14,7 @@ from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.frame import Frame
+from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.models import model_names
 from rtmag.realtime.run import adaptive
@@ -29,7 +29,8 @@ from rtmag.realtime.run.adaptive import (
 )
 from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.run.report import Report
-from tests.support.fakes import FakeSource, SlowEngine, blank, identity_model
+from rtmag.realtime.sections import Sections, State
+from tests.support.fakes import FakeEngine, FakeSource, SlowEngine, blank, identity_model
 
 ANY = EngineSpec(model="auto", motion_scale=None)
 SIZE = (64, 48)
@@ -67,7 +68,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, float | No
 
 
 def set_times(monkeypatch: pytest.MonkeyPatch, seconds: dict[tuple[Any, Any], float]) -> None:
-    def measure(engine: Any, size: tuple[int, int]) -> float:
+    def measure(engine: Any, size: tuple[int, int], budget: float) -> float:
         assert size == SIZE
         return seconds[engine.spec.model, engine.spec.motion_scale]
 
@@ -93,10 +94,56 @@ def test_first_candidate_that_is_fast_enough_is_chosen(
 def test_fastest_candidate_is_chosen_if_all_are_too_slow(
     loaded: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_times(monkeypatch, {each: 1.0 + (each != ("fast", 0.5)) for each in CANDIDATES})
+    set_times(monkeypatch, {each: 0.03 + 0.01 * (each != ("fast", 0.5)) for each in CANDIDATES})
     assert chosen(ANY) == ("fast", 0.5)
     assert loaded == [*CANDIDATES, ("fast", 0.5)]
     assert Loaded.most == 1, "each engine takes much memory"
+
+
+def test_candidates_that_cannot_be_fast_enough_are_not_loaded(
+    loaded: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at 3840x2160: a quarter of the time at motion scale 1 is far above the limit."""
+    set_times(monkeypatch, dict.fromkeys(CANDIDATES, 1.0) | {("fast", 0.25): 0.05})
+    notices: list[str] = []
+    engine: Any = choose(ANY, SIZE, 30, notices.append)
+    assert (engine.spec.model, engine.spec.motion_scale) == ("fast", 0.25)
+    assert loaded == [("standard", 1.0), ("fast", 1.0), ("fast", 0.25)]
+    assert notices == ["choosing a model for 64x48 at 30 frames/s ..."]
+
+
+class PixelEngine(FakeEngine):
+    """An engine whose steps take a time per pixel; it keeps the numbers of pixels."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds, self.pixels = seconds, list[int]()
+
+    def step(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[Image, State]:
+        pixels = image.shape[0] * image.shape[1]
+        self.pixels.append(pixels)
+        time.sleep(self._seconds * pixels)
+        return image, np.zeros((1, 2, 1, 1), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "steps"),
+    [
+        (1e-7, (1920, 1080), [640 * 480] * 2),  # 0.2 s a step, of which none is tried
+        (1e-6, (640, 480), [640 * 480] * 2),  # 0.3 s a step
+        (1e-9, (1920, 1080), [640 * 480] * 2 + [1920 * 1080] * 7),
+        (1e-9, (640, 480), [640 * 480] * 7),
+    ],
+)
+def test_slow_engines_are_recognised_by_few_steps(
+    seconds: float, size: tuple[int, int], steps: list[int]
+) -> None:
+    engine = PixelEngine(seconds)
+    estimate = step_time(engine, size, STEP_SHARE / 30)
+    assert engine.pixels == steps
+    assert (estimate > 2 * STEP_SHARE / 30) is (seconds > 1e-8)
 
 
 def test_model_with_one_scale_is_tried_once(
