@@ -84,7 +84,9 @@ def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> l
     bands = (sequences.BAND, sequences.NARROW)
     rows = []
     for band, hz in [(b, hz) for b in bands for hz in ((b.fh,) if quick else band_frequencies(b))]:
-        sways = [sequences.sway(each, hz, band) for each in pictures[:: 1 if quick else 3]]
+        sways = [
+            sequences.sway(each, hz, band) for each in (pictures[:1] if quick else pictures[::3])
+        ]
         for method in methods:
             gains = [sway.gain(method) for sway in sways]
             rows.append(
@@ -101,7 +103,7 @@ def score_two_objects(methods: list[Stepper], pictures: list[Any], *, quick: boo
     rows = []
     for band in (sequences.BAND, sequences.NARROW):
         _, _, middle, _, above = band_frequencies(band)
-        each = pictures[:: 1 if quick else 3]
+        each = pictures[:1] if quick else pictures[::3]
         left = [sequences.sway(picture, middle, band) for picture in each]
         right = [sequences.sway(picture, above, band) for picture in [*each[1:], each[0]]]
         for method in methods:

@@ -46,6 +46,11 @@ changes the filter by several per cent; at a sixth of it, a filter of order 2 di
 
 _NARROWEST = 1.1
 """Smallest ratio of the edges of a band that is cut."""
+_LONGEST_TURN = 1.3
+"""Half the phase in rad by which the middle of a band may advance in one step: 0.41 of a period."""
+
+_SHORTEST_STEP = 0.01
+"""Shortest step relative to the usual one; for shorter ones the coefficients lose precision."""
 
 _PER_HERTZ = {"hz": 1.0, "bpm": 60.0, "rpm": 60.0}
 
@@ -62,7 +67,11 @@ class Filter(ABC):
 
     needs_rate: ClassVar[bool] = False
     """True if the filter depends on the frame rate: it then starts only when the rate is known, and
-    its state is advanced over dropped frames."""
+    its steps follow the times of the frames."""
+
+    per_frame: ClassVar[bool] = False
+    """True if the filter takes the difference between neighbouring frames: a frame that is equal to
+    the last one, as in video of 30 frames per second stored as 60, then repeats its difference."""
 
     @abstractmethod
     def coefficients(self, fps: float) -> list[Coefficients]:
@@ -79,6 +88,14 @@ class Filter(ABC):
         self.check(fps)
         return np.array(self.coefficients(fps), np.float32)
 
+    def steps(self, fps: float, seconds: float) -> list[list[Coefficients]]:
+        """Coefficients of the steps to a frame that comes `seconds` after the last one.
+
+        Those of the frame are last. Each other entry stands for a step in which the last frame is
+        held. Only filters that need the rate depend on `seconds`.
+        """
+        return [self.coefficients(fps)]
+
     def check(self, fps: float) -> None:
         """Check that the frame rate (1/s) can hold the band, if there is one.
 
@@ -88,7 +105,7 @@ class Filter(ABC):
         if self.band is None:
             return
         fl, fh = self.band
-        if not fh < fps / 2:
+        if not self.fits(fps):
             raise OptionError(
                 f"the band {fl:.3g}-{fh:.3g} Hz needs more than {2 * fh:.4g} frames/s, and there "
                 f"are {fps:.4g}: use a faster camera or a lower band; for slow motion, give "
@@ -116,6 +133,10 @@ class Filter(ABC):
     @abstractmethod
     def described(self, unit: Unit = "Hz") -> str:
         """The motion that the filter selects, in words that follow 'motion'."""
+
+    def fits(self, fps: float) -> bool:
+        """True if the band, if there is one, is below half the frame rate (1/s)."""
+        return self.band is None or self.band[1] < fps / 2
 
     def parameters(self) -> dict[str, float | None]:
         """Parameters of the filter, such as fl and fh, by name."""
@@ -168,6 +189,7 @@ class Dynamic(Filter):
     """Motion since the previous frame: velocity."""
 
     mode: ClassVar[Mode] = "dynamic"
+    per_frame: ClassVar[bool] = True
 
     def coefficients(self, fps: float) -> list[Coefficients]:
         """One section, the same at every frame rate."""
@@ -286,6 +308,22 @@ class Temporal(Filter):
         scale = _PER_HERTZ[unit.lower()]
         return f"{self.fl * scale:.3g}-{self.fh * scale:.3g} {unit}"
 
+    def steps(self, fps: float, seconds: float) -> list[list[Coefficients]]:
+        """Integrate the analogue filter over the true interval by the trapezoidal rule.
+
+        The rule is exact at one frequency w if its step is tan(w seconds / 2), whatever the steps
+        before and after. Here w is the middle of the band. As tan diverges at half a period, the
+        last frame is first held for as many usual intervals as a long step needs.
+        """
+        rows = self.coefficients(fps)
+        low, high = (math.tan(math.pi * f / fps) for f in (self.fl, self.fh))
+        turn = math.atan(math.sqrt(low * high))  # of the middle of the band, per usual interval
+        longest = max(_LONGEST_TURN / turn, 1.5)
+        held = max(math.ceil(seconds * fps - longest), 0)
+        last = min(turn * (seconds * fps - held), max(_LONGEST_TURN, turn))
+        factor = max(math.tan(last) / math.tan(turn), _SHORTEST_STEP)
+        return [rows] * held + [[_stretched(row, factor) for row in rows]]
+
     def __str__(self) -> str:
         return self.text()
 
@@ -315,6 +353,17 @@ def _section(pair: tuple[float, float], width: float) -> Coefficients:
     scale = 1 - total + product
     b = width / scale
     return b, 0.0, -b, 2 * (product - 1) / scale, (1 + total + product) / scale
+
+
+def _stretched(row: Coefficients, factor: float) -> Coefficients:
+    """Return the section of the same analogue filter for a step that is longer by this factor."""
+    b0, _, _, a1, a2 = row
+    unit = 1 - a1 + a2
+    damping = 2 * (1 - a2) / unit * factor
+    product = (1 + a1 + a2) / unit * factor**2
+    scale = 1 + damping + product
+    b = 4 * b0 / unit * factor / scale
+    return b, 0.0, -b, 2 * (product - 1) / scale, (1 - damping + product) / scale
 
 
 FILTERS: dict[Mode, Filter] = {

@@ -5,9 +5,7 @@ seconds and stays with its frame: the monotonic clock at the grab for live sourc
 presentation time for files. It is never wall-clock time.
 """
 
-from collections import deque
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -31,6 +29,8 @@ class Frame:
     """Position in the source, from 0. A gap means that frames were dropped."""
     epoch: int = 0
     """Rises at each discontinuity: later frames do not continue the motion of earlier ones."""
+    tick: float = 0.0
+    """Seconds by which the clock of the source rounds `time`, which may be less than exact."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,44 +73,3 @@ def _conversion(pixels: NDArray[Any]) -> str:
     if finite and pixels.min() >= 0 and pixels.max() <= 1:
         return "convert values from 0 to 1 with (image * 255).round().astype(np.uint8)"
     return "convert values from 0 to 255 with image.round().clip(0, 255).astype(np.uint8)"
-
-
-class RateMeter:
-    """Frame rate, from the median of the last frame intervals.
-
-    Args:
-        window: number of intervals over which the median is taken.
-        least: number of intervals that are needed before the rate is known.
-
-    >>> meter = RateMeter(least=2)
-    >>> for time in (0.0, 0.5, 1.0):
-    ...     meter.add(time)
-    >>> meter.fps
-    2.0
-    """
-
-    def __init__(self, window: int = 30, *, least: int = 10) -> None:
-        self.fps: float | None = None
-        """Frames per second; None if unknown."""
-        self.last: float | None = None
-        """Time of the last frame in seconds; None before the first one."""
-        self._least = least
-        self._intervals: deque[float] = deque(maxlen=window)
-
-    def add(self, time: float, frames: int = 1) -> None:
-        """Add the time of a frame.
-
-        Args:
-            time: of the frame, in seconds.
-            frames: number of frame intervals since the last call; above 1 if frames were dropped.
-        """
-        if self.last is not None:
-            self._intervals.append((time - self.last) / frames)
-        self.last = time
-        if len(self._intervals) >= self._least:
-            step = median(self._intervals)
-            self.fps = 1 / step if step > 0 else None
-
-    def restart(self) -> None:
-        """Leave out the interval between the last frame and the next one."""
-        self.last = None

@@ -1,8 +1,6 @@
 """The magnifier: an engine with the clock, the filter and the state of one stream."""
 
 import math
-from collections import deque
-from statistics import median_low
 from typing import Any, overload
 
 import numpy as np
@@ -11,22 +9,23 @@ from numpy.typing import NDArray
 from rtmag.realtime.controls import alpha_notes, checked_alpha
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Filter, as_filter
+from rtmag.realtime.filters import Coefficients, Filter, as_filter
 from rtmag.realtime.frame import Frame, Image, as_bgr
 from rtmag.realtime.log import logger
 from rtmag.realtime.presets import PresetName, preset_of
-from rtmag.realtime.sections import Sections, State, advance, rescale_state
+from rtmag.realtime.rate import RATE_TOLERANCE, RateMeter
+from rtmag.realtime.sections import State, advance
 
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
-WINDOW = 31  # number of frame intervals whose median gives the rate: a second of video
-
 MIN_INTERVALS = 8  # number of intervals that are measured before the rate is used
 
-RATE_TOLERANCE = 0.05  # relative change of the rate above which coefficients are computed again
+EVEN_TOLERANCE = 0.001  # relative difference of equal intervals of a stream with unequal ones
 
 FADE = 0.5  # seconds over which alpha rises after an interruption
+
+MAX_COPIES = 2  # number of equal frames that may follow a frame: 24 frames per second stored as 60
 
 GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which the memory is reset
 
@@ -35,10 +34,11 @@ class Magnifier:
     """A callable with memory: Frame -> Frame, or array -> array.
 
     `alpha`, `filter` and `region` may change between frames. The frame rate is measured from the
-    times of the frames, so that band edges are in hertz, and the filter is advanced over dropped
-    frames. The memory, which is the state of the filter, is reset by a gap of more than half a
-    second (three frame intervals, if that is longer), by a time that decreases, and by a new epoch,
-    size or region. Alpha then rises from 1 to its value within half a second.
+    times of the frames, so that band edges are in hertz. Where intervals are uneven or frames are
+    missing, the filter takes steps of the true length. The memory, which is the state of the
+    filter, is reset by a gap of more than half a second (three frame intervals, if that is longer),
+    by a time that decreases, and by a new epoch, size or region. Alpha then rises from 1 to its
+    value within half a second.
 
     magnifier = Magnifier(alpha=20)
     shown = magnifier(image)               # (H, W, 3) BGR or (H, W) grey, uint8
@@ -90,25 +90,27 @@ class Magnifier:
             alpha = chosen.alpha if alpha is None else alpha
             filter = chosen.filter if filter is None else filter
         self.alpha = 20.0 if alpha is None else alpha
-        self._intervals: deque[float] = deque(maxlen=WINDOW)
         self._hint = fps
         self._filter = as_filter(filter)
+        self.reset()
         if self.fps is not None:
             (self._filter.check if by_hand else self._filter.fitted)(self.fps)
-        self.reset()
 
     def reset(self) -> None:
         """Reset the memory and the measured rate: the next frame is the new reference."""
         self._state: State | None = None
         self._before: State | None = None
-        self._sections: Sections | None = None
         self._rate: float | None = None
+        self._even: list[list[Coefficients]] = []
+        self._last: list[Coefficients] = []
         self._time: float | None = None
         self._index = 0
         self._fade_from: float | None = None
+        self._picture: Image | None = None
+        self._copies = 0
         self._epoch = 0
         self._place: tuple[Region, tuple[int, int]] | None = None
-        self._intervals.clear()
+        self._meter = RateMeter(least=MIN_INTERVALS, expected=self._hint)
         self._untimed = 0
         self.filter_in_use, self.warning = self._filter, None
 
@@ -168,14 +170,14 @@ class Magnifier:
         """Frames per second: `capture_fps`, or the measured rate, or `fps`; None if unknown."""
         if self.capture_fps is not None:
             return self.capture_fps
-        if len(self._intervals) >= MIN_INTERVALS or (self._intervals and self._hint is None):
-            return 1 / median_low(self._intervals)
-        return self._hint
+        if self._hint is None and self._meter.step is not None:
+            return 1 / self._meter.step
+        return self._meter.fps or self._hint
 
     @property
     def _rate_known(self) -> bool:
         """True if the rate was passed in, or measured over enough intervals."""
-        return self.rate_given or len(self._intervals) >= MIN_INTERVALS
+        return self.rate_given or self._meter.fps is not None
 
     @property
     def rate_given(self) -> bool:
@@ -233,9 +235,9 @@ class Magnifier:
 
     def magnify(self, frame: Frame) -> Frame:
         """Magnify the motion in one frame whose image is (H, W, 3) uint8."""
-        missed = self._follow(frame)
-        sections = self._current_sections()
-        if sections is None:
+        uneven = self._follow(frame)
+        steps = self._current_steps(uneven)
+        if steps is None:
             return frame
         size = frame.size
         box = clipped(self.region, size)
@@ -244,32 +246,54 @@ class Magnifier:
             self._place = (box, size)
         x, y, w, h = box
         image = frame.image[y : y + h, x : x + w]
-        before = self._state
-        if before is not None and self._before is not None and missed:
-            before = advance(self._before, before, sections, missed)
+        before = self._state_before(image, steps)
+        self._last = steps[-1]
+        sections = np.array(self._last, np.float32)
         out, self._state = self.engine.step(image, self._faded(frame.time), sections, before)
         self._before = self._state if before is None else before
         return frame.with_image(_pasted(frame.image, out, box))
 
-    def _follow(self, frame: Frame) -> int:
-        """Update the time and the rate; return the number of frames dropped before this one."""
+    def _state_before(self, image: Image, steps: list[list[Coefficients]]) -> State | None:
+        """State for the next step of the engine: the last one, or what follows from it."""
+        state, before = self._state, self._before
+        if self._filter.per_frame and state is not None and self._is_copy(image):
+            return before
+        if state is None or before is None or not self._filter.needs_rate:
+            return state
+        return state if steps == [self._last] else advance(before, state, self._last, steps)
+
+    def _is_copy(self, image: Image) -> bool:
+        """True if the image equals the last one, for the first few times in a row."""
+        equal = self._picture is not None and np.array_equal(image, self._picture)
+        self._copies = self._copies + 1 if equal else 0
+        self._picture = image.copy()  # the caller may use its array again
+        return 0 < self._copies <= MAX_COPIES
+
+    def _follow(self, frame: Frame) -> float | None:
+        """Update the time and the rate; return the seconds since the last frame if uneven.
+
+        An interval is even if the clock of the source may have rounded it, or if all intervals
+        differ little. In an uneven stream, small differences would add up.
+        """
         last, self._time = self._time, frame.time
         passed, self._index = frame.index - self._index, frame.index
         if frame.epoch != self._epoch:
             self._epoch = frame.epoch
             self._interrupt()
+        fps = self.fps
+        self._meter.add(frame.time, tick=frame.tick)  # also after a gap: it may have become slower
         if last is None:
-            return 0
-        dt, fps = frame.time - last, self.fps
+            return None
+        dt = frame.time - last
         usual = 1 / fps if fps else dt
-        if dt > 0:
-            self._intervals.append(dt)  # also after a gap: the source may have become slower
         if dt <= 0 or (dt > max(GAP, 3 * usual) and self.capture_fps is None):
             self._interrupt()
-            return 0
-        if not self._filter.needs_rate:
-            return 0
-        return max((round(dt / usual) if self.capture_fps is None else passed) - 1, 0)
+            return None
+        if self.capture_fps is not None:
+            return passed / self.capture_fps if passed > 1 else None
+        tolerance = RATE_TOLERANCE if self._meter.steady else EVEN_TOLERANCE
+        even = abs(dt - usual) < max(0.98 * frame.tick, tolerance * usual)
+        return None if even else dt
 
     def _interrupt(self) -> None:
         """Reset the memory of the filter; from the next frame on, alpha rises from 1 again."""
@@ -277,31 +301,27 @@ class Magnifier:
             self._fade_from = math.inf
         self._state = None
 
-    def _current_sections(self) -> Sections | None:
-        """Coefficients for the present rate; None while it is unknown or too low for the band."""
+    def _current_steps(self, uneven: float | None) -> list[list[Coefficients]] | None:
+        """Coefficients of the steps to this frame; None if no rate is known that fits the band.
+
+        Args:
+            uneven: seconds since the last frame; None: one usual interval.
+        """
         if self._filter.needs_rate and not self._rate_known:
             return None
         rate = self.fps or 1.0  # the first frame is the reference at any rate
-        if self._rate is not None and abs(rate / self._rate - 1) <= RATE_TOLERANCE:
-            return self._sections
-        try:
-            used = self._filter.fitted(rate)
-            sections = used.sections(rate)
-        except OptionError as error:
-            self.warning, self.filter_in_use = str(error), self._filter
-            self._rate = None
-            self._interrupt()
-            return None
-        self.warning, self.filter_in_use = None, used
-        old, self._sections = self._sections, sections
-        self._rate = rate
-        # If a filter needs no rate, its first coefficient is constant: the state stays valid.
-        if not self._filter.needs_rate or old is None:
-            return self._sections
-        if self._state is not None and self._before is not None:
-            self._state = rescale_state(self._state, old, self._sections)
-            self._before = rescale_state(self._before, old, self._sections)
-        return self._sections
+        if self._rate is None or abs(rate / self._rate - 1) > self._meter.tolerance:
+            try:
+                used = self._filter.fitted(rate)
+            except OptionError as error:
+                self.warning, self.filter_in_use = str(error), self._filter
+                self._rate = None
+                self._interrupt()
+                return None
+            self.warning, self.filter_in_use = None, used
+            self._rate = rate
+            self._even = [used.coefficients(rate)]
+        return self._even if uneven is None else self.filter_in_use.steps(self._rate, uneven)
 
     def _faded(self, time: float) -> float:
         """Alpha at this time: after an interruption it rises from 1 within FADE seconds."""

@@ -10,8 +10,15 @@ a constant (b0 + b1 + b2 = 0). A reset therefore sets its state to z1 = -b0 s, z
 from the first frame on. The states of further sections start at 0.
 """
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
+
+Cascade = Sequence[tuple[float, float, float, float, float]]
+"""b0, b1, b2, a1, a2 of each section in double precision, as filters compute them."""
 
 Sections = NDArray[np.float32]
 """(S, 5): b0, b1, b2, a1, a2 of each second-order section; a0 = 1."""
@@ -35,51 +42,65 @@ def padded(sections: Sections, count: int) -> Sections:
     return np.concatenate([sections, *[PASS_THROUGH] * (count - len(sections))]).astype(np.float32)
 
 
-def rescale_state(state: State, old: Sections, new: Sections) -> State:
-    """Convert the state of `old` into one of `new` that gives the same output for a constant input.
+def advance(before: State, after: State, last: Cascade, steps: Sequence[Cascade]) -> State:
+    """Convert the state of a band-pass into one for the next frame, by way of held frames.
 
-    For a constant input s the state of the first section is z1 = -b0 s, z2 = b2 s. It depends on
-    the coefficients: kept unchanged, it would make the whole image look like motion.
+    A held frame has the shape of the last frame. Each change of the coefficients keeps the input u
+    and the output y of every section, and the content q of its second integrator, which is
 
-    Args:
-        state: state of the filter so far.
-        old: its coefficients so far.
-        new: its coefficients from now on, as many sections as `old`.
-    """
-    if old[0, 0] == new[0, 0]:
-        return state
-    out = np.array(state)
-    out[:, : state.shape[1] // len(new)] *= new[0, 0] / old[0, 0]
-    return out
+        q = b0 u - z1 - (1 + a1 - a2) y / 2
 
-
-def advance(before: State, after: State, sections: Sections, frames: int) -> State:
-    """Predict the state of a band-pass after dropped frames, as if each had repeated the last one.
-
-    The last shape s follows from the states before and after it: z2' = b2 s - a2 (b0 s + z1).
+    in units of sqrt((1 + a2)^2 - a1^2). For a constant input, y is 0 and q is 2 b0 u; the rest of
+    q is converted, so that a still picture never looks like motion. The shape of the last frame
+    follows from the states before and after it: z2' = b2 u - a2 (b0 u + z1). All of this is linear:
+    the two states are multiplied by small matrices.
 
     Args:
         before: state before the last frame; equal to `after` if the last frame was the first one.
         after: state after the last frame.
-        sections: coefficients, (S, 5), with b2 != a2 b0 in the first section.
-        frames: number of dropped frames.
+        last: coefficients of the last frame, with b2 != a2 b0 in the first section.
+        steps: coefficients of each held frame, then of the next frame.
     """
-    count = len(sections)
-    b0, _, b2, _, a2 = sections[0]
+    count = len(last)
+    start, end = np.vsplit(np.eye(4 * count), 2)
+    b0, _, b2, _, a2 = last[0]
+    shape = (end[1] + a2 * start[0]) / (b2 - a2 * b0)
+    signals, _ = _step(shape, start, last)
+    for old, new in pairwise([last, *steps]):
+        state = _converted(signals, end, old, new)
+        signals, end = _step(shape, state, new)
+    first, second = np.hsplit(state.astype(np.float32), 2)
     before, after = np.asarray(before), np.asarray(after)  # an engine may keep them on a device
-    z1, z2 = before.reshape(2 * count, -1)[0], after.reshape(2 * count, -1)[1]
-    shape = (z2 + a2 * z1) / (b2 - a2 * b0)
-    power = np.linalg.matrix_power(_transition(sections), frames)[1:].astype(np.float32)
-    state = power @ np.concatenate([shape[None], after.reshape(2 * count, -1)])
-    return np.asarray(state.reshape(after.shape), np.float32)
+    # `einsum`, because the threads of `@` compete with those of the engine.
+    moved = np.einsum("ij,jn->in", first, before.reshape(2 * count, -1))
+    moved += np.einsum("ij,jn->in", second, after.reshape(2 * count, -1))
+    return np.asarray(moved.reshape(after.shape))
 
 
-def _transition(sections: Sections) -> NDArray[np.float64]:
-    """Return the matrix that advances (s, z1, z2, ...) by one frame with a constant input s."""
-    units = np.eye(1 + 2 * len(sections))
-    rows, x = [units[0]], units[0]
-    for (b0, b1, b2, a1, a2), z1, z2 in zip(sections, units[1::2], units[2::2], strict=True):
-        y = b0 * x + z1
-        rows += [b1 * x - a1 * y + z2, b2 * x - a2 * y]
-        x = y
-    return np.stack(rows)
+Vectors = NDArray[np.float64]
+"""(N, K): N values of a filter as linear functions of K others."""
+
+
+def _step(shape: Vectors, state: Vectors, rows: Cascade) -> tuple[Vectors, Vectors]:
+    """Return the input of the first section and the output of each one, and the next state."""
+    signals, after = [shape], []
+    for (b0, b1, b2, a1, a2), z1, z2 in zip(rows, state[::2], state[1::2], strict=True):
+        u = signals[-1]
+        y = b0 * u + z1
+        signals.append(y)
+        after += [b1 * u - a1 * y + z2, b2 * u - a2 * y]
+    return np.stack(signals), np.stack(after)
+
+
+def _converted(signals: Vectors, state: Vectors, old: Cascade, new: Cascade) -> Vectors:
+    """Return the state for other coefficients; `signals` are those of the last step."""
+    converted = []
+    for u, y, z1, before, after in zip(signals, signals[1:], state[::2], old, new, strict=False):
+        b0, _, _, a1, a2 = before
+        # q - 2 b0 u, the part of q that is not due to a constant input.
+        moving = -b0 * u - z1 - (1 + a1 - a2) / 2 * y
+        unit = math.sqrt((1 + a2) ** 2 - a1**2)
+        b0, _, b2, a1, a2 = after
+        moving *= math.sqrt((1 + a2) ** 2 - a1**2) / unit
+        converted += [-b0 * u - moving - (1 + a1 - a2) / 2 * y, b2 * u - a2 * y]
+    return np.stack(converted)

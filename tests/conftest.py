@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from rtmag.realtime.frame import Frame
-from tests.support.alone import worker_lock
 from tests.support.clips import Clip
+from tests.support.workers import made_once, worker_lock
 
 # Without torch, the tests of training and export are skipped.
 collect_ignore = [] if find_spec("torch") else ["train", "export"]
@@ -63,6 +63,20 @@ def frames() -> Callable[..., list[Frame]]:
         ]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ONNX file of a tiny network for any size; tracing it takes many seconds."""
+    from tests.support import small
+
+    return made_once(
+        tmp_path_factory,
+        "tiny-model",
+        lambda folder: small.exported(
+            small.trained(small.MAGNET, folder / "run"), folder / "tiny.onnx"
+        ),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from rtmag.realtime.analysis.tracking import REACH, Gray, Tracker, gray
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import GAP, Region, clipped
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.rate import count_intervals
 
 WINDOW = 10.0
 """Length of the waveform in seconds."""
@@ -130,7 +131,8 @@ class MotionMeter:
         path = self.waveform()
         if len(path) < 8 or -path[0, 0] < MIN_SPECTRUM_SECONDS:
             return np.zeros(0), np.zeros(0)
-        dt = float(np.median(np.diff(path[:, 0])))
+        seconds, intervals = count_intervals(np.diff(path[:, 0]), 0.0)
+        dt = seconds / intervals
         times = np.arange(path[0, 0], 0, dt)
         regular = np.stack([np.interp(times, path[:, 0], path[:, axis]) for axis in (1, 2)])
         points = 1 << (2 * len(times) - 1).bit_length()

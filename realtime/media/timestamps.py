@@ -28,6 +28,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rtmag.realtime.media.container import read_packets
+from rtmag.realtime.rate import count_intervals, rounding
 
 DISCONTINUITY = 1.0
 """Seconds by which a step of the timestamps may differ from the step of the arrivals."""
@@ -135,6 +136,8 @@ _MAX_LATE = 0.05
 
 _DOUBLINGS = 6
 """Number of times that a frame rate may be doubled for a file without times."""
+_PART = 31
+"""Largest number of steps of a part of a file whose rate is measured."""
 
 
 def is_discontinuity(step: float) -> bool:
@@ -237,17 +240,25 @@ def read_timestamps(
     return np.array(ticks, np.int64)
 
 
-def typical_step(ticks: NDArray[np.int64]) -> float:
-    """Return the usual step between timestamps, in ticks; 0 if there is none.
+def measure_steps(ticks: NDArray[np.int64], time_base: Fraction) -> tuple[float, float]:
+    """Return the usual step between timestamps, and that of the fastest part, in ticks.
 
-    It is the mean of the steps near the median, because the timestamps are rounded.
+    Both are 0 if there is no step. The usual step is a mean over all parts of about a second whose
+    rate is that of most frames: a mean over a slow and a fast part would be the rate of neither.
     """
     steps = _steps(ticks)
     steps = steps[steps > 0]
     if not len(steps):
-        return 0.0
-    middle = float(np.sort(steps)[len(steps) // 2])
-    return float(steps[np.abs(steps - middle) <= max(1.0, middle / 4)].mean())
+        return 0.0, 0.0
+    tick = rounding(float(time_base)) / float(time_base)
+    parts = np.array_split(steps, -(-len(steps) // _PART))
+    counts = np.array([count_intervals(part, tick) for part in parts])
+    means = counts[:, 0] / counts[:, 1]
+    middle = np.sort(means)[(len(means) - 1) // 2]
+    near = np.abs(means - middle) <= max(tick, middle / 4)
+    ticks_near, intervals = counts[near].sum(axis=0)
+    usual = float(ticks_near / intervals)
+    return usual, min(usual, float(means[~near].min(initial=usual)))
 
 
 def even_rate(ticks: NDArray[np.int64], time_base: Fraction, fps: float) -> float:

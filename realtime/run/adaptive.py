@@ -23,8 +23,9 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_spec
 from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, EngineSpec, scale_name
 from rtmag.realtime.filters import Static
-from rtmag.realtime.frame import Frame, RateMeter
+from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import logger
+from rtmag.realtime.rate import RateMeter
 
 CANDIDATES = (
     ("standard", 1.0),

@@ -173,7 +173,8 @@ class FileBatch:
             return "end"
         opened = _open(job.source, SourceOptions(max_pixels=self.max_pixels, fps=self.fps))
         with opened.source as source:
-            controls = self._fitted_controls(self.capture_fps or source.fps)
+            fps = opened.video.highest_fps if opened.video is not None else source.fps
+            controls = self._fitted_controls(self.capture_fps or fps)
             if job.folder is not None:
                 make_folder(job.folder)
             if str(job.output) != STDOUT:
@@ -211,12 +212,14 @@ class FileBatch:
         return engine
 
     def _magnify(self, opened: Input, output: Path, engine: Engine, controls: Controls) -> Ending:
-        source = opened.source
+        source, fps = opened.source, opened.source.fps
+        if fps is not None and not controls.filter.fits(fps):
+            fps = None  # the band fits a faster part, where the rate is measured
         magnifier = Magnifier(
             engine,
             alpha=controls.alpha,
             filter=controls.filter,
-            fps=source.fps,
+            fps=fps,
             capture_fps=self.capture_fps,
         )
         view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
@@ -346,6 +349,11 @@ def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[
     source, video = opened.source, opened.video
     warnings = [*source.notes, *(_video_warnings(video) if video is not None else ())]
     rate = capture_fps or source.fps
+    if video is not None and rate and video.highest_fps and not filter.fits(rate):
+        warnings.append(
+            f"has {rate:.4g} frames per second, and {video.highest_fps:.4g} in some parts: "
+            "the band is magnified in these parts only"
+        )
     if source.frames == 1:
         warnings.append("has one frame: there is no motion to magnify")
     elif filter.band is not None and rate and source.frames:

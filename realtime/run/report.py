@@ -92,8 +92,8 @@ class Tally:
     def fps(self) -> float:
         """Frames per second over the last 30 frames; 0 if unknown.
 
-        This is a mean rate. `RateMeter` takes the median interval instead, which is wrong here: the
-        intervals between processed frames differ if frames are dropped.
+        This is the rate of the processed frames. `RateMeter` measures that of the source, in which
+        dropped frames count.
         """
         span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
         return (len(self._times) - 1) / span if span > 0 else 0.0

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
-from rtmag.realtime.frame import Frame, Image, RateMeter
+from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.opencv import cv2
+from rtmag.realtime.rate import RateMeter
 from rtmag.realtime.sources.source import BaseSource
 
 NO_CAMERA = (

@@ -27,12 +27,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from rtmag.realtime.errors import OptionError, SourceAbsent, SourceLost, SourceUnavailable
-from rtmag.realtime.frame import Frame, RateMeter
+from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import redact
 from rtmag.realtime.media.colour import Converter
 from rtmag.realtime.media.container import first_video_stream, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
 from rtmag.realtime.media.timestamps import StreamClock
+from rtmag.realtime.rate import RateMeter, rounding
 from rtmag.realtime.sources.network_errors import (
     CODEC,
     DATA,
@@ -241,6 +242,7 @@ class NetworkSource(BaseSource):
         clock = StreamClock(stamped=self._container.format.name not in _WITHOUT_TIMESTAMPS)
         converter = Converter()
         layout, changes, index = _layout(self._first), 0, 0
+        tick = rounding(float(self._stream.time_base or 0))
         try:
             for picture in chain([self._first], self._pictures):
                 if self._stop.is_set():
@@ -251,10 +253,11 @@ class NetworkSource(BaseSource):
                 if self._paced:
                     self._stop.wait(clock.early_by(stamp, time.monotonic()))
                 frame_time = clock.read(stamp, time.monotonic())
-                self._rate.add(frame_time)
+                self._rate.add(frame_time, tick=tick)
                 if _layout(picture) != layout:  # for example grey pictures at night
                     layout, changes = _layout(picture), changes + 1
-                yield Frame(converter.to_bgr(picture), frame_time, index, clock.epoch + changes)
+                epoch = clock.epoch + changes
+                yield Frame(converter.to_bgr(picture), frame_time, index, epoch, tick)
                 index += 1
         finally:
             # The generator and this object refer to each other; this frees the decoder immediately.

@@ -13,7 +13,7 @@ from typing import cast
 import av
 import numpy as np
 from av.buffer import Buffer
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Stream
 from av.video.frame import VideoFrame
@@ -33,7 +33,6 @@ from rtmag.realtime.media.container import (
     video_stream,
 )
 from rtmag.realtime.media.image_size import MAX_PIXELS
-from rtmag.realtime.media.metadata import copy_file_metadata, copy_track_metadata, left_out
 from rtmag.realtime.media.timestamps import (
     DisplayTimes,
     FileClock,
@@ -41,9 +40,10 @@ from rtmag.realtime.media.timestamps import (
     decoding_times,
     duration,
     even_rate,
+    measure_steps,
     read_timestamps,
-    typical_step,
 )
+from rtmag.realtime.rate import rounding
 from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, check_rate
 
 _RATE_FRAMES = 2000
@@ -106,23 +106,11 @@ class VideoSource(BaseSource):
         self._reordered = self._has_decoding_times()
         self._inspect_first_frame()
 
-    def describe(self, output: OutputContainer, shift: float) -> None:
-        """Copy metadata, chapters, and the description of the pictures to an output.
-
-        Args:
-            output: container whose first stream has the pictures; its header is not written yet.
-            shift: seconds added to the times of chapters.
-        """
-        with open_container(self.path) as container:
-            copy_file_metadata(container, output, shift)
-            copy_track_metadata(self._stream_of(container), output.streams[0])
-
     def _stream_of(self, container: InputContainer) -> VideoStream:
         return video_stream(container, self.path, self._max_pixels, self._stream_index)
 
     def _note_streams(self, container: InputContainer, stream: VideoStream) -> None:
-        """Note which one of several video streams is read, and the tracks that are not."""
-        self.notes += tuple(left_out(container))
+        """Note which one of several video streams is read."""
         streams = moving_streams(container)
         if len(streams) > 1:
             number, size = streams.index(stream) + 1, f"{stream.width}x{stream.height}"
@@ -148,7 +136,8 @@ class VideoSource(BaseSource):
         self._frames_in_index = 0 if index is None else stream.frames
         ticks = read_timestamps(container, stream, None if index is None else _RATE_FRAMES)
         nominal = stream.average_rate
-        step = typical_step(ticks) * float(self.time_base)
+        usual, _ = measure_steps(ticks, self.time_base)
+        step = usual * float(self.time_base)
         self.fps: float | None = 1 / step if step > 0 else float(nominal) if nominal else None
         self.fps = self._fixed_fps or self.fps
         b_frames = stream.codec_context.has_b_frames and not self._fixed_fps
@@ -157,6 +146,9 @@ class VideoSource(BaseSource):
         timed = step > 0 and not self._fixed_fps
         self.even_fps = even_rate(ticks, self.time_base, 1 / step) if timed else self.fps
         """Frames per second at which all frames keep their times in a file without timestamps."""
+        _, fastest = measure_steps(ticks, self.time_base)
+        self.highest_fps = 1 / (fastest * float(self.time_base)) if timed else self.fps
+        """Frames per second of the fastest part of about a second."""
         self.frames: int | None = len(ticks)
         self.seconds = duration(ticks, self.time_base) + (1 / self.fps if self.fps else 0.0)
         """Seconds from the first frame to the end of the last."""
@@ -217,6 +209,7 @@ class VideoSource(BaseSource):
         clock = FileClock(1 / self.fps if self.fps else 1 / 30)
         converter = Converter()
         matrix, rotation = self._matrix, self.rotation
+        tick = 0.0 if self._fixed_fps else rounding(float(self.time_base))
         index = self.damaged = self.jumps = 0
         with open_container(self.path) as container:
             stream = self._stream_of(container)
@@ -229,7 +222,7 @@ class VideoSource(BaseSource):
                 time = None if decoded.pts is None else float(decoded.pts * self.time_base)
                 image = _upright(converter.to_bgr(decoded), matrix)
                 time = index / self._fixed_fps if self._fixed_fps else clock.read(time)
-                yield Frame(image, time, index)
+                yield Frame(image, time, index, tick=tick)
                 index, self.jumps = index + 1, clock.jumps
                 if self._closed:
                     return

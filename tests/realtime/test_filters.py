@@ -337,3 +337,38 @@ def test_the_modes_do_not_import_numpy() -> None:
         print("numpy" in sys.modules)
     """
     assert run_python(code).strip() == "False"
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("fps", [30.0, 240.0])
+def test_a_step_of_the_usual_length_has_the_usual_coefficients(order: int, fps: float) -> None:
+    filter = Temporal(2, 5, order)
+    (rows,) = filter.steps(fps, 1 / fps)
+    assert np.array(rows) == pytest.approx(np.array(filter.coefficients(fps)), rel=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_long_steps_hold_the_last_frame_first(order: int) -> None:
+    filter, usual = Temporal(4, 6, order), Temporal(4, 6, order).coefficients(30)
+    assert len(filter.steps(30, 0.08)) == 1  # 0.4 periods
+    steps = filter.steps(30, 0.2)
+    assert steps[:-1] == [usual] * 4
+    assert np.array(steps[-1]) == pytest.approx(np.array(filter.steps(30, 0.2 - 4 / 30)[0]))
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 0.01, 0.05, 0.3])
+@pytest.mark.parametrize("band", [(0.01, 0.02), (1.0, 2.0), (10.0, 14.5), (0.1, 14.9)])
+@pytest.mark.parametrize("order", [1, 2])
+def test_steps_of_every_length_are_stable_and_block_a_constant(
+    seconds: float, band: tuple[float, float], order: int
+) -> None:
+    for rows in Temporal(*band, order).steps(30, seconds):
+        assert sum(rows[0][:3]) == 0
+        for *_, a1, a2 in rows:
+            assert abs(a2) < 1
+            assert abs(a1) < 1 + a2
+
+
+@pytest.mark.parametrize("filter", [Static(), Static(0.3), Dynamic()], ids=str)
+def test_filters_without_a_band_have_one_step_of_any_length(filter: Filter) -> None:
+    assert filter.steps(30, 0.1) == [filter.coefficients(30)]

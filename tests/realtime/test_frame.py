@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.frame import Frame, RateMeter, as_bgr
+from rtmag.realtime.frame import Frame, as_bgr
 
 
 def frame() -> Frame:
@@ -60,24 +60,3 @@ def test_other_types_are_refused_with_their_conversion(image: Any, hint: str) ->
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(OptionError, match=rf"got shape \({shape[0]}"):
         as_bgr(np.zeros(shape, np.uint8))
-
-
-def test_rate_is_known_after_ten_intervals() -> None:
-    rate = RateMeter()
-    for index in range(10):
-        rate.add(index / 25)
-    assert rate.fps is None
-    for index in range(10, 40):
-        rate.add(index / 25)
-    assert rate.fps == pytest.approx(25)
-
-
-def test_rate_ignores_late_and_dropped_frames() -> None:
-    rate = RateMeter(5, least=3)
-    for index in (0, 2, 4, 6):
-        rate.add(index / 25, 2)
-    assert rate.fps == pytest.approx(25)
-    rate.add(1000.0)
-    rate.restart()
-    rate.add(5000.0)
-    assert rate.fps == pytest.approx(25)

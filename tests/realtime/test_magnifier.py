@@ -280,7 +280,7 @@ def test_a_change_of_rate_adds_no_motion_to_a_still_scene(order: int, engine: Nu
     times = np.concatenate([np.arange(60) / 30, 2 + np.arange(60) / 24])
     found = play(Magnifier(engine, filter=Temporal(0.5, 3, order)), np.full(120, 200.0), times)
     used = {tuple(sections[0]) for sections in engine.sections}
-    assert len(used) == 2
+    assert {tuple(Temporal(0.5, 3, order).sections(fps)[0]) for fps in (30, 24)} < used
     assert np.nanmax(np.abs(found)) < 1e-3
     assert engine.resets == [True] + [False] * (len(engine.resets) - 1)
 
@@ -409,6 +409,120 @@ def test_a_rate_that_is_not_positive_is_refused(
 ) -> None:
     with pytest.raises(OptionError, match=f"^{name} must be a positive number"):
         Magnifier(engine, **{name: value})  # type: ignore[arg-type]
+
+
+# ---- uneven steps ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fps", "hz", "clock"),
+    [
+        (240, 40, 600), (120, 20, 600), (120, 20, 1000), (144, 25, 1000), (240, 40, 1000),
+        (300, 50, 1000), (400, 60, 1000), (480, 80, 1000), (600, 100, 1000), (800, 120, 1000),
+        (960, 150, 1000), (1000, 150, 1000), (30, 2, 1000),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("hinted", [True, False])
+def test_a_clock_that_rounds_leaves_the_filter_alone(
+    fps: float, hz: float, clock: float, hinted: bool, engine: NumpyEngine
+) -> None:
+    times = np.arange(500) / fps
+    filter = Temporal.of_band(0.9 * hz, 1.1 * hz)
+    magnifier = Magnifier(engine, filter=filter, fps=fps if hinted else None)
+    values, found = levels(hz, times), []
+    for value, time in zip(values, times, strict=True):
+        steps = len(engine.y)
+        image = np.full((2, 4, 3), value, np.uint8)
+        magnifier(Frame(image, round(time * clock) / clock, 0, tick=1 / clock))
+        found.append(engine.y[-1] if len(engine.y) > steps else 0.0)
+    used = engine.sections if hinted else engine.sections[250:]
+    assert len({tuple(sections[0]) for sections in used}) == 1
+    expected = pytest.approx(100, rel=0.04 if hinted else 0.08)
+    assert tone(np.array(found)[250:], hz, times[250:]) == expected
+
+
+UNEVEN = {
+    "webcam": ([0.020, 0.0467], 30.0),
+    "film": ([0.050, 1 / 30], 24.0),
+    "phone": ([0.02 / 6, 0.005, 0.02 / 6, 0.005, 0.005, 0.02 / 6], 240.0),
+    "every fifth missing": ([1 / 30, 1 / 30, 1 / 30, 2 / 30], 30.0),
+    "random": (np.random.default_rng(0).uniform(0.016, 0.1, 300).tolist(), 17.2),
+}
+
+
+@pytest.mark.parametrize("kind", UNEVEN)
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("share", [0.07, 0.15])
+def test_uneven_steps_do_not_change_the_gain(
+    kind: str, order: int, share: float, engine: NumpyEngine
+) -> None:
+    """A line in the middle of the band keeps amplitude and phase, and nothing is added."""
+    steps, fps = UNEVEN[kind]
+    times = np.concatenate([[0], np.cumsum(np.resize(steps, 400))])
+    hz = share * fps
+    values = levels(hz, times)
+    filter = Temporal(hz / 1.1, hz * 1.1, order)
+    found = play(Magnifier(engine, filter=filter), values, times)[200:]
+    wave = 100 * np.sin(2 * np.pi * hz * times[200:])
+    assert tone(found, hz, times[200:]) == pytest.approx(100, rel=0.03)
+    assert np.std(found - wave) < 4
+
+
+def test_jitter_does_not_change_the_gain(engine: NumpyEngine) -> None:
+    times = 1 + np.arange(500) / 30 + np.random.default_rng(1).uniform(-0.008, 0.008, 500)
+    filter = Temporal(5 / 1.1, 5.5, 2)
+    found = play(Magnifier(engine, filter=filter), levels(5, times), times)[200:]
+    assert np.std(found - 100 * np.sin(2 * np.pi * 5 * times[200:])) < 2
+
+
+@pytest.mark.parametrize("kind", UNEVEN)
+@pytest.mark.parametrize("filter", [Temporal(0.2, 3), Temporal(0.2, 0.25, order=2)], ids=str)
+def test_uneven_steps_add_no_motion_to_a_still_scene(
+    kind: str, filter: Filter, engine: NumpyEngine
+) -> None:
+    times = np.concatenate([[0], np.cumsum(np.resize(UNEVEN[kind][0], 800))])
+    found = play(Magnifier(engine, filter=filter), np.full(801, 222.0), times)
+    assert np.nanmax(np.abs(found)) < 2e-3
+
+
+def test_a_band_near_half_the_rate_survives_uneven_steps(engine: NumpyEngine) -> None:
+    times = np.cumsum(np.resize([0.001, 0.012, 0.0005, 0.12, 0.02, 0.047], 300))
+    filter = Temporal(10, 12, 2)
+    values = np.random.default_rng(0).integers(0, 256, 300).astype(float)
+    found = play(Magnifier(engine, filter=filter, fps=30), values, times)
+    assert np.nanmax(np.abs(found)) < 500
+
+
+def test_parts_of_another_rate_are_magnified_with_it(engine: NumpyEngine) -> None:
+    """Slow motion as phones store it: 30, then 240, then 30 frames per second."""
+    fast = np.arange(300) / 240
+    times = np.concatenate([np.arange(60) / 30, 2 + fast, 3.25 + np.arange(60) / 30])
+    magnifier = Magnifier(engine, filter=Temporal(36, 44, 2))
+    found = play(magnifier, levels(40, times), times)
+    assert np.isnan(found[20:60]).all()
+    assert np.isnan(found[-40:]).all()
+    assert "there are 30:" in str(magnifier.warning)
+    assert tone(found[200:360], 40, times[200:360]) == pytest.approx(100, rel=0.03)
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_copies_of_frames_show_the_motion_of_the_frame(copies: int, engine: NumpyEngine) -> None:
+    times = np.arange(120) / 30
+    values = np.asarray(np.arange(120) * 37 % 256, np.float64)
+    once = play(Magnifier(NumpyEngine(), filter=Dynamic()), values, times)
+    repeated, found = np.repeat(values, copies), []
+    magnifier, buffer = Magnifier(engine, filter=Dynamic()), np.empty((2, 4, 3), np.uint8)
+    for number, value in enumerate(repeated):
+        buffer[:] = value  # as programs do that read into one array
+        magnifier(buffer, time=number / 30 / copies)
+        found.append(engine.y[-1])
+    assert found == pytest.approx(np.repeat(once, copies).tolist())
+
+
+def test_motion_that_ends_is_shown_for_two_more_frames_at_most(engine: NumpyEngine) -> None:
+    values = np.array([50.0, 60, 70, 70, 70, 70, 70, 70])
+    found = play(Magnifier(engine, filter=Dynamic()), values, np.arange(8) / 30)
+    assert found.tolist() == [0, 10, 10, 10, 10, 0, 0, 0]
 
 
 # ---- dropped frames --------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from rtmag.realtime.sections import (
     advance,
     negated,
     padded,
-    rescale_state,
 )
 from tests.realtime.test_filters import Signal, filtered, reset, step
 
@@ -46,28 +45,38 @@ def states(sections: Sections, signal: Signal, elements: int = 3) -> list[State]
 
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("frames", [1, 2, 7])
-def test_advance_equals_stepping_with_the_last_frame(
+def test_held_frames_equal_stepping_with_the_last_frame(
     order: int, frames: int, signal: Signal
 ) -> None:
-    sections = Temporal(1, 4, order).sections(30)
+    filter = Temporal(1, 4, order)
+    rows = filter.coefficients(30)
     seen = np.concatenate([signal[:20], np.full(frames, signal[19])])
-    result = states(sections, seen)
-    advanced = advance(result[18], result[19], sections, frames)
+    result = states(filter.sections(30), seen)
+    advanced = advance(result[18], result[19], rows, [rows] * (frames + 1))
     assert advanced.dtype == np.float32
     assert advanced == pytest.approx(result[-1], abs=1e-4)
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_advance_right_after_a_reset_changes_nothing(order: int, signal: Signal) -> None:
-    sections = Temporal(1, 4, order).sections(30)
-    first = states(sections, signal[:1])[0]
-    assert advance(first, first, sections, 3) == pytest.approx(first, abs=1e-6)
+def test_held_frames_right_after_a_reset_change_nothing(order: int, signal: Signal) -> None:
+    filter = Temporal(1, 4, order)
+    rows = filter.coefficients(30)
+    first = states(filter.sections(30), signal[:1])[0]
+    assert advance(first, first, rows, [rows] * 4) == pytest.approx(first, abs=1e-6)
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_a_constant_remains_one_when_coefficients_change(order: int) -> None:
-    old, new = Temporal(1, 4, order).sections(30), Temporal(1, 4, order).sections(24)
-    state = rescale_state(states(old, np.full(50, 7.0))[-1], old, new)
-    assert state == pytest.approx(states(new, np.full(50, 7.0))[-1], abs=1e-5)
-    same = Static().sections(30)
-    assert rescale_state(state, same, same) is state
+@pytest.mark.parametrize("new", [Temporal(1, 4), Temporal(5, 7)], ids=str)
+def test_a_constant_remains_one_when_coefficients_change(order: int, new: Temporal) -> None:
+    old, new = Temporal(1, 4, order), Temporal(new.fl, new.fh, order)
+    seen = states(old.sections(30), np.full(50, 7.0))
+    state = advance(seen[-2], seen[-1], old.coefficients(30), [new.coefficients(24)])
+    assert state == pytest.approx(states(new.sections(24), np.full(50, 7.0))[-1], abs=1e-5)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_equal_coefficients_keep_the_state(order: int, signal: Signal) -> None:
+    filter = Temporal(1, 4, order)
+    rows, seen = filter.coefficients(30), states(filter.sections(30), signal[:20])
+    same = advance(seen[18], seen[19], rows, [rows])
+    assert same == pytest.approx(seen[19], abs=1e-5)

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rtmag.realtime.filters import Static, Temporal
 from rtmag.realtime.opencv import cv2
 from rtmag.train import checkpoint
 from rtmag.train.data import textures
@@ -91,3 +93,16 @@ def trained(config: Config, folder: Path) -> Path:
     history = {"step": 2, "commit": "abc", "seed": 0}
     checkpoint.save(folder, net, checkpoint.copy_weights(net), optimizer, history)
     return folder
+
+
+def exported(run: Path, out: Path, **options: Any) -> Path:
+    """Export a run to ONNX; export's own comparison with the network is shortened."""
+    from rtmag.export import parity
+    from rtmag.export.onnx_export import export_onnx
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "ALPHAS", (20.0,))
+        patch.setattr(parity, "FILTERS", (Static(), Temporal(0.5, 3, order=2)))
+        patch.setattr(parity.clip, "__defaults__", (8,))
+        export_onnx(run, out, name="tiny", **options)
+    return out

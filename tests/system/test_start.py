@@ -1,6 +1,12 @@
-"""Start times of the help and of the first frame of a file."""
+"""Start times of the help and of the first frame of a file, beside those of the libraries alone.
+
+A limit in seconds depends on the machine. Each start is compared with a process that loads the
+same libraries and does nothing else, measured in turn with it.
+"""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,40 +14,59 @@ import pytest
 
 from tests.support.fakes import ENVIRONMENT
 
+TYPER_HELP = """
+import typer
+app = typer.Typer()
+app.command("a")(lambda x=1: None)
+app.command("b")(lambda y=1: None)
+app(["--help"])
+"""
+VIDEO_LIBRARIES = "import numpy, cv2, av, typer, scipy.signal, onnxruntime"
+
 
 @pytest.fixture(autouse=True)
 def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
 
 
-def least(start: Callable[[], None], enough: float) -> float:
-    """Shortest of up to eight start times in seconds; stops at the first one below `enough`.
+def times_longer(start: Callable[[], None], code: str, enough: float) -> float:
+    """Ratio of the shortest start to the shortest process that runs `code`, each of up to eight.
 
-    The CPU time counts if it is shorter, because other processes delay the start.
+    Stops at the first ratio below `enough`. CPU time counts where it is shorter than the elapsed
+    time, because other processes delay the start.
     """
     from benchmarks.start import time_start
 
-    best = float("inf")
+    def reference() -> None:
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
+
+    def measure(run: Callable[[], None]) -> float:
+        took = time_start(run)
+        return min(took.seconds, took.cpu or took.seconds)  # Windows counts no children
+
+    ours = theirs = float("inf")
     for _ in range(8):
-        took = time_start(start)
-        best = min(best, took.seconds, took.cpu or took.seconds)  # Windows counts no children
-        if best < enough:
+        theirs = min(theirs, measure(reference))
+        ours = min(ours, measure(start))
+        if ours < enough * theirs:
             break
-    return best
+    return ours / theirs
 
 
 @pytest.mark.alone
-def test_help_is_shown_within_half_a_second() -> None:
-    """It takes 0.3 s on idle cores (benchmarks/results/start.json)."""
+def test_help_takes_little_longer_than_typer_alone() -> None:
+    """It takes 1.6 times as long on idle cores."""
     from benchmarks.start import await_help
 
-    assert least(await_help, 0.4) < 0.4
+    assert times_longer(await_help, TYPER_HELP, 2.5) < 2.5
 
 
 @pytest.mark.alone
-def test_the_first_frame_of_a_file_is_written_in_time(tmp_path: Path) -> None:
+def test_the_first_frame_of_a_file_takes_little_longer_than_its_libraries(tmp_path: Path) -> None:
+    """It takes 0.9 times as long with OpenVINO, 1.4 times with ONNX Runtime."""
     from benchmarks.memory import write_clip
     from benchmarks.start import await_first_frame
 
     clip = write_clip(tmp_path / "clip.mp4", (640, 480), 30)
-    assert least(lambda: await_first_frame(clip, (640, 480)), 1.5) < 1.5
+    ratio = times_longer(lambda: await_first_frame(clip, (640, 480)), VIDEO_LIBRARIES, 2.0)
+    assert ratio < 2.0

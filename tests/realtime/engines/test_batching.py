@@ -34,34 +34,18 @@ FRAMES = 12
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network of `tiny_model` for any number of streams."""
     from tests.support import small
 
-    return small.trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
+    run = small.trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
+    return small.exported(run, run / "many.onnx", streams="any")
 
 
 @pytest.fixture(scope="module")
-def model(run: Path) -> Path:
-    """A network for any number of streams; export's own comparison is shortened."""
-    return exported(run, run / "many.onnx", "any")
-
-
-@pytest.fixture(scope="module")
-def plain(run: Path) -> Path:
+def plain(tiny_model: Path) -> Path:
     """The same network for one stream."""
-    return exported(run, run / "one.onnx", None)
-
-
-def exported(run: Path, out: Path, streams: str | None) -> Path:
-    from rtmag.export import parity
-    from rtmag.export.onnx_export import export_onnx
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parity, "ALPHAS", (20.0,))
-        patch.setattr(parity, "FILTERS", (Static(), Temporal(0.5, 3, order=2)))
-        patch.setattr(parity.clip, "__defaults__", (8,))
-        export_onnx(run, out, name="tiny", streams=streams)
-    return out
+    return tiny_model
 
 
 def test_no_copy_from_the_cpu_prevents_a_capture(model: Path, plain: Path) -> None:

@@ -10,7 +10,7 @@ from rtmag.realtime.media.timestamps import (
     StreamClock,
     duration,
     even_rate,
-    typical_step,
+    measure_steps,
 )
 
 
@@ -155,15 +155,52 @@ def test_jumps_of_a_file_clock_are_counted(to: float, jumps: int) -> None:
         ([0, 33, 67, 100, 133, 167, 200], 100 / 3),
         ([0, 2, 1, 4, 3], 1.0),
         ([0, 40, 80, 5000, 5040], 40.0),
-        ([0, 10, 1010], 1000.0),
+        ([0, 10, 1010], 10.0),
         ([7, 7, 7], 0.0),
         ([5], 0.0),
         ([], 0.0),
     ],
     ids=["rounded", "reordered", "gap", "two", "repeated", "one", "none"],
 )
-def test_typical_step(ticks: list[int], step: float) -> None:
-    assert typical_step(np.array(ticks, np.int64)) == pytest.approx(step)
+def test_usual_step(ticks: list[int], step: float) -> None:
+    assert measure_steps(np.array(ticks, np.int64), Fraction(1, 1000))[0] == pytest.approx(step)
+
+
+def ticks_of(steps: list[int], count: int) -> np.ndarray:
+    return np.cumsum([0, *np.resize(steps, count - 1)])
+
+
+@pytest.mark.parametrize(
+    ("steps", "time_base", "fps"),
+    [
+        ([2, 3], 600, 240),
+        ([300, 450], 90_000, 240),
+        ([300, 450, 300, 450, 450, 300], 90_000, 240),
+        ([4500, 3000], 90_000, 24),
+        ([1800, 4203], 90_000, 30),
+        ([2, 1, 2], 1000, 600),
+        ([1, 1, 1, 1, 2], 1000, 833),
+        ([1, 1, 1, 2], 30, 30),
+        ([3000, 3000, 3000, 6000], 90_000, 30),
+        ([1, 2, 1, 1, 3], 60, 60),
+    ],
+)
+def test_the_rate_of_a_file(steps: list[int], time_base: int, fps: float) -> None:
+    """Steps that a clock rounds, that alternate, or between which frames are missing."""
+    usual, fastest = measure_steps(ticks_of(steps, 301), Fraction(1, time_base))
+    assert time_base / usual == pytest.approx(fps, rel=0.01)
+    assert fastest == usual
+
+
+@pytest.mark.parametrize("counts", [(300, 100), (100, 300)])
+def test_a_file_of_two_rates_has_that_of_most_frames_and_the_fastest(
+    counts: tuple[int, int],
+) -> None:
+    slow, fast = counts
+    ticks = np.cumsum([0, *[3000] * slow, *[375] * fast, *[3000] * slow])
+    usual, fastest = measure_steps(ticks, Fraction(1, 90_000))
+    assert 90_000 / usual == pytest.approx(30 if slow > fast else 240)
+    assert 90_000 / fastest == pytest.approx(240)
 
 
 def test_duration_leaves_out_a_clock_that_wrapped_around() -> None:

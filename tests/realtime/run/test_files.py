@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from rtmag.realtime.cli.progress import open_progress
@@ -221,6 +223,75 @@ def test_a_preset_is_cut_to_the_rate_of_each_file_and_can_be_repeated(
 def test_bands_of_slow_motion_refer_to_its_capture_rate(clip: MakeClip, model: str) -> None:
     controls = Controls(filter=Temporal(36, 38, order=2))
     assert LoggedBatch(model, controls, capture_fps=240).run(clip("in.mp4", frames=5)) == 0
+
+
+def swaying(times: NDArray[np.float64], hz: float) -> Callable[..., NDArray[np.uint8]]:
+    """Make a drawing for `Clip`: waves that sway to the left and right by 0.2 px."""
+
+    def draw(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        y, x = np.mgrid[0 : size[1], 0 : size[0]].astype(float)
+        x -= 0.2 * np.sin(2 * np.pi * hz * times[index])
+        waves = 128 + 40 * np.sin(x / 3) + 30 * np.sin((x + y) / 4) + 20 * np.cos((x - y) / 2.5)
+        return np.repeat(np.rint(waves)[..., None], 3, axis=2).astype(np.uint8)
+
+    return draw
+
+
+def sway_of(path: Path) -> NDArray[np.float64]:
+    """Displacement of each picture to the right of the first one, in pixels."""
+    with av.open(str(path)) as container:
+        pictures = [
+            frame.to_ndarray(format="gray").astype(float) for frame in container.decode(video=0)
+        ]
+    base = pictures[0]
+    slope = np.gradient(base, axis=1)[8:-8, 8:-8]
+    moved = [((base - picture)[8:-8, 8:-8] * slope).sum() for picture in pictures]
+    return np.asarray(np.array(moved) / (slope**2).sum())
+
+
+@pytest.mark.parametrize(
+    ("name", "ticks_per_second", "steps"),
+    [("phone.mov", 600, [2.5]), ("fast.mkv", 1000, [2.5]), ("odd.mp4", 600, [2, 3, 2, 3, 3, 2])],
+)
+def test_times_that_are_rounded_or_uneven_keep_the_gain(
+    name: str, ticks_per_second: int, steps: list[float], clip: MakeClip, tmp_path: Path
+) -> None:
+    """With the model `fast`, at alpha 5: a band of 10 % around the motion."""
+    ticks = np.concatenate([[0], np.cumsum(np.resize(steps, 119))])
+    times = ticks / ticks_per_second
+    hz = 0.15 / float(np.diff(times).mean())
+    clock = {"video_track_timescale": str(ticks_per_second)} if "phone" in name else {}
+    source = clip(
+        name,
+        size=(96, 64),
+        fps=Fraction(240),
+        ticks=np.rint(ticks).astype(int).tolist(),
+        time_base=Fraction(1, ticks_per_second),
+        picture=swaying(times, hz),
+        container=clock,
+        options={"crf": "4"},
+    )
+    controls = Controls(alpha=5, filter=Temporal(hz / 1.1, hz * 1.1, 2))
+    logged = LoggedBatch("fast", controls)
+    assert logged.run(source, output=tmp_path / "out.mp4") == 0
+    waves = np.stack([f(2 * np.pi * hz * times[60:]) for f in (np.sin, np.cos, np.ones_like)], 1)
+    sways = np.stack([sway_of(path)[60:] for path in (source, tmp_path / "out.mp4")], 1)
+    lines, rest, *_ = np.linalg.lstsq(waves, sways, rcond=None)
+    before, after = np.hypot(*lines[:2])
+    assert after / before == pytest.approx(5, rel=0.15)
+    assert np.sqrt(rest[1] / 60) < 0.1  # px
+
+
+def test_a_band_of_the_fast_part_of_a_file_is_magnified_there(clip: MakeClip, model: str) -> None:
+    ticks = np.cumsum([0, *[8] * 60, *[1] * 40, *[8] * 60]).tolist()
+    source = clip("in.mp4", fps=Fraction(240), ticks=ticks, time_base=Fraction(1, 240))
+    logged = LoggedBatch(model, Controls(filter=Temporal(36, 38, 2)))
+    assert logged.run(source) == 0
+    assert count(logged.done[0]) == len(ticks)
+    start = "warning: 'in.mp4' has 30 frames per second, and 240 in some parts: the band"
+    assert logged.notes[0].startswith(start)
+    with pytest.raises(OptionError, match="more than 242 frames/s, and there are 240:"):
+        LoggedBatch(model, Controls(filter=Temporal(110, 121))).run(source)
 
 
 @pytest.mark.parametrize("several", [True, False])

@@ -52,7 +52,7 @@ def test_formats(clip: MakeClip, name: str) -> None:
     [
         ([1001 * i for i in range(30)], Fraction(1, 24000), 24000 / 1001),
         (list(range(30)), Fraction(1, 1000), 1000.0),
-        ([0, 16, 49, 149, 199, 249, 299, 315], Fraction(1, 1000), 20.0),
+        ([0, 16, 49, 149, 199, 249, 299, 315], Fraction(1, 1000), 7 / 0.315),
         ([round(i * 1000 / 30) for i in range(60)], Fraction(1, 1000), 30.0),
         (list(range(4)), Fraction(1, 1), 1.0),
     ],
@@ -67,6 +67,36 @@ def test_rate_is_measured_from_timestamps(
             assert source.fps == pytest.approx(fps, rel=2e-3)
             times = [frame.time for frame in source]
         assert times == pytest.approx([float(tick * base) for tick in ticks], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "base", "ticks", "fps"),
+    [
+        ("phone.mov", "libx264", 600, [2, 3], 240.0),
+        ("film.mp4", "libx264", 60, [3, 2], 24.0),
+        ("webcam.mp4", "libx264", 90_000, [1800, 4200], 30.0),
+        ("dropped.avi", "mpeg4", 30, [1, 1, 1, 2], 30.0),
+        ("fast.mkv", "libx264", 1000, [2, 1, 2], 600.0),
+        ("fast.flv", "flv1", 1000, [2, 3], 400.0),
+    ],
+)
+def test_rate_is_that_of_many_steps(
+    name: str, codec: str, base: int, ticks: list[int], fps: float, clip: MakeClip
+) -> None:
+    """Steps that the clock rounds, that alternate, or that miss frames."""
+    stamps = np.cumsum([0, *np.resize(ticks, 96)]).tolist()
+    path = clip(name, ticks=stamps, time_base=Fraction(1, base), codec=codec)
+    with VideoSource(path) as source:
+        assert source.fps == pytest.approx(fps, rel=0.005)
+        assert source.highest_fps == source.fps
+
+
+def test_frames_know_how_coarse_their_clock_is(clip: MakeClip) -> None:
+    """A clock of one tick per frame does not round."""
+    ticks = {"a.mkv": 0.001, "a.avi": 0.0}
+    for name, tick in ticks.items():
+        with VideoSource(clip(name, codec="mpeg4", frames=3)) as source:
+            assert [frame.tick for frame in source] == [tick] * 3
 
 
 def test_a_late_first_timestamp_is_kept(clip: MakeClip) -> None:

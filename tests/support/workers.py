@@ -1,14 +1,16 @@
-"""Locks between the parallel workers of one test run: a test marked `alone` runs by itself.
+"""Locks and files that the parallel workers of one test run share.
 
-Tests that measure time or processor load need an idle machine. They hold an exclusive lock, all
-other tests a shared one.
+Tests that measure time or processor load need an idle machine. They are marked `alone` and hold an
+exclusive lock, all other tests a shared one.
 """
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 
 @contextmanager
@@ -29,3 +31,18 @@ def worker_lock(*, alone: bool) -> Iterator[None]:
         fcntl.flock(runners, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(queue, fcntl.LOCK_UN)
         yield
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:
+    """File that `make` writes into an empty folder, called by the first worker that needs it."""
+    from filelock import FileLock
+
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    note = base / f"{name}.path"
+    with FileLock(base / f"{name}.lock"):
+        if not note.exists():
+            (base / name).mkdir()
+            note.write_text(str(make(base / name)))
+        return Path(note.read_text())
