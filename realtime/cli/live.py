@@ -136,6 +136,15 @@ class StreamOptions:
         Option("--pixel-format", help="Pixel format of raw pictures."),
         options.HARMLESS,
     ] = "bgr24"
+    matrix: Annotated[
+        Literal["bt601", "bt709", "bt2020"],
+        Option(
+            "--matrix",
+            help="Colour matrix of Y4M on standard input, which Y4M cannot state. Video in HD "
+            "often has bt709.",
+        ),
+        options.HARMLESS,
+    ] = "bt601"
     max_pixels: options.MaxPixels = MAX_PIXELS
 
     def source_options(self, scale: str, note: Callable[[str], None]) -> "SourceOptions":
@@ -146,6 +155,7 @@ class StreamOptions:
             size=options.parse_live_size(self.size, scale),
             fps=self.fps,
             pixel_format=self.pixel_format,
+            matrix=self.matrix,
             timeout=self.timeout,
             ca=self.ca,
             max_pixels=self.max_pixels,

@@ -7,6 +7,7 @@ faster conversions have errors of up to 2.5 grey levels on average, measured on 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from av.video.format import VideoFormat
@@ -37,6 +38,13 @@ _MATRICES = {
     9: Colorspace.BT2020,
 }
 """Matrices that can be converted, by tag. An unspecified one is read as BT.601, as in FFmpeg."""
+
+
+Matrix = Literal["bt601", "bt709", "bt2020"]
+"""Matrices that a user may name."""
+
+MATRIX_TAGS: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
+"""Tags of the matrices that a user may name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,7 +260,7 @@ class FileBatch:
             return None, PipeSink(
                 fps=(video.even_fps if video else source.fps) or 30.0,
                 size=size,
-                sample_aspect=video.sample_aspect if video else None,
+                sample_aspect=source.sample_aspect,
                 timed=True,
             )
         comment = f"{SIGNATURE}{rtmag_version()}: alpha {controls.alpha:g}, "

@@ -7,6 +7,7 @@ sinks. The frame loop itself is in `rtmag.realtime.run.loop`.
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -145,7 +146,14 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
         _open_sinks(source, fps, options, stack),
         guard=guard,
         view=view,
-        open_recording=Recorder(options, fps, settings, view, whole=not source.live),
+        open_recording=Recorder(
+            options,
+            fps,
+            settings,
+            view,
+            sample_aspect=source.sample_aspect,
+            whole=not source.live,
+        ),
         limit=options.limit,
         stats=options.stats,
         pace=Pace.for_engine(engine, controls, options.engine, live=source.live),
@@ -260,7 +268,7 @@ def _open_sinks(
     if options.out is not None:
         sinks.append(
             BackgroundSink(
-                PipeSink(fps=fps, size=size),
+                PipeSink(fps=fps, size=size, sample_aspect=source.sample_aspect),
                 on_end=partial(_report_dropped, options.notice, "the pipe", "its reader"),
                 close_timeout=_PIPE_TIMEOUT,
                 whole=not source.live,
@@ -293,6 +301,7 @@ class Recorder:
         fps: frame rate of the file.
         settings: returns the settings of the run.
         view: offers every finished recording to the user; None: no view.
+        sample_aspect: width over height of one pixel; None: square.
         whole: True to drop no frame, for sources that are not live.
     """
 
@@ -303,8 +312,10 @@ class Recorder:
         settings: Callable[[], dict[str, object]],
         view: View | None = None,
         *,
+        sample_aspect: Fraction | None = None,
         whole: bool = False,
     ) -> None:
+        self._sample_aspect = sample_aspect
         self._path, self._overwrite = options.record, options.overwrite
         self._notice, self._view = options.notice, view
         self._fps, self._settings, self._whole = fps, settings, whole
@@ -318,7 +329,13 @@ class Recorder:
             path = with_suffix(unused_prefix(_DEFAULT_RECORDING.with_suffix(""), (suffix,)), suffix)
         check_space(path)
         self._notice(f"recording to {path}")
-        sink = VideoSink(path, fps=self._fps, overwrite=overwrite, notice=self._notice)
+        sink = VideoSink(
+            path,
+            fps=self._fps,
+            sample_aspect=self._sample_aspect,
+            overwrite=overwrite,
+            notice=lambda message: self._notice(f"warning: {message}"),
+        )
         settings = self._settings()
         # Written at the start too, because the process may be killed.
         self._write_settings(sink.partial_path, settings)

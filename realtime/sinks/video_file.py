@@ -105,6 +105,7 @@ class VideoSink(BaseSink):
         fps: frames per second of arrays, and nominal frame rate of recordings without `like`.
         size: (width, height) in pixels; by default the size of the first frame. Frames of another
             size are letterboxed.
+        sample_aspect: width over height of one pixel; None: that of `like`, or square.
         audio: True to keep the audio of `like`.
         overwrite: True to replace an existing file when the new one is complete.
         comment: text that is stored in the metadata of the file.
@@ -123,6 +124,7 @@ class VideoSink(BaseSink):
         like: VideoSource | None = None,
         fps: float = 30.0,
         size: tuple[int, int] | None = None,
+        sample_aspect: Fraction | None = None,
         audio: bool = True,
         overwrite: bool = False,
         comment: str | None = None,
@@ -135,6 +137,7 @@ class VideoSink(BaseSink):
         """Path of the video once it is closed; None if no frame was written."""
         self._like, self._comment, self._overwrite = like, comment, overwrite
         self._notice = notice
+        self._sample_aspect = sample_aspect or (like.sample_aspect if like else None)
         self._audio = audio and like is not None and like.has_audio
         check_free(self.path, overwrite=overwrite, source=like.path if like else None)
         self._type = FILE_TYPES[self.path.suffix.lower()]
@@ -295,7 +298,7 @@ class VideoSink(BaseSink):
                 fps=self._fps,
                 time_base=like.time_base if like else _TIME_BASE,
                 colour=like.colour if like else Colour(),
-                sample_aspect=like.sample_aspect if like else None,
+                sample_aspect=self._sample_aspect,
                 full_chroma=like is not None and like.full_chroma,
                 low_delay=like is None,
             )

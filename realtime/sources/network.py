@@ -156,6 +156,7 @@ class NetworkSource(BaseSource):
             self._pictures = self._decode()
             self._first = self._first_picture(timeout)
             self.size = (self._first.width, self._first.height)
+            self.sample_aspect = self._stream.sample_aspect_ratio
         except BaseException:
             self._container.close()
             raise

@@ -107,7 +107,7 @@ def _pipe(options: SourceOptions) -> FrameSource:
     from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
 
     if options.size is None:
-        return Y4mPipe(max_pixels=options.max_pixels)
+        return Y4mPipe(max_pixels=options.max_pixels, matrix=options.matrix)
     pixel_format = options.pixel_format or "bgr24"
     return RawPipe(options.size, options.fps, pixel_format, max_pixels=options.max_pixels)
 

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 
 from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.media.colour import Converter
+from rtmag.realtime.media.colour import MATRIX_TAGS, Converter, Matrix
 from rtmag.realtime.media.container import first_video_stream, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
 from rtmag.realtime.sources.source import BaseSource
@@ -40,6 +40,7 @@ class Y4mPipe(BaseSource):
     Args:
         stream: binary stream to read; standard input by default.
         max_pixels: larger pictures are refused.
+        matrix: matrix between RGB and YUV. Y4M cannot state it; most programs assume BT.601.
 
     Raises:
         SourceUnavailable: the stream is not Y4M, its pictures are too large, or standard input is
@@ -49,8 +50,14 @@ class Y4mPipe(BaseSource):
     live = False
     name = "standard input"
 
-    def __init__(self, stream: BinaryIO | None = None, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO | None = None,
+        max_pixels: int = MAX_PIXELS,
+        matrix: Matrix = "bt601",
+    ) -> None:
         self._closed = False
+        self._matrix = MATRIX_TAGS[matrix]
         stream = stream or _standard_input()
         try:
             self._container = av.open(stream, "r", format="yuv4mpegpipe")
@@ -66,6 +73,7 @@ class Y4mPipe(BaseSource):
             raise SourceUnavailable(f"cannot read standard input: {refusal}")
         rate = self._stream.average_rate if self._stream else None
         self.fps: float | None = float(rate) if rate else None
+        self.sample_aspect = self._stream.sample_aspect_ratio if self._stream else None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield all frames."""
@@ -76,7 +84,9 @@ class Y4mPipe(BaseSource):
             for picture in packet.decode() if packet is not None else ():
                 if self._closed:
                     return
-                yield Frame(converter.to_bgr(cast("VideoFrame", picture)), index * dt, index)
+                frame = cast("VideoFrame", picture)
+                frame.colorspace = self._matrix
+                yield Frame(converter.to_bgr(frame), index * dt, index)
                 index += 1
 
     def close(self) -> None:

@@ -152,6 +152,7 @@ class ReconnectingSource(BaseSource):
         source = self._connection.source
         assert source is not None
         self.name, self.size = source.name, source.size
+        self.sample_aspect = source.sample_aspect
 
     def _wait_for_first_frame(self) -> Frame:
         """Wait for the first frame, in short steps so that Ctrl-C can interrupt the wait."""

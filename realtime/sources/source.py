@@ -4,12 +4,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
 SourceState = Literal["CONNECTING", "RUNNING", "STALLED", "RECONNECTING", "ENDED", "FAILED"]
@@ -88,6 +90,8 @@ class FrameSource(Protocol):
     """(width, height) of the first frame in pixels; later frames may have another size."""
     frames: int | None
     """Estimated number of frames, for progress bars; None if unknown."""
+    sample_aspect: Fraction | None
+    """Width over height of one pixel; None if it is square or unknown."""
     on_status: OnStatus | None
     """Called with each new status; None: the status is logged."""
 
@@ -162,6 +166,7 @@ class BaseSource(Closeable):
     """Defaults of a FrameSource: length unknown, no damage, always running, read by iteration."""
 
     frames: int | None = None
+    sample_aspect: Fraction | None = None
     on_status: OnStatus | None = None
     notes: tuple[str, ...] = ()
 
@@ -197,6 +202,8 @@ class SourceOptions:
     without timestamps."""
     pixel_format: str | None = None
     """For cameras, four letters such as MJPG or YUYV; for pipes, bgr24 or rgb24."""
+    matrix: Matrix = "bt601"
+    """Matrix between RGB and YUV of Y4M on standard input, which cannot state it."""
     lock_exposure: bool = False
     """True to turn off the automatic exposure and white balance of a camera."""
     timeout: float = 5.0

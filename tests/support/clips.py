@@ -29,6 +29,7 @@ class Clip:
     container: dict[str, str] = field(default_factory=dict)
     rotation: tuple[float, bool, bool] | None = None
     tags: tuple[int, int, int, int] | None = None
+    sample_aspect: Fraction | None = None
     audio: Sequence[str] = ()
     audio_start: float = 0.0
     audio_seconds: float | None = None
@@ -58,6 +59,8 @@ class Clip:
         stream.width, stream.height = self.size
         stream.pix_fmt = self.pixel_format
         stream.codec_context.time_base = stream.time_base = base
+        if self.sample_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = self.sample_aspect
         if self.rotation is not None:
             stream.set_display_rotation(*self.rotation)
         if self.tags is not None:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rtmag.realtime.sources.video_file import VideoSource
 from tests.support.clips import STEP
 from tests.support.fakes import ENVIRONMENT, identity_model
 
@@ -63,6 +65,26 @@ def test_a_file_is_written_frame_by_frame(
     for index, line in enumerate(saw):
         assert abs(int(line.split()[3]) - (20 + STEP * index)) <= 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["identity.onnx", "in.mp4"]
+
+
+def test_colours_and_aspect_are_those_that_readers_expect(
+    model: str, clip: MakeClip, tmp_path: Path
+) -> None:
+    """Readers assume BT.601; Y4M cannot state another matrix."""
+    colour = (200, 60, 30)
+
+    def picture(index: int, size: tuple[int, int]) -> np.ndarray:
+        return np.full((size[1], size[0], 3), colour, np.uint8)
+
+    for name, tags in (("in.mp4", (1, 1, 1, 1)), ("601.mp4", (1, 6, 6, 6))):
+        look = {"tags": tags, "picture": picture, "sample_aspect": Fraction(64, 45)}
+        clip(name, frames=2, options={"crf": "4"}, **look)
+        with (tmp_path / "out.y4m").open("wb") as out:
+            run = [sys.executable, "-c", MAIN, "file", name, "-o", "-", "--model", model]
+            subprocess.run(run, env=ENVIRONMENT, stdout=out, check=True)
+        with VideoSource(tmp_path / "out.y4m") as video:
+            assert video.sample_aspect == Fraction(64, 45)
+            assert next(iter(video)).image[24, 32].astype(int) == pytest.approx(colour, abs=4)
 
 
 def test_frames_are_repeated_until_the_next_one_is_due(clip: MakeClip, model: str) -> None:
