@@ -93,8 +93,8 @@ def test_the_extra_dev_contains_the_extras_with_tests() -> None:
 
 
 def test_the_script_is_the_command_line() -> None:
-    assert PROJECT["project"]["scripts"] == {"rtmag": "rtmag.realtime.cli.main:main"}
-    from rtmag.realtime.cli.main import main
+    assert PROJECT["project"]["scripts"] == {"rtmag": "rtmag.__main__:main"}
+    from rtmag.__main__ import main
 
     assert callable(main)
 

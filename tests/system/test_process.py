@@ -420,3 +420,26 @@ def test_a_real_disk_that_is_full(clip: MakeClip, model: str, tmp_path: Path) ->
         stopped = float(done.stdout.splitlines()[-1])
         assert 1 < stopped < 599 / 30
         assert seconds_of(disk / "out.part.mp4")[-1] >= stopped - 1.0
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+from rtmag.__main__ import main
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_ctrl_c_during_the_imports_prints_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT, "demo"],
+        capture_output=True, text=True, env=ENVIRONMENT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
