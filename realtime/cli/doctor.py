@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.runtimes import RUNTIMES, Runtime
 from rtmag.realtime.environment import installed
 from rtmag.realtime.errors import MissingExtra
+from rtmag.realtime.run.adaptive import step_time
 
 PACKAGES = (
     "rtmag", "numpy", "scipy", "av", "opencv-python", "opencv-python-headless",
@@ -31,12 +33,34 @@ _EXCLUSIVE = (
 )
 
 
+EXTRAS = {
+    "web": (
+        "the picture and all controls in a browser",
+        ("starlette", "uvicorn", "h11", "websockets", "prometheus-client"),
+    ),
+    "camera": ("--virtual-camera", ("pyvirtualcam",)),
+    "screen": ("rtmag stream screen", ("mss",)),
+    "train": (
+        "rtmag train",
+        ("torch", "safetensors", "scikit-image", "matplotlib", "pillow"),
+    ),
+    "export": ("rtmag export", ("torch", "safetensors", "onnx", "onnxscript")),
+}
+"""Purpose and distributions of each extra, except those of runtimes, which are opened."""
+
+_SPEED_SIZE = (640, 480)
+"""Width and height of the pictures on which the speed is measured."""
+
+_SLOW_STEP = 0.5
+"""Seconds of a step above which one step is enough for the measurement."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The result of one check."""
 
     topic: str
-    """versions, conflicts, providers, display, cameras, codecs or model."""
+    """versions, conflicts, providers, extras, display, cameras, codecs, model or speed."""
     name: str
     ok: bool
     value: str
@@ -49,7 +73,9 @@ class Finding:
 def examine() -> list[Finding]:
     """Run every check."""
     findings: list[Finding] = []
-    checks = (_versions, _conflicts, _providers, _display, _cameras, _codecs, _model)
+    checks = (
+        _versions, _conflicts, _providers, _extras, _display, _cameras, _codecs, _model, _speed,
+    )  # fmt: skip
     for check in checks:
         findings += _guarded(check)
     return findings
@@ -143,6 +169,19 @@ def _runtime(runtime: Runtime, check: Callable[[], str]) -> Finding:
     return Finding("providers", runtime.provider, False, reason, hint, needed)
 
 
+def _extras() -> list[Finding]:
+    found = []
+    for name, (purpose, packages) in EXTRAS.items():
+        missing = [package for package in packages if installed(package) is None]
+        if missing:
+            value = f"{purpose}; not installed: {', '.join(missing)}"
+            hint = f"for {purpose}, optional: pip install 'rtmag[{name}]'"
+            found.append(Finding("extras", name, False, value, hint))
+        else:
+            found.append(Finding("extras", name, True, purpose))
+    return found
+
+
 def _display() -> list[Finding]:
     from rtmag.realtime.errors import SinkUnavailable
     from rtmag.realtime.view.window import check_display
@@ -181,9 +220,25 @@ def _codecs() -> list[Finding]:
 
 
 def _model() -> list[Finding]:
-    from rtmag.realtime.engines.loading import load_engine
-
     start = time.perf_counter()
     engine = load_engine()
     value = f"{engine.name} on {engine.provider}, loaded in {time.perf_counter() - start:.2f} s"
     return [Finding("model", "built-in model", True, value, needed=True)]
+
+
+def _speed() -> list[Finding]:
+    """The speed of the default model on each runtime that opens; it takes about a second each."""
+    found = []
+    for runtime in RUNTIMES:
+        if runtime.check is None or runtime.open_graph is None:
+            continue
+        try:
+            runtime.check()
+            engine = load_engine(engine=runtime.name)
+            seconds = step_time(engine, _SPEED_SIZE, _SLOW_STEP)
+        except Exception:  # the topic `providers` has the reason  # noqa: S112
+            continue
+        size = "x".join(map(str, _SPEED_SIZE))
+        value = f"{1 / seconds:.0f} steps/s at {size} with model {engine.name}"
+        found.append(Finding("speed", runtime.name, True, value))
+    return found

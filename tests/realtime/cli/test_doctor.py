@@ -1,7 +1,10 @@
 """The checks of `rtmag doctor`, and checks that fail."""
 
 import json
+import re
+import tomllib
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +19,36 @@ def findings() -> list[Finding]:
 
 def test_every_topic_has_findings(findings: list[Finding]) -> None:
     topics = {finding.topic for finding in findings}
-    assert topics == {"versions", "providers", "display", "cameras", "codecs", "model"}
+    assert topics == {
+        "versions", "providers", "extras", "display", "cameras", "codecs", "model", "speed",
+    }  # fmt: skip
+
+
+def test_extras_are_those_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    runtimes = {"cuda", "openvino", "trt"}
+    assert set(doctor.EXTRAS) | runtimes | {"dev"} == set(extras)
+    for name, (_, packages) in doctor.EXTRAS.items():
+        assert set(packages) == {re.split(r"[^\w-]", line)[0] for line in extras[name]}
+
+
+def test_a_missing_extra_has_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "installed", lambda name: None if name == "mss" else "1.0")
+    found = {finding.name: finding for finding in doctor._extras()}
+    assert [name for name, finding in found.items() if not finding.ok] == ["screen"]
+    assert found["screen"].value == "rtmag stream screen; not installed: mss"
+    assert "pip install 'rtmag[screen]'" in found["screen"].hint
+    assert "screen: for rtmag stream screen" in as_text(list(found.values()))
+
+
+def test_the_speed_of_each_runtime_is_measured(findings: list[Finding]) -> None:
+    speeds = {finding.name: finding.value for finding in findings if finding.topic == "speed"}
+    opened = {finding.name for finding in findings if finding.topic == "providers" and finding.ok}
+    assert set(speeds) == {"onnx" if name == "cpu" else name for name in opened}
+    for value in speeds.values():
+        match = re.fullmatch(r"(\d+) steps/s at 640x480 with model fast", value)
+        assert match is not None
 
 
 def test_versions_are_those_installed(findings: list[Finding]) -> None:
