@@ -1,7 +1,8 @@
 """A graph on OpenVINO, which is faster than ONNX Runtime on many CPUs.
 
 Graphs are compiled for each input size, which takes a tenth of a second or more. A graph compiled
-for all sizes would be a third slower.
+for all sizes would be a third slower. While sizes change so often that compiling would take more
+than a tenth of the time, new sizes run on ONNX Runtime, which needs no compilation.
 
 On CPUs with bfloat16 instructions, part of a graph runs in bfloat16
 (rtmag/realtime/engines/openvino_bf16.py).
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.contract import INPUTS, Values
+from rtmag.realtime.engines.onnx_session import OrtSession
 from rtmag.realtime.engines.openvino_bf16 import CROSSING, bfloat16_nodes, split
-from rtmag.realtime.engines.size_cache import SizeCache
+from rtmag.realtime.engines.size_cache import Allowance, SizeCache
 from rtmag.realtime.engines.spec import FP32, exported_precision
 from rtmag.realtime.environment import disable_telemetry, usable_cores
 from rtmag.realtime.errors import MissingExtra, ProviderUnavailable
@@ -79,7 +81,11 @@ class OpenvinoSession:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
         }
+        self._threads = threads
         self._compiled: SizeCache[Run] = SizeCache(unused=MAX_UNUSED_RUNS)
+        self._allowance = Allowance()
+        self._substitute: OrtSession | None = None
+        """Runs new sizes while the allowance is exhausted."""
         graph = core().read_model(model)
         info = graph.get_rt_info()
         metadata = graph.get_rt_info(["framework"]).value if "framework" in info else {}
@@ -104,7 +110,12 @@ class OpenvinoSession:
     def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         """The requested outputs."""
         key = tuple(np.shape(inputs[name]) for name in ("image", "sections", "state"))
-        run = self._compiled.get(key, partial(self._compile, inputs))
+        if key not in self._compiled and self._allowance.exhausted:
+            if self._substitute is None:
+                self._substitute = OrtSession(self._bytes, "cpu", self._threads)
+            return self._substitute.run(outputs, inputs)
+        compiled = partial(self._allowance.run, partial(self._compile, inputs))
+        run = self._compiled.get(key, compiled)
         results = run(inputs)
         return [results[name] for name in outputs]
 

@@ -1,5 +1,9 @@
-"""A small cache of values that engines make for each input size: compiled graphs, CUDA graphs."""
+"""A small cache of values that engines make for each input size: compiled graphs, CUDA graphs.
 
+`Allowance` limits the time for making them.
+"""
+
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -24,6 +28,9 @@ class SizeCache(Generic[Value]):
         """Each value with the number of its last look-up; the most recent one is last."""
         self._lookups = 0
 
+    def __contains__(self, size: Hashable) -> bool:
+        return size in self._entries
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -46,4 +53,43 @@ class SizeCache(Generic[Value]):
             if self._lookups - last <= self._unused:
                 break
             del self._entries[oldest]
+        return value
+
+
+class Allowance:
+    """Limit of the time that is spent on preparing sizes, when they change often.
+
+    `SIZES` preparations are free. Later ones may take a tenth of the time that passes.
+
+    Args:
+        clock: returns the time in seconds.
+    """
+
+    share = 0.1
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left = float(SIZES)
+        """Number of preparations that are allowed now."""
+        self._seconds = 0.0
+        """Time that the last preparation took."""
+        self._last = clock()
+
+    @property
+    def exhausted(self) -> bool:
+        """True if a preparation now would take more than the share."""
+        now = self._clock()
+        if self._seconds > 0:
+            earned = self.share * (now - self._last) / self._seconds
+            self._left = min(self._left + earned, SIZES)
+        self._last = now
+        return self._left < 1
+
+    def run(self, make: Callable[[], Value]) -> Value:
+        """Call a function that prepares a size, and count it."""
+        start = self._clock()
+        value = make()
+        self._last = self._clock()
+        self._seconds = self._last - start
+        self._left -= 1
         return value

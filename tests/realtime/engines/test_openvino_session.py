@@ -16,7 +16,7 @@ from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.engines.onnx_engine import OnnxEngine
 from rtmag.realtime.engines.onnx_session import OrtSession, Session
 from rtmag.realtime.engines.openvino_session import MAX_UNUSED_RUNS, OpenvinoSession
-from rtmag.realtime.engines.size_cache import SIZES
+from rtmag.realtime.engines.size_cache import SIZES, Allowance
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible, ProviderUnavailable
 from rtmag.realtime.filters import Filter, Static, Temporal
@@ -141,12 +141,25 @@ def test_the_number_of_compiled_sizes_is_limited(monkeypatch: pytest.MonkeyPatch
         return compile(inputs)
 
     monkeypatch.setattr(made, "_compile", record)
+    monkeypatch.setattr(Allowance, "exhausted", False)
     sizes = [(16 * k, 16) for k in range(1, SIZES + 2)]
     for size in (*sizes, sizes[-1], sizes[0]):
         flow, _ = made.run(OUTPUTS, _inputs(made, *size))
         assert flow.shape == (1, 2, size[1] // 4, size[0] // 4)
     assert len(compiled) == SIZES + 2  # the last one was in the cache, the first one was not
     assert len(made._compiled) == SIZES
+
+
+def test_sizes_that_change_quickly_are_not_all_compiled() -> None:
+    """As while a region is dragged: the same results, without half a second for each size."""
+    made, theirs = session("fast", bfloat16=False), OrtSession(_motion("fast"), "cpu", 1)
+    made._allowance = Allowance(lambda: 0.0)
+    for number in range(1, 3 * SIZES):
+        inputs = _inputs(made, 16 * number, 32)
+        ours, right = made.run(OUTPUTS, inputs), theirs.run(OUTPUTS, inputs)
+        assert len(made._compiled) == min(number, SIZES)
+        for one, other in zip(ours, right, strict=True):
+            assert np.allclose(one, other, atol=1e-3)
 
 
 def test_threads_sleep_between_frames() -> None:
