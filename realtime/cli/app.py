@@ -224,8 +224,9 @@ Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="IN... [OUT]",
-        help="Video files or folders of images. The second of two names is the output if there is "
-        "no such file yet.",
+        help="Video files, folders of videos or of pictures, TIFF stacks, or patterns such as "
+        "'*.mp4' and f%03d.png. The second of two names is the output if there is no such file "
+        "yet.",
     ),
 ]
 
@@ -257,7 +258,8 @@ def file(
         file(context=context, **_merged_parameters(context, like))
         return
     controls = motion.controls(output.layout)
-    from rtmag.realtime.run.files import FileBatch, plan
+    from rtmag.realtime.run.files import FileBatch
+    from rtmag.realtime.run.jobs import plan
 
     piped = output.output == "-" and output.progress == "auto"
     code = FileBatch(
@@ -270,7 +272,7 @@ def file(
         done=print_path,
         **asdict(input),
         **output.arguments(),
-    ).run(plan(paths, output.output, controls.alpha))
+    ).run(plan(paths, output.output, controls.alpha, notice))
     raise typer.Exit(code)
 
 

@@ -4,6 +4,7 @@ The library writes to the logger `rtmag` only. The command line prints notices a
 `--verbose` adds the log records; `--log-json` prints notices and records as one JSON object a line.
 """
 
+import io
 import json
 import logging
 import os
@@ -13,8 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-import typer
-
+from rtmag.realtime.errors import SinkClosed
 from rtmag.realtime.log import logger, redact, visible
 
 EXIT_BROKEN_PIPE = 141
@@ -41,10 +41,10 @@ def open_standard_streams() -> None:
 
 
 def print_result(text: object) -> None:
-    """Print to standard output; if its reader closed it, end without a message.
+    """Print to standard output.
 
     Raises:
-        typer.Exit: standard output is closed.
+        SinkClosed: its reader closed it.
     """
     _print_output(visible(str(text), lines=True))
 
@@ -53,7 +53,7 @@ def print_path(path: Path) -> None:
     """Print the path of an output: unchanged for programs, with `visible` on a terminal.
 
     Raises:
-        typer.Exit: standard output is closed.
+        SinkClosed: see `print_result`.
     """
     _print_output(visible(str(path)) if sys.stdout.isatty() else str(path))
 
@@ -63,7 +63,7 @@ def _print_output(text: str) -> None:
         print(text, flush=True)
     except OSError as error:
         discard_unwritable_output()
-        raise typer.Exit(EXIT_BROKEN_PIPE) from error
+        raise SinkClosed("standard output is closed") from error
 
 
 def discard_unwritable_output() -> None:
@@ -85,8 +85,11 @@ def _redirect_to_null(stream: TextIO) -> None:
 def configure(*, verbose: bool, as_json: bool) -> None:
     """Turn the log on standard error on if `verbose` or `as_json` is True, else off.
 
-    The lowest level is DEBUG if `verbose` is True, else INFO.
+    The lowest level is DEBUG if `verbose` is True, else INFO. From now on, characters of a name
+    that standard output cannot encode are printed as escapes, as they are on standard error.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     log = logger()
     for handler in [each for each in log.handlers if isinstance(each, _StderrHandler)]:
         log.removeHandler(handler)

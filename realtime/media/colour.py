@@ -13,8 +13,10 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from rtmag.realtime.frame import Image
+from rtmag.realtime.media.depth import ValueRange
 
 UNSPECIFIED = 2
 """The tag for "unspecified" of matrix, primaries and transfer; for the range it is 0."""
@@ -80,17 +82,29 @@ Y4M = Colour(colorspace=6, color_primaries=UNSPECIFIED, color_trc=UNSPECIFIED)
 
 
 class Converter:
-    """Converts decoded frames to images and back; caches its tables, so use one per stream."""
+    """Converts decoded frames to images and back; caches its tables, so use one per stream.
 
-    def __init__(self) -> None:
+    Args:
+        values: values of 16-bit frames that become black and white; by default 0 and 65535.
+    """
+
+    def __init__(self, values: ValueRange | None = None) -> None:
         self._reformatter = VideoReformatter()
+        self._values = values
 
     def to_bgr(self, frame: VideoFrame) -> Image:
         """Convert a decoded frame of any pixel format to (H, W, 3) uint8 BGR."""
+        if self._values is not None:
+            return self._values.to_8bit(self.to_bgr16(frame))
         if frame.colorspace not in _MATRICES and frame.colorspace != _RGB:
             frame.colorspace = UNSPECIFIED
         bgr = self._reformatter.reformat(frame, format="bgr24", interpolation=_ACCURATE)
         return np.ascontiguousarray(bgr.to_ndarray(), np.uint8)
+
+    def to_bgr16(self, frame: VideoFrame) -> NDArray[np.uint16]:
+        """Convert a decoded RGB or grey frame to (H, W, 3) uint16 BGR."""
+        bgr = self._reformatter.reformat(frame, format="bgr48le", interpolation=_ACCURATE)
+        return np.ascontiguousarray(bgr.to_ndarray(), np.uint16)
 
     def from_bgr(self, image: Image, pixel_format: str, colour: Colour) -> VideoFrame:
         """Convert an image to a YUV frame, for an encoder that is tagged with `colour`."""

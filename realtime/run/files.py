@@ -1,6 +1,6 @@
 """`rtmag file`: magnify every frame of files and write an output for each, with its sound.
 
-`plan` turns arguments into jobs, `FileBatch` runs them.
+rtmag.realtime.run.jobs turns arguments into jobs, `FileBatch` runs them.
 """
 
 import os
@@ -13,24 +13,20 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_spec
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.environment import rtmag_version
-from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SourceUnavailable
+from rtmag.realtime.errors import RtmagError, SinkClosed, SinkError, SourceUnavailable
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.media.image_size import MAX_PIXELS
+from rtmag.realtime.run.jobs import Job
 from rtmag.realtime.run.loop import Pipeline, cut_message, run
 from rtmag.realtime.run.provenance import describe, write_settings
 from rtmag.realtime.run.report import Ending, Progress, Report
 from rtmag.realtime.sinks.background import BackgroundSink
-from rtmag.realtime.sinks.paths import (
-    SIGNATURE,
-    check_free,
-    made_by_rtmag,
-    make_folder,
-    output_path,
-)
+from rtmag.realtime.sinks.paths import SIGNATURE, check_free, make_folder
 from rtmag.realtime.sinks.pipe import STDOUT, PipeSink
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sinks.video_file import VideoSink
+from rtmag.realtime.sources.image_folder import is_stack
 from rtmag.realtime.sources.opening import is_pattern, open_source
 from rtmag.realtime.sources.source import FrameSource, SourceOptions
 from rtmag.realtime.sources.video_file import VideoSource
@@ -42,65 +38,6 @@ _TRANSFERS = {16: "PQ", 18: "HLG"}
 
 _INTERRUPTED = 130
 """Exit code after Ctrl-C."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One input and its output."""
-
-    source: Path
-    output: Path
-    folder: Path | None = None
-    """Folder to make for the output; None: it exists."""
-
-
-def plan(paths: Sequence[str], output: str | None, alpha: float) -> list[Job]:
-    """Return a job for each input.
-
-    Args:
-        paths: inputs. The second of two paths is the output if it does not exist or was written by
-            rtmag. Any other existing file may be a second input: the arguments are ambiguous.
-        output: a folder, or a file if there is one input; None: next to each input.
-        alpha: part of the names of the outputs.
-
-    Raises:
-        OptionError: the arguments are ambiguous, or two inputs would have the same output.
-    """
-    if output is None and len(paths) == 2:
-        first, second = paths
-        if os.path.isfile(second) and not made_by_rtmag(Path(second)):
-            raise OptionError(
-                f"{second!r} exists: to magnify both files give -o FOLDER, "
-                f"to replace it give -o {second!r} --overwrite"
-            )
-        paths, output = [first], second
-    if output is None:
-        return _distinct([Job(Path(path), output_path(Path(path), alpha)) for path in paths])
-    target = Path(output)
-    if output == STDOUT:
-        if len(paths) != 1:
-            raise OptionError(
-                f"-o - writes one video to stdout, got {len(paths)} inputs; give -o FOLDER"
-            )
-        return [Job(Path(paths[0]), target)]
-    if len(paths) == 1 and not target.is_dir() and target.suffix and not output.endswith("/"):
-        return [Job(Path(paths[0]), target)]
-    if target.exists() and not target.is_dir():
-        raise OptionError(f"-o {output!r} is a file: several inputs need a folder, give -o FOLDER")
-    return _distinct([Job(Path(p), output_path(Path(p), alpha, target), target) for p in paths])
-
-
-def _distinct(jobs: list[Job]) -> list[Job]:
-    """Return the jobs; raises OptionError if two of them have the same output."""
-    seen: dict[Path, Path] = {}
-    for job in jobs:
-        if job.output in seen:
-            pair = f"{str(seen[job.output])!r} and {str(job.source)!r}"
-            raise OptionError(
-                f"{pair} would both be written to {str(job.output)!r}: magnify them separately"
-            )
-        seen[job.output] = job.source
-    return jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +82,8 @@ class FileBatch:
     def run(self, jobs: Sequence[Job]) -> int:
         """Run the jobs and return the exit code.
 
-        Errors are printed if there are several jobs; the error of a single job is raised.
+        Errors are printed if there are several jobs; the error of a single job is raised. An
+        error that is a bug of rtmag does not end the other jobs either.
         """
         if len(jobs) == 1:
             return _INTERRUPTED if self._run_job(jobs[0]) == "interrupt" else self._exit_code()
@@ -154,9 +92,17 @@ class FileBatch:
             ending: Ending = "end"
             try:
                 ending = self._run_job(job)
+            except SinkClosed:
+                raise
             except RtmagError as error:
                 failed += 1
                 self.notice(f"error: {error}")
+            except Exception as error:
+                failed += 1
+                self.notice(
+                    f"error: {str(job.source)!r}: {type(error).__name__}: {error} (a bug in rtmag; "
+                    "--debug with this file alone prints the traceback)"
+                )
             if ending != "end":
                 self.notice(f"stopped at file {number + 1} of {len(jobs)}")
                 return _INTERRUPTED if ending == "interrupt" else 0
@@ -323,7 +269,7 @@ def _open(path: Path, options: SourceOptions) -> Input:
     Raises:
         SourceUnavailable: there is no such file, or it cannot be read.
     """
-    if os.path.isdir(path):
+    if os.path.isdir(path) or (is_stack(path) and os.path.lexists(path)):
         return Input(open_source(path.absolute(), options=options))
     if os.path.lexists(path):
         video = VideoSource(path, max_pixels=options.max_pixels, fps=options.fps)
@@ -369,8 +315,6 @@ def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[
 def _video_warnings(video: VideoSource) -> list[str]:
     """Return what a video file loses, or should not have."""
     warnings = []
-    if video.bits > 8:
-        warnings.append(f"has {video.bits} bits per channel; the output has 8")
     if video.colour.hdr:
         curve = _TRANSFERS[video.colour.color_trc]
         warnings.append(f"is HDR ({curve}); the output has the same curve and is not tone-mapped")

@@ -4,8 +4,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.opencv import cv2
+from rtmag.realtime.opencv import cv2, quiet
 from rtmag.realtime.rate import RateMeter
 from rtmag.realtime.sources.source import BaseSource
 
@@ -166,7 +165,7 @@ class CameraSource(BaseSource):
 
 def _open(index: int, size: tuple[int, int] | None, fps: float | None, fourcc: int) -> Any:
     """Open a camera with the requested format; returns a cv2.VideoCapture."""
-    with _quiet():
+    with quiet():
         capture = cv2.VideoCapture(index, _backend())
         if not capture.isOpened():
             capture.release()
@@ -222,7 +221,7 @@ def _backend() -> int:
 
 def _opens(index: int) -> bool:
     """True if a camera with this index can be opened."""
-    with _quiet():
+    with quiet():
         capture = cv2.VideoCapture(index, _backend())
         try:
             return bool(capture.isOpened())
@@ -264,15 +263,3 @@ def _as_bgr(image: Any) -> Image:
     if image.ndim == 2:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
     return np.asarray(image, np.uint8)
-
-
-@contextmanager
-def _quiet() -> Generator[None, None, None]:
-    """Suppress OpenCV's own messages about a camera that does not open."""
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)

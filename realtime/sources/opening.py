@@ -9,10 +9,31 @@ from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.log import redact
 from rtmag.realtime.sources.source import FrameSource, SourceOptions
 
+_NUMBER = re.compile(r"%0?(\d*)d")
+"""A number in the names of pictures, as FFmpeg's patterns have it: %d, %3d or %03d."""
+
 
 def is_pattern(text: str) -> bool:
-    """True if a name may be a glob pattern."""
-    return any(mark in text for mark in "*?[")
+    """True if a name may be a glob pattern, or one with a number such as f%03d.png."""
+    return any(mark in text for mark in "*?[") or _NUMBER.search(text) is not None
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """Return the files that match a pattern, in no particular order.
+
+    In a pattern with a number such as f%03d.png, the characters *?[ have no special meaning.
+    """
+    if _NUMBER.search(pattern) is None:
+        return list(map(Path, glob(pattern, recursive=True)))  # noqa: PTH207
+    folder, name = os.path.split(pattern)
+    parts = _NUMBER.split(name)
+    expression = re.escape(parts[0])
+    for digits, text in zip(parts[1::2], parts[2::2], strict=True):
+        expression += rf"\d{{{digits or 1},}}" + re.escape(text)
+    try:
+        return [file for file in Path(folder).iterdir() if re.fullmatch(expression, file.name)]
+    except OSError:
+        return []
 
 
 def open_source(
@@ -28,9 +49,10 @@ def open_source(
     (rtmag.realtime.sources.reconnecting).
 
     Args:
-        spec: a camera's number or a part of its name; the address of a stream; a path; a glob
-            pattern; '-' for standard input; 'screen' or 'screen:x,y,w,h'; or 'test' for the
-            built-in scene. A path that looks like another kind of source must start with './'.
+        spec: a camera's number or a part of its name; the address of a stream; a path; a pattern
+            of pictures such as f*.png or f%03d.png; '-' for standard input; 'screen' or
+            'screen:x,y,w,h'; or 'test' for the built-in scene. A path that looks like another kind
+            of source must start with './'.
         size: requested (width, height) in pixels of a camera or the scene; ignored for files.
         fps: requested frames per second of a camera or the scene, or rate of pictures in a folder.
         options: all options; replaces `size` and `fps`.
@@ -63,11 +85,12 @@ def open_source(
 
 
 def _file(path: Path, options: SourceOptions) -> FrameSource:
-    """Open a video file or a folder of pictures."""
-    if path.is_dir():
-        from rtmag.realtime.sources.image_folder import ImageFolderSource
+    """Open a video file, a folder of pictures or a TIFF stack."""
+    from rtmag.realtime.sources.image_folder import ImageFolderSource, is_stack
 
-        return ImageFolderSource(path, fps=options.fps or 30.0, max_pixels=options.max_pixels)
+    if path.is_dir() or is_stack(path):
+        files = path if path.is_dir() else [path]
+        return ImageFolderSource(files, fps=options.fps, max_pixels=options.max_pixels)
     from rtmag.realtime.sources.video_file import VideoSource
 
     return VideoSource(path, max_pixels=options.max_pixels, fps=options.fps)
@@ -77,10 +100,12 @@ def _pictures(pattern: str, options: SourceOptions) -> FrameSource:
     """Open the pictures that match a glob pattern."""
     from rtmag.realtime.sources.image_folder import ImageFolderSource, is_picture
 
-    files = [path for path in map(Path, glob(pattern, recursive=True)) if is_picture(path)]  # noqa: PTH207
+    files = [path for path in matching_files(pattern) if is_picture(path)]
     if not files:
-        raise SourceUnavailable(f"cannot open {pattern!r}: no picture matches this pattern")
-    return ImageFolderSource(files, fps=options.fps or 30.0, max_pixels=options.max_pixels)
+        raise SourceUnavailable(
+            f"cannot open {pattern!r}: no file that can be read matches this pattern"
+        )
+    return ImageFolderSource(files, fps=options.fps, max_pixels=options.max_pixels)
 
 
 def _stream(address: str, options: SourceOptions) -> FrameSource:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -32,6 +33,7 @@ from rtmag.realtime.media.container import (
     read_packets,
     video_stream,
 )
+from rtmag.realtime.media.depth import SAMPLES, ValueRange, depth_note, used_range
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.media.timestamps import (
     DisplayTimes,
@@ -48,6 +50,9 @@ from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, check_rate
 
 _RATE_FRAMES = 2000
 """If the file has an index, only this number of frames is read to measure the rate."""
+
+_SEARCHED = 32
+"""Frames that are decoded at most to find one between two places to which a file can jump."""
 
 _TAIL = 4
 """With at least this number of damaged packets at its end, a file counts as incomplete."""
@@ -196,6 +201,20 @@ class VideoSource(BaseSource):
                 self.colour = Colour(
                     frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc
                 )
+            deep = self.bits == 16 and not is_yuv(frame.format)
+        self._values = self._measure_values() if deep else None
+        if self.bits > 8:
+            self.notes += (depth_note(self.bits, self._values),)
+
+    def _measure_values(self) -> ValueRange:
+        """Return the range of values of 16-bit pictures, measured from some of them.
+
+        Cameras of 10 or 12 bits do not fill 16. YUV is left out: its black is not 0.
+        """
+        converter = Converter()
+        with open_container(self.path) as container:
+            stream = self._stream_of(container)
+            return used_range(map(converter.to_bgr16, _spread(container, stream)))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield all frames; raises SourceLost after them if the end of the file is damaged."""
@@ -207,7 +226,7 @@ class VideoSource(BaseSource):
         if self._closed:
             return
         clock = FileClock(1 / self.fps if self.fps else 1 / 30)
-        converter = Converter()
+        converter = Converter(self._values)
         matrix, rotation = self._matrix, self.rotation
         tick = 0.0 if self._fixed_fps else rounding(float(self.time_base))
         index = self.damaged = self.jumps = 0
@@ -272,6 +291,24 @@ def _start(stream: Stream) -> float | None:
     if stream.start_time is None or stream.time_base is None:
         return None
     return float(stream.start_time * stream.time_base)
+
+
+def _spread(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield a few frames, spread over a file; its first ones if its length is unknown."""
+    start, length = container.start_time or 0, max(container.duration or 0, 0)
+    for number in range(SAMPLES):
+        wanted = start + length * number // SAMPLES
+        frame = None
+        try:
+            if length:
+                container.seek(wanted)
+            for frame in islice(container.decode(stream), _SEARCHED if length else 1):
+                if frame.time is None or frame.time * av.time_base >= wanted:
+                    break
+        except (av.FFmpegError, OSError, ValueError, IndexError):
+            continue
+        if frame is not None:
+            yield frame
 
 
 def _matrix(frame: VideoFrame) -> NDArray[np.int32] | None:

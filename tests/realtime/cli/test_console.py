@@ -123,3 +123,33 @@ def test_a_closed_stderr_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     console.notice("hello")
     console.configure(verbose=True, as_json=True)
     console.notice("hello")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "printed"),
+    [
+        ("日本", "cp1252", r"\u65e5\u672c"),
+        ("\U0001f3a5", "latin-1", r"\U0001f3a5"),
+        ("a\udcff", "utf-8", r"a\udcff"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_a_name_that_cannot_be_printed_does_not_end_a_batch(
+    name: str, encoding: str, printed: str, clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As on Windows, when standard output is redirected."""
+    clip(f"{name}.mp4", frames=2)
+    clip("plain.mp4", frames=2)
+    command = [sys.executable, "-m", "rtmag", "file", "--model", "none", "--progress", "none"]
+    done = subprocess.run(
+        [*command, f"{name}.mp4", "plain.mp4", "-o", "both"],
+        env={**ENVIRONMENT, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr.decode(errors="replace")) == (0, "2 of 2 files done\n")
+    lines = done.stdout.decode(encoding).splitlines()
+    assert lines == [str(Path("both", f"{each}.mag20.mp4")) for each in (printed, "plain")]
+    assert sorted(path.name for path in (tmp_path / "both").glob("*.mp4")) == sorted(
+        [f"{name}.mag20.mp4", "plain.mag20.mp4"]
+    )

@@ -15,11 +15,13 @@ from rich.console import Console
 from rtmag.realtime.cli.progress import open_progress
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.engines.spec import EngineSpec
-from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
+from rtmag.realtime.errors import OptionError, SinkClosed, SinkUnavailable, SourceUnavailable
 from rtmag.realtime.filters import Dynamic, Temporal
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.opencv import cv2
 from rtmag.realtime.presets import PRESETS
-from rtmag.realtime.run.files import FileBatch, Job, plan
+from rtmag.realtime.run.files import FileBatch
+from rtmag.realtime.run.jobs import plan
 from rtmag.realtime.run.provenance import read_settings
 from rtmag.realtime.sinks.video_file import VideoSink
 from tests.support.fakes import identity_model
@@ -50,29 +52,18 @@ class LoggedBatch:
     def run(self, *paths: Path, output: Path | None = None) -> int:
         names = [str(path) for path in paths]
         return self.batch.run(
-            plan(names, None if output is None else str(output), self.batch.controls.alpha)
+            plan(
+                names,
+                None if output is None else str(output),
+                self.batch.controls.alpha,
+                self.notes.append,
+            )
         )
 
 
 def count(path: Path) -> int:
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
-
-
-def test_plan_of_one_input() -> None:
-    assert plan(["a/b.mp4"], None, 20) == [Job(Path("a/b.mp4"), Path("a/b.mag20.mp4"))]
-    assert plan(["a.mp4"], "c.mkv", 20)[0].output == Path("c.mkv")
-    assert plan(["a.mp4"], "folder", 20)[0].output == Path("folder/a.mag20.mp4")
-    assert plan(["a.mp4"], "dotted.folder/", 20)[0].output == Path("dotted.folder/a.mag20.mp4")
-
-
-def test_plan_of_input_and_output(tmp_path: Path) -> None:
-    assert plan(["a.mp4", "b.mp4"], None, 20) == [Job(Path("a.mp4"), Path("b.mp4"))]
-    there = tmp_path / "b.mp4"
-    there.touch()
-    with pytest.raises(OptionError, match="exists"):
-        plan(["a.mp4", str(there)], None, 20)
-    assert len(plan(["a.mp4", str(there)], str(tmp_path), 20)) == 2
 
 
 def test_output_written_by_rtmag_may_be_the_second_path(
@@ -88,17 +79,6 @@ def test_output_written_by_rtmag_may_be_the_second_path(
     assert output.read_bytes() != before
     with pytest.raises(OptionError, match="-o"):
         LoggedBatch(model, overwrite=True).run(output, source)
-
-
-def test_plan_of_several_inputs(tmp_path: Path) -> None:
-    jobs = plan(["a.mp4", "x/b.mov", "c.gif"], str(tmp_path), 5)
-    assert [job.output.name for job in jobs] == ["a.mag5.mp4", "b.mag5.mov", "c.mag5.mp4"]
-    assert {job.output.parent for job in jobs} == {tmp_path}
-    with pytest.raises(OptionError, match="both"):
-        plan(["x/a.mp4", "y/a.mp4"], str(tmp_path), 5)
-    (tmp_path / "file.mp4").touch()
-    with pytest.raises(OptionError, match="folder"):
-        plan(["a.mp4", "b.mp4"], str(tmp_path / "file.mp4"), 5)
 
 
 def test_output_has_all_frames_and_no_temporary_file_is_left(
@@ -162,9 +142,80 @@ def test_batch_continues_after_an_error(clip: MakeClip, model: str, tmp_path: Pa
     assert logged.notes[-1] == "2 of 3 files done"
 
 
+def test_batch_continues_after_a_bug(
+    clip: MakeClip, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever one file provokes, the others are done."""
+    logged = LoggedBatch(model)
+
+    class Failing:
+        def begin(self, name: str, frames: int | None) -> None:
+            if name == "a.mp4":
+                raise ZeroDivisionError("odd")
+
+        def step(self) -> None: ...
+        def end(self) -> None: ...
+
+    logged.batch.progress = Failing()
+    assert logged.run(clip("a.mp4"), clip("b.mp4"), output=tmp_path / "out/") == 1
+    assert [path.name for path in logged.done] == ["b.mag20.mp4"]
+    assert logged.notes == [
+        f"error: {str(tmp_path / 'a.mp4')!r}: ZeroDivisionError: odd (a bug in rtmag; --debug with "
+        "this file alone prints the traceback)",
+        "1 of 2 files done",
+    ]
+
+
+def test_a_closed_output_ends_the_batch(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    logged = LoggedBatch(model)
+
+    def closed(path: Path) -> None:
+        raise SinkClosed("standard output is closed")
+
+    logged.batch.done = closed
+    with pytest.raises(SinkClosed):
+        logged.run(clip("a.mp4"), clip("b.mp4"), output=tmp_path / "out/")
+    assert not (tmp_path / "out" / "b.mag20.mp4").exists()
+
+
+def test_notes_of_the_source_are_warnings(clip: MakeClip, model: str, tmp_path: Path) -> None:
+    logged = LoggedBatch(model, fps=10)
+    assert logged.run(clip("a.mp4", frames=2)) == 0
+    assert logged.notes == [
+        "warning: 'a.mp4' has timestamps, so its frame rate is not set by --fps"
+    ]
+
+
+def test_pictures_are_played_at_the_given_rate(model: str, tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    for index in range(6):
+        assert cv2.imwrite(str(tmp_path / "f" / f"{index}.png"), np.full((48, 64), 90, np.uint8))
+    controls = Controls(filter=Temporal(10, 20))
+    with pytest.raises(OptionError, match="and there are 30: "):
+        LoggedBatch(model, controls).run(tmp_path / "f")
+    logged = LoggedBatch(model, controls, fps=100)
+    assert logged.run(tmp_path / "f", output=tmp_path / "out.mp4") == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert [frame.time for frame in container.decode(video=0)] == pytest.approx(
+            [index / 100 for index in range(6)]
+        )
+
+
+def test_a_stack_is_named_directly(model: str, tmp_path: Path) -> None:
+    pages = [np.full((48, 64), 20 * index, np.uint8) for index in range(5)]
+    assert cv2.imwritemulti(str(tmp_path / "stack.tif"), pages)
+    logged = LoggedBatch(model)
+    assert logged.run(tmp_path / "stack.tif") == 0
+    assert logged.done == [tmp_path / "stack.mag20.mp4"]
+    assert count(logged.done[0]) == 5
+
+
 def test_error_of_a_single_file_is_raised(model: str, tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match="no such file"):
         LoggedBatch(model).run(tmp_path / "none.mp4")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceUnavailable, match="it contains no pictures"):
+        LoggedBatch(model).run(tmp_path / "empty")
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(SourceUnavailable):
         LoggedBatch(model).run(tmp_path / "text.mp4")

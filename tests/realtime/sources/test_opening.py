@@ -130,13 +130,6 @@ class TestImages:
         assert [int(frame.image[0, 0, 0]) for frame in frames] == [10 * n for n in range(1, 13)]
         assert [frame.time for frame in frames] == pytest.approx([i / 10 for i in range(12)])
 
-    @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".PNG"])
-    def test_file_types(self, tmp_path: Path, suffix: str) -> None:
-        cv2.imwrite(str(tmp_path / f"ü{suffix}"), np.full((4, 6), 77, np.uint8))
-        frame = next(iter(ImageFolderSource(tmp_path)))
-        assert frame.image.shape == (4, 6, 3)
-        assert int(frame.image.mean().round()) == 77
-
     def test_deep_and_transparent_pictures_become_8_bit_bgr(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 6, 4), 30_000, np.uint16))
         image = next(iter(ImageFolderSource(tmp_path))).image

@@ -536,6 +536,38 @@ class TestSeveralStreams:
         assert VideoSource(clip(frames=3)).notes == ()
 
 
+class TestDepth:
+    @pytest.mark.parametrize(("pixel_format", "colours"), [("gray16le", 1), ("rgb48le", 3)])
+    @pytest.mark.parametrize("bits", [10, 12, 16])
+    def test_16_bit_pictures_are_scaled_by_the_values_of_the_file(
+        self, pixel_format: str, colours: int, bits: int, tmp_path: Path
+    ) -> None:
+        levels = [2] * 20 + [130, 200]
+        with av.open(str(tmp_path / "a.mkv"), "w") as output:
+            stream: Any = output.add_stream("ffv1", rate=30)
+            stream.width, stream.height = 64, 48
+            stream.pix_fmt = "gray16le" if colours == 1 else "gbrp16le"
+            for index, level in enumerate(levels):
+                value = round(level * ((1 << bits) - 1) / 255)
+                pixels = np.full((48, 64, 3)[: 2 if colours == 1 else 3], value, np.uint16)
+                frame = av.VideoFrame.from_ndarray(pixels, pixel_format)
+                frame.pts, frame.time_base = index, Fraction(1, 30)
+                output.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+            output.mux(stream.encode(None))
+        with VideoSource(tmp_path / "a.mkv") as source:
+            assert source.notes == (
+                f"has 16 bits per channel; its values 0 to {(1 << bits) - 1} become 0 to 255 in "
+                "the output, which has 8",
+            )
+            images = [frame.image for frame in source]
+        assert [round(float(image.mean())) for image in images] == levels
+        assert np.ptp(images[-1]) <= 1
+
+    def test_others_keep_their_scale(self, clip: MakeClip) -> None:
+        with VideoSource(clip(frames=2, pixel_format="yuv420p10le")) as source:
+            assert source.notes == ("has 10 bits per channel; the output has 8",)
+
+
 def bare(path: Path, source: Path, bitstream_filter: str | None = None) -> Path:
     """Write the packets of a video one after the other, without a container."""
     with av.open(str(source)) as container:
