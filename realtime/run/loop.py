@@ -302,6 +302,7 @@ class _Loop:
         recording, status = self._recording.running, self._source.status
         return Facts(
             message=status.alert() or "",
+            outage=status.outage(),
             **self._tally.snapshot(status),
             rate=self._controls.fps,
             recording=recording,

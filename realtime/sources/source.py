@@ -44,6 +44,16 @@ class Status:
     errors: int = 0
     """Number of damaged packets and pictures."""
 
+    def outage(self, now: float | None = None) -> float | None:
+        """Return the seconds since the last frame, or None if the source works.
+
+        Args:
+            now: monotonic time in seconds; the current time by default.
+        """
+        if self.state not in _TEMPORARY:
+            return None
+        return max((time.monotonic() if now is None else now) - self.since, 0.0)
+
     def alert(self, now: float | None = None) -> str | None:
         """Return a line to draw over the picture, or None if the source works.
 
@@ -53,10 +63,8 @@ class Status:
         >>> Status("RECONNECTING", since=100.0).alert(112.3)
         'reconnecting (12 s)'
         """
-        if self.state not in _TEMPORARY:
-            return None
-        now = time.monotonic() if now is None else now
-        return f"{_TEMPORARY[self.state]} ({max(now - self.since, 0):.0f} s)"
+        seconds = self.outage(now)
+        return None if seconds is None else f"{_TEMPORARY[self.state]} ({seconds:.0f} s)"
 
 
 OnStatus = Callable[[Status], None]

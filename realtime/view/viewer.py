@@ -47,6 +47,8 @@ class Facts:
     """Number of damaged packets and pictures of the source."""
     message: str = ""
     """State of the source in words, such as 'reconnecting (12 s)'; empty while it runs."""
+    outage: float | None = None
+    """Seconds since the last frame of a source that is lost; None while it runs."""
     rate: float | None = None
     """Frames per second of the source, as measured; None if unknown."""
     recording: bool = False

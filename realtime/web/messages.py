@@ -16,7 +16,7 @@ from typing import Any
 
 from rtmag.realtime.controls import HIGHEST_ALPHA, LAYOUTS
 from rtmag.realtime.engines.spec import MOTION_SCALES
-from rtmag.realtime.filters import MODES
+from rtmag.realtime.filters import MODES, UNITS
 from rtmag.realtime.presets import PRESETS
 
 KEYS = " +=-_[]smr"
@@ -153,4 +153,5 @@ _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "motion_scale": _one_of(*MOTION_SCALES),
     "paused": _flag,
     "recording": _flag,
+    "unit": _one_of(*UNITS),
 }

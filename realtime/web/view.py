@@ -176,8 +176,10 @@ class WebView(BaseSink):
     # ---- called on the server thread ----------------------------------------------------------
 
     def _request(self, request: Request) -> None:
-        """Store a request until `poll`; refuse a band that the frame rate cannot hold."""
+        """Store a request until `poll`; refuse what the frame rate or the model does not allow."""
         fps, changes = self._controls.fps, request.changes
+        if changes.get("region") is not None and self._controls.fixed_size:
+            raise InvalidRequest("a region is not possible: the model works at one size only")
         if fps is not None:
             try:
                 if "band" in changes:

@@ -12,6 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
@@ -74,6 +75,12 @@ def drag(page: Browser, css: str, start: tuple[float, float], end: tuple[float, 
     )
     chain = ActionChains(page).move_to_element_with_offset(element, x, y).click_and_hold()
     chain.move_by_offset(right - x, down - y).release().perform()
+
+
+def enter(page: Browser, css: str, text: str, key: str = Keys.ENTER) -> None:
+    """Replace the text of an input as a user does, and press a key."""
+    find(page, css).send_keys(Keys.CONTROL, "a")
+    find(page, css).send_keys(text or Keys.DELETE, key)
 
 
 def move_slider(page: Browser, css: str, value: object) -> None:

@@ -1,8 +1,10 @@
 """The page in a real browser: its controls change the running magnifier."""
 
+import json
 import re
 import time
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tests.support.tabs import (
     Browser,
     console_errors,
     drag,
+    enter,
     find,
     move_slider,
     pictures_drawn,
@@ -41,22 +44,23 @@ LAYOUTS = {
 def test_controls_change_the_running_magnifier(page: Browser, served: ServedRun) -> None:
     move_slider(page, "#alpha-slide", 500)
     wait_until(lambda: abs(served.magnifier.alpha - 31.6) < 0.1)
-    alpha = find(page, "#alpha")
-    alpha.clear()
-    alpha.send_keys("7.5", Keys.ENTER)
+    enter(page, "#alpha", "7.5")
     wait_until(lambda: served.magnifier.alpha == 7.5)
     find(page, "#mode [value=temporal]").click()
     wait_until(
         lambda: served.controls.filter.mode == "temporal" and find(page, "#fl").is_displayed()
     )
-    find(page, "#unit [value='60']").click()
+    find(page, "#unit [value=bpm]").click()
+    wait_until(lambda: served.controls.unit == "bpm")
     for css, text in (("#fl", "48"), ("#fh", "120")):
-        find(page, css).clear()
-        find(page, css).send_keys(text, Keys.ENTER)
+        enter(page, css, text)
     wait_until(
         lambda: served.magnifier.filter == served.controls.filter and served.controls.band[1] == 2
     )
     assert served.controls.band[0] == pytest.approx(0.8)
+    wait_until(lambda: find(page, "#band-hint").text.startswith("0.8 to 2 Hz. Must be below"))
+    find(page, "#unit [value=Hz]").click()
+    wait_until(lambda: find(page, "#band-hint").text.startswith("48 to 120 per minute. Must"))
     for layout, label in LAYOUTS.items():
         find(page, f"#layout [value={layout}]").click()
 
@@ -68,9 +72,63 @@ def test_controls_change_the_running_magnifier(page: Browser, served: ServedRun)
     wait_until(lambda: served.magnifier.motion_scale == 0.5)
     find(page, "#mode [value=static]").click()
     wait_until(lambda: find(page, "#drift").is_displayed())
-    find(page, "#drift").send_keys("0.25", Keys.ENTER)
+    enter(page, "#drift", "0.25")
     wait_until(lambda: served.controls.settings()["drift"] == 0.25)
     assert not console_errors(page)
+
+
+NOT_ALPHA = "Magnification must be a number from 0 to 1000."
+NOT_A_BAND = "The lower edge must be above 0 and below the upper edge."
+
+
+def test_a_refused_value_jumps_back_with_the_reason(page: Browser, served: ServedRun) -> None:
+    """Every control shows what is in force."""
+
+    def shown() -> dict[str, str]:
+        return {css: find(page, css).get_attribute("value") for css in ("#alpha", "#fl", "#fh")}
+
+    wait_until(lambda: served.controls.fps is not None and 19 < served.controls.fps < 21)
+    served.controls.set_band(1, 3)
+    in_force = {"#alpha": "20", "#fl": "1", "#fh": "3"}
+    wait_until(lambda: shown() == in_force)
+    refused = [
+        ("#alpha", "-3", NOT_ALPHA),
+        ("#alpha", "5000", NOT_ALPHA),
+        ("#alpha", "", NOT_ALPHA),
+    ]
+    refused += [("#fl", "4", NOT_A_BAND), ("#fh", "0.5", NOT_A_BAND), ("#fl", "-1", NOT_A_BAND)]
+    refused += [("#fh", "12", "the band 1-12 Hz needs more than 24 frames/s")]
+    for css, text, reason in refused:
+        enter(page, css, text)
+        notice = find(page, "#notice")
+        wait_until(lambda text=reason, line=notice: line.text.startswith(text))  # type: ignore[misc]
+        wait_until(lambda: shown() == in_force)
+        page.execute_script("document.getElementById('notice').textContent = ''")
+    assert (
+        served.controls.settings() | {"alpha": 20, "fl": 1, "fh": 3} == served.controls.settings()
+    )
+    enter(page, "#alpha", "7", Keys.ESCAPE)
+    wait_until(lambda: shown() == in_force)
+    enter(page, "#fl", "5", Keys.TAB)  # above the present upper edge, which is edited next
+    time.sleep(0.6)
+    assert shown()["#fl"] == "5"
+    enter(page, "#fh", "6")
+    wait_until(lambda: served.controls.band == (5, 6))
+    wait_until(lambda: shown() == {"#alpha": "20", "#fl": "5", "#fh": "6"})
+    assert not console_errors(page)
+
+
+def test_a_value_that_the_server_limits_is_shown_as_limited(
+    page: Browser, served: ServedRun
+) -> None:
+    """The server is the one that decides; the page must not keep what it asked for."""
+    served.view.server.hub.on_request = lambda request: None  # accepts nothing
+    move_slider(page, "#alpha-slide", 900)
+    assert find(page, "#alpha").get_attribute("value") == "501"
+    slide, alpha = find(page, "#alpha-slide"), find(page, "#alpha")
+    wait_until(
+        lambda: (slide.get_attribute("value"), alpha.get_attribute("value")) == ("434", "20")
+    )
 
 
 def test_keys_have_the_same_effect_as_in_the_window(page: Browser, served: ServedRun) -> None:
@@ -181,6 +239,11 @@ def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: ServedRun)
     find(page, "#motion-toggle").click()
     wait_until(lambda: find(page, "#peak").text.startswith(("1.9", "2.0")), 30)
     assert "/min" in find(page, "#peak").text
+    use_peak = find(page, "#use-peak")
+    wait_until(use_peak.is_enabled)
+    use_peak.send_keys(Keys.ENTER)
+    wait_until(lambda: served.controls.band[0] == pytest.approx(tank.hz / 1.25, rel=0.06))
+    served.controls.set_mode("static")
     width = find(page, "#spectrum").size["width"]
     # The axis runs from 48 px (0 Hz) to 6 px from the right (half the frame rate).
     at = (48 + (width - 54) * tank.hz / 10) / width
@@ -193,7 +256,7 @@ def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: ServedRun)
 
 
 def test_a_preset_is_applied_or_refused_with_a_reason(browser: Browser, tmp_path: Path) -> None:
-    with serve(tmp_path, fps=14.0) as served:
+    with serve(tmp_path, fps=9.0) as served:
         browser.get(served.url)
         wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "#preset [value=pulse]"))
         assert not browser.find_elements(By.CSS_SELECTOR, "#preset [aria-pressed=true]")
@@ -206,7 +269,9 @@ def test_a_preset_is_applied_or_refused_with_a_reason(browser: Browser, tmp_path
             wait_until(partial(shows, browser, name))
         assert find(browser, "#fh").get_attribute("value") == "120"  # beats per minute
         find(browser, "#preset [value=machine]").click()
-        wait_until(lambda: "needs more than 28 frames per second" in find(browser, "#notice").text)
+        wait_until(
+            lambda: "the band 5-14 Hz needs more than 28 frames/s" in find(browser, "#notice").text
+        )
         assert active_presets(browser) == ["pulse"]
         move_slider(browser, "#alpha-slide", 500)
         wait_until(lambda: served.controls.alpha > 31)
@@ -282,6 +347,75 @@ def test_two_tabs_show_the_same_settings(page: Browser, served: ServedRun) -> No
             page.switch_to.window(handle)
             page.close()
     page.switch_to.window(first)
+
+
+def test_charts_are_described_in_words(page: Browser, served: ServedRun) -> None:
+    """Screen readers get names and values; labels leave space between them."""
+    served.controls.region = served.source.vibrations[0].region
+    find(page, "#motion-toggle").click()
+    wait_until(lambda: find(page, "#peak").text.startswith(("1.9", "2.0")), 30)
+    page.execute_script("window.dispatchEvent(new Event('resize'))")
+    spectrum, waveform = find(page, "#spectrum"), find(page, "#waveform")
+    wait_until(lambda: "peak of" in spectrum.accessible_name)
+    assert re.fullmatch(
+        r"Spectrum from 0 to [\d.]+ Hz: a peak of 0\.\d+ pixels at \d\.\d\d Hz · 1\d\d/min",
+        spectrum.accessible_name,
+    )
+    assert re.fullmatch(
+        r"Displacement in the last 10 seconds: up to 0\.\d+ pixels to the right, .*",
+        waveform.accessible_name,
+    )
+    assert spectrum.aria_role == waveform.aria_role == "image"
+    summary = find(page, "#summary")
+    assert summary.get_property("textContent").startswith("Measured motion: a peak of 0.")
+    assert summary.get_attribute("role") == "status"
+    assert find(page, "#motion-toggle").accessible_name.startswith("Motion")
+    for width in (1280, 390, 320):
+        screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        page.execute_script("window.dispatchEvent(new Event('resize'))")
+        for chart in (spectrum, waveform):
+            labels = sorted(json.loads(chart.get_attribute("data-labels")))
+            assert len(labels) >= 2
+            assert all(right - left >= 8 for (_, left), (right, _) in pairwise(labels))
+            assert labels[-1][1] <= chart.size["width"]
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert not console_errors(page)
+
+
+CONTRASTS = """
+const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+  .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const background = (element) => {
+  for (let each = element; each; each = each.parentElement) {
+    const [r, g, b, alpha = 1] = parse(getComputedStyle(each).backgroundColor);
+    if (alpha > 0.5) return [r, g, b];
+  }
+};
+const isText = (node) => node.nodeType === 3 && node.textContent.trim();
+const shown = (element) => element.checkVisibility() && [...element.childNodes].some(isText);
+return [...document.querySelectorAll("body *")].filter(shown).map((element) => {
+  const pair = [light(parse(getComputedStyle(element).color)), light(background(element))];
+  return [(Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05), element.textContent.trim()];
+});
+"""
+"""Contrast of every text with its background, by the formula of WCAG 2, and the text."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_enough_contrast(page: Browser, served: ServedRun, scheme: str) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    served.view.offer(Path(__file__))
+    served.controls.paused = True
+    wait_until(lambda: find(page, "#state").text == "paused")
+    find(page, "#help").click()
+    contrasts = page.execute_script(CONTRASTS)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert len(contrasts) > 40
+    assert [(ratio, text) for ratio, text in contrasts if ratio < 4.5] == []
 
 
 @pytest.mark.slow

@@ -20,12 +20,18 @@ from tests.support.tabs import Browser, find, pictures_drawn, wait_until
 
 def test_a_source_name_is_shown_as_text(browser: Browser, tmp_path: Path) -> None:
     """W12, in the page."""
-    name = "<img src=x onerror=document.title='owned'>"
+    markup = "<img src=x onerror=document.title='owned'>"
+    name = markup + "\x1b[2J\n\u202e\udcff"
+    visible = markup + "\\u001b[2J\\u000a\\u202e\\udcff"
+    recording = tmp_path / "<b>x<b>\u202e4pm.mp4"
+    recording.write_bytes(b"video")
     with serve(tmp_path, name=name) as served:
+        served.view.offer(recording)
         browser.get(served.url)
-        wait_until(lambda: find(browser, "#source").text == name)
+        wait_until(lambda: find(browser, "#source").text == visible)
+        wait_until(lambda: find(browser, "#recordings a").text == "<b>x<b>\\u202e4pm.mp4")
         assert not browser.find_elements(By.CSS_SELECTOR, "#source img")
-        assert "owned" not in browser.title.replace(name, "")
+        assert "owned" not in browser.title.replace(visible, "")
         script = "fetch('http://192.0.2.1/').then(() => 'open', () => 'shut')"
         assert browser.execute_script(f"return {script}") == "shut"
         assert any("Content Security Policy" in e["message"] for e in browser.get_log("browser"))

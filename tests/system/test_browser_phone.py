@@ -11,7 +11,7 @@ from tests.support.pages import ServedRun
 from tests.support.tabs import Browser, pictures_drawn, wait_until
 
 
-@pytest.fixture(params=[(390, 844), (844, 390)], ids=["portrait", "landscape"])
+@pytest.fixture(params=[(390, 844), (844, 390), (320, 568)], ids=["portrait", "landscape", "small"])
 def phone(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browser]:
     width, height = request.param
     screen = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
@@ -27,6 +27,11 @@ def test_the_page_fits_a_phone(phone: Browser, served: ServedRun) -> None:
     wait_until(lambda: pictures_drawn(phone) > 1)
     width, height = phone.execute_script("return [innerWidth, innerHeight]")
     assert phone.execute_script("return document.documentElement.scrollWidth") == width
+    words = "return [...document.querySelectorAll('#actions button')].map(b => b.innerText.trim())"
+    assert {"Pause", "Compare", "Record", "Snapshot"} <= set(phone.execute_script(words))
+    clipped = "[...document.querySelectorAll('#actions button, .choice button')]"
+    clipped += ".filter(b => b.scrollWidth > b.clientWidth).map(b => b.innerText)"
+    assert phone.execute_script(f"return {clipped}") == []
     sizes = "[...document.querySelectorAll('#actions button')].map(b => b.offsetHeight)"
     assert min(h for h in phone.execute_script(f"return {sizes}") if h) >= 44
     picture, actions, scale = (

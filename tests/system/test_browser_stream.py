@@ -1,7 +1,9 @@
 """The page in a real browser: the state of the stream, the model and the recording."""
 
 import base64
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +17,8 @@ import pytest
 
 pytest.importorskip("selenium")
 pytest.importorskip("uvicorn")
+
+from selenium.webdriver.common.by import By
 
 from rtmag.realtime.engines.engine import IdentityEngine
 from rtmag.realtime.frame import Image
@@ -76,15 +80,16 @@ def test_the_page_shows_that_the_model_fails(browser: Browser) -> None:
 
 
 @contextmanager
-def streaming(address: str, *options: str) -> Iterator[str]:
-    """Run the program with a stream; yield the address of its page."""
+def streaming(address: str, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the program with a stream; yield the address of its page, and the process."""
     arguments = ["--view", "web", "--port", "0", "--model", "none", *options]
     run = [sys.executable, "-m", "rtmag.realtime.cli.main", "stream", address, *arguments]
     with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
-            yield process.stderr.readline().rpartition("open ")[2].strip()
+            yield process.stderr.readline().rpartition("open ")[2].strip(), process
         finally:
+            process.send_signal(signal.SIGCONT)
             process.terminate()
             process.communicate(timeout=20)
 
@@ -92,7 +97,7 @@ def streaming(address: str, *options: str) -> Iterator[str]:
 def test_the_page_shows_that_the_source_is_awaited(browser: Browser) -> None:
     """The program is started before its camera; the page is served immediately."""
     port = free_port()
-    with streaming(f"tcp://127.0.0.1:{port}", "--wait") as page:
+    with streaming(f"tcp://127.0.0.1:{port}", "--wait") as (page, _):
         browser.get(page)
         waiting = rf"waiting for tcp://127\.0\.0\.1:{port} \([1-9]\d* s\)"
         wait_until(lambda: re.fullmatch(waiting, find(browser, "#cover-text").text))
@@ -105,15 +110,15 @@ def test_the_page_shows_that_the_source_is_awaited(browser: Browser) -> None:
 
 
 def test_the_page_shows_an_interrupted_stream_and_its_return(browser: Browser) -> None:
-    """F02: the last picture stays; new ones come within 3.5 s of the network's return."""
+    """F02: the last picture stays, dimmed; new ones come within 3.5 s of the network's return."""
     camera = serving(paced(mpegts(300, (160, 120)), 10, forever=True))
     with (
         camera as (port, _),
         ChaosProxy(port) as proxy,
-        streaming(f"tcp://127.0.0.1:{proxy.port}") as page,
+        streaming(f"tcp://127.0.0.1:{proxy.port}") as (page, _),
     ):
         browser.get(page)
-        state = find(browser, "#state")
+        state, veil = find(browser, "#state"), find(browser, "#veil")
         wait_until(lambda: pictures_drawn(browser) > 5 and state.text == "live")
         proxy.cut()
         wait_until(lambda: re.fullmatch(r"reconnecting \([1-9]\d* s\)", state.text), 7)
@@ -122,10 +127,67 @@ def test_the_page_shows_an_interrupted_stream_and_its_return(browser: Browser) -
         assert pictures_drawn(browser) == before
         assert not find(browser, "#cover").is_displayed()
         assert state.text.startswith("reconnecting")
+        last = r"The source is lost. Connecting again …\nLast picture at [\d:]{8}, [1-9]\d* s ago"
+        assert re.fullmatch(last, veil.text)
+        assert "brightness(0.4)" in find(browser, "#picture").value_of_css_property("filter")
+        assert find(browser, "#fps").text == "\u2013"
         proxy.heal()
         wait_until(lambda: pictures_drawn(browser) > before, 3.5)
-        wait_until(lambda: state.text == "live", 1)
+        wait_until(lambda: state.text == "live" and not veil.is_displayed(), 1)
+        assert find(browser, "#picture").value_of_css_property("filter") == "none"
         wait_until(lambda: pictures_drawn(browser) > before + 30)
+    assert not console_errors(browser)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops a process by a signal")
+def test_the_page_shows_that_the_picture_is_old(browser: Browser) -> None:
+    """The program hangs, so it reports nothing; its connection stays open."""
+    camera = serving(paced(mpegts(300, (160, 120)), 10, forever=True))
+    with camera as (port, _), streaming(f"tcp://127.0.0.1:{port}") as (page, process):
+        browser.get(page)
+        veil, state = find(browser, "#veil"), find(browser, "#state")
+        wait_until(lambda: pictures_drawn(browser) > 5 and state.text == "live")
+        browser.find_element(By.ID, "pause").click()
+        wait_until(lambda: state.text == "paused")
+        time.sleep(3.6)
+        assert not veil.is_displayed()  # the picture is old on purpose
+        browser.find_element(By.ID, "pause").click()
+        wait_until(lambda: state.text == "live")
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: veil.is_displayed(), 6)
+        assert re.fullmatch(
+            r"No new picture from rtmag\nLast picture at [\d:]{8}, [3-6] s ago", veil.text
+        )
+        process.send_signal(signal.SIGCONT)
+        wait_until(lambda: not veil.is_displayed(), 6)
+    browser.get_log("browser")
+
+
+def test_recordings_are_downloaded_from_the_page(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "downloads"
+    allowed = {"behavior": "allow", "downloadPath": str(folder)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    first = tmp_path / "hum of the motor.mp4"
+    with serve(tmp_path, record_to=first) as served:
+        browser.get(served.url)
+        wait_until(lambda: pictures_drawn(browser) > 1)
+        assert not find(browser, "#recordings-part").is_displayed()
+        for _ in range(2):
+            find(browser, "#record").click()
+            wait_until(lambda: find(browser, "#rec").is_displayed())
+            find(browser, "#record").click()
+            wait_until(lambda: not find(browser, "#rec").is_displayed())
+        wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#recordings a")) == 2)
+        links = browser.find_elements(By.CSS_SELECTOR, "#recordings a")
+        assert [link.text for link in links] == ["rtmag-camera.mp4", first.name]
+        for link in links:
+            link.click()
+            saved = folder / link.text
+            wait_until(saved.exists)
+            assert saved.read_bytes() == (tmp_path / link.text).read_bytes()
     assert not console_errors(browser)
 
 

@@ -1,30 +1,29 @@
-// The page: connects the controls to the server's settings and shows its status.
-// The server holds the settings; the controls show what it sends.
+// The page: shows the state of the run, and connects buttons and keys.
 
-import { Charts, formatNumber } from "./charts.js";
+import { Charts } from "./charts.js";
 import { Connection } from "./connection.js";
 import { Picture } from "./picture.js";
+import { Settings } from "./settings.js";
 
 const $ = (id) => document.getElementById(id);
 const STATES = { RUNNING: "live", STALLED: "no picture", OFFLINE: "disconnected" };
-const MODE_HINTS = {
-  static: "All motion relative to the reference picture.",
-  dynamic: "Motion from one frame to the next.",
-  temporal: "Motion in a band of frequencies.",
+const LOST = {
+  STALLED: "The source sends no picture",
+  RECONNECTING: "The source is lost. Connecting again …",
 };
-const LOWEST_HZ = 0.05; // left end of the band's sliders
-const HOLD_MS = 400; // after an edit, in which a control ignores the server's value
-const ERROR_MS = 3000; // display time of an error
-const lastEdit = {}; // time of the user's last edit of each control, by id
-let settings = {}, presets = {}, frameRate = 30, offlineSince = 0, refusal = "", errorTimer;
+const ERROR_MS = 3000; // shortest display time of an error
+const READING_MS = 60; // per character of an error
+let status = {}, offlineSince = 0, refusal = "", errorTimer;
 
 history.replaceState(null, "", location.pathname); // hide the token; the cookie has it now
 const connection = new Connection({
-  picture: showPicture, connection: showConnection, about: showAbout, settings: showSettings,
-  status: showStatus, motion: showMotion, error: showError,
+  picture: showPicture, connection: showConnection, about: showAbout, status: showStatus,
+  settings: (values) => settings.show(values), error: (reason) => settings.refuse(reason),
+  motion: (motion) => charts.show(motion), recordings: showRecordings,
 });
 const picture = new Picture(connection);
-const charts = new Charts((band) => { connection.set({ band: limitBand(band) }); });
+const charts = new Charts((band) => connection.set({ band: settings.limitBand(band) }));
+const settings = new Settings(connection, picture, charts, showError);
 
 // ---- messages of the server ------------------------------------------------------------------
 
@@ -36,24 +35,47 @@ function showPicture(blob) {
 function showConnection(open, reason = "") {
   offlineSince = open ? 0 : offlineSince || Date.now();
   refusal = reason;
-  $("cover-text").textContent = open ? "Waiting for the first picture …" : "Connecting …";
+  $("cover-text").textContent = "Waiting for the first picture …";
   $("cover").hidden = false;
-  if (!open) showState("OFFLINE");
+  picture.restart();
+  showOffline();
 }
 
-setInterval(() => {
-  const seconds = Math.round((Date.now() - offlineSince) / 1000);
-  if (offlineSince && seconds > 0) $("cover-text").textContent = `${refusal || "No connection to rtmag"}. Trying again … (${seconds} s)`;
-}, 500);
+setInterval(() => { showOffline(); showVeil(); }, 500);
+
+function showOffline() {
+  if (!offlineSince) return;
+  showState("OFFLINE");
+  showFigures({});
+  const lasting = Date.now() - offlineSince, text = refusal || "No connection to rtmag";
+  const since = `since ${clock(offlineSince)} (${duration(lasting)})`;
+  $("cover-text").textContent = lasting < 1000 ? "Connecting …" : `${text}. Trying again ${since} …`;
+}
+
+// Dim the picture and say since when there is no newer one.
+function showVeil() {
+  if (settings.values.paused) picture.restart();
+  const lost = LOST[status.state];
+  const since = lost ? Date.now() - 1000 * status.outage : picture.staleSince();
+  const veiled = Boolean(since && picture.drawnAt && $("cover").hidden);
+  $("veil").hidden = !veiled;
+  $("frame").classList.toggle("veiled", veiled);
+  const title = veiled ? lost ?? "No new picture from rtmag" : "";
+  if ($("veil-title").textContent !== title) $("veil-title").textContent = title;
+  $("veil-text").textContent = veiled ? `Last picture at ${clock(since)}, ${duration(Date.now() - since)} ago` : "";
+}
+
+const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });
+
+function duration(milliseconds) {
+  const seconds = Math.round(milliseconds / 1000), minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return `${seconds} s`;
+  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
 
 function showAbout(about) {
-  presets = about.presets;
-  $("preset").replaceChildren(...Object.entries(presets).map(([name, { why }]) => {
-    const button = document.createElement("button");
-    Object.assign(button, { value: name, textContent: name, title: why });
-    return button;
-  }));
-  $("source").textContent = about.source;
+  settings.showPresets(about.presets);
+  $("source").textContent = $("source").title = about.source;
   document.title = `${about.source} · rtmag`;
   $("model").dataset.version = about.version;
 }
@@ -63,15 +85,14 @@ function showState(name, text) {
   $("state").textContent = text || STATES[name] || name.toLowerCase();
 }
 
-function showStatus(status) {
+function showStatus(received) {
+  status = received;
   const name = status.state;
   if (!offlineSince) {
     if (name === "CONNECTING") $("cover-text").textContent = status.message;
-    showState(settings.paused && name === "RUNNING" ? "PAUSED" : name, status.message);
+    showState(settings.values.paused && name === "RUNNING" ? "PAUSED" : name, status.message);
   }
-  $("fps").textContent = status.fps ? status.fps.toFixed(status.fps < 10 ? 1 : 0) : "–";
-  $("latency").textContent = status.latency_ms == null ? "–" : `${status.latency_ms.toFixed(0)} ms`;
-  $("dropped").textContent = status.dropped ?? "–";
+  if (!offlineSince) showFigures(status);
   $("rec").hidden = !status.recording;
   const viewers = status.viewers > 1 ? ` · ${status.viewers} viewers` : "";
   $("model").textContent = `${status.model ?? ""}${viewers} · rtmag ${$("model").dataset.version ?? ""}`;
@@ -80,10 +101,26 @@ function showStatus(status) {
     picture.size = status.size;
     picture.updateOverlay();
   }
-  if (status.rate && Math.abs(status.rate / frameRate - 1) > 0.05) {
-    frameRate = status.rate;
-    showSettings(settings);
-  }
+  if (status.rate) settings.showFrameRate(status.rate);
+  showVeil();
+}
+
+// Rate and delay are those of the last pictures, so they mean nothing while there are no new ones.
+function showFigures({ fps, latency_ms: delay, dropped, outage }) {
+  const running = outage == null;
+  $("fps").textContent = fps && running ? fps.toFixed(fps < 10 ? 1 : 0) : "–";
+  $("latency").textContent = delay != null && running ? `${delay.toFixed(0)} ms` : "–";
+  $("dropped").textContent = dropped ?? "–";
+}
+
+function showRecordings(recordings) {
+  $("recordings-part").hidden = !recordings.length;
+  $("recordings").replaceChildren(...recordings.reverse().map(({ number, name, size }) => {
+    const item = document.createElement("li"), link = document.createElement("a");
+    Object.assign(link, { href: `recordings/${number}`, download: name, textContent: name, title: `Download ${name}` });
+    item.append(link, size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`);
+    return item;
+  }));
 }
 
 function showNotice(text, isWarning = false) {
@@ -97,150 +134,7 @@ function showError(text) {
   clearTimeout(errorTimer);
   errorTimer = null;
   showNotice(text, true);
-  errorTimer = setTimeout(() => { errorTimer = null; showNotice(""); }, ERROR_MS);
-}
-
-function showMotion(motion) {
-  charts.show(motion);
-  const [hz, px] = motion.peak ?? [];
-  $("peak").classList.toggle("clear", Boolean(hz));
-  $("peak").textContent = hz
-    ? `${formatNumber(hz)} Hz · ${formatNumber(hz * 60)}/min · ${px.toFixed(3)} px`
-    : motion.step ? "no clear peak" : "measuring …";
-}
-
-// ---- settings: show and send -----------------------------------------------------------------
-
-// The server's limit is half of the frame rate, whose estimate varies a little.
-const highestHz = () => 0.47 * frameRate;
-const limitBand = (band) => band.map((hz) => hz * Math.min(1, highestHz() / band[1]));
-const sliderToAlpha = (value) => 10 ** (value / 1000 * 3);
-const alphaToSlider = (alpha) => (1000 * Math.log10(Math.max(alpha, 1))) / 3;
-const sliderToHz = (value) => LOWEST_HZ * (highestHz() / LOWEST_HZ) ** (value / 1000);
-const hzToSlider = (hz) => (1000 * Math.log(hz / LOWEST_HZ)) / Math.log(highestHz() / LOWEST_HZ);
-const unitsPerHz = () => parseInt($("unit").value, 10);
-
-// Show the server's value in a control, unless the user is editing it.
-function setValue(id, value) {
-  const element = $(id);
-  if (document.activeElement === element && element.type === "number") return;
-  if (Date.now() - (lastEdit[id] ?? 0) > HOLD_MS) element.value = value;
-}
-
-function showSettings(received) {
-  settings = received;
-  if (received.alpha === undefined) return;
-  showAlpha();
-  showBand();
-  setValue("drift", received.drift ?? "");
-  markPressed("mode", received.mode);
-  markPressed("layout", received.layout);
-  markPressed("motion_scale", String(received.motion_scale));
-  markPressed("preset", matchingPreset(received));
-  $("mode-hint").textContent = MODE_HINTS[received.mode];
-  $("drift-part").hidden = received.mode !== "static";
-  $("band-part").hidden = received.mode !== "temporal";
-  $("scale-part").hidden = received.motion_scale === null;
-  $("pause").setAttribute("aria-pressed", received.paused);
-  $("pause").querySelector("use").setAttribute("href", received.paused ? "#i-play" : "#i-pause");
-  $("pause").querySelector("span").textContent = received.paused ? "Resume" : "Pause";
-  $("record").setAttribute("aria-pressed", received.recording);
-  $("record").querySelector("span").textContent = received.recording ? "Stop" : "Record";
-  $("compare").setAttribute("aria-pressed", received.original);
-  $("reset-region").hidden = !received.region;
-  picture.showSettings({ ...received });
-  charts.showBand(received);
-}
-
-function showAlpha() {
-  const rounded = Number(settings.alpha.toPrecision(3));
-  setValue("alpha", rounded);
-  setValue("alpha-slide", alphaToSlider(settings.alpha));
-  fillAlphaSlider();
-  $("alpha-slide").setAttribute("aria-valuetext", `${rounded} times`);
-}
-
-function showBand() {
-  for (const edge of ["fl", "fh"]) {
-    const value = settings[edge] * unitsPerHz();
-    setValue(edge, Number(value.toPrecision(3)));
-    setValue(`${edge}-slide`, hzToSlider(settings[edge]));
-    $(`${edge}-slide`).setAttribute("aria-valuetext", `${formatNumber(value)} ${charts.unit.name}`);
-  }
-  fillBandSlider();
-  $("band-limit").textContent = `Must be below half the frame rate: ${formatNumber(frameRate / 2 * unitsPerHz())} ${charts.unit.name}.`;
-}
-
-function markPressed(id, value) {
-  for (const button of $(id).children) button.setAttribute("aria-pressed", button.value === value);
-}
-
-// The name of the preset with these mode and band; alpha may differ from the preset's.
-function matchingPreset({ mode, fl, fh, order }) {
-  const close = (a, b) => Math.abs(a / b - 1) < 1e-3;
-  return Object.keys(presets).find((name) => {
-    const preset = presets[name];
-    return preset.mode === mode && preset.order === order && close(preset.band[0], fl) && close(preset.band[1], fh);
-  });
-}
-
-function fillAlphaSlider() { $("alpha-slide").style.setProperty("--part", `${$("alpha-slide").value / 10}%`); }
-
-function fillBandSlider() {
-  const [low, high] = [$("fl-slide").value, $("fh-slide").value].map(Number);
-  $("band-span").style.left = `${low / 10}%`;
-  $("band-span").style.width = `${Math.max(high - low, 0) / 10}%`;
-}
-
-function onEdit(id, type, handle) {
-  $(id).addEventListener(type, () => {
-    lastEdit[id] = Date.now();
-    handle($(id));
-  });
-}
-
-onEdit("alpha-slide", "input", (slider) => {
-  const alpha = sliderToAlpha(slider.value);
-  $("alpha").value = Number(alpha.toPrecision(3));
-  fillAlphaSlider();
-  connection.set({ alpha });
-});
-onEdit("alpha", "change", (input) => { if (input.value !== "" && input.validity.valid) connection.set({ alpha: Number(input.value) }); });
-onEdit("drift", "change", (input) => { if (input.validity.valid) connection.set({ drift: Number(input.value) || null }); });
-for (const [id, other, sign] of [["fl-slide", "fh-slide", -1], ["fh-slide", "fl-slide", 1]]) {
-  onEdit(id, "input", (slider) => {
-    // Keep the two edges at least 20 steps apart.
-    if (sign * (slider.value - $(other).value) < 20) slider.value = Number($(other).value) + sign * 20;
-    fillBandSlider();
-    connection.set({ band: [sliderToHz($("fl-slide").value), sliderToHz($("fh-slide").value)] });
-  });
-}
-for (const id of ["fl", "fh"]) {
-  onEdit(id, "change", () => {
-    const band = [Number($("fl").value) / unitsPerHz(), Number($("fh").value) / unitsPerHz()];
-    if (band[0] > 0 && band[0] < band[1]) connection.set({ band });
-    else showError("The lower edge must be above 0 and below the upper edge.");
-  });
-}
-$("preset").addEventListener("click", ({ target }) => {
-  const unit = presets[target.value]?.unit;
-  const option = [...$("unit").options].find(({ text }) => text.toLowerCase() === unit?.toLowerCase());
-  if (option) setUnit(option.value);
-});
-const setUnit = (unit) => {
-  $("unit").value = unit;
-  charts.unit = { factor: unitsPerHz(), name: $("unit").selectedOptions[0].textContent };
-  showSettings(settings);
-  charts.draw();
-};
-$("unit").addEventListener("change", () => setUnit($("unit").value));
-for (const id of ["preset", "mode", "layout", "motion_scale"]) {
-  $(id).addEventListener("click", ({ target }) => {
-    if (target.value) connection.set({ [id]: id === "motion_scale" ? Number(target.value) : target.value });
-  });
-}
-for (const input of document.querySelectorAll("input[type=number]")) {
-  input.addEventListener("keydown", (event) => { if (event.key === "Enter") input.blur(); });
+  errorTimer = setTimeout(() => { errorTimer = null; showNotice(""); }, Math.max(ERROR_MS, READING_MS * text.length));
 }
 
 // ---- buttons and keys ------------------------------------------------------------------------
@@ -254,8 +148,8 @@ const toggleStatistics = () => { $("facts").hidden = !$("facts").hidden; };
 const toggleShortcuts = () => ($("shortcuts").open ? $("shortcuts").close() : $("shortcuts").showModal());
 const toggleFullscreen = () => (document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen?.());
 
-$("pause").addEventListener("click", () => connection.set({ paused: !settings.paused }));
-$("record").addEventListener("click", () => connection.set({ recording: !settings.recording }));
+$("pause").addEventListener("click", () => connection.set({ paused: !settings.values.paused }));
+$("record").addEventListener("click", () => connection.set({ recording: !settings.values.recording }));
 $("snapshot").addEventListener("click", () => picture.save());
 $("fullscreen").addEventListener("click", toggleFullscreen);
 $("help").addEventListener("click", toggleShortcuts);
@@ -264,8 +158,7 @@ $("motion-toggle").addEventListener("click", () => {
   const open = $("charts").hidden;
   $("charts").hidden = !open;
   $("motion-toggle").setAttribute("aria-expanded", open);
-  if (!open) $("peak").textContent = "waveform and spectrum";
-  $("peak").classList.remove("clear");
+  if (!open) charts.clear();
   connection.subscribe("panel", open);
 });
 $("compare").addEventListener("pointerdown", (event) => {
@@ -297,3 +190,4 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "c") compare(false); });
 window.addEventListener("blur", () => compare(false));
 window.addEventListener("resize", () => charts.draw());
+document.addEventListener("visibilitychange", () => picture.restart());

@@ -9,12 +9,17 @@ const SECONDS = 10; // length of the waveform, as the server sends it
 const CLICK_FACTOR = 1.25; // a click at f sets the band from f / 1.25 to 1.25 f
 const SMALLEST_DRAG = 1.08; // upper edge over lower edge; a shorter drag counts as a click
 const SNAP = 0.03; // of the width; a click this close to the peak means the peak
+const LABEL_GAP = 8; // CSS pixels between two labels
+const SLOW_HZ = 4; // below it a frequency is shown per minute too
+const SUMMARY_MS = 5000; // between two summaries for screen readers
 
 export class Charts {
   // onBand: called with [lower, upper] edge in Hz when the user selects a band.
   constructor(onBand) {
-    this.waveform = document.getElementById("waveform");
-    this.spectrum = document.getElementById("spectrum");
+    for (const id of ["waveform", "spectrum", "peak", "summary"]) this[id] = document.getElementById(id);
+    this.usePeak = document.getElementById("use-peak");
+    const around = (hz) => [hz / CLICK_FACTOR, hz * CLICK_FACTOR];
+    this.usePeak.addEventListener("click", () => onBand(around(this.motion.peak[0])));
     this.unit = { factor: 1, name: "Hz" };
     matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.draw());
     this.spectrum.addEventListener("pointerdown", (event) => {
@@ -27,7 +32,7 @@ export class Charts {
       }, (released) => {
         this.draft = null;
         const [low, high] = bandTo(released), center = this.snapToPeak(start);
-        onBand(high / low > SMALLEST_DRAG ? [low, high] : [center / CLICK_FACTOR, center * CLICK_FACTOR]);
+        onBand(high / low > SMALLEST_DRAG ? [low, high] : around(center));
       }, () => { this.draft = null; });
     });
   }
@@ -35,12 +40,44 @@ export class Charts {
   show(motion) {
     this.motion = motion;
     this.highestHz = motion.step * motion.px.length;
+    const { peak, step } = motion;
+    this.peak.classList.toggle("clear", Boolean(peak));
+    this.peak.textContent = peak ? `${this.rate(peak[0])} · ${peak[1].toFixed(3)} px` : step ? "no clear peak" : "measuring …";
+    this.usePeak.disabled = !peak;
+    this.summarize();
     this.draw();
   }
 
-  showBand(settings) {
+  // Forget the measured values, as the panel is closed.
+  clear() {
+    this.peak.textContent = "waveform and spectrum";
+    this.peak.classList.remove("clear");
+    this.summary.textContent = "";
+  }
+
+  // unit: {factor, name}, where factor is the value of 1 Hz.
+  showSettings(settings, unit) {
     this.band = settings.mode === "temporal" ? [settings.fl, settings.fh] : null;
+    this.unit = unit;
     this.draw();
+  }
+
+  // A frequency in words; slow ones and those in other units than Hz are also per minute.
+  rate(hz) {
+    const perMinute = hz < SLOW_HZ || this.unit.factor !== 1 ? ` · ${formatNumber(hz * 60)}/min` : "";
+    return `${formatNumber(hz)} Hz${perMinute}`;
+  }
+
+  // Describe both charts to screen readers; not at each update, as they would never stop speaking.
+  summarize() {
+    if (Date.now() - (this.summarizedAt ?? 0) < SUMMARY_MS) return;
+    this.summarizedAt = Date.now();
+    const { x, y, peak, step } = this.motion, reach = (path) => formatPixels(Math.max(0, ...path.map(Math.abs)));
+    const found = peak ? `a peak of ${formatPixels(peak[1])} pixels at ${this.rate(peak[0])}` : step ? "no clear peak" : "not measured yet";
+    this.waveform.ariaLabel = `Displacement in the last ${SECONDS} seconds: up to ${reach(x)} pixels to the right, ${reach(y)} pixels down`;
+    this.spectrum.ariaLabel = `Spectrum from 0 to ${formatNumber(this.highestHz || 0)} Hz: ${found}`;
+    const summary = `Measured motion: ${found}.`;
+    if (this.summary.textContent !== summary) this.summary.textContent = summary;
   }
 
   // Frequency at a pointer's position.
@@ -66,8 +103,8 @@ export class Charts {
     const top = roundUp(Math.max(...x.map(Math.abs), ...y.map(Math.abs), 0.004));
     const plot = new Plot(this.waveform, [-SECONDS, 0], [-top, top]);
     plot.horizontalLines([-top, 0, top], formatPixels);
-    const times = plot.width > 380 ? [-10, -8, -6, -4, -2, 0] : [-10, -5, 0];
-    plot.horizontalLabels(times, (v) => (v ? `${-v} s ago` : "now"));
+    const times = [-SECONDS, 0, -8, -6, -4, -2];
+    plot.horizontalLabels(times, (v) => (v ? `${-v} s${v === -SECONDS ? " ago" : ""}` : "now"));
     plot.line(t, y, colour("accent-2"));
     plot.line(t, x, colour("accent"));
   }
@@ -79,11 +116,11 @@ export class Charts {
     const band = this.draft ?? this.band;
     if (band) plot.shade(band, `${colour("accent")}24`);
     plot.horizontalLines([0, top / 2, top], formatPixels);
-    const spacing = roundUp((this.highestHz * factor) / (plot.width > 380 ? 7 : 4)) / factor;
-    const marks = Array.from({ length: 9 }, (_, i) => i * spacing).filter((v) => v < 0.97 * this.highestHz);
+    const spacing = roundUp((this.highestHz * factor) / (plot.width / 50)) / factor;
+    const marks = Array.from({ length: 50 }, (_, i) => i * spacing).filter((v) => v < 0.97 * this.highestHz);
     plot.horizontalLabels(marks, (v) => `${Math.round(v * factor * 100) / 100}${v ? "" : ` ${name}`}`);
     plot.line(px.map((_, i) => i * step), px, colour("accent"), true);
-    if (peak) plot.mark(peak, `${formatNumber(peak[0] * factor)} ${name}`);
+    if (peak) plot.mark(peak, this.rate(peak[0]));
   }
 }
 
@@ -98,7 +135,7 @@ class Plot {
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.context.clearRect(0, 0, width, height);
     this.context.font = "11px system-ui, sans-serif";
-    Object.assign(this, { xRange, yRange, width, height });
+    Object.assign(this, { canvas, xRange, yRange, width, height });
   }
 
   // Data to CSS pixels.
@@ -116,14 +153,19 @@ class Plot {
     }
   }
 
-  // Labels along the horizontal axis. At the ends of the axis they are aligned to stay inside.
+  // Labels along the horizontal axis, the most important first: one that has no space is left out.
+  // All of them stay inside of the plot.
   horizontalLabels(values, format) {
-    const c = this.context, [low, high] = this.xRange;
-    c.textBaseline = "alphabetic"; c.fillStyle = colour("muted");
+    const c = this.context, taken = [];
+    c.textBaseline = "alphabetic"; c.textAlign = "left"; c.fillStyle = colour("muted");
     for (const value of values) {
-      c.textAlign = value === high ? "right" : value === low ? "left" : "center";
-      c.fillText(format(value), this.x(value), this.height - 5);
+      const text = format(value), { width } = c.measureText(text);
+      const left = Math.max(LEFT, Math.min(this.x(value) - width / 2, this.width - RIGHT - width));
+      if (taken.some(([begin, end]) => left < end + LABEL_GAP && left + width > begin - LABEL_GAP)) continue;
+      taken.push([left, left + width]);
+      c.fillText(text, left, this.height - 5);
     }
+    this.canvas.dataset.labels = JSON.stringify(taken);
   }
 
   line(xs, ys, stroke, filled = false) {
@@ -152,14 +194,18 @@ class Plot {
     c.fillStyle = colour("highlight");
     c.beginPath(); c.arc(left, top, 4, 0, 7); c.fill();
     c.font = "600 12px system-ui, sans-serif"; c.textBaseline = "middle";
-    const fitsRight = left < this.width - 110;
+    const fitsRight = left + 10 + c.measureText(text).width < this.width - RIGHT;
     c.textAlign = fitsRight ? "left" : "right";
-    c.fillText(text, left + (fitsRight ? 10 : -10), top + 4);
+    const at = [left + (fitsRight ? 10 : -10), Math.min(Math.max(top, TOP + 8), this.height - BOTTOM - 10)];
+    c.strokeStyle = colour("card"); c.lineWidth = 4; // keeps lines behind the text away from it
+    c.strokeText(text, ...at);
+    c.fillText(text, ...at);
   }
 }
 
 // About three digits.
 export const formatNumber = (v) => (v >= 100 ? v.toFixed(0) : v >= 10 ? v.toFixed(1) : v.toFixed(2));
+export const formatShort = (v) => String(Number(v.toPrecision(3))); // without zeros at the end
 const formatPixels = (v) => (v === 0 ? "0" : `${Number(v.toPrecision(2))}`);
 
 // Round up to 1, 2 or 5 times a power of ten.

@@ -3,8 +3,13 @@
 const FIRST_DELAY = 500; // ms until the first attempt to reconnect
 const MAX_DELAY = 5000; // ms
 
+// Characters that show nothing or reorder the text around them; names come from outside.
+const HIDDEN = /[\p{Cc}\p{Cs}\p{Bidi_Control}\u200b\u2028\u2029\u2060\ufeff]/gu;
+const escape = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+const makeVisible = (key, value) => (typeof value === "string" ? value.replace(HIDDEN, escape) : value);
+
 export class Connection {
-  // handlers: {picture(blob), connection(open, reason), about(), settings(), status(), motion(), error()}
+  // handlers: {picture(blob), connection(open, reason)}, and one for each topic
   constructor(handlers) {
     this.handlers = handlers;
     this.pending = {}; // settings that will be sent next
@@ -27,7 +32,7 @@ export class Connection {
     };
     socket.onmessage = ({ data }) => {
       if (data instanceof Blob) return this.handlers.picture(data);
-      for (const [topic, value] of Object.entries(JSON.parse(data))) this.handlers[topic]?.(value);
+      for (const [topic, value] of Object.entries(JSON.parse(data, makeVisible))) this.handlers[topic]?.(value);
     };
     socket.onclose = async () => {
       if (this.socket !== socket) return;

@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const SMALLEST_SIDE = 16; // pixels, of a region
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const STALE_MS = 3000; // after which a picture without a successor is stale
 const ARROW_STEPS = 40; // presses of an arrow key across the width of the picture
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -44,11 +45,30 @@ export class Picture {
         }
         this.context.drawImage(bitmap, 0, 0);
         bitmap.close();
-        this.drawn = (this.drawn ?? 0) + 1;
+        this.countPicture();
         this.canvas.dataset.drawn = this.drawn;
       } catch { /* an incomplete picture, as the connection broke */ }
     }
     this.busy = false;
+  }
+
+  countPicture() {
+    const now = Date.now();
+    this.interval = now - (this.drawnAt ?? now);
+    this.drawnAt = now;
+    this.drawn = (this.drawn ?? 0) + 1;
+  }
+
+  // Count the age of the picture from now on: it was not expected to change.
+  restart() {
+    this.drawnAt &&= Date.now();
+    this.interval = 0;
+  }
+
+  // Time of the last picture in ms since 1970 if it is stale, else 0. A slow source is allowed three intervals.
+  staleSince() {
+    const stale = this.drawnAt && Date.now() - this.drawnAt > Math.max(STALE_MS, 3 * this.interval);
+    return stale ? this.drawnAt : 0;
   }
 
   showSettings(settings) {

@@ -365,7 +365,8 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
         ('{"set": {"band": [3, 1]}}', "lower"), ('{"set": {"band": [1]}}', "2 numbers"),
         ('{"set": {"region": [0, 0, NaN, 9]}}', "finite"), ('{"press": "q"}', "press needs"),
         ('{"set": {"preset": "x"}}', "pulse"), ('{"set": {"preset": ["pulse"]}}', "pulse"),
-        ('{"press": "++"}', "press needs"), ('{"watch": "yes"}', "true or false"),
+        ('{"set": {"unit": "mHz"}}', "Hz, bpm, rpm"), ('{"press": "++"}', "press needs"),
+        ('{"watch": "yes"}', "true or false"),
     ],
 )  # fmt: skip
 def test_invalid_requests_are_refused_with_a_reason(
@@ -393,6 +394,14 @@ def test_numbers_out_of_range_are_clamped(served: ServedRun) -> None:
         assert count_pictures(viewer, 0.5) > 2
         send(viewer, set={"alpha": 20, "region": None, "mode": "static", "wipe": 0.5})
         assert receive(viewer, "settings")["region"] is None
+
+
+def test_a_region_is_refused_with_a_reason_if_the_model_has_one_size(tmp_path: Path) -> None:
+    with serve(tmp_path) as served, served.connect() as viewer:
+        served.controls.fixed_size = True
+        send(viewer, set={"region": [20, 30, 100, 80]})
+        assert "the model works at one size only" in receive(viewer, "error")
+        assert served.controls.region is None
 
 
 def test_a_band_above_half_the_frame_rate_is_refused_with_a_reason(served: ServedRun) -> None:
