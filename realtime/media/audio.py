@@ -15,10 +15,10 @@ from av.bitstream import BitStreamFilterContext
 from av.codec import Codec
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
 
 from rtmag.realtime.media.container import open_container, read_packets
 from rtmag.realtime.media.encoder import MAX_STEP_TICKS
+from rtmag.realtime.media.metadata import copy_track_metadata
 from rtmag.realtime.media.timestamps import is_discontinuity
 
 _MAX_DEVIATION = 0.02
@@ -94,7 +94,7 @@ class _Copy:
 
     def __init__(self, source: AudioStream, output: OutputContainer, shift: float) -> None:
         self._stream = output.add_stream_from_template(source)
-        copy_description(source, self._stream)
+        copy_track_metadata(source, self._stream)
         self._shift = round(shift / (source.time_base or Fraction(1, 48_000)))
         self._last: int | None = None
         """Decoding time of the last packet in the output."""
@@ -142,7 +142,7 @@ class _Transcode:
     ) -> None:
         rate = _supported_rate(codec, source.codec_context.sample_rate)
         self._stream: AudioStream = output.add_stream(codec, rate=rate)  # type: ignore[assignment]
-        copy_description(source, self._stream)
+        copy_track_metadata(source, self._stream)
         self._layout = "mono" if source.codec_context.layout.nb_channels == 1 else "stereo"
         self._stream.codec_context.layout = self._layout
         self._resampler = self._make_resampler(rate)
@@ -254,17 +254,6 @@ def _without_start(frame: AudioFrame, samples: int) -> AudioFrame:
     shorter = AudioFrame.from_ndarray(rest, frame.format.name, frame.layout.name)
     shorter.sample_rate = frame.sample_rate
     return shorter
-
-
-_KEPT = ("language", "title", "handler_name")
-"""Metadata of a track that are copied; the others describe its codec."""
-
-
-def copy_description(source: Stream, target: Stream) -> None:
-    """Copy language, title and flags of a stream, such as that of the default track."""
-    tags = {key.lower(): value for key, value in source.metadata.items()}
-    target.metadata.update({key: tags[key] for key in _KEPT if key in tags})
-    target.disposition = source.disposition
 
 
 def _track(

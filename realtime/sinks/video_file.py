@@ -302,6 +302,8 @@ class VideoSink(BaseSink):
                 full_chroma=like is not None and like.full_chroma,
                 low_delay=like is None,
             )
+            if like:
+                like.describe(container, self._shift)
             self._tracks = None
             if like and copy is not None:
                 tracks = AudioTracks(

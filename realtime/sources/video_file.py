@@ -14,7 +14,7 @@ from typing import cast
 import av
 import numpy as np
 from av.buffer import Buffer
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Stream
 from av.video.frame import VideoFrame
@@ -35,6 +35,7 @@ from rtmag.realtime.media.container import (
 )
 from rtmag.realtime.media.depth import SAMPLES, ValueRange, depth_note, used_range
 from rtmag.realtime.media.image_size import MAX_PIXELS
+from rtmag.realtime.media.metadata import copy_file_metadata, copy_track_metadata, left_out
 from rtmag.realtime.media.timestamps import (
     DisplayTimes,
     FileClock,
@@ -111,11 +112,23 @@ class VideoSource(BaseSource):
         self._reordered = self._has_decoding_times()
         self._inspect_first_frame()
 
+    def describe(self, output: OutputContainer, shift: float) -> None:
+        """Copy metadata, chapters, and the description of the pictures to an output.
+
+        Args:
+            output: container whose first stream has the pictures; its header is not written yet.
+            shift: seconds added to the times of chapters.
+        """
+        with open_container(self.path) as container:
+            copy_file_metadata(container, output, shift)
+            copy_track_metadata(self._stream_of(container), output.streams[0])
+
     def _stream_of(self, container: InputContainer) -> VideoStream:
         return video_stream(container, self.path, self._max_pixels, self._stream_index)
 
     def _note_streams(self, container: InputContainer, stream: VideoStream) -> None:
-        """Note which one of several video streams is read."""
+        """Note which one of several video streams is read, and the tracks that are not."""
+        self.notes += tuple(left_out(container))
         streams = moving_streams(container)
         if len(streams) > 1:
             number, size = streams.index(stream) + 1, f"{stream.width}x{stream.height}"
