@@ -72,7 +72,10 @@ def export(
         ),
     ] = None,
     workspace: Annotated[
-        float, typer.Option(min=0.1, help="tensorrt: GiB of GPU memory for building the engine.")
+        float,
+        typer.Option(
+            min=0.1, max=1024, help="tensorrt: GiB of GPU memory for building the engine."
+        ),
     ] = 2.0,
     force: Annotated[
         bool, typer.Option("--force", help="tensorrt: build even if the file is up to date.")

@@ -234,7 +234,14 @@ class Magnifier:
         return self._untimed / (rate or 30.0)
 
     def magnify(self, frame: Frame) -> Frame:
-        """Magnify the motion in one frame whose image is (H, W, 3) uint8."""
+        """Magnify the motion in one frame whose image is (H, W, 3) uint8.
+
+        Raises:
+            OptionError: the time of the frame is not finite.
+            ModelError: as `Engine.step`.
+        """
+        if not math.isfinite(frame.time):
+            raise OptionError(f"the time of a frame must be finite, got time = {frame.time}")
         uneven = self._follow(frame)
         steps = self._current_steps(uneven)
         if steps is None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from rtmag.realtime.cli.options import MAX_COUNT
 from rtmag.realtime.errors import OptionError
 from rtmag.train.network.config import CONFIGS
 
@@ -27,6 +28,8 @@ Model = Annotated[
 Minutes = Annotated[
     float | None,
     Option(
+        min=0,
+        max=MAX_COUNT,
         help="Stop after this many minutes of training. Rendering the first scenes is not counted.",
         rich_help_panel=_LENGTH,
     ),
@@ -34,7 +37,9 @@ Minutes = Annotated[
 
 Steps = Annotated[
     int | None,
-    Option(min=1, help="Stop after this many training steps.", rich_help_panel=_LENGTH),
+    Option(
+        min=1, max=MAX_COUNT, help="Stop after this many training steps.", rich_help_panel=_LENGTH
+    ),
 ]
 
 Resume = Annotated[
@@ -58,6 +63,7 @@ Batch = Annotated[
     int | None,
     Option(
         min=1,
+        max=MAX_COUNT,
         help="Samples per step and process. Default: 16; oh2018: 4.",
         rich_help_panel=_LEARNING,
     ),
@@ -66,13 +72,18 @@ Batch = Annotated[
 Crop = Annotated[
     int,
     Option(
-        help="Width and height of a sample in pixels, a multiple of 16.", rich_help_panel=_LEARNING
+        min=32,
+        max=4096,
+        help="Width and height of a sample in pixels, a multiple of 16.",
+        rich_help_panel=_LEARNING,
     ),
 ]
 
 Lr = Annotated[
     float | None,
     Option(
+        min=0,
+        max=10,
         help="Learning rate of Adam. Default: 1e-3 with warm-up and cosine decay; "
         "oh2018: constant 1e-4.",
         rich_help_panel=_LEARNING,
@@ -98,7 +109,9 @@ Data = Annotated[
 
 Limit = Annotated[
     int | None,
-    Option(min=1, help="Use only the first samples of --data.", rich_help_panel=_SAMPLES),
+    Option(
+        min=1, max=MAX_COUNT, help="Use only the first samples of --data.", rich_help_panel=_SAMPLES
+    ),
 ]
 
 Pool = Annotated[
@@ -114,6 +127,7 @@ Capacity = Annotated[
     int,
     Option(
         min=8,
+        max=MAX_COUNT,
         help="Scenes that the pool holds; new ones replace the oldest.",
         rich_help_panel=_SAMPLES,
     ),
@@ -123,6 +137,7 @@ Reuse = Annotated[
     float,
     Option(
         min=1,
+        max=MAX_COUNT,
         help="Average number of uses of a rendered scene. 1: no pool, every sample is a new scene.",
         rich_help_panel=_SAMPLES,
     ),
@@ -130,7 +145,12 @@ Reuse = Annotated[
 
 Seed = Annotated[
     int,
-    Option(min=0, help="Seed of weights, scenes and their order.", rich_help_panel=_LEARNING),
+    Option(
+        min=0,
+        max=MAX_COUNT,
+        help="Seed of weights, scenes and their order.",
+        rich_help_panel=_LEARNING,
+    ),
 ]
 
 Device = Annotated[
@@ -159,7 +179,8 @@ Compile = Annotated[
 ]
 
 Every = Annotated[
-    float, Option(min=0, help="Seconds between checkpoints.", rich_help_panel=_VALIDATION)
+    float,
+    Option(min=0, max=MAX_COUNT, help="Seconds between checkpoints.", rich_help_panel=_VALIDATION),
 ]
 
 Validate = Annotated[
@@ -172,7 +193,8 @@ Validate = Annotated[
 ]
 
 ValidateEvery = Annotated[
-    float, Option(min=0, help="Minutes between validations.", rich_help_panel=_VALIDATION)
+    float,
+    Option(min=0, max=MAX_COUNT, help="Minutes between validations.", rich_help_panel=_VALIDATION),
 ]
 
 

@@ -92,7 +92,10 @@ class DemoOptions:
 
     panel: ClassVar = "Demo"
     frames: Annotated[
-        int, typer.Option("--frames", min=1, help="Number of frames, at 30 frames/s.")
+        int,
+        typer.Option(
+            "--frames", min=1, max=options.MAX_COUNT, help="Number of frames, at 30 frames/s."
+        ),
     ] = 240
     alpha: Annotated[float, typer.Option("--alpha", "-a", help=options.ALPHA_HELP)] = 20.0
     out: Annotated[
@@ -158,6 +161,7 @@ class InputOptions:
         typer.Option(
             "--fps",
             min=0.001,
+            max=options.MAX_RATE,
             help="Frame rate in frames/s of pictures in a folder, and of files without timestamps, "
             "such as raw .h264.",
             show_default="30, or the rate in the header of the file",

@@ -75,12 +75,19 @@ class MeasurementOptions:
         Option(
             "--threads",
             min=1,
+            max=1024,
             help="Number of CPU threads.",
             show_default="one per usable CPU core",
         ),
     ] = None
     rounds: Annotated[
-        int, Option("--rounds", min=1, help="Number of timed steps per model and size.")
+        int,
+        Option(
+            "--rounds",
+            min=1,
+            max=options.MAX_COUNT,
+            help="Number of timed steps per model and size.",
+        ),
     ] = 30
     quick: Annotated[
         bool,

@@ -49,7 +49,12 @@ class CameraOptions:
     ] = None
     fps: Annotated[
         float | None,
-        Option("--fps", min=0.1, help="Frame rate to request from the camera, in frames/s."),
+        Option(
+            "--fps",
+            min=0.1,
+            max=options.MAX_RATE,
+            help="Frame rate to request from the camera, in frames/s.",
+        ),
         options.HARMLESS,
     ] = None
     pixel_format: Annotated[
@@ -93,6 +98,7 @@ class StreamOptions:
         Option(
             "--timeout",
             min=0.5,
+            max=86_400,
             help="Open the stream again after this many seconds without a picture.",
         ),
         options.HARMLESS,
@@ -127,6 +133,7 @@ class StreamOptions:
         Option(
             "--fps",
             min=0.1,
+            max=options.MAX_RATE,
             help="Frame rate of raw pictures, or of the screen capture, in frames/s.",
         ),
         options.HARMLESS,
@@ -237,7 +244,8 @@ class LiveOutputOptions:
         ),
     ] = None
     frames: Annotated[
-        int | None, Option("--frames", min=1, help="Stop after this many frames.")
+        int | None,
+        Option("--frames", min=1, max=options.MAX_COUNT, help="Stop after this many frames."),
     ] = None
     stats: Annotated[
         Literal["json"] | None,

@@ -7,6 +7,7 @@ the initial `Controls` of a run.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -52,6 +53,13 @@ LiveScale = Literal["auto", "1", "1/2", "1/4"]
 ProgressKind = Literal["auto", "none", "json"]
 
 T = TypeVar("T")
+
+MAX_COUNT = 2**31 - 1
+"""Upper end of options that count something. Numbers without an upper end could be infinite, NaN,
+or have thousands of digits."""
+
+MAX_RATE = 1e6
+"""Upper end of frame rates, in frames/s."""
 
 
 HARMLESS = "harmless"
@@ -149,7 +157,12 @@ Overwrite = Annotated[bool, Option("--overwrite", help="Replace output files tha
 
 MaxPixels = Annotated[
     int,
-    Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this number."),
+    Option(
+        "--max-pixels",
+        min=1,
+        max=MAX_COUNT,
+        help="Refuse pictures with more pixels than this number.",
+    ),
 ]
 
 
@@ -273,6 +286,7 @@ class MotionOptions:
         Option(
             "--capture-fps",
             min=0.001,
+            max=MAX_RATE,
             help="Slow motion: frame rate in frames/s at which the scene was filmed, if it is "
             "played at a lower rate. Bands are frequencies of the scene.",
         ),
@@ -438,6 +452,9 @@ class ModelOptions(LiveModelOptions):
     ] = "1"
 
 
+_COUNT = re.compile("0*[1-9][0-9]{0,5}")
+"""A positive integer of at most six digits; int() refuses numbers of thousands of digits."""
+
 HiddenOption = Annotated[str | None, Option(hidden=True)]
 
 
@@ -469,7 +486,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    if not (cross and _COUNT.fullmatch(width) and _COUNT.fullmatch(height)):
         raise OptionError(f"a size is WIDTHxHEIGHT, such as 640x480, got {text!r}")
     return int(width), int(height)
 
@@ -497,6 +514,6 @@ def parse_streams(text: str) -> list[int]:
         OptionError: one of them is not an integer of at least 1.
     """
     counts = text.split(",")
-    if not all(count.strip().isdecimal() and int(count) for count in counts):
+    if not all(_COUNT.fullmatch(count.strip()) for count in counts):
         raise OptionError(f"--streams needs numbers of at least 1, such as 1,2,4, got {text!r}")
     return [int(count) for count in counts]

@@ -10,7 +10,8 @@ Outputs
     state     to be passed to the next step
 
 Conventions
-    An engine keeps no state: one engine may serve several streams, one after the other. The
+    An engine keeps no state: one engine may serve several streams, also from several threads. A
+    runtime that cannot take two steps at the same time takes them one after the other. The
     network's input has sides that are multiples of 16; the engine repeats the image's border to
     reach them and crops the result. Networks are trained with alpha of at least 1. For a smaller
     alpha, the engine negates the first section of the filter and the state, and uses 2 - alpha:
@@ -28,10 +29,12 @@ Motion scale
     estimated faster and more coarsely. The image shown keeps its resolution.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmag.realtime.engines.contract import GraphLayout
 from rtmag.realtime.errors import ModelIncompatible
@@ -97,7 +100,8 @@ class Engine(Protocol):
         """Magnify one image.
 
         Raises:
-            ModelIncompatible: image or state do not fit the model or each other.
+            ModelIncompatible: image, filter or state have a wrong type or shape, do not fit the
+                model or each other, or the model returned results of another shape.
             ModelError: the runtime failed, for example because memory ran out.
         """
         ...
@@ -170,6 +174,42 @@ class StepInputs(NamedTuple):
         return -state if self.sign < 0 else state
 
 
+def check_image(image: NDArray[Any]) -> None:
+    """Refuse anything but an image (H, W, 3) uint8, which some runtimes would take without a word.
+
+    Raises:
+        ModelIncompatible: another type or shape.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ModelIncompatible(
+            f"an engine takes images (H, W, 3) uint8, got {image.shape} {image.dtype}; "
+            "rtmag.Magnifier explains how to convert others"
+        )
+
+
+def check_results(model: str, results: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:
+    """Check the shapes of what a graph has returned; a model file may promise others than it keeps.
+
+    Args:
+        model: The model's name.
+        results: Each result by name, with the shape that it must have.
+
+    Raises:
+        ModelIncompatible: a shape differs.
+    """
+    for name, (value, shape) in results.items():
+        if tuple(value.shape) != shape:
+            raise ModelIncompatible(
+                f"model {model!r} returned {name} of shape {tuple(value.shape)}, "
+                f"expected {shape}; export it again"
+            )
+
+
+def _check_float32(name: str, array: NDArray[Any]) -> None:
+    if array.dtype != np.float32:
+        raise ModelIncompatible(f"{name} must be float32, got {array.dtype}")
+
+
 def prepare(
     layout: GraphLayout, image: Image, alpha: float, sections: Sections, state: State | None
 ) -> StepInputs:
@@ -183,11 +223,18 @@ def prepare(
         state: (1, 2 S C, h, w), or None at a stream's start.
 
     Raises:
-        ModelIncompatible: the state has another shape.
+        ModelIncompatible: filter or state have another shape or type, or alpha is not finite.
     """
+    if not math.isfinite(alpha):
+        raise ModelIncompatible(f"alpha must be a finite number, got alpha = {alpha}")
+    _check_float32("sections", sections)
+    if sections.ndim != 2 or sections.shape[1:] != (5,) or not len(sections):
+        raise ModelIncompatible(f"sections must be (S, 5), got shape {sections.shape}")
     shape = layout.state_shape(image, len(sections))
     if state is not None and tuple(state.shape) != shape:
         raise ModelIncompatible(f"model expects state {shape}, got {tuple(state.shape)}")
+    if isinstance(state, np.ndarray):  # other states are on a device, as the engine made them
+        _check_float32("state", state)
     if alpha < 1:
         return StepInputs(2 - alpha, negated(sections), shape, state, -1)
     return StepInputs(alpha, sections, shape, state, 1)
@@ -223,4 +270,5 @@ class IdentityEngine(SequentialSteps):
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]:
         """The same image, and an empty state."""
+        check_image(image)
         return image, _EMPTY

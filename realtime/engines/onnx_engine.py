@@ -11,8 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.batching import collate
-from rtmag.realtime.engines.contract import MOTION, OUTPUTS, SIDE_MULTIPLE, GraphLayout, check
-from rtmag.realtime.engines.engine import SequentialSteps, prepare
+from rtmag.realtime.engines.contract import (
+    MOTION,
+    OUTPUTS,
+    SIDE_MULTIPLE,
+    STATE_OUT,
+    GraphLayout,
+    check,
+)
+from rtmag.realtime.engines.engine import SequentialSteps, check_results, prepare
 from rtmag.realtime.engines.onnx_session import OrtSession, Session, error_reason
 from rtmag.realtime.engines.onnx_state import concat_states
 from rtmag.realtime.engines.spec import (
@@ -22,7 +29,7 @@ from rtmag.realtime.engines.spec import (
     scale_name,
     unsupported_scale,
 )
-from rtmag.realtime.engines.warp import pad, warp
+from rtmag.realtime.engines.warp import CELL, pad, warp
 from rtmag.realtime.errors import ModelError, ModelIncompatible, OptionError
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
@@ -210,8 +217,19 @@ class OnnxEngine(SequentialSteps):
         return results
 
     def _run(self, outputs: list[str], inputs: dict[str, Any]) -> list[NDArray[Any]]:
+        """Run the graph; ModelIncompatible if a result has another shape than the contract says."""
         with self._runtime_errors():
-            return self._session.run(outputs, inputs)
+            results = self._session.run(outputs, inputs)
+        image = inputs["image"].shape
+        streams, (height, width) = (image[0] if len(image) == 4 else 1), image[-3:-1]
+        shapes = {
+            "image_out": image,
+            "flow": (streams, 2, height // CELL, width // CELL),
+            STATE_OUT: tuple(inputs["state"].shape),
+        }
+        pairs = zip(outputs, results, strict=True)
+        check_results(self.name, {name: (value, shapes[name]) for name, value in pairs})
+        return results
 
     @contextmanager
     def _runtime_errors(self) -> Iterator[None]:

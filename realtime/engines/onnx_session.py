@@ -7,6 +7,7 @@ are captured as CUDA graphs where the graph allows it (onnx_cuda_graph.py).
 
 import re
 from functools import partial
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,6 +81,8 @@ class OrtSession:
         self._device_state = provider != "cpu" if device_state is None else device_state
         self._open = partial(providers.open_session, model, provider, threads)
         self._graphs: OrtCudaGraphs | None = None
+        self._lock = Lock()
+        """Held during a run on a device, because captured runs share their buffers."""
         if provider == "cuda" if cuda_graphs is None else cuda_graphs:
             try:
                 self._session = self._open(cuda_graph=provider == "cuda")
@@ -107,6 +110,11 @@ class OrtSession:
         if not self._device_state:
             results: list[NDArray[Any]] = self._session.run(outputs, inputs)
             return results
+        with self._lock:
+            return self._run_on_device(outputs, inputs)
+
+    def _run_on_device(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
+        """Run with the state in device memory, by a captured CUDA graph if there is one."""
         if self._graphs is not None:
             try:
                 replayed = self._graphs.run(outputs, inputs)

@@ -10,6 +10,7 @@ On CPUs with bfloat16 instructions, part of a graph runs in bfloat16
 
 from collections.abc import Callable, Iterable
 from functools import cache, partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,8 @@ class OpenvinoSession:
         self._allowance = Allowance()
         self._substitute: OrtSession | None = None
         """Runs new sizes while the allowance is exhausted."""
+        self._lock = Lock()
+        """Held during a run, because a request takes one run at a time."""
         graph = core().read_model(model)
         info = graph.get_rt_info()
         metadata = graph.get_rt_info(["framework"]).value if "framework" in info else {}
@@ -110,13 +113,13 @@ class OpenvinoSession:
     def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         """The requested outputs."""
         key = tuple(np.shape(inputs[name]) for name in ("image", "sections", "state"))
-        if key not in self._compiled and self._allowance.exhausted:
-            if self._substitute is None:
-                self._substitute = OrtSession(self._bytes, "cpu", self._threads)
-            return self._substitute.run(outputs, inputs)
-        compiled = partial(self._allowance.run, partial(self._compile, inputs))
-        run = self._compiled.get(key, compiled)
-        results = run(inputs)
+        with self._lock:
+            if key not in self._compiled and self._allowance.exhausted:
+                if self._substitute is None:
+                    self._substitute = OrtSession(self._bytes, "cpu", self._threads)
+                return self._substitute.run(outputs, inputs)
+            compiled = partial(self._allowance.run, partial(self._compile, inputs))
+            results = self._compiled.get(key, compiled)(inputs)
         return [results[name] for name in outputs]
 
     def _compile(self, inputs: dict[str, Any]) -> Run:

@@ -12,6 +12,7 @@ takes half a minute.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.engines.batching import StreamBatch, collate
 from rtmag.realtime.engines.contract import MAX_SECTIONS, GraphLayout
-from rtmag.realtime.engines.engine import SequentialSteps, prepare
+from rtmag.realtime.engines.engine import SequentialSteps, check_results, prepare
 from rtmag.realtime.engines.spec import exported_precision, unsupported_scale
 from rtmag.realtime.engines.torch_cuda import TorchCudaGraphs, download, upload
 from rtmag.realtime.engines.torch_program import open_program
@@ -98,6 +99,7 @@ class TorchEngine(SequentialSteps):
         if compiled:
             program = self._compile(program, str(path))
         self.compiled = compiled
+        self._lock = Lock()
         self._graphs = TorchCudaGraphs(program) if self.provider == "cuda" else None
         self._program = self._graphs or program
         if compiled:
@@ -163,6 +165,7 @@ class TorchEngine(SequentialSteps):
                 _tensor(padded(stream.sections, MAX_SECTIONS)), torch.tensor(float(state is None)),
                 memory,
             )  # fmt: skip
+            check_results(self.name, {"image": (out, network_image.shape), "state": (after, shape)})
             after = after[:, :channels]
             after = -after if stream.sign < 0 else after.clone()  # the buffer is overwritten
             shown = download(out)[: image.shape[0], : image.shape[1]]
@@ -185,6 +188,8 @@ class TorchEngine(SequentialSteps):
                 _tensor(batch.inputs[name]) for name in ("image", "alpha", "sections", "reset")
             )
             out, after = self._run(*inputs, self._batch_state(batch))
+            expected = batch.inputs["image"].shape
+            check_results(self.name, {"image": (out, expected), "state": (after, batch.shape)})
             after = after.clone()  # the buffer is overwritten by the next step
             new_states = [TensorState(part) for part in batch.split(after)]
             drawn = download(out)
@@ -203,10 +208,15 @@ class TorchEngine(SequentialSteps):
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
-        """PyTorch without gradients; its errors become `ModelError`."""
+        """PyTorch without gradients, one step at a time; its errors become `ModelError`.
+
+        Captured steps share their buffers, and the precision is a setting of the whole process.
+        """
         try:
-            with self._torch.inference_mode():
+            with self._lock, self._torch.inference_mode():
                 yield
+        except ModelError:
+            raise
         except RuntimeError as error:
             lines = [line for line in str(error).splitlines() if not line.endswith("raised:")]
             reason = (lines or ["?"])[0]

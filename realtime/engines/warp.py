@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.contract import SIDE_MULTIPLE
+from rtmag.realtime.engines.engine import check_image
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
@@ -50,8 +51,9 @@ def pad(image: Image, size: tuple[int, int] | None, name: str, unit: int = SIDE_
         unit: Pixels.
 
     Raises:
-        ModelIncompatible: the padded image has another size than `size`.
+        ModelIncompatible: this is no image, or the padded image has another size than `size`.
     """
+    check_image(image)
     height, width = image.shape[:2]
     down, right = (-side % unit for side in (height, width))
     if size is not None and (width + right, height + down) != size:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rtmag.realtime.engines.engine import Engine
-from rtmag.realtime.errors import ModelError, OptionError
+from rtmag.realtime.errors import ModelError, ModelIncompatible, OptionError
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import redact
 from rtmag.realtime.magnifier import Magnifier
@@ -46,6 +46,8 @@ _GPU_CHECK_STEPS = 30
 class Guard(Closeable):
     """Calls a magnifier and catches errors of its model; a context manager.
 
+    A model that does not fit and has never worked is no failure: its error is raised.
+
     Args:
         magnifier: called for each frame.
         reload: loads the model again.
@@ -73,6 +75,7 @@ class Guard(Closeable):
         self._reloads: deque[float] = deque(maxlen=_RELOADS)
         self._next_reload = 0.0
         self._broken = False
+        self._worked = False
         self._steps = 0
         self._step_start: float | None = None
         self._stop = threading.Event()
@@ -80,7 +83,12 @@ class Guard(Closeable):
         self._watchdog.start()
 
     def __call__(self, frame: Frame) -> Frame:
-        """Return the magnified frame, or the frame itself if the model fails."""
+        """Return the magnified frame, or the frame itself if the model fails.
+
+        Raises:
+            ModelIncompatible: the model does not fit, and has not worked before.
+            OptionError: as `Magnifier`.
+        """
         if self._broken and not self._reloaded():
             self.failures += 1
             return frame
@@ -91,15 +99,24 @@ class Guard(Closeable):
             self._check_state()
         except OptionError:  # an error of the user, not of the model
             raise
+        except ModelIncompatible as error:
+            if not self._worked:
+                raise
+            return self._passed(frame, error)
         except Exception as error:  # an engine may raise any error
-            self.failures += 1
-            self._fail(str(error) or type(error).__name__)
-            return frame
+            return self._passed(frame, error)
         finally:
             self._step_start = None
             self._steps += 1
         self.alert = None
+        self._worked = self._worked or self.magnifier.memory is not None
         return magnified
+
+    def _passed(self, frame: Frame, error: Exception) -> Frame:
+        """Report an error of the model and return the frame unmagnified."""
+        self.failures += 1
+        self._fail(str(error) or type(error).__name__)
+        return frame
 
     def close(self) -> None:
         """Stop the watchdog."""

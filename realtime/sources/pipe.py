@@ -4,6 +4,7 @@ No frame is dropped: the writing program waits until its data are read. Y4M, whi
 GStreamer can write, states its size and frame rate.
 """
 
+import math
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -105,7 +106,7 @@ class RawPipe(BaseSource):
         max_pixels: larger pictures are refused.
 
     Raises:
-        OptionError: the size or the pixel format is not valid.
+        OptionError: the size, the rate or the pixel format is not valid.
         SourceUnavailable: standard input is closed.
     """
 
@@ -124,6 +125,8 @@ class RawPipe(BaseSource):
         refusal = empty or too_large(*size, max_pixels)
         if refusal is not None:
             raise OptionError(f"cannot read raw pictures: {refusal}")
+        if fps is not None and not (math.isfinite(fps) and fps > 0):
+            raise OptionError(f"cannot read raw pictures: fps must be positive, got fps = {fps}")
         if pixel_format not in ("bgr24", "rgb24"):
             raise OptionError(f"raw pictures must be bgr24 or rgb24, got {pixel_format!r}")
         self.size = size
