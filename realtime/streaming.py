@@ -30,8 +30,8 @@ def stream(
     """Yield the magnified frames of a source: all frames of a file, the newest of a live source.
 
     Args:
-        source: camera index or name, address of a stream, video file, image folder or glob pattern,
-            or `test`.
+        source: camera index or name, address of a stream, video file, image folder, TIFF stack,
+            pattern of pictures, or `test`.
         alpha: total magnification factor, 1 = unchanged; None: that of the preset, or 20, or 10
             for a live source without filter and preset.
         filter: filter that selects the motion, or its text such as "48-72bpm"; None: that of the
@@ -40,7 +40,7 @@ def stream(
         preset: name of a preset: `pulse`, `breath`, `machine`, `building` or `micro`.
         model: name or path of a model; by default the packaged one.
         size: requested (width, height) of a camera in pixels.
-        fps: requested frames per second of a camera.
+        fps: requested frames per second of a camera, or rate of pictures in a folder.
         capture_fps: frames per second at which a slow-motion file was filmed.
         motion_scale: size at which motion is estimated, relative to the picture: 1, 1/2 or 1/4.
         unsafe: True to allow `.pt2` models, which may run any code when they are opened.

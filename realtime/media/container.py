@@ -196,7 +196,10 @@ def _unreadable_reason(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(16)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "it is WebP; a folder of still pictures is read, an animation is not"
+        return (
+            "it is WebP, of which only still pictures in a folder are read; make them of an "
+            "animation by: magick IN.webp -coalesce FOLDER/%04d.png"
+        )
     if head.startswith(_IMAGE_SIGNATURES):
         return "it is a picture, not a video; pass its folder instead"
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free"):

@@ -41,7 +41,8 @@ class ValueRange:
         """
         if image.dtype == np.uint16 and self.low == 0:
             return np.asarray(cv2.convertScaleAbs(image, alpha=255 / self.high), np.uint8)
-        values = np.nan_to_num(image.astype(np.float64), nan=self.low)
+        with np.errstate(invalid="ignore"):  # raised by some NaN of damaged pictures
+            values = np.nan_to_num(image.astype(np.float64), nan=self.low)
         shares = (values.clip(self.low, self.high) - self.low) / (self.high - self.low)
         return np.rint(255 * shares).astype(np.uint8)
 

@@ -119,6 +119,8 @@ class FileBatch:
             return "end"
         opened = _open(job.source, SourceOptions(max_pixels=self.max_pixels, fps=self.fps))
         with opened.source as source:
+            for note in source.notes:
+                self.notice(f"warning: {source.name!r} {note}")
             fps = opened.video.highest_fps if opened.video is not None else source.fps
             controls = self._fitted_controls(self.capture_fps or fps)
             if job.folder is not None:
@@ -293,7 +295,7 @@ def _jumps(video: VideoSource) -> str:
 def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[str]:
     """Return each property of an input that affects the quality of the output."""
     source, video = opened.source, opened.video
-    warnings = [*source.notes, *(_video_warnings(video) if video is not None else ())]
+    warnings = _video_warnings(video) if video is not None else []
     rate = capture_fps or source.fps
     if video is not None and rate and video.highest_fps and not filter.fits(rate):
         warnings.append(

@@ -52,7 +52,7 @@ def plan(
         OptionError: the arguments are ambiguous, or two inputs would have the same output.
         SourceUnavailable: an input is the address of a stream.
     """
-    if output is None and len(paths) == 2 and not _is_only_pattern(paths[1]):
+    if output is None and len(paths) == 2 and not _matches(paths[1]):
         paths, output = _split(*paths)
     _refuse_addresses(paths, output)
     paths = _without_outputs([each for path in paths for each in _expand(path, notice)], notice)
@@ -97,6 +97,11 @@ def _refuse_addresses(paths: Sequence[str], output: str | None) -> None:
 def _is_only_pattern(path: str) -> bool:
     """True if a path is a pattern, and neither an address nor the name of a file."""
     return is_pattern(path) and not os.path.lexists(path) and not _ADDRESS.match(path)
+
+
+def _matches(path: str) -> bool:
+    """True if a path is a pattern of files that exist; '100%done.mp4' may be a new file."""
+    return _is_only_pattern(path) and bool(matching_files(path))
 
 
 def _expand(path: str, notice: Callable[[str], None]) -> list[str]:

@@ -211,10 +211,10 @@ def is_stack(path: Path) -> bool:
 def missing_numbers(files: Sequence[Path]) -> tuple[int, str]:
     """Return how many pictures are missing by their numbers, and the name before the first gap.
 
-    Names must differ in their last number only, and most numbers must have the same distance.
-    Otherwise nothing counts as missing, because the numbers may be times of day.
+    Names without suffix must differ in their last number only, and most numbers must have the same
+    distance. Otherwise nothing counts as missing, because the numbers may be times of day.
     """
-    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name) for file in files]
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.stem) for file in files]
     if None in parts or len({(part[1], part[3]) for part in parts if part}) != 1:
         return 0, ""
     numbers = [int(part[2]) for part in parts if part]

@@ -46,6 +46,12 @@ def test_values_are_rounded_and_clipped() -> None:
     assert ValueRange(-1, 1).to_8bit(numbers)[0, :4].tolist() == [0, 128, 191, 255]
 
 
+def test_signalling_nan_is_black() -> None:
+    """Damaged pictures contain it; conversions of it make NumPy print a warning."""
+    image = np.array([[0x7F800001, 0x3F800000]], np.uint32).view(np.float32)
+    assert ValueRange(0, 1).to_8bit(image).tolist() == [[0, 255]]
+
+
 def test_the_note_names_bits_and_values() -> None:
     assert depth_note(10) == "has 10 bits per channel; the output has 8"
     assert "its values 0 to 4095 become 0 to 255" in depth_note(16, ValueRange(0, 4095))

@@ -191,8 +191,10 @@ def test_pictures_are_played_at_the_given_rate(model: str, tmp_path: Path) -> No
     for index in range(6):
         assert cv2.imwrite(str(tmp_path / "f" / f"{index}.png"), np.full((48, 64), 90, np.uint8))
     controls = Controls(filter=Temporal(10, 20))
+    logged = LoggedBatch(model, controls)
     with pytest.raises(OptionError, match="and there are 30: "):
-        LoggedBatch(model, controls).run(tmp_path / "f")
+        logged.run(tmp_path / "f")
+    assert "30 frames/s are assumed, --fps sets another" in logged.notes[0]
     logged = LoggedBatch(model, controls, fps=100)
     assert logged.run(tmp_path / "f", output=tmp_path / "out.mp4") == 0
     with av.open(str(tmp_path / "out.mp4")) as container:

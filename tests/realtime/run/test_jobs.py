@@ -92,6 +92,7 @@ def test_a_pattern_of_videos_is_a_batch(
     assert sources(["*.gif", "*.mp4"]) == ["c.gif", "b10.mp4", "b11.mp4"]
     assert sources(["*.mkv"]) == ["*.mkv"]
     assert sources(["b9.MOV", "new.mp4"]) == ["b9.MOV"]
+    assert plan(["b9.MOV", "100%done.mp4"], None, 20, print)[0].output == Path("100%done.mp4")
 
 
 def test_a_batch_cannot_be_one_output(folder: Path, tmp_path: Path) -> None:

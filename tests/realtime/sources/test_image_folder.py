@@ -166,6 +166,7 @@ class TestGaps:
         [
             (["f1.png", "f2.png", "f3.png"], (0, "")),
             (["f1.png", "f2.png", "f3.png", "f7.png", "f9.png"], (4, "f3.png")),
+            (["f1.png", "f2.JPG", "f3.png", "f5.webp"], (1, "f3.png")),
             (["a1_f010.png", "a1_f020.png", "a1_f030.png", "a1_f050.png"], (1, "a1_f030.png")),
             (["f1.png", "g2.png", "f3.png", "f9.png"], (0, "")),
             (["2024.png", "f1.png", "f9.png"], (0, "")),
