@@ -4,9 +4,6 @@
   file.
 * The picture size is limited before anything is decoded, because a small file can claim a huge
   picture.
-* Matroska and WebM files that were cut off are recognised. FFmpeg reads such a file to the last
-  complete packet without an error. Reference: RFC 8794, sections 4 to 6 (numbers of one to eight
-  bytes, elements of unknown size).
 """
 
 import os
@@ -14,7 +11,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -209,57 +205,3 @@ def _unreadable_reason(path: Path) -> str:
 
 def _unavailable(path: Path, reason: str) -> SourceUnavailable:
     return SourceUnavailable(f"cannot open {str(path)!r}: {reason}")
-
-
-# ---- Matroska: files that end before their segment does ---------------------------------------
-
-_HEADER_ID, _SEGMENT_ID = 0x1A45DFA3, 0x18538067
-"""Element IDs of the header, which is the first element, and of the segment with the pictures."""
-
-_MAX_ELEMENTS = 8
-"""Number of elements among which the segment is searched; rarely a filler precedes it."""
-
-
-def is_truncated(path: Path) -> bool:
-    """True if a Matroska file ends before the segment that holds its pictures.
-
-    The segment of an unfinished recording has no size; such a file counts as complete.
-    """
-    try:
-        with path.open("rb") as file:
-            end = _segment_end(file)
-            return end is not None and end > path.stat().st_size
-    except OSError:
-        return False
-
-
-def _segment_end(file: BinaryIO) -> int | None:
-    """Return the position in the file at which the segment should end; None if it is unknown."""
-    for position in range(_MAX_ELEMENTS):
-        element, size = _read_number(file, keep_marker=True), _read_number(file)
-        if element is None or size is None or (position == 0) != (element == _HEADER_ID):
-            return None
-        if element == _SEGMENT_ID:
-            return file.tell() + size
-        file.seek(size, 1)
-    return None
-
-
-def _read_number(file: BinaryIO, *, keep_marker: bool = False) -> int | None:
-    """Read a number of variable length; None if it is invalid or means "unknown".
-
-    The number of leading zero bits gives the length. The one bit after them is a marker; it is part
-    of element IDs (`keep_marker`), but not of sizes.
-    """
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    length = 9 - first[0].bit_length()
-    rest = file.read(length - 1)
-    if len(rest) < length - 1:
-        return None
-    number = int.from_bytes(first + rest)
-    if keep_marker:
-        return number
-    unknown = (1 << 7 * length) - 1
-    return None if number & unknown == unknown else number & unknown

@@ -24,6 +24,7 @@ from rtmag.realtime.frame import Frame, as_bgr
 from rtmag.realtime.media.audio import AudioTracks
 from rtmag.realtime.media.colour import Colour
 from rtmag.realtime.media.encoder import FILE_TYPES, VideoEncoder
+from rtmag.realtime.media.matroska import set_display_size
 from rtmag.realtime.media.timestamps import is_discontinuity
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.paths import check_free
@@ -311,8 +312,15 @@ class VideoSink(BaseSink):
                 )
                 self._tracks = undo.enter_context(tracks)
             container.start_encoding()
+            self._set_display_size()
             undo.pop_all()
         return container
+
+    def _set_display_size(self) -> None:
+        """State the aspect ratio of the pixels in WebM, whose codec cannot."""
+        aspect = self._sample_aspect
+        if self._type.format == "webm" and aspect is not None and aspect != 1:
+            set_display_size(self.partial_path, self._encoder.size, aspect)
 
     def _add(self, container: OutputContainer, frame: Frame) -> None:
         """Encode a frame, after the audio before it."""
@@ -360,6 +368,7 @@ class VideoSink(BaseSink):
                 self._tracks.close()
             with self._file:
                 container.close()
+                self._set_display_size()  # FFmpeg has written the header again
 
     def _rename(self) -> None:
         """Give the finished file its name; raises SinkError if another file has it."""

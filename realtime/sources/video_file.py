@@ -26,7 +26,6 @@ from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.media.colour import Colour, Converter, has_full_chroma, is_yuv
 from rtmag.realtime.media.container import (
     has_timestamps,
-    is_truncated,
     main_video_stream,
     moving_streams,
     open_container,
@@ -35,6 +34,7 @@ from rtmag.realtime.media.container import (
 )
 from rtmag.realtime.media.depth import SAMPLES, ValueRange, depth_note, used_range
 from rtmag.realtime.media.image_size import MAX_PIXELS
+from rtmag.realtime.media.matroska import is_truncated
 from rtmag.realtime.media.metadata import copy_file_metadata, copy_track_metadata, left_out
 from rtmag.realtime.media.timestamps import (
     DisplayTimes,

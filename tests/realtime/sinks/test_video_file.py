@@ -323,11 +323,18 @@ def test_upright_pictures_carry_no_rotation(clip: MakeClip, tmp_path: Path) -> N
         assert (video.rotation, video.size) == (0, (64, 96))
 
 
-def test_pixel_aspect_is_kept(clip: MakeClip, tmp_path: Path, frames: MakeFrames) -> None:
-    like = VideoSource(clip("in.mp4"))
-    like.sample_aspect = Fraction(16, 15)
-    record(tmp_path / "out.mp4", frames(3), like=like)
-    assert VideoSource(tmp_path / "out.mp4").sample_aspect == Fraction(16, 15)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tags", [None, (1, 1, 1, 1)])
+@pytest.mark.parametrize("aspect", [Fraction(64, 45), Fraction(1, 2)])
+def test_pixel_aspect_is_kept(
+    clip: MakeClip, tmp_path: Path, kind: str, tags: Any, aspect: Fraction
+) -> None:
+    source = clip("in.mp4", size=(90, 72), tags=tags, sample_aspect=aspect, audio=["aac"])
+    with copy(source, tmp_path / f"out.{kind}") as video:
+        assert video.sample_aspect == aspect
+        assert len(list(video)) == 30
+        assert video.damaged == 0
+    assert packets(tmp_path / f"out.{kind}", "audio")
 
 
 class TestSound:
