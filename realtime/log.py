@@ -2,12 +2,17 @@
 
 A password in a URL may contain any character, even '@', '/' and '?', so its end is ambiguous. A URL
 that cannot be parsed with certainty is therefore removed completely, except for its scheme.
+
+A pattern cannot find the end of a URL that contains spaces, so `protect` keeps the addresses of this
+process. `redact` replaces them, and their passwords, wherever they occur.
 """
 
 import logging
 import re
 from contextlib import suppress
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 HIDDEN = "..."
 """Replacement for removed text."""
@@ -15,7 +20,9 @@ HIDDEN = "..."
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://\S+")
 """URL with a scheme, up to the next space."""
 
-_SIMPLE = re.compile(r"(?P<user>[^@/?#]*@)?(?P<host>[^@/?#\s]+)(?P<path>/[^?#]*)?(?P<rest>[?#].*)?")
+_SIMPLE = re.compile(
+    r"(?P<user>[^@/?#]*@)?(?P<host>[^@/?#\s]+)(?P<path>/[^?#]*)?(?P<rest>[?#].*)?", re.DOTALL
+)
 """URL without its scheme, split at the first separators."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(:\d+)?")
@@ -37,6 +44,18 @@ _TAIL = "'\"),;:]>"
 
 _SECRETS = ("token", "password", "secret")
 
+_MIN_PASSWORD, _MIN_VALUE = 4, 8
+"""Lengths from which a password and a value of a query are removed outside of their address too.
+
+Shorter ones are likely to be parts of other words.
+"""
+
+_MAX_PROTECTED = 100
+"""Number of protected addresses; the oldest are forgotten."""
+
+_protected: dict[str, re.Pattern[str]] = {}
+"""Protected addresses, each with a pattern of the texts to remove."""
+
 
 def is_secret(name: str) -> bool:
     """True if the value of an option of this name must not be shown."""
@@ -51,29 +70,81 @@ def redact(text: str) -> str:
     >>> redact("rtsp://admin:secret@10.0.0.1:554/live refused")
     'rtsp://10.0.0.1:554/live refused'
     """
+    for address, pattern in tuple(_protected.items()):
+        text = pattern.sub(partial(_replacement, address), text)
     text = _ADDRESS.sub(_redact_address, text)
     text = _SCHEMELESS.sub(HIDDEN, text)
     text = _HEADER.sub(rf"\1: {HIDDEN}", text)
     return _QUERY.sub(rf"\1={HIDDEN}", text)
 
 
+def protect(name: str) -> str:
+    """Redact the name of a source; if it is an address, also keep it for all later redactions.
+
+    Args:
+        name: the whole name as the user gave it. An address may contain spaces.
+
+    Returns:
+        The name as it may be shown.
+    """
+    if "://" not in name:
+        return redact(name)
+    shown = _shown(name)
+    if shown != name:
+        _protected.pop(name, None)
+        _protected[name] = _pattern(name)
+        while len(_protected) > _MAX_PROTECTED:
+            _protected.pop(next(iter(_protected)), None)
+    return shown
+
+
+def _pattern(address: str) -> re.Pattern[str]:
+    """Return a pattern of all texts that must not be shown, the longest first."""
+    user_info, at, _ = address.partition("://")[2].rpartition("@")
+    password = user_info.partition(":")[2] if at else ""
+    query = address.partition("?")[2].partition("#")[0]
+    values = [value for _, value in parse_qsl(query)]
+    parts = [part for part in (password, unquote(password)) if len(part) >= _MIN_PASSWORD]
+    parts += [part for part in (*values, *query.split("&")) if len(part) >= _MIN_VALUE]
+    # A path has one slash less, and a quoted text has escapes.
+    forms = {form for text in (address, *parts) for form in (text, repr(text)[1:-1])}
+    forms.add(address.replace("//", "/"))
+    ordered = sorted(forms, key=len, reverse=True)
+    # Parts are whole words: the password "late" is no part of "later".
+    return re.compile(
+        "|".join(rf"(?<!\w){re.escape(form)}(?!\w)" for form in ordered)
+    )
+
+
+def _replacement(address: str, found: re.Match[str]) -> str:
+    """Return the text that replaces a protected address or one of its parts."""
+    return _shown(address) if found[0] == address else HIDDEN
+
+
 def _redact_address(match: re.Match[str]) -> str:
-    """Scheme, host and path of a URL, as far as they can be parsed with certainty."""
+    """Redact a URL within a sentence."""
     whole = match[0]
     address = whole.rstrip(_TAIL + ".")
+    shown = _shown(address)
+    if shown.endswith(f"://{HIDDEN}"):
+        return shown + _closing(whole)
+    tail = whole[len(address) :]
+    # Without the dots of an earlier redaction.
+    return shown + (tail.lstrip(".") if shown.endswith(f"?{HIDDEN}") else tail)
+
+
+def _shown(address: str) -> str:
+    """Return scheme, host and path of a URL, as far as they can be parsed with certainty."""
     scheme, _, rest = address.partition("://")
     parts = _SIMPLE.fullmatch(rest)
     # An '@' after the host may belong to a password: the URL is ambiguous.
     if parts is None or "@" in (parts["path"] or "") + (parts["rest"] or ""):
-        return f"{scheme}://{HIDDEN}" + _closing(whole)
+        return f"{scheme}://{HIDDEN}"
     if not _HOST.fullmatch(parts["host"]):
-        return f"{scheme}://{HIDDEN}" + _closing(whole)
+        return f"{scheme}://{HIDDEN}"
     path = parts["path"] or ""
     path = path if _PLAIN_PATH.fullmatch(path) else f"/{HIDDEN}"
-    tail = whole[len(address) :]
-    if parts["rest"]:
-        tail = f"?{HIDDEN}{tail.lstrip('.')}"  # without the dots of an earlier redaction
-    return f"{scheme}://{parts['host']}{path}{tail}"
+    return f"{scheme}://{parts['host']}{path}" + (f"?{HIDDEN}" if parts["rest"] else "")
 
 
 def _closing(whole: str) -> str:

@@ -30,6 +30,7 @@ from rtmag.realtime.errors import (
     SinkUnavailable,
     SourceUnavailable,
 )
+from rtmag.realtime.log import protect
 from rtmag.realtime.signals import listen
 
 _USAGE_ERRORS = (
@@ -59,9 +60,14 @@ _MEMORY_ERROR = re.compile(
 def execute(args: list[str]) -> int:
     """Run a command line and return the exit code; an error is one line on standard error."""
     debug = "--debug" in args
+    for arg in args:
+        protect(arg.partition("=")[2] if arg.startswith("-") else arg)
     console.configure(verbose=not _VERBOSE.isdisjoint(args), as_json="--log-json" in args)
+    args = [arg for arg in args if arg not in _GLOBAL_FLAGS]
+    if args and "://" in args[0]:
+        return _fail("an address needs a command: rtmag stream ADDRESS", 2, debug=False)
     try:
-        app([arg for arg in args if arg not in _GLOBAL_FLAGS], prog_name="rtmag")
+        app(args, prog_name="rtmag")
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # Typer and Rich would exit with 1
             return EXIT_BROKEN_PIPE

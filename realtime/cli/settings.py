@@ -28,7 +28,7 @@ from rtmag.realtime.cli.console import notice
 from rtmag.realtime.cli.options import harmless_options, make_controls
 from rtmag.realtime.engines.spec import AUTO
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.log import HIDDEN, is_secret, logger, redact
+from rtmag.realtime.log import HIDDEN, is_secret, logger, protect
 
 NAME = "rtmag.toml"
 
@@ -380,7 +380,7 @@ def _safe(key: str, setting: Setting) -> Setting:
     """Return the setting without credentials, with a value that is None, a number or text."""
     value = setting.value
     if value is not None and not isinstance(value, bool | int | float):
-        value = HIDDEN if is_secret(key) else redact(str(value))
+        value = HIDDEN if is_secret(key) else protect(str(value))
     return Setting(value, setting.origin, setting.rank)
 
 

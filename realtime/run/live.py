@@ -16,7 +16,7 @@ from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_spec
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import SinkError, SourceAbsent, requires_extra
-from rtmag.realtime.log import redact
+from rtmag.realtime.log import protect, redact
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.presets import LIVE_NAME
 from rtmag.realtime.run.adaptive import Pace, choose
@@ -117,10 +117,10 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
         SinkUnavailable: the view, a sink or the virtual camera cannot be opened.
         ModelError, ProviderUnavailable: the model cannot be loaded.
     """
-    controls = options.controls
-    early_view = _open_view(redact(spec), options, stack) if _waits(spec, options) else None
+    controls, name = options.controls, protect(spec)
+    early_view = _open_view(name, options, stack) if _waits(spec, options) else None
     if early_view is not None and early_view.url is not None:
-        options.print_link(f"{redact(spec)}; open {early_view.url}")
+        options.print_link(f"{name}; open {early_view.url}")
     source = stack.enter_context(_open_source(spec, options, early_view))
     if (rate := options.capture_fps or source.fps) is not None:
         # The band of a preset is cut to the rate; nothing of it remains at a very low rate.
@@ -209,7 +209,7 @@ def _open_or_wait(spec: str, options: LiveOptions, view: View | None) -> FrameSo
     if options.source.wait is None or not _waits(spec, options):
         return open_source(spec, options=options.source)
     opener = partial(open_source, spec, options=replace(options.source, wait=None))
-    wait = wait_with_view(view, options.controls, redact(spec))
+    wait = wait_with_view(view, options.controls, protect(spec))
     return wait_until_available(
         partial(open_in_background, opener, wait), options.source.wait, RetryPolicy(), wait
     )

@@ -28,7 +28,7 @@ from av.video.stream import VideoStream
 
 from rtmag.realtime.errors import OptionError, SourceAbsent, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.log import redact
+from rtmag.realtime.log import protect
 from rtmag.realtime.media.colour import Converter
 from rtmag.realtime.media.container import first_video_stream, read_packets
 from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
@@ -143,7 +143,7 @@ class NetworkSource(BaseSource):
         max_pixels: int = MAX_PIXELS,
         ca: Path | None = None,
     ) -> None:
-        self.name = redact(address)
+        self.name = protect(address)
         self._address, self._max_pixels, self._ca = address, max_pixels, ca
         self._stop = threading.Event()
         self._rate = RateMeter()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import av
 from av import error as ffmpeg
 
-from rtmag.realtime.log import redact
+from rtmag.realtime.log import protect
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Failure:
 
     def message(self, address: str) -> str:
         """Return the error message in one line, without credentials."""
-        return f"{redact(address)} {self.problem}; {self.hint} [{self.code}]"
+        return f"{protect(address)} {self.problem}; {self.hint} [{self.code}]"
 
 
 AUTH = Failure(
     "E-AUTH",
     "refused the user name or password",
-    "check both; in a password write @ : / ? # % as %40 %3A %2F %3F %23 %25",
+    "check both; in a password write space @ : / ? # % as %20 %40 %3A %2F %3F %23 %25",
 )
 
 TLS = Failure(

@@ -6,7 +6,7 @@ from glob import glob
 from pathlib import Path
 
 from rtmag.realtime.errors import SourceUnavailable
-from rtmag.realtime.log import redact
+from rtmag.realtime.log import protect
 from rtmag.realtime.sources.source import FrameSource, SourceOptions
 
 _NUMBER = re.compile(r"%0?(\d*)d")
@@ -171,6 +171,6 @@ def _camera_by_name(text: str, options: SourceOptions) -> FrameSource:
             return _camera(info.index, options)
     names = ", ".join(str(info) for info in cameras) or "none"
     raise SourceUnavailable(
-        f"cannot open {redact(text)!r}: no such file, folder or camera (cameras: {names}); "
+        f"cannot open {protect(text)!r}: no such file, folder or camera (cameras: {names}); "
         "a network address begins with rtsp://, http:// or the like"
     )

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtmag.realtime.cli.main import execute
 from rtmag.realtime.errors import SourceUnavailable
-from rtmag.realtime.log import logger, redact, redact_data
+from rtmag.realtime.log import logger, protect, redact, redact_data
 from rtmag.realtime.sources.network import NetworkSource
 from tests.support.fakes import ENVIRONMENT
 from tests.support.servers import http, mjpeg, serving
@@ -51,6 +52,34 @@ def test_secrets_are_removed_from_addresses(address: str, text: str) -> None:
 def test_every_password_is_removed(password: str) -> None:
     shown = redact(f"open rtsp://user:{CANARY}{password}{CANARY}@camera.local:554/live failed")
     assert CANARY not in shown
+
+
+SPACED = [
+    f"rtsp://user:12345 {CANARY}@10.0.0.1:9/x",
+    f"rtsp://user:{CANARY} 12345@10.0.0.1:9/x",
+    f"rtsp://user:a b @{CANARY} c/d@10.0.0.1:9/x",
+    f"rtsp://user:it's \\ {CANARY}@10.0.0.1:9/x",
+    f"http://10.0.0.1:9/x?name=a b&word={CANARY}",
+]
+
+
+@pytest.mark.parametrize("address", SPACED)
+def test_a_protected_address_may_contain_spaces(address: str) -> None:
+    """The whole address, its secrets without it, and both in quoted or shortened forms."""
+    shown = protect(address)
+    assert shown.startswith(address[:7])
+    path = str(Path(address))
+    secret = address.partition("://")[2].rpartition("@")[0].partition(":")[2] or CANARY
+    for text in (shown, address, f"{address!r} failed", path, f"{path!r}", f"'{secret}'", secret):
+        assert CANARY not in redact(f"cannot open {text}: no")
+    assert redact(f"{address} is lost") == f"{shown} is lost"
+    assert protect(shown) == shown
+
+
+def test_a_short_password_is_no_part_of_other_words() -> None:
+    protect("rtsp://user:late@10.0.0.9/x")
+    protect("rtsp://user:a@10.0.0.9/x")
+    assert redact("a later frame is late") == "a later frame is ..."
 
 
 def test_text_without_secrets_is_unchanged() -> None:
@@ -103,7 +132,7 @@ def test_an_error_and_its_causes_are_redacted(password: str) -> None:
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
-@pytest.mark.parametrize("address", [ADDRESSES[1], ADDRESSES[8], ADDRESSES[12]])
+@pytest.mark.parametrize("address", [ADDRESSES[1], ADDRESSES[8], ADDRESSES[12], SPACED[0]])
 def test_the_command_line_shows_no_secrets(address: str, debug: list[str]) -> None:
     code = "import sys; from rtmag.realtime.cli.main import main; main()"
     address = address.replace("10.0.0.1", "127.0.0.1:9")
@@ -121,6 +150,17 @@ def test_the_command_line_shows_no_secrets(address: str, debug: list[str]) -> No
     assert ("Traceback" in done.stderr) == bool(debug)
 
 
+@pytest.mark.parametrize("command", [[], ["file"], ["config", "show", "stream", "--url"]])
+def test_a_mistyped_command_shows_no_secrets(
+    command: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTMAG_URL", SPACED[0])
+    assert execute([*command, SPACED[0]]) == 2
+    told = "".join(capfd.readouterr())
+    assert "rtmag stream" in told or "config show" in told
+    assert CANARY not in told
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
 def test_no_output_of_a_run_contains_a_password(tmp_path: Path) -> None:
     """S05: page, metrics, health, messages, settings file, recording, output, process list."""
@@ -131,6 +171,7 @@ def test_no_output_of_a_run_contains_a_password(tmp_path: Path) -> None:
     run = [sys.executable, "-c", code, "stream", *shown, "--stats", "json", "-v", "--log-json"]
     secret = "".join(f"%{ord(each):02X}{CANARY}" for each in "@:/?#%")
     with serving(mjpeg(20, (64, 48))) as (port, connections):
+        secret += " and spaces"
         address = f"http://admin:{secret}@127.0.0.1:{port}/live?token={CANARY}"
         with subprocess.Popen(
             run,
