@@ -3,8 +3,8 @@
 A password in a URL may contain any character, even '@', '/' and '?', so its end is ambiguous. A URL
 that cannot be parsed with certainty is therefore removed completely, except for its scheme.
 
-A pattern cannot find the end of a URL that contains spaces, so `protect` keeps the addresses of this
-process. `redact` replaces them, and their passwords, wherever they occur.
+A pattern cannot find the end of a URL that contains spaces, so `protect` keeps the addresses of
+this process. `redact` replaces them, and their passwords, wherever they occur.
 """
 
 import logging
@@ -111,9 +111,7 @@ def _pattern(address: str) -> re.Pattern[str]:
     forms.add(address.replace("//", "/"))
     ordered = sorted(forms, key=len, reverse=True)
     # Parts are whole words: the password "late" is no part of "later".
-    return re.compile(
-        "|".join(rf"(?<!\w){re.escape(form)}(?!\w)" for form in ordered)
-    )
+    return re.compile("|".join(rf"(?<!\w){re.escape(form)}(?!\w)" for form in ordered))
 
 
 def _replacement(address: str, found: re.Match[str]) -> str:

@@ -134,7 +134,8 @@ class StreamOptions:
             "--fps",
             min=0.1,
             max=options.MAX_RATE,
-            help="Frame rate of raw pictures, or of the screen capture, in frames/s.",
+            help="Frame rate of raw pictures or of the screen capture, or largest rate of requests "
+            "to an address that gives one picture each time, in frames/s.",
         ),
         options.HARMLESS,
     ] = None
@@ -166,6 +167,7 @@ class StreamOptions:
             timeout=self.timeout,
             ca=self.ca,
             max_pixels=self.max_pixels,
+            note=note,
             wait=note if self.wait else None,
         )
 

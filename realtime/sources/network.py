@@ -1,116 +1,111 @@
 """Network streams: RTSP, RTMP, HTTP(S) with MJPEG, MPEG-TS or HLS, TCP, UDP and SRT.
 
 A `NetworkSource` is one connection. It raises SourceLost when the connection breaks;
-`ReconnectingSource` opens it again. Only protocols and formats of streams are allowed, so that a
-playlist cannot open a file of this machine.
-
-H.264 decoders delay their output by the reorder depth of the stream. A corrupt header can raise the
-depth to 16 frames, and it never falls again, so one wrong bit would delay the view by half a second
-for the rest of the connection. `LowDelayDecoder` restores the first depth at a keyframe if all
-timestamps since the previous keyframe were in order, because then no frame is reordered.
+`ReconnectingSource` opens it again. The connection is read by FFmpeg, except for JPEG pictures over
+HTTP. An HTTP stream without an end, such as MPEG-TS from a camera, is requested once: the same
+answer tells its kind and is then read. Files and playlists are requested again by FFmpeg.
 """
 
-import re
+import math
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from http.client import HTTPException, HTTPResponse
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
-import av
-from av.container import InputContainer
-from av.error import ExitError
-from av.packet import Packet
-from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
-from rtmag.realtime.errors import OptionError, SourceAbsent, SourceLost, SourceUnavailable
+from rtmag.realtime.errors import SourceAbsent, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.log import protect
+from rtmag.realtime.log import logger, protect
 from rtmag.realtime.media.colour import Converter
-from rtmag.realtime.media.container import first_video_stream, read_packets
-from rtmag.realtime.media.image_size import MAX_PIXELS, too_large
+from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.media.timestamps import StreamClock
-from rtmag.realtime.rate import RateMeter, rounding
-from rtmag.realtime.sources.network_errors import (
-    CODEC,
-    DATA,
-    ENDED,
-    NO_VIDEO,
-    PROTOCOL,
-    SECURE,
-    TIMEOUT,
-    Failure,
-    classify,
+from rtmag.realtime.rate import RateMeter
+from rtmag.realtime.sources.http_client import Body, HttpClient
+from rtmag.realtime.sources.network_container import (
+    STILLS_PER_SECOND,
+    Access,
+    ContainerFeed,
+    Transport,
+    check_certificates,
+    is_http,
+    scheme_of,
 )
+from rtmag.realtime.sources.network_errors import (
+    ENDLESS,
+    REJECTED,
+    SILENT,
+    TIMEOUT,
+    TRANSPORT,
+    TRANSPORT_REFUSED,
+    Failure,
+    StreamFailed,
+)
+from rtmag.realtime.sources.network_jpeg import JpegFeed, is_jpeg
 from rtmag.realtime.sources.source import BaseSource
 
+_HEAD = 1 << 16
+"""Largest number of bytes from which the kind of an HTTP stream is found."""
 
-class LowDelayDecoder:
-    """Decoder for one live stream that keeps the delay at its minimum."""
+_PLAYLIST = b"#EXTM3U"
+"""First bytes of a playlist of HLS."""
 
-    def __init__(self, stream: VideoStream) -> None:
-        self._context = stream.codec_context
-        self._depth = self._context.reorder_depth
-        self._in_order = False
-        self._last_stamp: int | None = None
+_MAX_PLAYLIST = 1 << 20
+"""Bytes of the longest playlist that is opened; six hours have 0.5 MB."""
 
-    def decode(self, packet: "Packet[Stream]") -> list[VideoFrame]:
-        """Return the frames that are ready; raises FFmpeg's errors for damaged packets."""
-        if packet.is_keyframe:
-            if self._in_order and self._context.reorder_depth > self._depth:
-                self._context.flush_buffers()  # drops late frames: newer ones follow immediately
-                self._context.reorder_depth = self._depth
-            self._in_order = True
-        self._in_order &= self._is_in_order(packet.pts)
-        return packet.decode()  # type: ignore[return-value]
-
-    def _is_in_order(self, stamp: int | None) -> bool:
-        before, self._last_stamp = self._last_stamp, stamp
-        return stamp is not None and (before is None or stamp > before)
+_KEY_SECONDS = 1.0
+"""Seconds of waiting for a key picture after which the user is informed."""
 
 
-_RTP = "rtp,srtp,udp,tcp"
-"""Protocols that RTSP uses."""
+class Feed(Protocol):
+    """Pictures of one connection."""
 
-_HTTP = "http,https,tcp,tls,httpproxy,crypto,data"
-"""Protocols that HTTP and HLS use."""
+    stamped: bool
+    """True if the pictures have timestamps of their own."""
+    tick: float
+    """Seconds by which the timestamps are rounded."""
+    sample_aspect: Fraction | None
+    """Width over height of one pixel; None if it is square or unknown."""
+    paced: bool
+    """True if the pictures may arrive faster than they play."""
+    finite: bool
+    """True if the stream has a stated end."""
 
-_PROTOCOLS = {
-    "rtsp": f"rtsp,{_RTP}",
-    "rtsps": f"rtsps,rtsp,tls,{_RTP}",
-    "rtmp": "rtmp,tcp",
-    "rtmps": "rtmps,rtmp,tls,tcp",
-    "http": _HTTP,
-    "https": _HTTP,
-    "tcp": "tcp",
-    "udp": "udp",
-    "srt": "srt",
-}
-"""Protocols that each scheme may use; `file` is never one of them."""
+    @property
+    def damaged(self) -> int:
+        """Number of damaged packets and pictures."""
+        ...
 
-_FORMATS = (
-    "rtsp,sdp,rtp,hls,applehttp,mpegts,mpjpeg,mjpeg,jpeg_pipe,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,"
-    "matroska,webm,nut,h264,hevc,aac,webvtt,yuv4mpegpipe"
-)
-"""FFmpeg's names of the formats that may be opened."""
+    @property
+    def waits_for_key(self) -> bool:
+        """True if video arrives that cannot be decoded before the next key picture."""
+        ...
 
-_WITHOUT_TIMESTAMPS = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
-"""Formats without timestamps; FFmpeg computes them from a frame count."""
+    def pictures(self) -> Generator[VideoFrame | None, None, None]:
+        """Yield pictures, and None for data without one; raises StreamFailed when they end."""
+        ...
 
-_LOST = (OSError, EOFError, ExitError)
-"""Errors that end a connection; all others are caused by damaged data and are skipped."""
+    def no_picture(self) -> Failure:
+        """Return the reason why no picture was decoded."""
+        ...
 
-_PROBE_SECONDS = 1.0
-"""Seconds for which FFmpeg may analyse the stream."""
+    def close(self) -> None:
+        """Free the connection; only from the thread that reads."""
+        ...
 
 
-def scheme_of(text: str) -> str | None:
-    """Return the scheme of an address in lower case; None if the text is not an address."""
-    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
-    return match[1].lower() if match else None
+@dataclass(slots=True)
+class Learned:
+    """What the earlier connections to a stream showed, so that later ones need not try it."""
+
+    transport: Transport = "tcp"
+    """Transport of RTSP that the camera accepts."""
 
 
 class NetworkSource(BaseSource):
@@ -125,6 +120,9 @@ class NetworkSource(BaseSource):
         max_pixels: larger frames are refused before they are decoded.
         ca: PEM file of certificates that verify the server's certificate. None: the certificate is
             not verified, because most cameras use self-signed ones.
+        stills_per_second: largest rate of requests, if the address gives one picture for each.
+        note: called with messages for the user; None: they are logged.
+        learned: shared by all connections to the stream.
 
     Raises:
         SourceUnavailable: the connection fails or contains no video; the message has a hint.
@@ -133,7 +131,6 @@ class NetworkSource(BaseSource):
     """
 
     live = True
-    damaged = 0
 
     def __init__(
         self,
@@ -142,24 +139,32 @@ class NetworkSource(BaseSource):
         timeout: float = 5.0,
         max_pixels: int = MAX_PIXELS,
         ca: Path | None = None,
+        stills_per_second: float = STILLS_PER_SECOND,
+        note: Callable[[str], None] | None = None,
+        learned: Learned | None = None,
     ) -> None:
         self.name = protect(address)
-        self._address, self._max_pixels, self._ca = address, max_pixels, ca
+        self._address, self._timeout = address, timeout
+        self._note = note or logger().info
         self._stop = threading.Event()
         self._rate = RateMeter()
-        self._container = self._open(timeout)
+        access = Access(
+            address=address,
+            timeout=timeout,
+            max_pixels=max_pixels,
+            ca=ca,
+            stills_per_second=stills_per_second,
+        )
         try:
-            self._stream = self._video()
-            self._decoder = LowDelayDecoder(self._stream)
-            # Files and HLS arrive faster than they play, so their frames are delayed.
-            self._paced = self._finite or "hls" in self._container.format.name
-            self._pictures = self._decode()
-            self._first = self._first_picture(timeout)
+            self._first = self._open(access, learned or Learned())
+        except StreamFailed as failed:
+            failure = failed.failure
+        else:
             self.size = (self._first.width, self._first.height)
-            self.sample_aspect = self._stream.sample_aspect_ratio
-        except BaseException:
-            self._container.close()
-            raise
+            self.sample_aspect = self._feed.sample_aspect
+            return
+        error_type = SourceAbsent if failure.temporary else SourceUnavailable
+        raise error_type(failure.message(address))  # outside `except`: its context has the password
 
     @property
     def fps(self) -> float | None:
@@ -167,139 +172,172 @@ class NetworkSource(BaseSource):
         return self._rate.fps
 
     @property
-    def _finite(self) -> bool:
-        """True if the stream is a file on a server, not a camera."""
-        return bool(self._container.duration) and (self._container.duration or 0) > 0
+    def damaged(self) -> int:
+        """Number of damaged packets and pictures that were skipped."""
+        return self._feed.damaged
 
-    def _open(self, timeout: float) -> InputContainer:
-        """Connect; raises SourceUnavailable with a hint if that fails."""
-        scheme = scheme_of(self._address) or ""
-        if scheme not in _PROTOCOLS:
-            raise self._unavailable(PROTOCOL)
-        options = {
-            "protocol_whitelist": _PROTOCOLS[scheme],
-            "format_whitelist": _FORMATS,
-            "fpsprobesize": "0",
-            "analyzeduration": str(round(1e6 * _PROBE_SECONDS)),
-            "probesize": "1000000",
-        }
-        if scheme in ("rtsp", "rtsps"):
-            options["rtsp_transport"] = "tcp"
-        if self._ca is not None:
-            options |= {"tls_verify": "1", "ca_file": str(self._certificates(scheme))}
-        start = time.monotonic()
+    @property
+    def resumes(self) -> bool:
+        """False if the stream is a file: opened again, it would begin at its start."""
+        return not self._feed.finite
+
+    # ---- opening ------------------------------------------------------------------------------
+
+    def _open(self, access: Access, learned: Learned) -> VideoFrame:
+        """Connect and return the first picture."""
+        if is_http(access.address):
+            return self._start(self._request(access))
         try:
-            return av.open(
-                self._address,
-                container_options=options,
-                timeout=timeout,
-                metadata_errors="replace",
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
-            failure = classify(error, self._address)
-        if failure is DATA and time.monotonic() - start > 0.9 * timeout:
-            failure = TIMEOUT  # FFmpeg reports a silent RTSP server as invalid data
-        raise self._unavailable(failure)  # outside `except`: FFmpeg's error contains the password
+            return self._start(ContainerFeed(replace(access, transport=learned.transport)))
+        except StreamFailed as failed:
+            refused = failed.failure
+            # RTSP over TLS is not tried over UDP, which would not be encrypted.
+            if refused not in (TRANSPORT_REFUSED, REJECTED) or scheme_of(access.address) != "rtsp":
+                raise
+        other: Transport = "udp" if learned.transport == "tcp" else "tcp"
+        try:
+            first = self._start(ContainerFeed(replace(access, transport=other)))
+        except StreamFailed as failed:
+            both = refused is failed.failure is REJECTED
+            raise StreamFailed(REJECTED if both else TRANSPORT) from None
+        learned.transport = other
+        return first
 
-    def _certificates(self, scheme: str) -> Path:
-        """Return the certificate file; raises OptionError where FFmpeg would ignore it."""
-        assert self._ca is not None
-        if scheme not in SECURE:
-            raise OptionError(f"--ca applies to {', '.join(SECURE)} only, got {scheme}://")
-        if not self._ca.is_file():
-            raise OptionError(f"--ca must be a file with certificates (PEM), got {str(self._ca)!r}")
-        return self._ca
+    def _request(self, access: Access) -> Feed:
+        """Request an HTTP address and choose how its answer is read."""
+        if access.ca is not None:
+            check_certificates(access.ca, scheme_of(access.address) or "")
+        client = HttpClient(access.address, timeout=access.timeout, ca=access.ca)
+        try:
+            return self._answered(access, client)
+        except TimeoutError:
+            client.close()
+            raise StreamFailed(TIMEOUT) from None
+        except (OSError, HTTPException, ValueError):
+            client.close()
+            return ContainerFeed(access)  # FFmpeg finds the reason, or can read it all the same
+        except BaseException:
+            client.close()
+            raise
 
-    def _video(self) -> VideoStream:
-        """Return the video stream, after checking its codec and size."""
-        stream = first_video_stream(self._container)
-        if stream is None:
-            raise self._unavailable(NO_VIDEO)
-        context = stream.codec_context
-        if context is None:
-            raise self._unavailable(CODEC)
-        self._check_size(context.width, context.height)
-        context.options = {**context.options, "max_pixels": str(self._max_pixels)}
-        context.thread_type = "SLICE"  # frame threads would delay the output by one frame each
-        return stream
+    def _answered(self, access: Access, client: HttpClient) -> Feed:
+        """Request an HTTP address and choose how its answer is read; closes the client later."""
+        response = client.get()
+        head = response.read1(_HEAD)
+        if is_jpeg(response, head):
+            return JpegFeed(access, client, response, head, self._stop, self._say)
+        access = replace(access, indexed=head[4:8] == b"ftyp" and not _sends_parts(response))
+        if head.startswith(_PLAYLIST):
+            _read_playlist(response, time.monotonic() + access.timeout)
+        elif response.length is None:
+            body = Body(client, response, head, time.monotonic() + 2 * access.timeout)
+            feed = ContainerFeed(replace(access, body=body))
+            body.deadline = math.inf
+            return feed
+        client.close()
+        return ContainerFeed(replace(access, address=_verified_address(access, response)))
 
-    def _check_size(self, width: int, height: int) -> None:
-        refusal = too_large(width, height, self._max_pixels)
-        if refusal is not None:
-            raise SourceUnavailable(f"cannot open {self.name!r}: {refusal}")
+    def _start(self, feed: Feed) -> VideoFrame:
+        """Return the first picture; raises StreamFailed if none comes in twice the timeout.
 
-    def _first_picture(self, timeout: float) -> VideoFrame:
-        """Return the first picture; raises SourceUnavailable if none comes in twice the timeout."""
-        deadline = time.monotonic() + 2 * timeout  # some servers send data without pictures
-        for picture in self._pictures:
-            if picture is not None:
-                return picture
-            if self._stop.is_set() or time.monotonic() > deadline:
-                break
-        raise self._unavailable(NO_VIDEO)
+        While video arrives, its next key picture is waited for without a limit.
+        """
+        self._feed, self._pictures = feed, feed.pictures()
+        begun = time.monotonic()
+        deadline, told = begun + 2 * self._timeout, False
+        try:
+            for picture in self._pictures:
+                now = time.monotonic()
+                if picture is not None:
+                    return picture
+                if feed.waits_for_key:
+                    deadline = now + 2 * self._timeout
+                    if not told and now - begun > _KEY_SECONDS:
+                        told = True
+                        self._say("sends video; waiting for a key picture")
+                if self._stop.is_set() or now > deadline:
+                    break
+            raise StreamFailed(feed.no_picture())
+        except BaseException:
+            self._free()
+            raise
+
+    def _say(self, message: str) -> None:
+        self._note(f"{self.name} {message}")
+
+    # ---- reading ------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames as they arrive; raises SourceLost when the connection breaks."""
-        clock = StreamClock(stamped=self._container.format.name not in _WITHOUT_TIMESTAMPS)
-        converter = Converter()
-        layout, changes, index = _layout(self._first), 0, 0
-        tick = rounding(float(self._stream.time_base or 0))
         try:
-            for picture in chain([self._first], self._pictures):
-                if self._stop.is_set():
-                    break
-                if picture is None:
-                    continue
-                stamp = picture.time
-                if self._paced:
-                    self._stop.wait(clock.early_by(stamp, time.monotonic()))
-                frame_time = clock.read(stamp, time.monotonic())
-                self._rate.add(frame_time, tick=tick)
-                if _layout(picture) != layout:  # for example grey pictures at night
-                    layout, changes = _layout(picture), changes + 1
-                epoch = clock.epoch + changes
-                yield Frame(converter.to_bgr(picture), frame_time, index, epoch, tick)
-                index += 1
+            yield from self._frames()
+        except StreamFailed as failed:
+            failure = failed.failure
+        else:
+            return
         finally:
-            # The generator and this object refer to each other; this frees the decoder immediately.
-            self._pictures.close()
             # Closed here, because another thread must not close it while this one reads.
-            self._container.close()
+            self._free()
+        raise SourceLost(failure.message(self._address))
 
-    def _decode(self) -> Generator[VideoFrame | None, None, None]:
-        """Yield pictures, and None for packets without one; raises SourceLost at the end."""
-        failure = ENDED
-        try:
-            for packet in read_packets(self._container, self._stream, fatal=_LOST):
-                yield from self._decode_packet(packet)
-        except _LOST as error:
-            failure = classify(error, self._address)
-        if not self._finite:
-            raise SourceLost(failure.message(self._address))
+    def _frames(self) -> Iterator[Frame]:
+        feed, converter = self._feed, Converter()
+        clock = StreamClock(stamped=feed.stamped)
+        layout, changes, index = _layout(self._first), 0, 0
+        arrival = time.monotonic()
+        for picture in chain([self._first], self._pictures):
+            if self._stop.is_set():
+                return
+            if picture is None:
+                if time.monotonic() - arrival > self._timeout:  # only sound arrives, for example
+                    raise StreamFailed(SILENT)
+                continue
+            stamp = picture.time
+            if feed.paced:
+                self._stop.wait(clock.early_by(stamp, time.monotonic()))
+            arrival = time.monotonic()
+            frame_time = clock.read(stamp, arrival)
+            self._rate.add(frame_time, tick=feed.tick)
+            if _layout(picture) != layout:  # for example grey pictures at night
+                layout, changes = _layout(picture), changes + 1
+            epoch = clock.epoch + changes
+            yield Frame(converter.to_bgr(picture), frame_time, index, epoch, feed.tick)
+            index += 1
 
-    def _decode_packet(self, packet: "Packet[Stream] | None") -> Iterator[VideoFrame | None]:
-        """Yield the pictures of a packet, or None if it has none; count damage."""
-        pictures = None
-        if packet is not None:
-            with suppress(av.FFmpegError, OSError, ValueError):
-                pictures = self._decoder.decode(packet)
-        self.damaged += pictures is None or (packet is not None and packet.is_corrupt)
-        if not pictures:
-            yield None
-        for picture in pictures or []:
-            self._check_size(picture.width, picture.height)
-            self.damaged += picture.is_corrupt  # but shown: decoders conceal most damage
-            yield picture
+    def _free(self) -> None:
+        # The generator and this object refer to each other; this frees the decoder immediately.
+        self._pictures.close()
+        self._feed.close()
 
     def close(self) -> None:
         """End the iteration; the reading thread frees the connection within the timeout."""
         self._stop.set()
 
-    def _unavailable(self, failure: Failure) -> SourceUnavailable:
-        error_type = SourceAbsent if failure.temporary else SourceUnavailable
-        return error_type(failure.message(self._address))
-
 
 def _layout(picture: VideoFrame) -> tuple[int, int, str]:
     """Return size and pixel format; a new epoch begins when one of them changes."""
     return picture.width, picture.height, picture.format.name
+
+
+def _sends_parts(response: HTTPResponse) -> bool:
+    """True if a server can send parts of a file."""
+    return response.headers.get("Accept-Ranges", "none").lower() != "none"
+
+
+def _read_playlist(response: HTTPResponse, deadline: float) -> None:
+    """Read a playlist to its end; raises StreamFailed if it has none and would fill the memory."""
+    size = 0
+    while data := response.read1(_HEAD):
+        size += len(data)
+        if size > _MAX_PLAYLIST or time.monotonic() > deadline:
+            raise StreamFailed(ENDLESS)
+
+
+def _verified_address(access: Access, response: HTTPResponse) -> str:
+    """Return the address to which a verified server redirects; FFmpeg does not follow it then."""
+    asked, answered = urlsplit(access.address), urlsplit(response.url)
+    user, at, host = asked.netloc.rpartition("@")
+    if access.ca is None:
+        return access.address
+    same = answered.netloc == host
+    return urlunsplit(answered._replace(netloc=user + at + host) if same else answered)

@@ -2,13 +2,22 @@
 
 import socket
 from dataclasses import dataclass
-from errno import EHOSTUNREACH, ENETUNREACH, ETIMEDOUT
+from errno import EHOSTUNREACH, ENETUNREACH, EPROTONOSUPPORT, ETIMEDOUT
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import av
 from av import error as ffmpeg
 
 from rtmag.realtime.log import protect
+
+
+class StreamFailed(Exception):
+    """A connection failed; the owner of the address raises an error with its message."""
+
+    def __init__(self, failure: "Failure") -> None:
+        super().__init__(failure.code)
+        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,13 @@ NOT_FOUND = Failure(
     temporary=True,
 )
 
+REJECTED = Failure(
+    "E-NOT-FOUND",
+    "answered with an error",
+    "check the path and the settings of the server",
+    temporary=True,
+)
+
 NO_HOST = Failure(
     "E-NO-HOST",
     "has an unknown host name",
@@ -69,6 +85,24 @@ REFUSED = Failure(
     temporary=True,
 )
 
+INSECURE = Failure(
+    "E-TLS",
+    "redirects to an address without encryption",
+    "--ca allows encrypted connections only; correct the address or leave --ca out",
+)
+
+TRANSPORT_REFUSED = Failure(
+    "E-TRANSPORT",
+    "refuses RTSP over TCP",
+    "allow TCP in the settings of the camera",
+)
+
+TRANSPORT = Failure(
+    "E-TRANSPORT",
+    "refuses RTSP over TCP, and no video arrives over UDP",
+    "allow TCP in the settings of the camera, or UDP in the firewall",
+)
+
 CODEC = Failure(
     "E-CODEC",
     "sends a codec that is not supported",
@@ -76,6 +110,18 @@ CODEC = Failure(
 )
 
 NO_VIDEO = Failure("E-NO-VIDEO", "sends no video", "select another stream of the camera")
+
+UNDECODABLE = Failure(
+    "E-CODEC",
+    "sends video that cannot be decoded",
+    "set the camera to H.264 or MJPEG",
+)
+
+INDEX = Failure(
+    "E-INDEX",
+    "has its index at the end, and the server cannot send parts of a file",
+    "download it for rtmag file, or move the index: ffmpeg -i IN -c copy -movflags +faststart OUT",
+)
 
 PROTOCOL = Failure(
     "E-PROTOCOL",
@@ -89,7 +135,17 @@ DATA = Failure(
     "check that this is the address of the stream, not of a web page",
 )
 
+ENDLESS = Failure(
+    "E-DATA", "sends a playlist without an end", "check that this is the address of a stream"
+)
+
+SILENT = Failure("E-LOST", "sends no pictures any more", "check the camera", temporary=True)
+
 ENDED = Failure("E-LOST", "closed the connection", "check the server", temporary=True)
+
+CUT = Failure(
+    "E-LOST", "ended before its stated end", "check the server and the file", temporary=True
+)
 
 BROKEN = Failure("E-LOST", "is lost", "check the network", temporary=True)
 
@@ -100,13 +156,18 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ConnectionRefusedError,), REFUSED),
     ((ffmpeg.ProtocolNotFoundError,), PROTOCOL),
     ((ffmpeg.DecoderNotFoundError, ffmpeg.PatchWelcomeError), CODEC),
-    ((ConnectionError, EOFError), ENDED),
+    ((ConnectionError, EOFError, HTTPException), ENDED),
     ((ffmpeg.InvalidDataError, ffmpeg.DemuxerNotFoundError, ffmpeg.ArgumentError), DATA),
-    ((ffmpeg.HTTPError,), NOT_FOUND),
+    ((ffmpeg.HTTPError,), REJECTED),
 )
 """Failures by error type; the first match counts."""
 
-_CODES = {ETIMEDOUT: TIMEOUT, EHOSTUNREACH: REFUSED, ENETUNREACH: REFUSED}
+_CODES = {
+    EPROTONOSUPPORT: TRANSPORT_REFUSED,
+    ETIMEDOUT: TIMEOUT,
+    EHOSTUNREACH: REFUSED,
+    ENETUNREACH: REFUSED,
+}
 """Failures by error number, for errors without a type of their own."""
 
 SECURE = ("https", "rtsps", "rtmps")

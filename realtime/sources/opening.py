@@ -1,5 +1,6 @@
 """Open a source by its name: find the kind of source that the name refers to."""
 
+import math
 import os
 import re
 from glob import glob
@@ -110,15 +111,23 @@ def _pictures(pattern: str, options: SourceOptions) -> FrameSource:
 
 def _stream(address: str, options: SourceOptions) -> FrameSource:
     """Open a network stream that reconnects; with `options.wait`, wait until it is available."""
-    from rtmag.realtime.sources.network import NetworkSource
+    from rtmag.realtime.sources.network import Learned, NetworkSource
+    from rtmag.realtime.sources.network_container import STILLS_PER_SECOND
     from rtmag.realtime.sources.reconnecting import ReconnectingSource
     from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
 
-    policy = RetryPolicy(reconnect_after=options.timeout)
+    policy = RetryPolicy(reconnect_after=options.timeout, opening_factor=math.inf)
+    learned = Learned()
 
     def connect() -> NetworkSource:
         return NetworkSource(
-            address, timeout=options.timeout, max_pixels=options.max_pixels, ca=options.ca
+            address,
+            timeout=options.timeout,
+            max_pixels=options.max_pixels,
+            ca=options.ca,
+            stills_per_second=options.fps or STILLS_PER_SECOND,
+            note=options.note,
+            learned=learned,
         )
 
     def opener() -> ReconnectingSource:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtmag.realtime.errors import SourceUnavailable
+from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.log import logger, redact
 from rtmag.realtime.sources.latest import LatestFrames
@@ -44,9 +44,6 @@ The silence of the source in that time does not count as an outage.
 
 _AFTER_RESUME = 10.0
 """Seconds after a suspension in which `reconnect_after_sleep` applies."""
-
-_OPENING_FACTOR = 3
-"""Opening a connection may take `reconnect_after` times this factor."""
 
 
 class Connection(LatestFrames):
@@ -122,6 +119,7 @@ class ReconnectingSource(BaseSource):
 
     Raises:
         SourceUnavailable: the first connection fails. Later attempts are repeated without a limit.
+        SourceLost: by `get` and the iteration, if a file on a server was cut off.
     """
 
     live = True
@@ -257,6 +255,10 @@ class ReconnectingSource(BaseSource):
         except (
             Exception
         ) as error:  # any error of a driver or library: the source may work again later
+            source = self._source
+            if isinstance(error, SourceLost) and source is not None and not source.resumes:
+                self._enter("FAILED", str(error), time.monotonic())
+                raise
             self._disconnect(str(error) or type(error).__name__)
             return None
         if frame is None and self._connection.ended and not self._closed:
@@ -296,7 +298,7 @@ class ReconnectingSource(BaseSource):
         """Return the seconds without a picture after which the connection is lost."""
         limit, fps = self._policy.reconnect_after, self.fps
         if self._source is None:
-            return _OPENING_FACTOR * limit
+            return self._policy.opening_factor * limit
         if fps and self._suspended_for > limit and now - self._resumed_at < _AFTER_RESUME:
             return min(limit, max(self._policy.reconnect_after_sleep, 3 / fps))
         return limit

@@ -26,6 +26,12 @@ class RetryPolicy:
     TCP resends undelivered data only after another period as long as the suspension, so a new
     connection is faster than the old one.
     """
+    opening_factor: float = 3.0
+    """Opening may take `reconnect_after` times this factor, until the first picture.
+
+    For streams it is infinite: they end a silent attempt themselves, and while video arrives they
+    wait for its next key picture.
+    """
     delays: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Delays before the attempts in the first `long_outage` seconds; the last one repeats."""
     long_outage: float = 30.0

@@ -114,6 +114,11 @@ class FrameSource(Protocol):
         ...
 
     @property
+    def resumes(self) -> bool:
+        """True if it goes on when it is opened again after a loss; a file begins at its start."""
+        ...
+
+    @property
     def status(self) -> Status:
         """Current state of the source."""
         ...
@@ -184,6 +189,11 @@ class BaseSource(Closeable):
         return 0
 
     @property
+    def resumes(self) -> bool:
+        """True if it goes on when it is opened again after a loss; a file begins at its start."""
+        return True
+
+    @property
     def status(self) -> Status:
         """Current state of the source."""
         return Status(errors=self.damaged)
@@ -207,7 +217,10 @@ class SourceOptions:
     """(width, height) in pixels, for cameras, the test scene and raw pictures from a pipe."""
     fps: float | None = None
     """Frames per second, for cameras, the test scene, the screen, pipes, image folders and files
-    without timestamps."""
+    without timestamps.
+
+    For an address that gives one picture for each request: the largest number of requests a second.
+    """
     pixel_format: str | None = None
     """For cameras, four letters such as MJPG or YUYV; for pipes, bgr24 or rgb24."""
     matrix: Matrix = "bt601"
@@ -220,6 +233,8 @@ class SourceOptions:
     """PEM file of the certificates that verify the server of an encrypted stream."""
     max_pixels: int = MAX_PIXELS
     """Larger pictures are refused before they are decoded."""
+    note: Callable[[str], None] | None = None
+    """Called with messages of a stream for the user, from any thread; None: they are logged."""
     wait: Callable[[str], None] | None = None
     """Called with the reason while a stream is not available yet; None: raise an error instead."""
 

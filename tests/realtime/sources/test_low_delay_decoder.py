@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from rtmag.realtime.media.container import first_video_stream, read_packets
-from rtmag.realtime.sources.network import LowDelayDecoder
+from rtmag.realtime.sources.network_container import LowDelayDecoder
 from tests.support.servers import mpegts, scene
 
 SIZE = (160, 120)
