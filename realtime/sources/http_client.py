@@ -154,8 +154,11 @@ class _KeptConnections(AbstractHTTPHandler):
         if self._unread is None:
             return
         (response, connection), self._unread = self._unread, None
-        if not response.isclosed():
-            response.read(_MAX_UNREAD)
+        try:
+            if not response.isclosed():
+                response.read(_MAX_UNREAD)
+        except (OSError, HTTPException):
+            connection.close()
         if not response.isclosed():
             connection.close()
             response.close()
@@ -177,7 +180,7 @@ class _KeptConnections(AbstractHTTPHandler):
             connection.close()
             if not kept:
                 raise
-            response = self._exchange(connection, request)  # the server had closed it meanwhile
+            response = self._exchange(connection, request)  # closed by the server
         self._unread = response, connection
         return response
 

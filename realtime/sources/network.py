@@ -2,8 +2,8 @@
 
 A `NetworkSource` is one connection. It raises SourceLost when the connection breaks;
 `ReconnectingSource` opens it again. The connection is read by FFmpeg, except for JPEG pictures over
-HTTP. An HTTP stream without an end, such as MPEG-TS from a camera, is requested once: the same
-answer tells its kind and is then read. Files and playlists are requested again by FFmpeg.
+HTTP. An HTTP stream without an end, such as MPEG-TS from a camera, is requested once: its kind is
+found from the same answer that is then read. Files and playlists are requested again by FFmpeg.
 """
 
 import math
@@ -39,6 +39,7 @@ from rtmag.realtime.sources.network_container import (
 )
 from rtmag.realtime.sources.network_errors import (
     ENDLESS,
+    NO_HOST,
     REJECTED,
     SILENT,
     TIMEOUT,
@@ -46,6 +47,7 @@ from rtmag.realtime.sources.network_errors import (
     TRANSPORT_REFUSED,
     Failure,
     StreamFailed,
+    has_possible_host,
 )
 from rtmag.realtime.sources.network_jpeg import JpegFeed, is_jpeg
 from rtmag.realtime.sources.source import BaseSource
@@ -102,10 +104,12 @@ class Feed(Protocol):
 
 @dataclass(slots=True)
 class Learned:
-    """What the earlier connections to a stream showed, so that later ones need not try it."""
+    """Results of earlier connections to a stream, so that later ones need not try again."""
 
     transport: Transport = "tcp"
     """Transport of RTSP that the camera accepts."""
+    stills: bool = False
+    """True if the user was informed that the address gives one picture for each request."""
 
 
 class NetworkSource(BaseSource):
@@ -146,6 +150,7 @@ class NetworkSource(BaseSource):
         self.name = protect(address)
         self._address, self._timeout = address, timeout
         self._note = note or logger().info
+        self._learned = learned or Learned()
         self._stop = threading.Event()
         self._rate = RateMeter()
         access = Access(
@@ -156,7 +161,7 @@ class NetworkSource(BaseSource):
             stills_per_second=stills_per_second,
         )
         try:
-            self._first = self._open(access, learned or Learned())
+            self._first = self._open(access)
         except StreamFailed as failed:
             failure = failed.failure
         else:
@@ -183,8 +188,11 @@ class NetworkSource(BaseSource):
 
     # ---- opening ------------------------------------------------------------------------------
 
-    def _open(self, access: Access, learned: Learned) -> VideoFrame:
+    def _open(self, access: Access) -> VideoFrame:
         """Connect and return the first picture."""
+        learned = self._learned
+        if not has_possible_host(access.address):
+            raise StreamFailed(NO_HOST)
         if is_http(access.address):
             return self._start(self._request(access))
         try:
@@ -207,7 +215,10 @@ class NetworkSource(BaseSource):
         """Request an HTTP address and choose how its answer is read."""
         if access.ca is not None:
             check_certificates(access.ca, scheme_of(access.address) or "")
-        client = HttpClient(access.address, timeout=access.timeout, ca=access.ca)
+        try:
+            client = HttpClient(access.address, timeout=access.timeout, ca=access.ca)
+        except (OSError, ValueError):
+            return ContainerFeed(access)
         try:
             return self._answered(access, client)
         except TimeoutError:
@@ -225,7 +236,7 @@ class NetworkSource(BaseSource):
         response = client.get()
         head = response.read1(_HEAD)
         if is_jpeg(response, head):
-            return JpegFeed(access, client, response, head, self._stop, self._say)
+            return JpegFeed(access, client, response, head, self._stop, self._say_stills)
         access = replace(access, indexed=head[4:8] == b"ftyp" and not _sends_parts(response))
         if head.startswith(_PLAYLIST):
             _read_playlist(response, time.monotonic() + access.timeout)
@@ -244,7 +255,7 @@ class NetworkSource(BaseSource):
         """
         self._feed, self._pictures = feed, feed.pictures()
         begun = time.monotonic()
-        deadline, told = begun + 2 * self._timeout, False
+        deadline, said = begun + 2 * self._timeout, False
         try:
             for picture in self._pictures:
                 now = time.monotonic()
@@ -252,8 +263,8 @@ class NetworkSource(BaseSource):
                     return picture
                 if feed.waits_for_key:
                     deadline = now + 2 * self._timeout
-                    if not told and now - begun > _KEY_SECONDS:
-                        told = True
+                    if not said and now - begun > _KEY_SECONDS:
+                        said = True
                         self._say("sends video; waiting for a key picture")
                 if self._stop.is_set() or now > deadline:
                     break
@@ -261,6 +272,11 @@ class NetworkSource(BaseSource):
         except BaseException:
             self._free()
             raise
+
+    def _say_stills(self, message: str) -> None:
+        if not self._learned.stills:
+            self._say(message)
+        self._learned.stills = True
 
     def _say(self, message: str) -> None:
         self._note(f"{self.name} {message}")

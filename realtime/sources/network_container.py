@@ -123,6 +123,9 @@ _PROBE_SECONDS = 1.0
 _RESUME_SECONDS = 2
 """Longest delay of FFmpeg's attempts to resume a file whose transfer was cut."""
 
+_PLACEHOLDER = 2**31 - 1
+"""Sizes from here on are what some servers announce for a stream without an end."""
+
 _MISSING = 0.5
 """Seconds by which a complete file may end before its stated duration."""
 
@@ -225,7 +228,8 @@ class ContainerFeed:
         """Seconds by which the timestamps are rounded."""
         self.sample_aspect = self._stream.sample_aspect_ratio
         """Width over height of one pixel; None if it is square or unknown."""
-        self.finite = (self._container.duration or 0) > 0
+        stated = 0 < self._container.size < _PLACEHOLDER
+        self.finite = (self._container.duration or 0) > 0 or stated
         """True if the stream is a file on a server, not a camera."""
         self.paced = self.finite or "hls" in name
         """True if the pictures may arrive faster than they play."""

@@ -1,5 +1,6 @@
 """Error messages for network streams: FFmpeg's errors are mapped to a few kinds of failure."""
 
+import re
 import socket
 from dataclasses import dataclass
 from errno import EHOSTUNREACH, ENETUNREACH, EPROTONOSUPPORT, ETIMEDOUT
@@ -158,7 +159,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ffmpeg.DecoderNotFoundError, ffmpeg.PatchWelcomeError), CODEC),
     ((ConnectionError, EOFError, HTTPException), ENDED),
     ((ffmpeg.InvalidDataError, ffmpeg.DemuxerNotFoundError, ffmpeg.ArgumentError), DATA),
-    ((ffmpeg.HTTPError,), REJECTED),
+    ((ffmpeg.HTTPError, ffmpeg.HTTPClientError), REJECTED),
 )
 """Failures by error type; the first match counts."""
 
@@ -169,6 +170,9 @@ _CODES = {
     ENETUNREACH: REFUSED,
 }
 """Failures by error number, for errors without a type of their own."""
+
+_MAX_HOST = 253
+"""Letters of the longest host name."""
 
 SECURE = ("https", "rtsps", "rtmps")
 """Schemes with encryption."""
@@ -184,6 +188,19 @@ def classify(error: BaseException, address: str) -> Failure:
         # FFmpeg reports both unknown host names and TLS failures as "input/output error".
         return _host_failure(address) or failure if failure is BROKEN else failure
     return BROKEN
+
+
+def has_possible_host(address: str) -> bool:
+    """True if the host name of an address may exist; names are limited by RFC 1035."""
+    host = re.split("[/?#]", address.partition("://")[2])[0].rpartition("@")[2]
+    if host.startswith("["):  # IPv6
+        return "]" in host
+    host = host.partition(":")[0]
+    try:
+        encoded = host.encode("idna") if host else b""
+    except UnicodeError:
+        return False
+    return len(encoded) <= _MAX_HOST and re.search(r"[^!-~]", encoded.decode()) is None
 
 
 def _host_failure(address: str) -> Failure | None:

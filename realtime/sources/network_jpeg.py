@@ -32,6 +32,7 @@ from rtmag.realtime.sources.network_errors import (
     StreamFailed,
     classify,
 )
+from rtmag.realtime.sources.retry import Backoff, RetryPolicy
 
 _REPEAT_SECONDS = 1.0
 """Seconds after which an unchanged still picture is passed on again: the camera still answers."""
@@ -152,36 +153,53 @@ class JpegFeed:
 
     def pictures(self) -> Generator[VideoFrame | None, None, None]:
         """Yield pictures, and None for data without one; raises StreamFailed at the end."""
-        count = 0
+        count, last = 0, b""
         for picture in self._read(self._head):
-            count += picture is not None
+            if picture is not None:
+                count, last = count + 1, picture
             yield None if picture is None else self._decode(picture)
         if self._multipart or count != 1:
             raise StreamFailed(ENDED)
         rate = self._access.stills_per_second
         self._note(f"gives one picture for each request; it is requested {rate:g} times a second")
-        yield from self._stills()
+        yield from self._stills(last)
 
-    def _stills(self) -> Iterator[VideoFrame | None]:
-        """Request the address again and again and yield its picture, if it is a new one."""
-        last, shown_at = b"", time.monotonic()
+    def _stills(self, last: bytes) -> Iterator[VideoFrame | None]:
+        """Request the address again and again and yield its picture, if it is a new one.
+
+        Failed requests are repeated with growing delays; raises StreamFailed after the timeout.
+        """
+        interval, backoff = 1 / self._access.stills_per_second, Backoff(RetryPolicy())
         repeat_after = min(_REPEAT_SECONDS, self._access.timeout / 4)
-        interval, due = 1 / self._access.stills_per_second, 0.0
+        shown_at = answered_at = time.monotonic()
+        due = shown_at + interval
         while not self._stop.wait(max(due - time.monotonic(), 0)):
             due = time.monotonic() + interval
             try:
-                self._response = self._client.get()
-            except HTTPError as error:
-                raise StreamFailed(_refused(error.code)) from None
-            except (OSError, HTTPException, ValueError) as error:
-                raise StreamFailed(classify(error, self._access.address)) from None
-            for picture in self._read(b""):
-                now = time.monotonic()
-                if picture is None or (picture == last and now - shown_at < repeat_after):
-                    yield None
-                    continue
-                last, shown_at = picture, now
-                yield self._decode(picture)
+                for picture in self._requested():
+                    backoff.reset()
+                    answered_at = time.monotonic()
+                    if picture == last and answered_at - shown_at < repeat_after:
+                        yield None
+                        continue
+                    last, shown_at = picture, answered_at
+                    yield self._decode(picture)
+                yield None
+            except StreamFailed:
+                if time.monotonic() - answered_at > self._access.timeout:
+                    raise
+                due = time.monotonic() + backoff.delay(0)
+                yield None
+
+    def _requested(self) -> Iterator[bytes]:
+        """Request the address and yield the pictures of the answer."""
+        try:
+            self._response = self._client.get()
+        except HTTPError as error:
+            raise StreamFailed(_refused(error.code)) from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise StreamFailed(classify(error, self._access.address)) from None
+        yield from (picture for picture in self._read(b"") if picture is not None)
 
     def _read(self, head: bytes) -> Iterator[bytes | None]:
         """Yield the pictures of the present answer, and None for data without one."""

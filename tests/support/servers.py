@@ -27,9 +27,9 @@ import sys
 import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import Gio, GLib, Gst, GstRtspServer
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer
 Gst.init(None)
-port, user, certificate, launches = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+port, user, certificate, transport, *launches = sys.argv[1:]
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service(port)
@@ -37,6 +37,8 @@ for number, launch in enumerate(launches):
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(launch)
     factory.set_shared(True)
+    if transport == "udp":
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     server.get_mount_points().add_factory("/live%s" % (number or ""), factory)
     if user or certificate:
         permissions = GstRtspServer.RTSPPermissions()
@@ -95,7 +97,10 @@ def free_port() -> int:
 
 
 class RtspServer:
-    """An RTSP camera; kill() and start() simulate unplugging it and plugging it in."""
+    """An RTSP camera; kill() and start() simulate unplugging it and plugging it in.
+
+    With the transport "udp" it answers 461 to requests of TCP.
+    """
 
     def __init__(
         self,
@@ -106,10 +111,11 @@ class RtspServer:
         user: str = "",
         port: int | None = None,
         certificate: Path | None = None,
+        transport: str = "",
     ) -> None:
         self.port = port or free_port()
         self.url = f"rtsp{'s' if certificate else ''}://127.0.0.1:{self.port}/live"
-        self.user, self.certificate = user, str(certificate or "")
+        self.user, self.certificate, self.transport = user, str(certificate or ""), transport
         self.show(size, fps, launch)
         self._process: subprocess.Popen[str] | None = None
 
@@ -118,8 +124,9 @@ class RtspServer:
         self._launch = launch.format(width=size[0], height=size[1], fps=fps)
 
     def start(self) -> None:
+        settings = self.user, self.certificate, self.transport
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, "-c", RTSP, str(self.port), self.user, self.certificate, self._launch],
+            [SYSTEM_PYTHON, "-c", RTSP, str(self.port), *settings, self._launch],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

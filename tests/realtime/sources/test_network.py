@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,7 +19,7 @@ from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.sinks.video_file import VideoSink
-from rtmag.realtime.sources.network import NetworkSource
+from rtmag.realtime.sources.network import Learned, NetworkSource
 from rtmag.realtime.sources.opening import open_source
 from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from rtmag.realtime.sources.source import SourceOptions
@@ -32,6 +33,7 @@ from tests.support.servers import (
     mpegts,
     need_rtsp,
     paced,
+    pictures,
     serving,
     silent,
 )
@@ -401,6 +403,63 @@ def test_a_real_rtsp_camera_with_a_password() -> None:
         with NetworkSource(good) as source:
             assert len(read(source, 3)) == 3
             assert source.name == server.url
+
+
+def test_a_real_rtsp_camera_that_has_udp_only() -> None:
+    """UDP is used after TCP was refused, and later connections begin with it."""
+    need_rtsp()
+    with RtspServer((160, 120), transport="udp") as server:
+        learned = Learned()
+        with NetworkSource(server.url, learned=learned) as source:
+            assert len(read(source, 10)) == 10
+        assert learned.transport == "udp"
+        with ChaosProxy(server.port) as proxy:
+            address = server.url.replace(str(server.port), str(proxy.port))
+            with NetworkSource(address, learned=learned) as source:
+                assert len(read(source, 3)) == 3
+            assert proxy.accepted == 1
+
+
+def late_key(wait: float) -> Callable[[object], None]:
+    """A stream that is joined between two key pictures; the next one comes after `wait` seconds."""
+    first, *others = pictures(mpegts(120, SIZE, gop=90))[1:]
+    before, after = [first, *others[:88]], others[88:]
+
+    def answer(connection: object) -> None:
+        for piece in before:
+            connection.sendall(piece)  # type: ignore[attr-defined]
+            time.sleep(wait / len(before))
+        for piece in itertools.cycle(after):
+            connection.sendall(piece)  # type: ignore[attr-defined]
+            time.sleep(1 / 30)
+
+    return answer
+
+
+@pytest.mark.parametrize("wait", [None, print])
+def test_a_key_picture_is_waited_for(wait: Callable[[str], None] | None) -> None:
+    """The wait is longer than twice the timeout, which bounds silence only."""
+    notes = list[str]()
+    with serving(late_key(2.5)) as (port, _):
+        options = SourceOptions(timeout=0.6, note=notes.append, wait=wait)
+        with open_source(f"tcp://127.0.0.1:{port}", options=options) as source:
+            assert source.size == SIZE
+            assert source.damaged == 0
+    assert notes == [f"tcp://127.0.0.1:{port} sends video; waiting for a key picture"]
+
+
+def test_silence_ends_the_wait_for_a_key_picture() -> None:
+    data = b"".join(pictures(mpegts(60, SIZE, gop=60))[1:])
+
+    def answer(connection: Any) -> None:
+        connection.sendall(data)
+        silent(connection)
+
+    with serving(answer) as (port, _):
+        start = time.monotonic()
+        with pytest.raises(SourceUnavailable, match="E-TIMEOUT"):
+            open_source(f"tcp://127.0.0.1:{port}", options=SourceOptions(timeout=0.6))
+        assert time.monotonic() - start < 5
 
 
 def test_an_unknown_path_of_a_real_server() -> None:

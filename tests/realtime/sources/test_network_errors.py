@@ -1,5 +1,8 @@
 """Classification of FFmpeg's errors, with real servers that fail in each way."""
 
+import re
+import socket
+
 import pytest
 
 from rtmag.realtime.errors import SourceUnavailable
@@ -26,6 +29,7 @@ def nothing(connection: object) -> None:
         ("401 Unauthorized", "E-AUTH"),
         ("403 Forbidden", "E-AUTH"),
         ("404 Not Found", "E-NOT-FOUND"),
+        ("410 Gone", "E-NOT-FOUND"),
         ("500 Internal Server Error", "E-NOT-FOUND"),
     ],
 )
@@ -76,6 +80,45 @@ def test_audio_only() -> None:
     data = target.getvalue()
     with serving(lambda connection: connection.sendall(data)) as (port, _):
         assert "E-NO-VIDEO" in refused(f"tcp://127.0.0.1:{port}")
+
+
+SDP = (
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
+    "a=rtpmap:96 H264/90000\r\na=control:track1\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("tcp", "udp", "code"),
+    [
+        ("461 Unsupported Transport", "461 Unsupported Transport", "E-TRANSPORT"),
+        ("461 Unsupported Transport", "200 OK", "E-TRANSPORT"),
+        ("406 Not Acceptable", "200 OK", "E-TRANSPORT"),
+        ("406 Not Acceptable", "406 Not Acceptable", "E-NOT-FOUND"),
+    ],
+)
+def test_an_rtsp_camera_whose_video_cannot_arrive(tcp: str, udp: str, code: str) -> None:
+    """It refuses TCP, and UDP is refused too or blocked by a firewall."""
+    asked = list[str]()
+
+    def answer(connection: socket.socket) -> None:
+        while request := connection.recv(4096).decode():
+            method = request.split()[0]
+            number = re.findall(r"CSeq: (\d+)", request)[0]
+            status, body, more = "200 OK", "", "Session: 1\r\n"
+            if method == "DESCRIBE":
+                body, more = SDP, "Content-Type: application/sdp\r\n"
+            if method == "SETUP":
+                status = tcp if "TCP" in request else udp
+                asked.append("tcp" if "TCP" in request else "udp")
+                more += "".join(re.findall(r"Transport: .*\r\n", request))
+            length = f"Content-Length: {len(body)}\r\n" if body else ""
+            head = f"RTSP/1.0 {status}\r\nCSeq: {number}\r\n{more}{length}\r\n"
+            connection.sendall((head + body).encode())
+
+    with serving(answer) as (port, _):
+        assert code in refused(f"rtsp://127.0.0.1:{port}/live")
+    assert asked == ["tcp", "udp"]
 
 
 def test_an_unsupported_protocol() -> None:
