@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from fractions import Fraction
 from http.client import HTTPException, HTTPResponse
 from urllib.error import HTTPError
 
@@ -122,7 +123,8 @@ class JpegFeed:
     """
 
     stamped = paced = finite = waits_for_key = False
-    tick, sample_aspect = 0.0, None
+    tick = 0.0
+    sample_aspect: Fraction | None = None
 
     def __init__(
         self,
