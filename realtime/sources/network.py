@@ -152,6 +152,8 @@ class NetworkSource(BaseSource):
         self._note = note or logger().info
         self._learned = learned or Learned()
         self._stop = threading.Event()
+        self._claim = threading.Lock()
+        """Held by the reader of the connection, or by close() if there is none."""
         self._rate = RateMeter()
         access = Access(
             address=address,
@@ -284,7 +286,9 @@ class NetworkSource(BaseSource):
     # ---- reading ------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames as they arrive; raises SourceLost when the connection breaks."""
+        """Yield frames as they arrive, once; raises SourceLost when the connection breaks."""
+        if not self._claim.acquire(blocking=False):
+            return
         try:
             yield from self._frames()
         except StreamFailed as failed:
@@ -328,6 +332,8 @@ class NetworkSource(BaseSource):
     def close(self) -> None:
         """End the iteration; the reading thread frees the connection within the timeout."""
         self._stop.set()
+        if self._claim.acquire(blocking=False):
+            self._free()
 
 
 def _layout(picture: VideoFrame) -> tuple[int, int, str]:
