@@ -86,7 +86,7 @@ def test_wrong_usage_exits_2(args: list[str]) -> None:
         (["file", "in.mp4", "--alpha", "nan"], "finite"),
         (
             ["file", "in.mp4", "--fl", "5", "--fh", "20"],
-            "below 15 Hz, half the measured frame rate",
+            "needs more than 40 frames/s, and there are 30",
         ),
         (["file", "in.mp4", "there.mp4"], "exists"),
         (["file", "in.mp4", "-o", "there.mp4"], "--overwrite"),

@@ -842,7 +842,7 @@ def test_the_command_serves_the_scene() -> None:
     (invitation,) = invitations
     assert invitation.startswith("the built-in scene, ")
     assert "; open http://127.0.0.1:" in invitation
-    assert not notes
+    assert notes == ["looking for motion since the first frame, shown 20 times"]
 
 
 @pytest.mark.parametrize("token", ["", "a-secret-of-27-letters-here"])
