@@ -1,5 +1,6 @@
 """Copy the audio of a file into another one: unchanged if possible, otherwise encoded again."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -29,6 +30,10 @@ _DAMAGE = (av.error.InvalidDataError, av.error.ArgumentError)
 """Errors that encoders and containers raise for damaged audio."""
 
 
+_CHANGED_PACKETS = 5
+"""Number of packets, 0.1 s, from which another rate is no damage."""
+
+
 class AudioTracks:
     """Writes all audio tracks of a file into another file, next to its video.
 
@@ -46,7 +51,9 @@ class AudioTracks:
         self._container = open_container(path)
         self._output = output
         self._tracks = {
-            stream.index: _track(stream, output, codec, copy=copy, shift=shift)
+            stream.index: _track(
+                stream, output, codec, copy=copy and not _changes(path, stream), shift=shift
+            )
             for stream in self._container.streams.audio
             if not _is_empty(stream)
         }
@@ -98,9 +105,8 @@ class _Copy:
         self._shift = round(shift / (source.time_base or Fraction(1, 48_000)))
         self._last: int | None = None
         """Decoding time of the last packet in the output."""
-        # AAC in broadcasts has a header in each packet (ADTS), which fragmented files do not allow.
-        adts = source.codec_context.name == "aac" and not source.codec_context.extradata
-        strip = adts and output.format.name in ("mp4", "mov")
+        # Fragmented files do not allow the headers of AAC in broadcasts.
+        strip = _has_headers(source) and output.format.name in ("mp4", "mov")
         self._filter = BitStreamFilterContext("aac_adtstoasc", source) if strip else None
 
     def start(self, packet: "Packet[AudioStream]") -> float | None:
@@ -266,6 +272,24 @@ def _track(
         except ValueError:
             pass  # the container does not support this codec
     return _Transcode(source, output, codec, shift)
+
+
+def _has_headers(stream: AudioStream) -> bool:
+    """True for AAC with a header in each packet (ADTS), as in broadcasts."""
+    return stream.codec_context.name == "aac" and not stream.codec_context.extradata
+
+
+def _changes(path: Path, stream: AudioStream) -> bool:
+    """True if rate or channels of broadcast AAC change, which other containers state only once."""
+    if not _has_headers(stream):
+        return False
+    counts: Counter[tuple[int, int]] = Counter()
+    with open_container(path) as container:
+        for packet in read_packets(container, container.streams[stream.index]):
+            header = bytes(packet)[:4] if packet is not None else b""
+            if len(header) == 4:
+                counts[header[2] & 0x3D, header[3] & 0xC0] += 1  # rate and channels
+    return sum(count >= _CHANGED_PACKETS for count in counts.values()) > 1
 
 
 def _is_empty(stream: AudioStream) -> bool:

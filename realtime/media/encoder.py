@@ -188,6 +188,8 @@ class VideoEncoder:
         self._format = full or codec.pixel_format
         self._converter = Converter()
         self._ticks: int | None = None
+        self.shortened = 0
+        """Number of pauses that were too long for the container."""
         self._step = max(round(1 / (rate * self.time_base)), 1)
         options = {"g": str(max(round(2 * rate), 1)), **codec.options}
         options |= codec.low_delay if low_delay else {}
@@ -211,7 +213,9 @@ class VideoEncoder:
         """Encode an image with its time in seconds; the packets may belong to earlier images."""
         ticks = round(time / self.time_base)
         if self._ticks is not None:
-            ticks = min(max(ticks, self._ticks + 1), self._ticks + MAX_STEP_TICKS)
+            longest = self._ticks + MAX_STEP_TICKS
+            self.shortened += ticks > longest
+            ticks = min(max(ticks, self._ticks + 1), longest)
             self._step = ticks - self._ticks
         self._ticks = ticks
         height, width = image.shape[:2]

@@ -23,7 +23,7 @@ from rtmag.realtime.errors import OptionError, RtmagError, SinkError, SinkUnavai
 from rtmag.realtime.frame import Frame, as_bgr
 from rtmag.realtime.media.audio import AudioTracks
 from rtmag.realtime.media.colour import Colour
-from rtmag.realtime.media.encoder import FILE_TYPES, VideoEncoder
+from rtmag.realtime.media.encoder import FILE_TYPES, MAX_STEP_TICKS, VideoEncoder
 from rtmag.realtime.media.matroska import set_display_size
 from rtmag.realtime.media.timestamps import is_discontinuity
 from rtmag.realtime.signals import deferred
@@ -361,6 +361,12 @@ class VideoSink(BaseSink):
         try:
             if not self._failed:
                 container.mux(self._encoder.flush())
+                if self._encoder.shortened:
+                    hours = float(MAX_STEP_TICKS * self._encoder.time_base) / 3600
+                    self._notice(
+                        f"{self.name!r} has pauses of at most {hours:.3g} h: longer ones of the "
+                        "input were shortened"
+                    )
                 if self._tracks is not None:
                     self._tracks.advance(until)
         finally:

@@ -216,6 +216,18 @@ def test_a_gap_of_hours_does_not_abort_the_process(clip: MakeClip, tmp_path: Pat
     assert (done.returncode, done.stdout) == (0, "24\n"), done.stderr
 
 
+def test_a_pause_that_a_container_cannot_hold_is_reported(clip: MakeClip, tmp_path: Path) -> None:
+    """The clock of 1/90 000 s is that of broadcasts; MP4 has 31 bits for a step."""
+    notes: list[str] = []
+    source = clip("in.mp4", ticks=[0, 3000, 6000], time_base=Fraction(1, 90_000))
+    with VideoSource(source) as like:
+        late = [Frame(flat(i, (64, 48)), 30_000.0 * i, i) for i in range(2)]
+        record(tmp_path / "out.mp4", late, like=like, notice=notes.append)
+    assert notes == [
+        "'out.mp4' has pauses of at most 6.17 h: longer ones of the input were shortened"
+    ]
+
+
 def test_live_recordings_start_at_zero(tmp_path: Path, frames: MakeFrames) -> None:
     late = [Frame(f.image, f.time + 123_456.789, f.index) for f in frames(10)]
     record(tmp_path / "out.mp4", late)
@@ -460,7 +472,7 @@ class TestSound:
         before = before[before > 0] if kind == "avi" else before
         assert after[-len(before) :] == pytest.approx(before, abs=0.003)
 
-    @pytest.mark.parametrize("kind", ["webm", "avi"])
+    @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "avi"])
     def test_rate_and_channels_may_change(self, clip: MakeClip, tmp_path: Path, kind: str) -> None:
         """As in broadcasts, between a programme and an advertisement."""
         joined = tmp_path / "joined.ts"
