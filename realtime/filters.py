@@ -108,8 +108,8 @@ class Filter(ABC):
         if not self.fits(fps):
             raise OptionError(
                 f"the band {fl:.3g}-{fh:.3g} Hz needs more than {2 * fh:.4g} frames/s, and there "
-                f"are {fps:.4g}: use a faster camera or a lower band; for slow motion, give "
-                "--capture-fps, the rate of filming"
+                f"are {fps:.4g}: use a faster camera, a lower band, or a smaller --size on a "
+                "slow machine; for slow motion, give --capture-fps, the rate of filming"
             )
         lowest = fps * LOWEST_SHARE
         if math.sqrt(fl * fh) < lowest:

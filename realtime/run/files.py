@@ -186,6 +186,7 @@ class FileBatch:
                     [sink],
                     view=view,
                     on_frame=lambda _, __: self.progress.step(),
+                    notice=self.notice,
                 )
             )
         finally:

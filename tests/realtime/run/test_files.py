@@ -273,6 +273,17 @@ def test_a_preset_is_cut_to_the_rate_of_each_file_and_can_be_repeated(
     assert highest == [pytest.approx(9.8), 14]
 
 
+def test_a_rate_that_falls_within_a_file_cuts_the_band_and_says_so(
+    clip: MakeClip, model: str
+) -> None:
+    ticks = [*range(60), *range(60, 360, 3)]  # 30 frames/s, then 10
+    path = clip(frames=len(ticks), ticks=ticks, time_base=Fraction(1, 30))
+    logged = LoggedBatch(model, Controls(filter=Temporal(1, 8)))
+    assert logged.run(path) == 0
+    (note,) = [line for line in logged.notes if "in place of" in line]
+    assert note == "1-4.9 Hz in place of 1-8 Hz: 10 frames/s cannot show faster motion"
+
+
 def test_bands_of_slow_motion_refer_to_its_capture_rate(clip: MakeClip, model: str) -> None:
     controls = Controls(filter=Temporal(36, 38, order=2))
     assert LoggedBatch(model, controls, capture_fps=240).run(clip("in.mp4", frames=5)) == 0
