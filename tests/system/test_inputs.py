@@ -128,7 +128,7 @@ def test_invalid_images_are_skipped(
     assert magnify(source, "-o", "out.mp4") == 2
     assert "none of its pictures can be read" in capsys.readouterr().err
     claiming(folder / "b.png", 65, 48)
-    (folder / "c.png").write_bytes(cv2.imencode(".ppm", flat(0, (64, 48)))[1].tobytes())
+    (folder / "c.png").write_bytes(cv2.imencode(".ras", flat(0, (64, 48)))[1].tobytes())
     for name in ("d.png", "e.png"):
         cv2.imwrite(str(folder / name), flat(1, (64, 48)))
     limit = ["--max-pixels", str(64 * 48)]
