@@ -49,6 +49,9 @@ _NARROWEST = 1.1
 _LONGEST_TURN = 1.3
 """Half the phase in rad by which the middle of a band may advance in one step: 0.41 of a period."""
 
+_STIFFEST = 4.0
+"""Largest pre-warped upper edge of a band for a long step; above it, noise would ring."""
+
 _SHORTEST_STEP = 0.01
 """Shortest step relative to the usual one; for shorter ones the coefficients lose precision."""
 
@@ -318,7 +321,7 @@ class Temporal(Filter):
         rows = self.coefficients(fps)
         low, high = (math.tan(math.pi * f / fps) for f in (self.fl, self.fh))
         turn = math.atan(math.sqrt(low * high))  # of the middle of the band, per usual interval
-        longest = max(_LONGEST_TURN / turn, 1.5)
+        longest = max(min(_LONGEST_TURN, math.atan(_STIFFEST / high * math.tan(turn))) / turn, 1.5)
         held = max(math.ceil(seconds * fps - longest), 0)
         last = min(turn * (seconds * fps - held), max(_LONGEST_TURN, turn))
         factor = max(math.tan(last) / math.tan(turn), _SHORTEST_STEP)

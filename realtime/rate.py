@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 RATE_TOLERANCE = 0.05
 """Relative difference below which two steps, or two rates, count as equal."""
 
+_UNSTEADY_TOLERANCE = 0.3
+"""The same for two rates, while the steps differ."""
+
 _COARSEST_TICK = 0.002
 """Seconds. The tick of a coarser clock is one frame, and a step of two ticks is a missing frame."""
 
@@ -50,11 +53,11 @@ def count_intervals(
     for unit in (likely or middle, middle):
         ratios = steps / unit
         ratios[np.abs(steps - unit) <= 1.01 * tick] = 1.0
-        off = np.abs(ratios - np.maximum(np.rint(ratios), 1.0))
-        if np.minimum(off, 0.5).mean() <= _WHOLE:
-            used = ratios < _PAUSE
-            if not used.any():
-                continue
+        used = ratios < _PAUSE
+        off = np.abs(ratios - np.maximum(np.rint(ratios), 1.0)).clip(max=0.5)
+        if unit != likely:
+            off[~used] = 0.5  # almost any long step is near some multiple of a short one
+        if off.mean() <= _WHOLE and used.any():
             counts = np.maximum(np.floor(ratios[used] + 0.4), 1.0)
             return float(steps[used].sum()), int(counts.sum())
     used = steps < _PAUSE * steps.mean()
@@ -106,6 +109,8 @@ class RateMeter:
         """Relative difference from the measured rate that need not be one."""
         if self.step is None:
             return RATE_TOLERANCE
+        if not self.steady:
+            return _UNSTEADY_TOLERANCE
         return RATE_TOLERANCE + self._tick / (len(self._steps) * self.step)
 
     def add(self, time: float, frames: int = 1, *, tick: float = 0.0) -> None:

@@ -48,12 +48,12 @@ def advance(before: State, after: State, last: Cascade, steps: Sequence[Cascade]
     A held frame has the shape of the last frame. Each change of the coefficients keeps the input u
     and the output y of every section, and the content q of its second integrator, which is
 
-        q = b0 u - z1 - (1 + a1 - a2) y / 2
+        q = b0 u - z1 - (1 + a1 - a2) y / 2   in units of e = sqrt((1 + a2)^2 - a1^2).
 
-    in units of sqrt((1 + a2)^2 - a1^2). For a constant input, y is 0 and q is 2 b0 u; the rest of
-    q is converted, so that a still picture never looks like motion. The shape of the last frame
-    follows from the states before and after it: z2' = b2 u - a2 (b0 u + z1). All of this is linear:
-    the two states are multiplied by small matrices.
+    For a constant input, y is 0 and q is 2 b0 u; the rest of q is converted, so that a still
+    picture never looks like motion. If the gain b0 / e of a section changes, so do y and q. The
+    shape of the last frame follows from the states before and after it: z2' = b2 u - a2 (b0 u +
+    z1). All of this is linear: the two states are multiplied by one small matrix.
 
     Args:
         before: state before the last frame; equal to `after` if the last frame was the first one.
@@ -69,12 +69,23 @@ def advance(before: State, after: State, last: Cascade, steps: Sequence[Cascade]
     for old, new in pairwise([last, *steps]):
         state = _converted(signals, end, old, new)
         signals, end = _step(shape, state, new)
-    first, second = np.hsplit(state.astype(np.float32), 2)
-    before, after = np.asarray(before), np.asarray(after)  # an engine may keep them on a device
-    # `einsum`, because the threads of `@` compete with those of the engine.
-    moved = np.einsum("ij,jn->in", first, before.reshape(2 * count, -1))
-    moved += np.einsum("ij,jn->in", second, after.reshape(2 * count, -1))
-    return np.asarray(moved.reshape(after.shape))
+    return _multiplied(state.astype(np.float32), before, after)
+
+
+_BLOCK = 8192
+"""Elements that are multiplied at once. They stay in the cache, and so few start no threads, which
+would compete with those of the engine."""
+
+
+def _multiplied(matrix: NDArray[np.float32], before: State, after: State) -> State:
+    """Return a state whose elements are linear functions of those of two others."""
+    # An engine may keep its states on a device.
+    states = [np.asarray(each).reshape(len(matrix), -1) for each in (before, after)]
+    out = np.empty_like(states[0])
+    for start in range(0, out.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        out[:, block] = matrix @ np.concatenate([each[:, block] for each in states])
+    return out.reshape(after.shape)
 
 
 Vectors = NDArray[np.float64]
@@ -94,13 +105,28 @@ def _step(shape: Vectors, state: Vectors, rows: Cascade) -> tuple[Vectors, Vecto
 
 def _converted(signals: Vectors, state: Vectors, old: Cascade, new: Cascade) -> Vectors:
     """Return the state for other coefficients; `signals` are those of the last step."""
-    converted = []
+    converted, u_new = [], signals[0]
+    kept = float(_falls(old) == _falls(new))  # 0: begin as after a reset
     for u, y, z1, before, after in zip(signals, signals[1:], state[::2], old, new, strict=False):
         b0, _, _, a1, a2 = before
         # q - 2 b0 u, the part of q that is not due to a constant input.
         moving = -b0 * u - z1 - (1 + a1 - a2) / 2 * y
-        unit = math.sqrt((1 + a2) ** 2 - a1**2)
+        unit, gain = _unit(before), b0 / _unit(before)
         b0, _, b2, a1, a2 = after
-        moving *= math.sqrt((1 + a2) ** 2 - a1**2) / unit
-        converted += [-b0 * u - moving - (1 + a1 - a2) / 2 * y, b2 * u - a2 * y]
+        kept *= b0 / _unit(after) / gain
+        y, moving = kept * y, kept * _unit(after) / unit * moving
+        converted += [-b0 * u_new - moving - (1 + a1 - a2) / 2 * y, b2 * u_new - a2 * y]
+        u_new = y
     return np.stack(converted)
+
+
+def _unit(row: Sequence[float]) -> float:
+    """Return the unit of the second integrator of a section."""
+    *_, a1, a2 = row
+    return math.sqrt((1 + a2) ** 2 - a1**2)
+
+
+def _falls(rows: Cascade) -> bool:
+    """True if the resonance of the first section is above that of the last one, or the same."""
+    (*_, first1, first2), (*_, last1, last2) = rows[0], rows[-1]
+    return (1 + first2) * last1 <= (1 + last2) * first1
