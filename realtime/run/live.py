@@ -15,7 +15,7 @@ from rtmag.realtime.controls import Controls, LiveViewKind
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.engines.loading import load_spec
 from rtmag.realtime.engines.spec import EngineSpec
-from rtmag.realtime.errors import SinkError, SourceAbsent, requires_extra
+from rtmag.realtime.errors import OptionError, SinkError, SourceAbsent, requires_extra
 from rtmag.realtime.log import protect, redact
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.presets import LIVE_NAME
@@ -278,10 +278,18 @@ def _open_sinks(
 
 
 def _settings(options: LiveOptions, engine: Engine, source: FrameSource) -> dict[str, object]:
-    """Return the present settings of the run, for the file next to a recording."""
+    """Return the present settings of the run, for the file next to a recording.
+
+    The band is the part that the frame rate can hold, so that the settings can be repeated.
+    """
     controls = options.controls
+    fps = options.capture_fps or controls.fps or source.fps
+    filter = controls.filter
+    if fps is not None:
+        with suppress(OptionError):  # nothing is magnified at present
+            filter = filter.fitted(fps)
     return describe(
-        controls,
+        replace(controls, filter=filter),
         engine,
         options.engine,
         source=source.name,

@@ -132,14 +132,11 @@ def machine() -> Controls:
     return Controls(filter=PRESETS["machine"].filter, preset="machine")
 
 
-def test_a_preset_is_cut_to_the_rate_of_the_camera_and_says_so(
-    model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    view = FakeView()
-    monkeypatch.setattr(live, "WindowSink", lambda title: view)
-    source = SourceOptions(size=(64, 48), fps=25.0)
-    made, notes = make(model, machine(), view="window", limit=16, source=source)
+def test_a_preset_is_cut_to_the_rate_of_the_camera_and_says_so(model: str, tmp_path: Path) -> None:
+    source, path = SourceOptions(size=(64, 48), fps=25.0), tmp_path / "out.mp4"
+    made, notes = make(model, machine(), record=path, limit=16, source=source)
     run_live("test", made)
+    assert provenance.read_settings(path)["fh"] == pytest.approx(12.25, rel=0.05)
     (note,) = [note for note in notes if "in place of 5-14 Hz" in note]
     assert re.match(r"5-1[12]\.?\d? Hz in place of 5-14 Hz: 2\d\.?\d? frames/s cannot", note)
 
