@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from rtmag.realtime.errors import MissingExtra
 
@@ -18,12 +19,16 @@ except ImportError as error:
     ) from error
 
 
+_SILENT = 0
+"""The level of OpenCV's log at which nothing is printed."""
+
+
 @contextmanager
 def quiet() -> Generator[None, None, None]:
     """Suppress OpenCV's own messages on standard error, where rtmag has its own."""
-    logging = cv2.utils.logging
+    logging: Any = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2  # OpenCV 5, 4
     level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging.setLogLevel(_SILENT)
     try:
         yield
     finally:

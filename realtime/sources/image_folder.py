@@ -157,12 +157,12 @@ class ImageFolderSource(BaseSource):
 
     def _decode(self, picture: _Picture) -> NDArray[Any] | None:
         """Return a picture as (H, W, 3) BGR of any type; None if it is unreadable or too large."""
-        try:
-            data = self._load(picture)
-            with quiet():
+        with quiet():
+            try:
+                data = self._load(picture)
                 return None if data is None else _decoded(data)
-        except Exception:  # a damaged picture may fail anywhere; the others are not affected
-            return None
+            except Exception:  # a damaged picture may fail anywhere; the others are not affected
+                return None
 
     def _load(self, picture: _Picture) -> NDArray[np.uint8] | None:
         """Return a file whose first picture is the wanted one; None if it is refused."""

@@ -1,7 +1,10 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from rtmag.realtime import opencv
 
 _BROKEN = """
 import builtins, sys
@@ -48,3 +51,17 @@ def test_the_module_is_opencv() -> None:
     from rtmag.realtime import opencv
 
     assert opencv.cv2 is cv2
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_the_log_is_silent_for_a_while(version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV 5 moved the functions of the log to another module."""
+    levels = [3]
+    log = SimpleNamespace(getLogLevel=lambda: levels[-1], setLogLevel=levels.append)
+    parts = vars(log) if version == 4 else {}
+    utils = SimpleNamespace(logging=log) if version == 5 else SimpleNamespace()
+    monkeypatch.setattr(opencv, "cv2", SimpleNamespace(utils=utils, **parts))
+    with pytest.raises(ValueError, match="odd"), opencv.quiet():
+        assert levels == [3, 0]
+        raise ValueError("odd")
+    assert levels == [3, 0, 3]

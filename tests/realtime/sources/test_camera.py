@@ -201,9 +201,10 @@ def test_closing_from_another_thread_ends_the_iteration(capture: type[FakeCaptur
 
 
 def test_opencv_prints_nothing_and_keeps_its_log_level(capture: type[FakeCapture]) -> None:
-    level = cv2.utils.logging.getLogLevel()
+    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV 5, 4
+    level = logging.getLogLevel()
     CameraSource(0).close()
-    assert cv2.utils.logging.getLogLevel() == level
+    assert logging.getLogLevel() == level
 
 
 def test_exposure_and_white_balance_are_locked(capture: type[FakeCapture]) -> None:
