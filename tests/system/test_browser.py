@@ -244,9 +244,14 @@ def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: ServedRun)
     use_peak.send_keys(Keys.ENTER)
     wait_until(lambda: served.controls.band[0] == pytest.approx(tank.hz / 1.25, rel=0.06))
     served.controls.set_mode("static")
-    width = find(page, "#spectrum").size["width"]
-    # The axis runs from 48 px (0 Hz) to 6 px from the right (half the frame rate).
-    at = (48 + (width - 54) * tank.hz / 10) / width
+    served.controls.paused = True  # the axis ends at half the rate of the measured frames
+    wait_until(lambda: find(page, "#state").text == "paused")
+    time.sleep(0.3)
+    spectrum = find(page, "#spectrum")
+    highest = float(spectrum.accessible_name.split("from 0 to ")[1].split(" Hz")[0])
+    width = spectrum.size["width"]
+    # The axis runs from 48 px (0 Hz) to 6 px from the right.
+    at = (48 + (width - 54) * tank.hz / highest) / width
     drag(page, "#spectrum", (at, 0.5), (at, 0.5))
     wait_until(lambda: served.controls.filter.mode == "temporal")
     assert served.controls.band[0] < tank.hz < served.controls.band[1] < 1.4 * tank.hz
@@ -367,7 +372,7 @@ def test_charts_are_described_in_words(page: Browser, served: ServedRun) -> None
     )
     assert spectrum.aria_role == waveform.aria_role == "image"
     summary = find(page, "#summary")
-    assert summary.get_property("textContent").startswith("Measured motion: a peak of 0.")
+    wait_until(lambda: "Measured motion: a peak of 0." in summary.get_property("textContent"))
     assert summary.get_attribute("role") == "status"
     assert find(page, "#motion-toggle").accessible_name.startswith("Motion")
     for width in (1280, 390, 320):

@@ -87,7 +87,8 @@ def streaming(address: str, *options: str) -> Iterator[tuple[str, subprocess.Pop
     with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
-            yield process.stderr.readline().rpartition("open ")[2].strip(), process
+            line = next(line for line in process.stderr if "open http" in line)
+            yield line.rpartition("open ")[2].strip(), process
         finally:
             process.send_signal(signal.SIGCONT)
             process.terminate()

@@ -68,14 +68,15 @@ export class Charts {
     return `${formatNumber(hz)} Hz${perMinute}`;
   }
 
-  // Describe both charts to screen readers; not at each update, as they would never stop speaking.
+  // Describe both charts to screen readers. The summary is read aloud whenever it changes, so it
+  // changes seldom.
   summarize() {
-    if (Date.now() - (this.summarizedAt ?? 0) < SUMMARY_MS) return;
-    this.summarizedAt = Date.now();
     const { x, y, peak, step } = this.motion, reach = (path) => formatPixels(Math.max(0, ...path.map(Math.abs)));
     const found = peak ? `a peak of ${formatPixels(peak[1])} pixels at ${this.rate(peak[0])}` : step ? "no clear peak" : "not measured yet";
     this.waveform.ariaLabel = `Displacement in the last ${SECONDS} seconds: up to ${reach(x)} pixels to the right, ${reach(y)} pixels down`;
     this.spectrum.ariaLabel = `Spectrum from 0 to ${formatNumber(this.highestHz || 0)} Hz: ${found}`;
+    if (!step || Date.now() - (this.summarizedAt ?? 0) < SUMMARY_MS) return;
+    this.summarizedAt = Date.now();
     const summary = `Measured motion: ${found}.`;
     if (this.summary.textContent !== summary) this.summary.textContent = summary;
   }
