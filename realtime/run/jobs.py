@@ -116,8 +116,8 @@ def _expand(path: str, notice: Callable[[str], None]) -> list[str]:
     if not videos or not any(map(is_picture, found)):
         return videos or [path]
     notice(
-        f"warning: {path!r} contains pictures and {len(videos)} videos; the pictures are "
-        "magnified, give the names of the videos to magnify them"
+        f"warning: {path!r} contains pictures and videos; the pictures are magnified, "
+        "give the names of the videos to magnify them"
     )
     return [path]
 
