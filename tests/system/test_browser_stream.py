@@ -155,12 +155,11 @@ def test_the_page_shows_that_the_picture_is_old(browser: Browser) -> None:
         browser.find_element(By.ID, "pause").click()
         wait_until(lambda: state.text == "live")
         process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: veil.is_displayed(), 6)
-        assert re.fullmatch(
-            r"No new picture from rtmag\nLast picture at [\d:]{8}, [3-6] s ago", veil.text
-        )
+        wait_until(veil.is_displayed)
+        last = r"No new picture from rtmag\nLast picture at [\d:]{8}, \d+ s ago"
+        assert re.fullmatch(last, veil.text)
         process.send_signal(signal.SIGCONT)
-        wait_until(lambda: not veil.is_displayed(), 6)
+        wait_until(lambda: not veil.is_displayed())
     browser.get_log("browser")
 
 
