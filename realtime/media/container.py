@@ -160,7 +160,9 @@ def read_packets(
             # PyAV raises IndexError when a broken packet announces a stream that does not exist.
             for packet in container.demux(*streams):
                 failures = 0
-                yield packet
+                # Theora repeats a picture by an empty packet, which would end the decoding.
+                if packet.size > 0 or (packet.pts is None and packet.dts is None):
+                    yield packet
             return
         except fatal:
             raise

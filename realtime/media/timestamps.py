@@ -131,8 +131,8 @@ _PROBED = 48
 _ROUNDING = 0.02
 """Relative difference between two measures of a constant frame rate, due to rounded timestamps."""
 
-_MAX_LATE = 0.05
-"""Seconds by which a frame may be late in a file without times."""
+_MAX_SHIFT = 0.065
+"""Seconds by which a frame may be early or late in a file without times."""
 
 _DOUBLINGS = 6
 """Number of times that a frame rate may be doubled for a file without times."""
@@ -272,9 +272,8 @@ def even_rate(ticks: NDArray[np.int64], time_base: Fraction, fps: float) -> floa
     mean = places[-1] / times[-1] if times[-1] > 0 else fps
     rate = mean if abs(mean / fps - 1) < _ROUNDING else fps
     for _ in range(_DOUBLINGS):
-        slots = np.round(times * rate)
-        late = np.maximum.accumulate(slots - places) + places - slots
-        if late.max() <= max(1.0, _MAX_LATE * rate):
+        slots = np.maximum.accumulate(np.round(times * rate) - places) + places
+        if np.abs(slots / rate - times).max() <= _MAX_SHIFT:
             break
         rate *= 2
     return rate

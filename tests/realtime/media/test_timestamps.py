@@ -214,10 +214,12 @@ def test_duration_leaves_out_a_clock_that_wrapped_around() -> None:
         (range(0, 30_000, 1000), 30.0, 30.0),
         ([round(1000 * index / 30) * 30 for index in range(9000)], 29.9, 30.0),
         ([*range(0, 10_000, 1000), *range(20_000, 30_000, 1000)], 30.0, 30.0),
+        ([*range(0, 10_000, 1000), 10_100, *range(11_000, 30_000, 1000)], 30.0, 30.0),
+        ([0, 14_400, 15_600, 30_000, 44_400], 2.1, 16.8),
         ([*range(0, 100_000, 1000), *range(100_000, 110_000, 125)], 30.0, 240.0),
         ([*range(0, 100, 100), *range(4_000_000_000, 4_000_000_200, 100)], 300.0, 300.0),
     ],
-    ids=["even", "rounded", "gap", "faster", "jump"],
+    ids=["even", "rounded", "gap", "close", "slow", "faster", "jump"],
 )
 def test_rate_of_a_file_without_times(ticks: list[int], fps: float, rate: float) -> None:
     assert even_rate(np.array(ticks), Fraction(1, 30_000), fps) == pytest.approx(rate, rel=1e-3)

@@ -158,6 +158,24 @@ def test_damage_does_not_shift_times_of_decoding_beyond_a_key_picture(
     assert times[1:] == pytest.approx([0.4, 0.8, 1.2], abs=2e-3)
 
 
+def test_packets_without_data_repeat_a_picture(clip: MakeClip, tmp_path: Path) -> None:
+    """Theora writes them for pictures that do not change; they are no damage."""
+    path = tmp_path / "out.nut"
+    with av.open(str(clip("in.mp4", frames=9))) as given, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(given.streams.video[0])
+        for index, packet in enumerate(p for p in given.demux(video=0) if p.size):
+            empty = av.Packet()
+            for each, tick in ((packet, 2 * index), (empty, 2 * index + 1)):
+                each.pts = each.dts = tick
+                each.time_base, each.stream = Fraction(1, 60), stream
+                output.mux(each)
+    with VideoSource(path) as source:
+        frames = list(source)
+        assert source.damaged == 0
+    assert [number(frame.image) for frame in frames] == list(range(9))
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(9) / 30, abs=2e-3)
+
+
 def test_one_frame(clip: MakeClip) -> None:
     with VideoSource(clip(frames=1)) as source:
         assert (source.frames, numbers(source)) == (1, [0])
