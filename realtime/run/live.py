@@ -197,7 +197,7 @@ def _open_source(spec: str, options: LiveOptions, view: View | None) -> FrameSou
         source = _open_or_wait(spec, options, view)
     except SourceAbsent as error:
         raise SourceAbsent(f"{error} (use --wait to wait for it)") from error
-    source.on_status = lambda status: options.notice(_status_line(source.name, status))
+    source.on_status = partial(_report_status, options.notice, source.name)
     for setting in source.refused:
         options.notice(f"warning: {source.name}: cannot turn off {setting}")
     for note in source.notes:
@@ -213,6 +213,12 @@ def _open_or_wait(spec: str, options: LiveOptions, view: View | None) -> FrameSo
     return wait_until_available(
         partial(open_in_background, opener, wait), options.source.wait, RetryPolicy(), wait
     )
+
+
+def _report_status(notice: Callable[[str], None], name: str, status: Status) -> None:
+    """Print a new status; a failure is raised as an error too."""
+    if status.state != "FAILED":
+        notice(_status_line(name, status))
 
 
 def _status_line(name: str, status: Status) -> str:

@@ -38,8 +38,8 @@ from rtmag.realtime.sources.network_container import (
     scheme_of,
 )
 from rtmag.realtime.sources.network_errors import (
+    BAD_HOST,
     ENDLESS,
-    NO_HOST,
     REJECTED,
     SILENT,
     TIMEOUT,
@@ -194,7 +194,7 @@ class NetworkSource(BaseSource):
         """Connect and return the first picture."""
         learned = self._learned
         if not has_possible_host(access.address):
-            raise StreamFailed(NO_HOST)
+            raise StreamFailed(BAD_HOST)
         if is_http(access.address):
             return self._start(self._request(access))
         try:

@@ -79,6 +79,8 @@ NO_HOST = Failure(
     temporary=True,
 )
 
+BAD_HOST = Failure("E-NO-HOST", "has a host name that cannot exist", "check the name")
+
 REFUSED = Failure(
     "E-REFUSED",
     "refused the connection or cannot be reached",

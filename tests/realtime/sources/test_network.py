@@ -34,6 +34,7 @@ from tests.support.servers import (
     need_rtsp,
     paced,
     pictures,
+    scene,
     serving,
     silent,
 )
@@ -418,6 +419,28 @@ def test_a_real_rtsp_camera_that_has_udp_only() -> None:
             with NetworkSource(address, learned=learned) as source:
                 assert len(read(source, 3)) == 3
             assert proxy.accepted == 1
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_recording_on_a_real_rtsp_server(cut: bool, tmp_path: Path) -> None:
+    """Its end is an end, and a cut is a loss."""
+    need_rtsp()
+    path = tmp_path / "clip.mp4"
+    sink = VideoSink(path, fps=30)
+    for index in range(60):
+        sink.write(Frame(scene(index, SIZE), index / 30, index))
+    sink.close()
+    launch = f"( filesrc location={path} ! qtdemux ! rtph264pay name=pay0 config-interval=1 )"
+    with RtspServer(launch=launch) as server, open_source(server.url) as source:
+        frames = iter(source)
+        next(frames)
+        if cut:
+            server.kill()
+            with pytest.raises(SourceLost, match="E-LOST"):
+                list(frames)
+        else:
+            assert len(list(frames)) > 40
+            assert source.status.state == "ENDED"
 
 
 def late_key(wait: float) -> Callable[[object], None]:
