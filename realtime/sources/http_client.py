@@ -6,9 +6,11 @@ are used here with connections that stay open.
 
 import ssl
 import time
+from email.message import Message
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import IO, Any
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import (
     AbstractHTTPHandler,
@@ -60,7 +62,7 @@ class HttpClient(Closeable):
             HTTPDefaultErrorHandler(),
             HTTPErrorProcessor(),
             HTTPBasicAuthHandler(passwords),
-            HTTPDigestAuthHandler(passwords),
+            _Digest(passwords),
             _Redirects(self._kept, encrypted=ca is not None),
             self._kept,
         ):
@@ -207,6 +209,16 @@ class _KeptConnections(AbstractHTTPHandler):
         # The other handlers expect what urllib's own handler sets.
         response.url, response.msg = request.full_url, response.reason  # type: ignore[assignment]
         return response
+
+
+class _Digest(HTTPDigestAuthHandler):
+    """Sends a password once: urllib sends a wrong one six times, and cameras lock users out."""
+
+    def retry_http_digest_auth(self, req: Request, auth: str) -> Any:
+        """Send the request again with the password."""
+        if req.has_header(self.auth_header):
+            raise HTTPError(req.full_url, 401, "the password is wrong", Message(), None)
+        return super().retry_http_digest_auth(req, auth)
 
 
 class _Redirects(HTTPRedirectHandler):

@@ -16,6 +16,7 @@ from http.client import HTTPException, HTTPResponse
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
+from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
 
 from av.video.frame import VideoFrame
@@ -38,6 +39,7 @@ from rtmag.realtime.sources.network_container import (
     scheme_of,
 )
 from rtmag.realtime.sources.network_errors import (
+    AUTH,
     BAD_HOST,
     ENDLESS,
     REJECTED,
@@ -226,8 +228,10 @@ class NetworkSource(BaseSource):
         except TimeoutError:
             client.close()
             raise StreamFailed(TIMEOUT) from None
-        except (OSError, HTTPException, ValueError):
+        except (OSError, HTTPException, ValueError) as error:
             client.close()
+            if isinstance(error, HTTPError) and error.code in (401, 403):
+                raise StreamFailed(AUTH) from None  # another attempt might lock the user out
             return ContainerFeed(access)  # FFmpeg finds the reason, or can read it all the same
         except BaseException:
             client.close()

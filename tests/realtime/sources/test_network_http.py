@@ -225,6 +225,24 @@ def test_still_pictures_with_a_password() -> None:
     assert len(connections) == 1
 
 
+@pytest.mark.parametrize("method", ["Digest", "Basic"])
+def test_a_wrong_password_is_sent_once(method: str) -> None:
+    """Cameras lock users out after a few wrong passwords."""
+    requests = list[bytes]()
+
+    def answer(connection: socket.socket) -> None:
+        while request := connection.recv(4096):
+            requests.append(request)
+            number = len(requests)
+            challenge = f'WWW-Authenticate: {method} realm="a", nonce="{number}", qop="auth"\r\n'
+            head = f"HTTP/1.1 401 No\r\n{challenge}Content-Length: 0\r\n\r\n"
+            connection.sendall(head.encode())
+
+    with serving(answer) as (port, _), pytest.raises(SourceUnavailable, match="E-AUTH"):
+        NetworkSource(f"http://me:wrong@127.0.0.1:{port}/a", timeout=2)
+    assert sum(b"Authorization:" in request for request in requests) == 1
+
+
 def test_failed_requests_of_still_pictures_are_repeated_with_delays() -> None:
     camera = Stills(lambda number: "503 Busy" if 3 <= number < 5 else "200 OK")
     with (
