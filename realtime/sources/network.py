@@ -63,6 +63,9 @@ _PLAYLIST = b"#EXTM3U"
 _MAX_PLAYLIST = 1 << 20
 """Bytes of the longest playlist that is opened; six hours have 0.5 MB."""
 
+_PAUSES = (0.1, 0.5)
+"""Seconds before each attempt with the other transport: cameras need a moment to end a session."""
+
 _KEY_SECONDS = 1.0
 """Seconds of waiting for a key picture after which the user is informed."""
 
@@ -194,26 +197,35 @@ class NetworkSource(BaseSource):
 
     def _open(self, access: Access) -> VideoFrame:
         """Connect and return the first picture."""
-        learned = self._learned
         if not has_possible_host(access.address):
             raise StreamFailed(BAD_HOST)
         if is_http(access.address):
             return self._start(self._request(access))
         try:
-            return self._start(ContainerFeed(replace(access, transport=learned.transport)))
+            return self._start(ContainerFeed(replace(access, transport=self._learned.transport)))
         except StreamFailed as failed:
             refused = failed.failure
             # RTSP over TLS is not tried over UDP, which would not be encrypted.
             if refused not in (TRANSPORT_REFUSED, REJECTED) or scheme_of(access.address) != "rtsp":
                 raise
+        return self._open_with_other_transport(access, refused)
+
+    def _open_with_other_transport(self, access: Access, refused: Failure) -> VideoFrame:
+        """Connect to an RTSP camera that refused TCP, or refuses UDP now."""
+        learned = self._learned
         other: Transport = "udp" if learned.transport == "tcp" else "tcp"
-        try:
-            first = self._start(ContainerFeed(replace(access, transport=other)))
-        except StreamFailed as failed:
-            both = refused is failed.failure is REJECTED
-            raise StreamFailed(REJECTED if both else TRANSPORT) from None
-        learned.transport = other
-        return first
+        for pause in _PAUSES:
+            self._stop.wait(pause)
+            try:
+                first = self._start(ContainerFeed(replace(access, transport=other)))
+            except StreamFailed as failed:
+                again = failed.failure
+            else:
+                learned.transport = other
+                return first
+            if again is not REJECTED:
+                break
+        raise StreamFailed(REJECTED if refused is again is REJECTED else TRANSPORT)
 
     def _request(self, access: Access) -> Feed:
         """Request an HTTP address and choose how its answer is read."""
