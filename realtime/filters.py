@@ -80,6 +80,14 @@ class Filter(ABC):
     def coefficients(self, fps: float) -> list[Coefficients]:
         """Coefficients of each section at this frame rate (1/s)."""
 
+    @abstractmethod
+    def follow(self, fps: float) -> float:
+        """Share, 0 to 1, by which the reference becomes the present frame at each frame.
+
+        Args:
+            fps: frame rate in 1/s.
+        """
+
     def sections(self, fps: float) -> "Sections":
         """Coefficients at this frame rate (1/s) as an array for an engine, (S, 5) float32.
 
@@ -176,8 +184,11 @@ class Static(Filter):
 
     def coefficients(self, fps: float) -> list[Coefficients]:
         """One section; its pole is 1 without drift."""
-        pole = math.exp(-2 * math.pi * self.drift / fps) if self.drift else 1.0
-        return [(1, -1, 0, -pole, 0)]
+        return [(1, -1, 0, self.follow(fps) - 1, 0)]
+
+    def follow(self, fps: float) -> float:
+        """0 without drift: the reference is the first frame."""
+        return 1 - math.exp(-2 * math.pi * self.drift / fps) if self.drift else 0.0
 
     def described(self, unit: Unit = "Hz") -> str:
         """The motion that the filter selects."""
@@ -201,6 +212,10 @@ class Dynamic(Filter):
     def described(self, unit: Unit = "Hz") -> str:
         """The motion that the filter selects."""
         return "since the previous frame"
+
+    def follow(self, fps: float) -> float:
+        """1: the reference is the previous frame."""
+        return 1.0
 
     def __str__(self) -> str:
         return "dynamic"
@@ -326,6 +341,10 @@ class Temporal(Filter):
         last = min(turn * (seconds * fps - held), max(_LONGEST_TURN, turn))
         factor = max(math.tan(last) / math.tan(turn), _SHORTEST_STEP)
         return [rows] * held + [[_stretched(row, factor) for row in rows]]
+
+    def follow(self, fps: float) -> float:
+        """Share of the slow average that the lower edge takes out."""
+        return 1 - math.exp(-2 * math.pi * self.fl / fps)
 
     def __str__(self) -> str:
         return self.text()

@@ -1,7 +1,7 @@
 """The magnifier: an engine with the clock, the filter and the state of one stream."""
 
 import math
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,12 @@ from rtmag.realtime.controls import alpha_notes, checked_alpha
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Coefficients, Filter, as_filter
+from rtmag.realtime.flicker import FLICKER_NOTE, LEAST, Flicker
 from rtmag.realtime.frame import Frame, Image, as_bgr
 from rtmag.realtime.log import logger
 from rtmag.realtime.presets import PresetName, preset_of
 from rtmag.realtime.rate import RATE_TOLERANCE, RateMeter
+from rtmag.realtime.scene_change import SceneChange
 from rtmag.realtime.sections import State, advance
 
 Region = tuple[int, int, int, int]
@@ -27,7 +29,17 @@ FADE = 0.5  # seconds over which alpha rises after an interruption
 
 MAX_COPIES = 2  # number of equal frames that may follow a frame: 24 frames per second stored as 60
 
-GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which the memory is reset
+GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which a band starts again
+
+
+class _Memory(NamedTuple):
+    """The memory before a change of the scene, which is valid again if the scene returns."""
+
+    state: State | None
+    before: State | None
+    last: list[Coefficients]
+    shown: tuple[float, int]
+    """Time and index of the frame before the change."""
 
 
 class Magnifier:
@@ -36,9 +48,13 @@ class Magnifier:
     `alpha`, `filter` and `region` may change between frames. The frame rate is measured from the
     times of the frames, so that band edges are in hertz. Where intervals are uneven or frames are
     missing, the filter takes steps of the true length. The memory, which is the state of the
-    filter, is reset by a gap of more than half a second (three frame intervals, if that is longer),
-    by a time that decreases, and by a new epoch, size or region. Alpha then rises from 1 to its
-    value within half a second.
+    filter, is reset by a time that decreases, by a new epoch, size or region, and in a band by a
+    gap of more than half a second (three frame intervals, if that is longer). Alpha then rises from
+    1 to its value within half a second.
+
+    The memory is also reset when the scene as a whole changes: by a cut, a black beginning, a fade,
+    or another exposure, see `SceneChange`. One frame, or those until the light is steady, are then
+    shown unmagnified.
 
     magnifier = Magnifier(alpha=20)
     shown = magnifier(image)               # (H, W, 3) BGR or (H, W) grey, uint8
@@ -112,6 +128,13 @@ class Magnifier:
         self._place: tuple[Region, tuple[int, int]] | None = None
         self._meter = RateMeter(least=MIN_INTERVALS, expected=self._hint)
         self._untimed = 0
+        self._scene = SceneChange()
+        self._earlier: _Memory | None = None
+        self._start: float | None = None
+        self._shown = 0.0, 0
+        """Time and index of the last frame that was magnified."""
+        self._flicker: Flicker | None = None
+        self._notes: dict[str, str] = {}
         self.filter_in_use, self.warning = self._filter, None
 
     # ---- settings, which may change between frames ---------------------------------------------
@@ -189,6 +212,16 @@ class Magnifier:
         """State of the engine after the last frame; None if the next frame is a new reference."""
         return self._state
 
+    @property
+    def scene_changes(self) -> list[float]:
+        """Times at which the scene as a whole changed, in seconds after the first frame."""
+        return [time - (self._start or 0.0) for time in self._scene.times]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the user about the frames so far, one of each kind."""
+        return list(self._notes.values())
+
     # ---- the step -----------------------------------------------------------------------------
 
     @overload
@@ -253,6 +286,9 @@ class Magnifier:
             self._place = (box, size)
         x, y, w, h = box
         image = frame.image[y : y + h, x : x + w]
+        away = self._check_scene(image, frame)
+        if away is not None and self._rate is not None:
+            steps = self.filter_in_use.steps(self._rate, away)
         before = self._state_before(image, steps)
         self._last = steps[-1]
         sections = np.array(self._last, np.float32)
@@ -283,6 +319,8 @@ class Magnifier:
         differ little. In an uneven stream, small differences would add up.
         """
         last, self._time = self._time, frame.time
+        if self._start is None:
+            self._start = frame.time
         passed, self._index = frame.index - self._index, frame.index
         if frame.epoch != self._epoch:
             self._epoch = frame.epoch
@@ -293,7 +331,7 @@ class Magnifier:
             return None
         dt = frame.time - last
         usual = 1 / fps if fps else dt
-        if dt <= 0 or (dt > max(GAP, 3 * usual) and self.capture_fps is None):
+        if dt <= 0 or self._is_pause(dt, usual):
             self._interrupt()
             return None
         if self.capture_fps is not None:
@@ -301,6 +339,57 @@ class Magnifier:
         tolerance = RATE_TOLERANCE if self._meter.steady else EVEN_TOLERANCE
         even = abs(dt - usual) < max(0.98 * frame.tick, tolerance * usual)
         return None if even else dt
+
+    def _is_pause(self, dt: float, usual: float) -> bool:
+        """True if a band cannot continue after an interval of `dt` seconds; notes the first one."""
+        # A pause changes neither the first nor the previous frame, the references of other modes.
+        if not self._filter.needs_rate or self.capture_fps is not None or dt <= max(GAP, 3 * usual):
+            return False
+        if self._state is not None:
+            note = f"no frames for {dt:.2g} s: the band starts again after such a pause"
+            self._notes.setdefault("pause", note)
+        return True
+
+    def _check_scene(self, image: Image, frame: Frame) -> float | None:
+        """Reset or restore the memory if the scene has changed.
+
+        Returns:
+            Seconds since the last frame of a restored memory; None if none was restored.
+        """
+        if self._state is None:
+            self._scene.restart()
+            self._earlier = None
+        follow = self.filter_in_use.follow(self._rate or 1.0)
+        verdict = self._scene.look(image, frame.time, follow)
+        away = None
+        if verdict == "new" and self._earlier is None:
+            self._earlier = _Memory(self._state, self._before, self._last, self._shown)
+        if verdict != "same":
+            self._flicker = self._state = None
+        if verdict == "back" and self._earlier is not None:
+            self._state, self._before, self._last, (time, index) = self._earlier
+            rate = self.capture_fps
+            away = frame.time - time if rate is None else (frame.index - index) / rate
+        if self._scene.pending is None:
+            self._earlier = None
+        self._shown = frame.time, frame.index
+        if self._scene.changes:
+            note = f"the scene changed after {self.scene_changes[0]:.2f} s: "
+            note += "motion is measured from a new reference since"
+            self._notes.setdefault("scene", note)
+        self._check_light()
+        return away
+
+    def _check_light(self) -> None:
+        """Add a note if the light beats within the band."""
+        band, rate = self.filter_in_use.band, self._rate
+        if band is None or rate is None or "light" in self._notes:
+            return
+        if self._flicker is None:
+            self._flicker = Flicker(np.array(self._even[0], np.float32), rate, band[0])
+        self._flicker.add(self._scene.last)
+        if self._flicker.amplitude > LEAST:
+            self._notes["light"] = FLICKER_NOTE
 
     def _interrupt(self) -> None:
         """Reset the memory of the filter; from the next frame on, alpha rises from 1 again."""
@@ -326,7 +415,7 @@ class Magnifier:
                 self._interrupt()
                 return None
             self.warning, self.filter_in_use = None, used
-            self._rate = rate
+            self._rate, self._flicker = rate, None
             self._even = [used.coefficients(rate)]
         return self._even if uneven is None else self.filter_in_use.steps(self._rate, uneven)
 

@@ -196,7 +196,7 @@ class FileBatch:
             self.notice(f"warning: {_jumps(opened.video)}")
         self._finish(source, report, written)
         if report.ending == "end" and written is not None:
-            self._write_settings(source, written, engine, controls)
+            self._write_settings(source, written, magnifier, controls)
             self.done(written)
         return report.ending
 
@@ -251,16 +251,17 @@ class FileBatch:
             )
 
     def _write_settings(
-        self, source: FrameSource, output: Path, engine: Engine, controls: Controls
+        self, source: FrameSource, output: Path, magnifier: Magnifier, controls: Controls
     ) -> None:
         settings = describe(
             controls,
-            engine,
+            magnifier.engine,
             self.engine,
             source=Path(source.name).name,
             size=source.size,
             fps=source.fps,
             capture_fps=self.capture_fps,
+            scene_changes=magnifier.scene_changes,
         )
         try:
             write_settings(output, settings)

@@ -68,7 +68,8 @@ class Pipeline:
     greeting: str | None = None
     """Message to show over the first pictures."""
     notice: Callable[[str], None] = lambda message: None
-    """Prints a message if the band that is in use changes with the frame rate."""
+    """Prints a message if the band that is in use changes with the frame rate, and the notes of the
+    magnifier."""
 
 
 def run(pipeline: Pipeline) -> Report:
@@ -139,6 +140,8 @@ class _Loop:
         """Message about the part of the band that is in use; None: all of it."""
         self._cut_filter: Filter | None = None
         """Filter of the last such message that was printed."""
+        self._told: set[str] = set()
+        """Notes of the magnifier that were printed."""
         self._errors: list[str] = []
         self._warning: str | None = None
 
@@ -232,6 +235,7 @@ class _Loop:
             magnified = self._step(frame)
         self._controls.fps = self._magnifier.fps
         self._report_cut()
+        self._report_notes()
         # Frames that pass unmagnified are an error of the run, unless a live view shows the reason.
         if not (self._has_view and self._source.live) and self._warning is None:
             self._warning = self._magnifier.warning
@@ -268,6 +272,14 @@ class _Loop:
                 self._cut_filter = self._controls.filter
                 self._pipeline.notice(message)
         self._cut = message
+
+    def _report_notes(self) -> None:
+        """Show and print what the magnifier has noted, once."""
+        for note in self._magnifier.notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._viewer.say(note)
+                self._pipeline.notice(f"warning: {self._source.name!r}: {note}")
 
     # ---- output -------------------------------------------------------------------------------
 

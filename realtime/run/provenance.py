@@ -6,7 +6,7 @@ with the video.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def describe(
     size: tuple[int, int],
     fps: float | None,
     capture_fps: float | None = None,
+    scene_changes: Sequence[float] | None = None,
 ) -> dict[str, object]:
     """Return all settings that the frames of an output depend on.
 
@@ -59,9 +60,11 @@ def describe(
         size: (width, height) of the input in pixels.
         fps: frame rate of the input in 1/s.
         capture_fps: rate in 1/s at which a slow-motion file was filmed.
+        scene_changes: seconds after the first frame at which a new reference was taken; None if
+            they are not known yet.
     """
     custom = spec.model is not None and engine.name not in model_names()
-    return {
+    settings: dict[str, object] = {
         "rtmag": rtmag_version(),
         "source": source,
         "size": list(size),
@@ -76,6 +79,9 @@ def describe(
         "model_sha256": engine.metadata.get("rtmag.sha256"),
         "motion_scale": scale_name(engine.motion_scale),
     }
+    if scene_changes is not None:
+        settings["scene_changes"] = [round(each, 3) for each in scene_changes]
+    return settings
 
 
 def write_settings(output: Path, settings: Mapping[str, object]) -> None:

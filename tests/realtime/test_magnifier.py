@@ -9,12 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
+from rtmag.realtime.engines.engine import Engine
+from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.magnifier import FADE, Magnifier
 from rtmag.realtime.sections import Sections, State
 from tests.support.fakes import FakeEngine
+from tests.support.scenes import BLACK, filmed, shifted, sway, texture
 
 Signal = NDArray[np.float64]
 
@@ -226,18 +229,34 @@ def test_a_time_that_does_not_increase_resets_the_state(
     ("fps", "gap", "afresh"),
     [(30, 0.49, False), (30, 0.51, True), (4, 0.74, False), (4, 0.8, True)],
 )
-def test_a_long_gap_resets_the_state(
+def test_after_a_pause_a_band_starts_afresh_and_notes_it_once(
     fps: float, gap: float, afresh: bool, engine: NumpyEngine
 ) -> None:
-    times = np.arange(12) / fps
+    times = np.arange(24) / fps
     times[6:] += gap - 1 / fps
-    play(Magnifier(engine), np.arange(12.0), times)
-    assert engine.resets == [True, *5 * [False], afresh, *5 * [False]]
+    times[18:] += gap - 1 / fps
+    magnifier = Magnifier(engine, filter=Temporal(0.5, 1.5), fps=fps)
+    play(magnifier, 200 + np.arange(24.0), times)
+    resets = [i for i, reset in enumerate(engine.resets) if reset]
+    assert resets == ([0, 6, 18] if afresh else [0])
+    assert [note[:10] for note in magnifier.notes] == (["no frames "] if afresh else [])
+
+
+@pytest.mark.parametrize("filter", [Static(), Static(drift=0.3), Dynamic()], ids=str)
+def test_a_pause_ends_no_other_mode(filter: Filter, engine: NumpyEngine) -> None:
+    times = np.arange(24) / 30
+    paused = times + np.repeat([0, 0.7, 8], 8)
+    values = np.arange(24.0) * 3
+    even = play(Magnifier(NumpyEngine(), filter=filter, fps=30), values, times)
+    magnifier = Magnifier(engine, filter=filter, fps=30)
+    assert play(magnifier, values, paused).tolist() == even.tolist()
+    assert engine.alphas == [20] * 24
+    assert magnifier.notes == []
 
 
 def test_alpha_fades_in_after_an_interruption(engine: NumpyEngine) -> None:
     times = np.concatenate([np.arange(5) / 30, 3 + np.arange(30) / 30])
-    play(Magnifier(engine, alpha=21), np.arange(35.0), times)
+    play(Magnifier(engine, alpha=21, filter=Temporal(1, 3), fps=30), np.arange(35.0), times)
     assert engine.alphas[:5] == [21] * 5  # a beginning has nothing to fade from
     faded = 1 + 20 * np.minimum((times[5:] - 3) / FADE, 1)
     assert engine.alphas[5:] == pytest.approx(faded.tolist())
@@ -564,6 +583,127 @@ def test_dropped_frames_add_no_motion_to_a_still_scene(filter: Filter, engine: N
     kept = np.flatnonzero(np.random.default_rng(2).random(200) > 0.4)
     found = play(Magnifier(engine, filter=filter), np.full(len(kept), 222.0), kept / 30)
     assert np.nanmax(np.abs(found)) < 1e-3
+
+
+# ---- changes of the scene ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fast() -> Engine:
+    return load_engine("fast")
+
+
+def show(magnifier: Magnifier, pictures: list[Image], start: float = 0.0) -> list[Image]:
+    return [magnifier(each, time=start + i / 30) for i, each in enumerate(pictures)]
+
+
+def difference(one: Image, other: Image) -> float:
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+def test_a_scene_after_a_cut_is_magnified_like_one_alone(filter: Filter, fast: Engine) -> None:
+    first, second = filmed(sway(12)), filmed(sway(15, seed=7))
+    magnifier = Magnifier(fast, filter=filter, fps=30)
+    shown = show(magnifier, first + second)[12:]
+    alone = show(Magnifier(fast, filter=filter, fps=30), second)
+    assert all(map(np.array_equal, shown, alone))
+    assert max(map(difference, shown, second)) > 1
+    assert magnifier.scene_changes == [pytest.approx(12 / 30)]
+
+
+def test_a_cut_within_the_region_is_one_and_a_cut_beside_it_is_none(fast: Engine) -> None:
+    first, second = filmed(sway(12)), filmed(sway(12, seed=7))
+    inside, outside = Magnifier(fast, fps=30), Magnifier(fast, fps=30)
+    inside.region = outside.region = (0, 0, 70, 60)
+    half = [
+        np.concatenate([a[:, :80], b[:, 80:]], axis=1) for a, b in zip(first, second, strict=True)
+    ]
+    show(inside, first + second)
+    show(outside, first + half)
+    assert len(inside.scene_changes) == 1
+    assert outside.scene_changes == []
+
+
+@pytest.mark.parametrize("dark", [1, 12])
+def test_a_black_beginning_is_no_reference(dark: int, fast: Engine) -> None:
+    scene = filmed(sway(15))
+    shown = show(Magnifier(fast, fps=30), filmed([BLACK] * dark) + scene)[dark:]
+    assert all(map(np.array_equal, shown, show(Magnifier(fast, fps=30), scene)))
+
+
+@pytest.mark.parametrize("filter", [Static(), Temporal(0.5, 3)], ids=str)
+@pytest.mark.parametrize("light", [np.linspace(0.1, 1, 25), np.full(15, 0.8)], ids=["ramp", "step"])
+def test_another_exposure_is_no_lasting_motion(filter: Filter, light: Signal, fast: Engine) -> None:
+    still = shifted(texture(), 0)
+    pictures = filmed([(still * factor).astype(np.float32) for factor in light] + [still] * 25)
+    magnifier = Magnifier(fast, filter=filter, fps=30)
+    calm = show(Magnifier(fast, filter=filter, fps=30), pictures[-25:])
+    shown = show(magnifier, pictures)
+    noise = difference(calm[-1], pictures[-1])
+    assert difference(shown[-1], pictures[-1]) < 1.5 * noise
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@pytest.mark.parametrize("frames", [1, 4])
+def test_a_flash_leaves_no_trace(filter: Filter, frames: int, fast: Engine) -> None:
+    scene = filmed(sway(27 + frames))
+    flash = [np.full_like(scene[0], 255)] * frames
+    magnifier, alone = (
+        Magnifier(fast, filter=filter, fps=30),
+        Magnifier(fast, filter=filter, fps=30),
+    )
+    shown = show(magnifier, scene[:12] + flash + scene[12 + frames :])
+    assert all(map(np.array_equal, shown[12:], flash))
+    assert magnifier.scene_changes == []
+    assert magnifier.notes == []
+    after, expected = shown[12 + frames :], show(alone, scene)[12 + frames :]
+    if filter == Static():
+        assert all(map(np.array_equal, after, expected))
+    # Since the last frame before the flash there is more motion to show in `dynamic`, once.
+    begin = 1 if filter == Dynamic() else 0
+    added, left = (
+        list(map(difference, each, scene[12 + frames :]))[begin:] for each in (expected, after)
+    )
+    assert max(left) < 2 * max(added)
+
+
+def test_changes_are_noted_once(engine: NumpyEngine) -> None:
+    scenes = [picture for seed in (1, 7, 3, 9) for picture in filmed(sway(25, seed))]
+    magnifier = Magnifier(engine, fps=30)
+    show(magnifier, scenes, start=5.0)
+    assert magnifier.scene_changes == pytest.approx([25 / 30, 50 / 30, 75 / 30])
+    assert magnifier.notes == [
+        "the scene changed after 0.83 s: motion is measured from a new reference since"
+    ]
+    magnifier.reset()
+    assert magnifier.scene_changes == []
+    assert magnifier.notes == []
+
+
+# ---- light that beats ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [0.0, 2.5])
+def test_light_that_beats_within_the_band_is_noted(rows: float) -> None:
+    still, places = shifted(texture(), 0), np.arange(120)[:, None, None] / 120
+    waves = [np.sin(2 * np.pi * (5.5 * i / 30 + rows * places)) for i in range(75)]
+    pictures = filmed([(still * (1 + 0.03 * wave)).astype(np.float32) for wave in waves])
+    magnifier = Magnifier(NumpyEngine(), filter=Temporal(4, 8), fps=30)
+    show(magnifier, pictures)
+    assert len(magnifier.notes) == 1
+    for remedy in ("daylight", "another band", "shutter time of 1/100 s"):
+        assert remedy in magnifier.notes[0]
+    elsewhere = Magnifier(NumpyEngine(), filter=Temporal(1, 2), fps=30)
+    show(elsewhere, pictures)
+    assert elsewhere.notes == []
+
+
+@pytest.mark.parametrize("pixels", [0.2, 6.0])
+def test_motion_within_the_band_is_no_light(pixels: float) -> None:
+    magnifier = Magnifier(NumpyEngine(), filter=Temporal(4, 8), fps=30)
+    show(magnifier, filmed(sway(75, pixels=pixels, hz=5.5)))
+    assert magnifier.notes == []
 
 
 # ---- regions ---------------------------------------------------------------------------------

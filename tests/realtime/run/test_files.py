@@ -1,5 +1,6 @@
 """`rtmag file`: planning, outputs, errors and interruption."""
 
+import json
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -25,6 +26,7 @@ from rtmag.realtime.run.jobs import plan
 from rtmag.realtime.run.provenance import read_settings
 from rtmag.realtime.sinks.video_file import VideoSink
 from tests.support.fakes import identity_model
+from tests.support.scenes import SIZE, filmed, sway
 
 MakeClip = Callable[..., Path]
 
@@ -258,6 +260,25 @@ def test_band_above_nyquist_is_refused_before_the_model_is_loaded(
     with pytest.raises(OptionError, match="needs more than 40 frames/s, and there are 30:"):
         LoggedBatch("no model is needed for this", controls).run(clip("in.mp4"))
     assert not list(tmp_path.glob("*mag*"))
+
+
+def test_changes_of_the_scene_are_told_once_and_listed(
+    clip: MakeClip, model: str, tmp_path: Path
+) -> None:
+    scenes = [picture for seed in (1, 7, 3) for picture in filmed(sway(20, seed))]
+    source = clip("cuts.mp4", frames=60, size=SIZE, picture=lambda index, _: scenes[index])
+    batch = LoggedBatch(model)
+    assert batch.run(source, tmp_path / "out.mp4") == 0
+    assert batch.notes == [
+        "warning: 'cuts.mp4': the scene changed after 0.67 s: motion is measured from a new "
+        "reference since"
+    ]
+    settings = json.loads((tmp_path / "out.mp4.json").read_text())
+    assert settings["scene_changes"] == [0.667, 1.333]
+    again = LoggedBatch(model)
+    assert again.run(clip("still.mp4", frames=5), tmp_path / "still.out.mp4") == 0
+    assert again.notes == []
+    assert json.loads((tmp_path / "still.out.mp4.json").read_text())["scene_changes"] == []
 
 
 def test_a_preset_is_cut_to_the_rate_of_each_file_and_can_be_repeated(

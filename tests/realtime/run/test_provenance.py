@@ -93,7 +93,7 @@ def test_like_repeats_a_live_recording(
     assert magnify("in.mp4", "-o", "again.mp4", "--like", "live.mp4") == 0
     assert "weights" not in capsys.readouterr().err
     recorded, again = read_settings(tmp_path / "live.mp4"), read_settings(tmp_path / "again.mp4")
-    own = {"source": "in.mp4", "size": [32, 32], "fps": again["fps"]}
+    own = {"source": "in.mp4", "size": [32, 32], "fps": again["fps"], "scene_changes": []}
     assert again == recorded | own
     assert (recorded["size"], recorded["motion_scale"]) == ([64, 48], "1/2")
     parameters = dict.fromkeys(("fl", "fh", "order", "drift")) | controls.filter.parameters()
