@@ -290,10 +290,10 @@ class Magnifier:
         if away is not None and self._rate is not None:
             steps = self.filter_in_use.steps(self._rate, away)
         before = self._state_before(image, steps)
-        self._last = steps[-1]
-        sections = np.array(self._last, np.float32)
+        sections = np.array(steps[-1], np.float32)
         out, self._state = self.engine.step(image, self._faded(frame.time), sections, before)
         self._before = self._state if before is None else before
+        self._last = steps[-1]
         return frame.with_image(_pasted(frame.image, out, box))
 
     def _state_before(self, image: Image, steps: list[list[Coefficients]]) -> State | None:
