@@ -120,3 +120,34 @@ def test_no_call_can_run_foreign_code() -> None:
         assert words.get("shell", "False") == "False", function
         assert words.get("allow_pickle", "False") == "False", function
         assert function != "torch.load" or words.get("weights_only") == "True"
+
+
+@pytest.mark.parametrize(
+    ("package", "floor", "extras"),
+    [
+        ("opencv-python", (4, 12), {None}),  # CVE-2025-53644
+        ("h11", (0, 16), {"web", "dev"}),  # CVE-2025-43859
+        ("pillow", (12, 2), {"train", "dev"}),
+    ],
+)
+def test_floors_keep_out_known_vulnerabilities(
+    package: str, floor: tuple[int, int], extras: set[str | None]
+) -> None:
+    """S07."""
+    project = PROJECT["project"]
+    groups = {None: project["dependencies"], **project["optional-dependencies"]}
+    for extra in extras:
+        (line,) = (each for each in groups[extra] if re.match(rf"{package}\b[^-]", each))
+        lowest = re.search(r">=([0-9]+)(?:\.([0-9]+))?", line)
+        assert lowest is not None
+        assert tuple(int(part or 0) for part in lowest.groups()) >= floor
+
+
+def test_ci_tests_the_lowest_versions() -> None:
+    """S07."""
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    job = workflow.partition("\n  floors:\n")[2].partition("\n  runtime:\n")[0]
+    for extra in set(PROJECT["project"]["optional-dependencies"]) - {"cuda", "trt", "dev"}:
+        assert f"--extra {extra}" in job
+    for step in ("--resolution lowest-direct", "pip-audit --requirement", "pytest"):
+        assert step in job
