@@ -20,8 +20,11 @@ from tests.support.workers import made_once, worker_lock
 collect_ignore = [] if find_spec("torch") else ["train", "export"]
 
 
-# A shell that starts pytest in the background makes it, and all its child processes, ignore SIGINT.
+# A shell that starts pytest in the background makes it, and all its child processes, ignore SIGINT;
+# nohup makes them ignore SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # Hide the user's own settings from the tests.

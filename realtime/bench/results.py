@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.regular_file import read_regular
 
 
 class Key(NamedTuple):
@@ -59,13 +60,13 @@ def read_results(path: Path) -> dict[str, Any]:
         OptionError: the file does not exist, or is not such a file.
     """
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(read_regular(path, 1 << 24))
         if document["benchmark"] != "fps":
             raise ValueError("another benchmark")
         _keys(document), [float(row["p50_ms"]) for row in document["rows"]]
     except OSError as error:
         raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise OptionError(
             f"cannot compare {str(path)!r}: not a result of rtmag bench --out"
         ) from error

@@ -34,6 +34,7 @@ from rtmag.realtime.engines.spec import AUTO, MOTION_SCALES, EngineSpec
 from rtmag.realtime.environment import machine
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Image
+from rtmag.realtime.run.watchdog import PATIENT, Watchdog
 from rtmag.realtime.sections import Sections, State
 from rtmag.realtime.sources.scene.scene import SceneSource
 
@@ -167,14 +168,18 @@ def time_steps(
     with SceneSource(size, frames=16) as scene:
         images = [frame.image for frame in scene]
     times: list[list[float]] = [[] for _ in candidates]
-    for number in range(rounds + WARM_UP_ROUNDS):
-        for k, candidate in enumerate(candidates):
-            for repeat in range(2):
-                shown = [images[(2 * number + repeat + n) % 16] for n in range(candidate.streams)]
-                start = time.perf_counter_ns()
-                candidate.step(shown, sections)
-            if number >= WARM_UP_ROUNDS:
-                times[k].append((time.perf_counter_ns() - start) / 1e6)
+    with Watchdog(PATIENT) as watchdog:
+        for number in range(rounds + WARM_UP_ROUNDS):
+            for k, candidate in enumerate(candidates):
+                for repeat in range(2):
+                    first = 2 * number + repeat
+                    shown = [images[(first + n) % 16] for n in range(candidate.streams)]
+                    with watchdog.step():
+                        start = time.perf_counter_ns()
+                        candidate.step(shown, sections)
+                        took = time.perf_counter_ns() - start
+                if number >= WARM_UP_ROUNDS:
+                    times[k].append(took / 1e6)
     return times
 
 

@@ -31,7 +31,7 @@ from rtmag.realtime.errors import (
     SourceUnavailable,
 )
 from rtmag.realtime.log import protect
-from rtmag.realtime.signals import listen
+from rtmag.realtime.signals import THREAD_NAME, listen
 
 _USAGE_ERRORS = (
     MissingExtra,
@@ -118,7 +118,8 @@ def _exit(code: int) -> NoReturn:
     Such a thread may be blocked in FFmpeg, waiting for a server. If it returned into an interpreter
     that shuts down, the process could crash.
     """
-    if not any(thread.daemon for thread in threading.enumerate()):  # sys.exit joins the others
+    threads = [thread for thread in threading.enumerate() if thread.name != THREAD_NAME]
+    if not any(thread.daemon for thread in threads):  # sys.exit joins the others
         sys.exit(code)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

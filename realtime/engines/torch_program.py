@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtmag.realtime.engines.contract import ANY, MODEL_NAME, check_version
 from rtmag.realtime.errors import MissingExtra, ModelIncompatible
+from rtmag.realtime.regular_file import read_regular
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +60,12 @@ def read_sidecar(path: Path) -> dict[str, str] | None:
                 f"machine it was built for, is missing; {_AGAIN}"
             )
         return None
-    facts = parse_metadata(file.read_bytes(), file)
+    try:
+        facts = parse_metadata(read_regular(file, 1 << 20), file)
+    except OSError as error:
+        raise ModelIncompatible(
+            f"cannot use engine {str(path)!r}: {file.name}: {error.strerror}"
+        ) from error
     if facts.get(CHECKSUM) != _checksum(path):
         raise ModelIncompatible(
             f"cannot use engine {str(path)!r}: it is not the file that {file.name} describes; "

@@ -82,37 +82,45 @@ _HEAD = 4096
 """Bytes at the start of a file that hold the description of its first track."""
 
 
-def set_display_size(path: Path, size: tuple[int, int], aspect: Fraction) -> bool:
+def set_display_size(file: BinaryIO, size: tuple[int, int], aspect: Fraction) -> bool:
     """Write the display size of the first track into a file of FFmpeg, without moving its data.
 
     FFmpeg states the size of the track in more bytes than needed, and a flag that has its default.
     The display size replaces them.
 
     Args:
-        path: a Matroska or WebM file, at least up to its first picture.
+        file: a Matroska or WebM file, at least up to its first picture. Its position is kept.
         size: (width, height) of its pictures in pixels.
         aspect: width over height of one pixel.
 
     Returns:
         False if there is no room for the display size; the file is then unchanged.
     """
-    with path.open("r+b") as file:
-        head = file.read(_HEAD)
-        tracks = _TRACKS.search(head)
-        if tracks is None:
-            return False
-        _, entry, length = next(_elements(head[tracks.end() :]))
-        children = {element: content for element, content, _ in _elements(entry)}
-        if _VIDEO_ID not in children:
-            return False
-        children.pop(_LACING_ID, None)
-        children[_VIDEO_ID] += _display_size(size, aspect)
-        after = _element(_ENTRY_ID, b"".join(_element(*child) for child in children.items()))
-        spare = length - len(after)
-        if spare < 0 or spare == 1:
-            return False
-        file.seek(tracks.end())
-        file.write(after + (_element(_VOID_ID, bytes(spare - 2)) if spare else b""))
+    position = file.tell()
+    try:
+        return _set_display_size(file, _display_size(size, aspect))
+    finally:
+        file.seek(position)
+
+
+def _set_display_size(file: BinaryIO, elements: bytes) -> bool:
+    file.seek(0)
+    head = file.read(_HEAD)
+    tracks = _TRACKS.search(head)
+    if tracks is None:
+        return False
+    _, entry, length = next(_elements(head[tracks.end() :]))
+    children = {element: content for element, content, _ in _elements(entry)}
+    if _VIDEO_ID not in children:
+        return False
+    children.pop(_LACING_ID, None)
+    children[_VIDEO_ID] += elements
+    after = _element(_ENTRY_ID, b"".join(_element(*child) for child in children.items()))
+    spare = length - len(after)
+    if spare < 0 or spare == 1:
+        return False
+    file.seek(tracks.end())
+    file.write(after + (_element(_VOID_ID, bytes(spare - 2)) if spare else b""))
     return True
 
 

@@ -10,12 +10,16 @@ from importlib import resources
 from pathlib import Path
 
 from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.regular_file import read_regular
 
 DEFAULT_MODEL = "fast"
 """Name of the model that is used if none is given."""
 
 SUFFIX, MOTION_SUFFIX = ".onnx", ".motion.onnx"
 """Suffixes of a full graph and of its form `motion`."""
+
+MAX_BYTES = 1 << 29
+"""Size in bytes of the largest model file that is read. The shipped ones have less than 2 MB."""
 
 
 def model_names() -> list[str]:
@@ -50,10 +54,12 @@ def read_model(model: str | Path | None = None) -> tuple[bytes, bytes | None, st
     if name in model_names():
         path = Path(str(resources.files(__name__) / f"{name}{SUFFIX}"))
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_BYTES)
         motion_path = motion_form(path)
-        motion = motion_path.read_bytes() if motion_path.is_file() else None
+        motion = read_regular(motion_path, MAX_BYTES) if motion_path.is_file() else None
     except (OSError, ValueError) as error:  # the latter for a null character in the path
+        if isinstance(error, OSError) and path.exists():
+            raise ModelIncompatible(f"cannot load model {name!r}: {error.strerror}") from error
         known = ", ".join(model_names()) or "none"
         raise ModelIncompatible(
             f"cannot load model {name!r}: no such file or model (in the package: {known})"

@@ -26,6 +26,7 @@ from rtmag.realtime.filters import Static
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import logger
 from rtmag.realtime.rate import RateMeter
+from rtmag.realtime.run.watchdog import PATIENT, Watchdog
 
 CANDIDATES = (
     ("standard", 1.0),
@@ -92,9 +93,11 @@ def choose(
     def measure(engine: Engine, candidate: EngineSpec) -> float:
         if time.monotonic() - start > _PATIENCE:
             notice(f"trying {candidate.model}, motion scale {scale_name(engine.motion_scale)} ...")
-        return step_time(engine, size, budget)
+        with watchdog.step():
+            return step_time(engine, size, budget)
 
-    return _first_within(budget, _candidates(spec), measure)
+    with Watchdog(PATIENT) as watchdog:
+        return _first_within(budget, _candidates(spec), measure)
 
 
 def _candidates(spec: EngineSpec) -> list[EngineSpec]:

@@ -2,14 +2,10 @@
 
 When the model raises an error, frames pass unmagnified and the view shows it. The model is loaded
 again, at most five times a minute. A result of the wrong shape or type, and a state that contains
-NaN or infinite values, count as errors; neither is passed on. A step that never returns cannot be
-stopped from within the process: a watchdog thread ends the process with exit code 70, so that a
-service manager can start it again.
+NaN or infinite values, count as errors; neither is passed on. A step that does not return ends the
+process, see `Watchdog`.
 """
 
-import os
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,23 +17,14 @@ from rtmag.realtime.errors import ModelError, ModelIncompatible, OptionError
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.log import redact
 from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.run.watchdog import HANG, Watchdog
 from rtmag.realtime.sources.source import Closeable
-
-HANG = 10.0
-"""Seconds that a step may take; the first steps, which allocate memory, may take three times as
-long."""
-
-EXIT_HANG = 70
-"""Exit code after a hang."""
 
 _RELOADS, _RELOAD_PERIOD = 5, 60.0
 """Largest number of reloads in a period, and its length in seconds."""
 
 _RELOAD_PAUSE = 1.0
 """Seconds between two reloads."""
-
-_FIRST_STEPS = 5
-"""Number of steps after loading that may take longer, see `HANG`."""
 
 _GPU_CHECK_STEPS = 30
 """Number of steps between two checks of a state on a GPU; a check copies the state."""
@@ -71,16 +58,12 @@ class Guard(Closeable):
         """Message to show over the picture while the model fails; None while it works."""
         self.magnifier = magnifier
         self._reload, self._notice = reload, notice
-        self._hang, self._on_hang = hang, on_hang or _exit
+        self._watchdog = Watchdog(hang, on_hang)
         self._reloads: deque[float] = deque(maxlen=_RELOADS)
         self._next_reload = 0.0
         self._broken = False
         self._worked = False
         self._steps = 0
-        self._step_start: float | None = None
-        self._stop = threading.Event()
-        self._watchdog = threading.Thread(target=self._watch, name="rtmag watchdog", daemon=True)
-        self._watchdog.start()
 
     def __call__(self, frame: Frame) -> Frame:
         """Return the magnified frame, or the frame itself if the model fails.
@@ -92,11 +75,11 @@ class Guard(Closeable):
         if self._broken and not self._reloaded():
             self.failures += 1
             return frame
-        self._step_start = time.monotonic()
         try:
-            magnified = self.magnifier.magnify(frame)
-            _check_image(frame, magnified)
-            self._check_state()
+            with self._watchdog.step():
+                magnified = self.magnifier.magnify(frame)
+                _check_image(frame, magnified)
+                self._check_state()
         except OptionError:  # an error of the user, not of the model
             raise
         except ModelIncompatible as error:
@@ -106,7 +89,6 @@ class Guard(Closeable):
         except Exception as error:  # an engine may raise any error
             return self._passed(frame, error)
         finally:
-            self._step_start = None
             self._steps += 1
         self.alert = None
         self._worked = self._worked or self.magnifier.memory is not None
@@ -120,8 +102,7 @@ class Guard(Closeable):
 
     def close(self) -> None:
         """Stop the watchdog."""
-        self._stop.set()
-        self._watchdog.join()
+        self._watchdog.close()
 
     def _check_state(self) -> None:
         """Raise ModelError if the state contains NaN or infinite values."""
@@ -156,16 +137,9 @@ class Guard(Closeable):
         except Exception as error:
             self._fail(str(error) or type(error).__name__)
             return False
-        self._broken, self._steps = False, 0
+        self._broken = False
+        self._watchdog.restart()
         return True
-
-    def _watch(self) -> None:
-        while not self._stop.wait(min(0.5, self._hang / 4)):
-            start = self._step_start
-            limit = self._hang * (3 if self._steps < _FIRST_STEPS else 1)
-            if start is not None and time.monotonic() - start > limit:
-                self._on_hang(f"the model has not returned for {limit:.0f} s")
-                return
 
 
 def _check_image(frame: Frame, magnified: Frame) -> None:
@@ -174,9 +148,3 @@ def _check_image(frame: Frame, magnified: Frame) -> None:
         raise ModelError(
             f"the model returned {image.dtype} {image.shape}, expected uint8 {frame.image.shape}"
         )
-
-
-def _exit(message: str) -> None:
-    """End the process immediately: a thread that hangs in a driver would block a normal exit."""
-    print(f"error: {message}; start rtmag again", file=sys.stderr, flush=True)
-    os._exit(EXIT_HANG)

@@ -19,6 +19,7 @@ from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.adaptive import Pace
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.run.report import Ending, Report, Stats, Tally
+from rtmag.realtime.run.watchdog import PATIENT, Watchdog
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sources.latest import LatestFrames
@@ -126,7 +127,8 @@ class _Loop:
         self._source, self._controls = pipeline.source, pipeline.controls
         self._magnifier, self._guard = pipeline.magnifier, pipeline.guard
         self._sinks, self._layout = pipeline.sinks, pipeline.controls.layout
-        self._step: Callable[[Frame], Frame] = pipeline.guard or pipeline.magnifier.magnify
+        # Nobody waits for a step of a file; the guard of a live run has a watchdog of its own.
+        self._watchdog = Watchdog(PATIENT)
         self._tally = Tally(live=self._source.live)
         self._recording = Recording(pipeline.open_recording, self._controls)
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
@@ -211,6 +213,7 @@ class _Loop:
             except SinkError as error:
                 errors.append(error)
         self._viewer.close()
+        self._watchdog.close()
         if errors:
             raise errors[0]
 
@@ -240,6 +243,12 @@ class _Loop:
         if not (self._has_view and self._source.live) and self._warning is None:
             self._warning = self._magnifier.warning
         return magnified
+
+    def _step(self, frame: Frame) -> Frame:
+        if self._guard is not None:
+            return self._guard(frame)
+        with self._watchdog.step():
+            return self._magnifier.magnify(frame)
 
     def _apply_controls(self) -> None:
         """Pass the settings of the controls to the magnifier if they changed."""

@@ -18,6 +18,7 @@ from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError, SinkError
 from rtmag.realtime.filters import FILTERS, MODES
 from rtmag.realtime.models import model_names
+from rtmag.realtime.regular_file import read_regular
 
 _NUMBERS = ("alpha", "fl", "fh", "drift", "capture_fps")
 
@@ -26,12 +27,22 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "motion_scale": tuple(map(scale_name, MOTION_SCALES)),
 }  # fmt: skip
 
+_LARGEST = 1e9
+"""Limit of the numbers above; also excludes values that are not finite."""
+
 REPEATED_SETTINGS = (*_NUMBERS, *_CHOICES, "model")
 """Settings that `--like` repeats."""
 
 _PARAMETERS = tuple(name for filter in FILTERS.values() for name in filter.parameters())
 
 _FILTER = ("mode", *_PARAMETERS)
+
+
+_ALWAYS = {"rtmag", "source", "alpha", "mode", "layout", "model"}
+"""Keys that identify a file as settings of rtmag."""
+
+_MAX_BYTES = 1 << 20
+"""Size in bytes of the largest file of settings that is read."""
 
 
 def settings_path(output: Path) -> Path:
@@ -91,7 +102,7 @@ def write_settings(output: Path, settings: Mapping[str, object]) -> None:
         SinkError: a file of another program is in the way, or the file cannot be written.
     """
     path = settings_path(output)
-    if os.path.lexists(path) and "rtmag" not in _read(path):
+    if os.path.lexists(path) and not _read(path):
         raise SinkError(
             f"cannot write settings to {str(path)!r}: another file is there; move or rename it"
         )
@@ -117,7 +128,7 @@ def read_settings(output: Path) -> dict[str, Any]:
     """
     path = settings_path(output)
     settings = _read(path)
-    if "rtmag" not in settings:
+    if not settings:
         raise OptionError(
             f"cannot repeat {str(output)!r}: no settings in {str(path)!r}; "
             "give an output of rtmag file"
@@ -134,7 +145,7 @@ def read_settings(output: Path) -> dict[str, Any]:
 
 def _valid(name: str, value: object) -> bool:
     if name in _NUMBERS:
-        return isinstance(value, int | float)
+        return isinstance(value, int | float) and abs(value) < _LARGEST
     return value in _CHOICES[name] if name in _CHOICES else isinstance(value, str)
 
 
@@ -155,9 +166,10 @@ def merge_options(settings: Mapping[str, Any], options: Mapping[str, Any]) -> di
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read settings; an empty dictionary if the file is missing or contains no JSON object."""
+    """Read settings; an empty dictionary if there are none, or the file is of another program."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        settings = json.loads(read_regular(path, _MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return settings if isinstance(settings, dict) else {}
+    ours = isinstance(settings, dict) and settings.keys() >= _ALWAYS
+    return settings if ours and isinstance(settings["rtmag"], str) else {}

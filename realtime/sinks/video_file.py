@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import av
@@ -35,6 +36,9 @@ from rtmag.realtime.sources.video_file import VideoSource
 _TIME_BASE = Fraction(1, 90_000)
 """Unit of the timestamps of recordings without `like`, in seconds."""
 
+_CHECK_INTERVAL = 1.0
+"""Seconds between two checks that the file is still there."""
+
 _RATE_TOLERANCE = 0.01
 """Relative error of measured frame rates."""
 
@@ -51,41 +55,60 @@ _REASONS = {
 
 
 class PartialFile(Closeable):
-    """A file that FFmpeg writes to; a context manager.
+    """A new file that FFmpeg writes to; a context manager.
 
-    It has no buffer, so no data are lost when the process is killed.
+    It has no buffer, so no data are lost when the process is killed. It is opened once, so nothing
+    that takes its place at `path` later is written to.
+
+    Raises:
+        FileExistsError: there is something at `path`.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
+        self._path = path
+        self.raw = path.open("x+b", buffering=0)
+        """The file itself."""
         self._error: OSError | None = None
+
+    def restart(self) -> None:
+        """Delete the content."""
+        self.raw.seek(0)
+        self.raw.truncate()
+
+    @property
+    def in_place(self) -> bool:
+        """True if the file still has its path: neither it nor its folder was moved or deleted."""
+        try:
+            return os.path.samestat(os.fstat(self.raw.fileno()), os.lstat(self._path))
+        except OSError:
+            return False
 
     def write(self, data: bytes) -> int:
         """Write all of the data or nothing; after an error every call raises the same error."""
         if self._error is not None:
             raise self._error
-        begin, left = self._file.tell(), memoryview(data)
+        begin, left = self.raw.tell(), memoryview(data)
         try:
             while left:
-                left = left[self._file.write(left) :]
+                left = left[self.raw.write(left) :]
         except OSError as error:
             self._error = error
-            if begin + len(data) - len(left) == os.fstat(self._file.fileno()).st_size:
-                self._file.truncate(begin)
+            if begin + len(data) - len(left) == os.fstat(self.raw.fileno()).st_size:
+                self.raw.truncate(begin)
             raise
         return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to a position in the file."""
-        return self._file.seek(offset, whence)
+        return self.raw.seek(offset, whence)
 
     def tell(self) -> int:
         """Return the position in the file."""
-        return self._file.tell()
+        return self.raw.tell()
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""
-        self._file.close()
+        self.raw.close()
 
 
 class VideoSink(BaseSink):
@@ -152,6 +175,7 @@ class VideoSink(BaseSink):
         self._container: OutputContainer | None = None
         self._tracks: AudioTracks | None = None
         self._closed = self._failed = False
+        self._next_check = 0.0  # monotonic time in seconds
         self.partial_path = self._reserve_partial_path()
         """Path of the video until it is closed."""
 
@@ -171,7 +195,7 @@ class VideoSink(BaseSink):
         while os.path.lexists(partial):  # of a process that crashed, or the input
             partial = self.path.with_stem(f"{self.path.stem}.part{next(numbers)}")
         with self._translate_errors(SinkUnavailable):
-            partial.open("xb").close()
+            self._file = PartialFile(partial)
         return partial
 
     @contextmanager
@@ -208,9 +232,24 @@ class VideoSink(BaseSink):
             with self._translate_errors():
                 container = self._container or self._open(frame)
                 self._add(container, frame)
+                if monotonic() > self._next_check:
+                    self._check_in_place()
         except RtmagError:
             self._failed = True
             raise
+
+    def _check_in_place(self) -> None:
+        """Check that the file can still be found under its temporary name.
+
+        Raises:
+            SinkError: the file or its folder was moved, deleted or replaced.
+        """
+        self._next_check = monotonic() + _CHECK_INTERVAL
+        if not self._file.in_place:
+            raise SinkError(
+                f"cannot write {str(self.path)!r}: {str(self.partial_path)!r} was moved, deleted "
+                "or replaced by another program"
+            )
 
     def _as_frame(self, pixels: NDArray[Any]) -> Frame:
         """Convert an array to a frame that follows the last one by 1 / fps."""
@@ -286,7 +325,7 @@ class VideoSink(BaseSink):
         like, size = self._like, self.size or (0, 0)
         options = dict(self._type.options)
         with ExitStack() as undo:
-            self._file = undo.enter_context(PartialFile(self.partial_path))
+            undo.callback(self._file.restart)
             container = av.open(
                 self._file, "w", format=self._type.format, container_options=options
             )
@@ -320,7 +359,7 @@ class VideoSink(BaseSink):
         """State the aspect ratio of the pixels in WebM, whose codec cannot."""
         aspect = self._sample_aspect
         if self._type.format == "webm" and aspect is not None and aspect != 1:
-            set_display_size(self.partial_path, self._encoder.size, aspect)
+            set_display_size(self._file.raw, self._encoder.size, aspect)
 
     def _add(self, container: OutputContainer, frame: Frame) -> None:
         """Encode a frame, after the audio before it."""
@@ -341,7 +380,10 @@ class VideoSink(BaseSink):
             return
         self._closed = True
         if self._container is None:
-            self.partial_path.unlink(missing_ok=True)
+            with self._file:
+                ours = self._file.in_place
+            if ours:
+                self.partial_path.unlink()
             return
         self.path_written = self.partial_path
         finished = finished and not self._failed
@@ -375,6 +417,7 @@ class VideoSink(BaseSink):
             with self._file:
                 container.close()
                 self._set_display_size()  # FFmpeg has written the header again
+                self._check_in_place()
 
     def _rename(self) -> None:
         """Give the finished file its name; raises SinkError if another file has it."""

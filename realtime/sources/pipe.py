@@ -2,19 +2,27 @@
 
 No frame is dropped: the writing program waits until its data are read. Y4M, which FFmpeg and
 GStreamer can write, states its size and frame rate.
+
+FFmpeg reads Y4M in a thread. A signal handler runs in the main thread only; there, FFmpeg would
+discard the KeyboardInterrupt that a handler raises while FFmpeg waits for data.
 """
 
 import math
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO, cast
+from io import BufferedIOBase
+from queue import Empty, Queue
+from typing import TypeVar, cast
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from rtmag.realtime.errors import OptionError, SourceUnavailable
+from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import MATRIX_TAGS, Converter, Matrix
 from rtmag.realtime.media.container import first_video_stream, read_packets
@@ -27,12 +35,66 @@ _NO_Y4M = (
 )
 """Error message if standard input is not Y4M."""
 
+_INCOMPLETE = "standard input ends within a picture, or its data are damaged"
 
-def _standard_input() -> BinaryIO:
+_FRAME_HEADER, _LONGEST_FRAME_HEADER = 6, 80
+"""Bytes of the line before each picture, and the most that are assumed if it has parameters."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Last item of a queue; `error` is raised by the consumer."""
+
+    error: BaseException | None
+
+
+def _read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Iterate in a daemon thread, at most two items ahead of the consumer."""
+    queue: Queue[T | _End] = Queue(maxsize=2)
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                queue.put(item)
+        except BaseException as failure:
+            error = failure
+        queue.put(_End(error))
+
+    threading.Thread(target=work, name="rtmag pipe", daemon=True).start()
+    while True:
+        # The wait is bounded, because Windows delivers Ctrl-C only between waits.
+        with suppress(Empty):
+            item = queue.get(timeout=0.25)
+            if not isinstance(item, _End):
+                yield item
+            elif item.error is None:
+                return
+            else:
+                raise item.error
+
+
+class _CountedReader:
+    """A binary stream for FFmpeg that counts the bytes read."""
+
+    def __init__(self, stream: BufferedIOBase) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int) -> bytes:
+        """Read at most `size` bytes, as soon as there are any: a whole buffer would be late."""
+        data = self._stream.read1(size)
+        self.count += len(data)
+        return data
+
+
+def _standard_input() -> BufferedIOBase:
     """Standard input, as bytes; raises SourceUnavailable if it is closed."""
     if sys.stdin is None:
         raise SourceUnavailable("cannot read standard input: it is closed; use a pipe or < FILE")
-    return sys.stdin.buffer
+    return cast("BufferedIOBase", sys.stdin.buffer)
 
 
 class Y4mPipe(BaseSource):
@@ -50,45 +112,56 @@ class Y4mPipe(BaseSource):
 
     live = False
     name = "standard input"
+    fps: float | None
 
     def __init__(
         self,
-        stream: BinaryIO | None = None,
+        stream: BufferedIOBase | None = None,
         max_pixels: int = MAX_PIXELS,
         matrix: Matrix = "bt601",
     ) -> None:
         self._closed = False
         self._matrix = MATRIX_TAGS[matrix]
-        stream = stream or _standard_input()
+        self._max_pixels = max_pixels
+        self._frames = _read_ahead(self._read(_CountedReader(stream or _standard_input())))
+        next(self._frames)  # waits for the header
+
+    def _read(self, stream: _CountedReader) -> Iterator[Frame | None]:
+        """Yield None after the header, then all frames."""
         try:
-            self._container = av.open(stream, "r", format="yuv4mpegpipe")
-            self._stream = first_video_stream(self._container)
-            context = self._stream.codec_context if self._stream else None
+            container = av.open(stream, "r", format="yuv4mpegpipe")
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceUnavailable(_NO_Y4M) from error
-        if context is None:
+        video = first_video_stream(container)
+        if video is None or video.codec_context is None:
             raise SourceUnavailable(_NO_Y4M)
-        self.size = (context.width, context.height)
-        refusal = too_large(*self.size, max_pixels)
+        self.size = (video.codec_context.width, video.codec_context.height)
+        refusal = too_large(*self.size, self._max_pixels)
         if refusal is not None:
             raise SourceUnavailable(f"cannot read standard input: {refusal}")
-        rate = self._stream.average_rate if self._stream else None
-        self.fps: float | None = float(rate) if rate else None
-        self.sample_aspect = self._stream.sample_aspect_ratio if self._stream else None
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield all frames."""
-        assert self._stream is not None
-        converter, index = Converter(), 0
+        self.fps = float(video.average_rate) if video.average_rate else None
+        self.sample_aspect = video.sample_aspect_ratio
+        yield None
+        converter, index, end = Converter(), 0, 0
         dt = 1 / (self.fps or 30.0)
-        for packet in read_packets(self._container, self._stream):
+        for packet in read_packets(container, video):
+            if packet is not None and packet.size:
+                end = (packet.pos or 0) + _FRAME_HEADER + packet.size
             for picture in packet.decode() if packet is not None else ():
-                if self._closed:
-                    return
                 frame = cast("VideoFrame", picture)
                 frame.colorspace = self._matrix
                 yield Frame(converter.to_bgr(frame), index * dt, index)
                 index += 1
+        if index and stream.count - end > _LONGEST_FRAME_HEADER:
+            raise SourceLost(_INCOMPLETE)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield all frames; raises SourceLost if the last picture is incomplete."""
+        for frame in self._frames:
+            if self._closed:
+                return
+            if frame is not None:
+                yield frame
 
     def close(self) -> None:
         """End the iteration."""
@@ -96,7 +169,7 @@ class Y4mPipe(BaseSource):
 
 
 class RawPipe(BaseSource):
-    """Raw pictures of one size, one after the other; an incomplete last picture is ignored.
+    """Raw pictures of one size, one after the other.
 
     Args:
         size: (width, height) in pixels.
@@ -118,7 +191,7 @@ class RawPipe(BaseSource):
         size: tuple[int, int],
         fps: float | None,
         pixel_format: str = "bgr24",
-        stream: BinaryIO | None = None,
+        stream: BufferedIOBase | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         empty = None if min(size) > 0 else f"{size[0]}x{size[1]} is not a valid size"
@@ -136,13 +209,15 @@ class RawPipe(BaseSource):
         self._stream, self._closed = stream or _standard_input(), False
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield all frames."""
+        """Yield all frames; raises SourceLost if the last picture is incomplete."""
         width, height = self.size
         index = 0
         while not self._closed:
             data = self._stream.read(3 * width * height)
-            if len(data) < 3 * width * height:
+            if not data:
                 return
+            if len(data) < 3 * width * height:
+                raise SourceLost(_INCOMPLETE)
             image = np.frombuffer(data, np.uint8).reshape(height, width, 3)
             image = image[..., ::-1] if self._rgb else image
             yield Frame(image.copy(order="C"), float(index * self._step), index)

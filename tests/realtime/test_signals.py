@@ -1,11 +1,15 @@
-"""Deferral of signals in critical sections."""
+"""Deferral of signals in critical sections, and signals that the main thread cannot handle."""
 
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
 from rtmag.realtime.signals import deferred
+from tests.support.fakes import ENVIRONMENT
 
 
 def test_an_interrupt_takes_effect_after_the_critical_section() -> None:
@@ -40,3 +44,69 @@ def test_other_threads_keep_the_handlers() -> None:
     thread.start()
     thread.join()
     assert entered == [signal.default_int_handler]
+
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+def start(code: str, before: str = "") -> "subprocess.Popen[bytes]":
+    """Start a program and wait until it is ready."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", before + code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    time.sleep(0.5)  # until the next statement runs
+    return child
+
+
+BUSY = """
+import hashlib
+from rtmag.realtime.signals import listen
+listen()
+print("ready", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"", b"", 2**30)  # takes minutes without a handler
+"""
+
+
+@POSIX
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_ctrl_c_ends_a_process_that_handles_no_signals(first: signal.Signals) -> None:
+    with start(BUSY) as child:
+        child.send_signal(first)
+        time.sleep(0.2)
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        assert child.wait(10) == 128 + first
+
+
+@POSIX
+def test_one_signal_ends_a_process_that_does_not_handle_it_in_time() -> None:
+    code = BUSY.replace("listen()\n", "signals._TICK = 0.05; listen()\n")
+    with start(code, "from rtmag.realtime import signals") as child:
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(10) == 128 + signal.SIGTERM
+
+
+@POSIX
+def test_ignored_signals_stay_ignored() -> None:
+    """As nohup and background jobs of a shell start a process."""
+    code = """
+import signal
+from rtmag.realtime.signals import deferred, listen
+listen()
+with deferred():
+    pass
+assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+print("ready", flush=True)
+signal.pause()
+"""
+    with start(code, "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)") as child:
+        child.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        assert child.poll() is None
+        child.send_signal(signal.SIGTERM)
+        child.wait(10)

@@ -1,7 +1,9 @@
 """F10: a model that raises errors, returns invalid values or hangs does not end a live view."""
 
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +17,7 @@ from rtmag.realtime.errors import ModelError, OptionError
 from rtmag.realtime.filters import Temporal
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
-from rtmag.realtime.run import guard
+from rtmag.realtime.run import guard, watchdog
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.view.viewer import Facts
@@ -219,18 +221,46 @@ run(Pipeline(FakeSource(None, live=True, every=0.01), magnifier, Controls(), gua
 """
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(guard.HANG, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [2, pytest.param(watchdog.HANG, marks=pytest.mark.slow)])
 def test_a_hang_ends_the_process_with_70(seconds: float) -> None:
     """F10: a hang of 15 s ends the process within 20 s."""
     run = [sys.executable, "-c", HANGS, str(seconds)]
     begun = time.monotonic()
     done = subprocess.run(run, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    assert done.returncode == guard.EXIT_HANG == 70
+    assert done.returncode == watchdog.EXIT_HANG == 70
     assert time.monotonic() - begun < 20
     assert done.stderr.startswith(f"error: the model has not returned for {seconds:.0f} s")
 
 
 def test_close_ends_the_watchdog(guarded: Any) -> None:
+    before = threading.active_count()
     guard, _ = guarded(Engine(broken))
+    assert threading.active_count() == before + 1
     guard.close()
-    assert not guard._watchdog.is_alive()
+    assert threading.active_count() == before
+
+
+SLOW_STEPS = """
+import time
+from rtmag.realtime.run.watchdog import Watchdog
+with Watchdog(1.0) as watchdog:
+    for number in range(40):
+        with watchdog.step():
+            if number == 9:
+                print("ready", flush=True)
+            time.sleep(0.1)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_suspension_within_a_step_is_not_a_hang() -> None:
+    """F08: the process is stopped for twice the time that a step may take."""
+    run = [sys.executable, "-c", SLOW_STEPS]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, env=ENVIRONMENT) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(0.05)
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        child.send_signal(signal.SIGCONT)
+        assert child.wait() == 0

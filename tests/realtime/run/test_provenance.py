@@ -165,22 +165,48 @@ def test_missing_settings_are_refused(
     assert "no settings in 'old.mp4.json'" in capsys.readouterr().err
 
 
-def test_invalid_settings_in_the_file_are_refused(clip: MakeClip) -> None:
+SETTINGS = {"rtmag": "1", "source": "a", "mode": "static", "layout": "side", "model": "fast"}
+
+
+@pytest.mark.parametrize("alpha", ["many", int("9" * 4000), float("inf"), 1e300])
+def test_invalid_settings_in_the_file_are_refused(clip: MakeClip, alpha: object) -> None:
     clip("a.mp4", frames=2)
-    Path("old.mp4.json").write_text('{"rtmag": "1", "alpha": "many"}')
+    Path("old.mp4.json").write_text(json.dumps(SETTINGS | {"alpha": alpha}))
     assert magnify("a.mp4", "--like", "old.mp4") == 2
 
 
-def test_files_of_other_programs_are_not_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["precious", '{"rtmag": "mine", "alpha": 3}', "[" * 100_000])
+def test_files_of_other_programs_are_not_overwritten(tmp_path: Path, text: str) -> None:
     output = tmp_path / "out.mp4"
-    settings_path(output).write_text("precious")
+    settings_path(output).write_text(text)
     with pytest.raises(SinkError, match="another file is there"):
-        write_settings(output, {"rtmag": "1"})
-    assert settings_path(output).read_text() == "precious"
+        write_settings(output, SETTINGS | {"alpha": 1})
+    assert settings_path(output).read_text() == text
     with pytest.raises(OptionError):
         read_settings(output)
     with pytest.raises(SinkError, match="no such file"):
-        write_settings(tmp_path / "no" / "out.mp4", {"rtmag": "1"})
+        write_settings(tmp_path / "no" / "out.mp4", SETTINGS | {"alpha": 1})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes and devices")
+@pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
+def test_settings_that_are_not_a_small_regular_file_are_left_alone(
+    tmp_path: Path, kind: str
+) -> None:
+    path = settings_path(tmp_path / "out.mp4")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 32)  # sparse
+    before = os.lstat(path)
+    with pytest.raises(SinkError, match="another file is there"):
+        write_settings(tmp_path / "out.mp4", SETTINGS | {"alpha": 1})
+    with pytest.raises(OptionError, match="no settings"):
+        read_settings(tmp_path / "out.mp4")
+    assert os.path.samestat(before, os.lstat(path))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")

@@ -660,6 +660,50 @@ class TestLife:
         assert not (tmp_path / "out.mp4").exists()
         assert len(list(VideoSource(sink.path_written))) == 8
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved on Windows")
+    @pytest.mark.parametrize("swap", ["link", "file", "deleted", "folder"])
+    @pytest.mark.parametrize("begun", [0, 5])
+    def test_what_takes_the_place_of_the_part_is_not_touched(
+        self, tmp_path: Path, frames: MakeFrames, swap: str, begun: int
+    ) -> None:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        precious = tmp_path / "precious.txt"
+        precious.write_text("mine")
+        sink = VideoSink(folder / "b.mp4")
+        for frame in frames(begun):
+            sink.write(frame)
+        part = sink.partial_path
+        if swap == "folder":
+            folder.rename(tmp_path / "elsewhere")
+        else:
+            part.unlink()
+        if swap == "link":
+            part.symlink_to(precious)
+        elif swap == "file":
+            part.write_text("mine")
+        with pytest.raises(SinkError, match="moved, deleted or replaced"):
+            for frame in frames(20)[begun:]:
+                sink.write(frame)
+                sink._next_check = 0.0  # a second later
+        sink.close()
+        assert precious.read_text() == "mine"
+        assert part.is_symlink() == (swap == "link")
+        if swap == "file":
+            assert part.read_text() == "mine"
+        assert not (folder / "b.mp4").exists()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved on Windows")
+    def test_a_part_that_is_gone_at_the_end_is_an_error(
+        self, tmp_path: Path, frames: MakeFrames
+    ) -> None:
+        sink = VideoSink(tmp_path / "b.mp4")
+        for frame in frames(3):
+            sink.write(frame)
+        sink.partial_path.unlink()
+        with pytest.raises(SinkError, match="moved, deleted or replaced"):
+            sink.close()
+
     def test_no_frames_leave_no_file(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4")
         sink.close()

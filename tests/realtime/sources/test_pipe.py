@@ -1,8 +1,11 @@
 """Frames from standard input: Y4M and raw pictures."""
 
 import io
+import re
+import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from rtmag.realtime.errors import OptionError, SourceUnavailable
+from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
 from rtmag.realtime.sources.video_file import VideoSource
@@ -18,6 +21,18 @@ from tests.support.clips import Clip, flat, number
 from tests.support.fakes import ENVIRONMENT
 
 MAIN = "import sys; from rtmag.realtime.cli.main import main; main()"
+
+
+def await_handler(process: int, number: signal.Signals) -> None:
+    """Wait until a process handles a signal, according to the mask that Linux shows."""
+    end = time.monotonic() + 20
+    while True:
+        status = Path(f"/proc/{process}/status").read_text()
+        caught = int(re.findall(r"SigCgt:\s*(\w+)", status)[0], 16)
+        if caught >> (number - 1) & 1:
+            return
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -84,7 +99,7 @@ def test_large_pictures_are_refused(y4m: bytes) -> None:
 @pytest.mark.parametrize("layout", ["bgr24", "rgb24"])
 def test_raw_pictures(layout: str) -> None:
     images = np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3)).astype(np.uint8)
-    data = (images if layout == "bgr24" else images[..., ::-1]).tobytes() + b"half a picture"
+    data = (images if layout == "bgr24" else images[..., ::-1]).tobytes()
     with RawPipe((64, 48), 20, layout, io.BytesIO(data)) as source:
         frames = list(source)
     assert np.array_equal([frame.image for frame in frames], images)
@@ -105,6 +120,58 @@ def piped(data: bytes, *args: str, cwd: Path) -> "subprocess.CompletedProcess[by
     return subprocess.run(
         run, input=data, capture_output=True, env=ENVIRONMENT, cwd=cwd, check=False
     )
+
+
+@pytest.mark.parametrize("rest", [b"FRAME\n" + bytes(500), b"no frame at all" * 1000])
+def test_an_incomplete_end_is_an_error_after_the_frames(
+    y4m: bytes, rest: bytes, tmp_path: Path
+) -> None:
+    with Y4mPipe(io.BytesIO(y4m + rest)) as source:
+        numbers: list[int] = []
+        with pytest.raises(SourceLost, match="standard input ends within a picture"):
+            numbers.extend(number(frame.image) for frame in source)
+        assert numbers == list(range(12))
+    done = piped(y4m + rest, "--record", "out.mp4", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count(b"standard input ends within a picture") == 1
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].frames == 12
+
+
+def test_an_incomplete_raw_picture_is_an_error() -> None:
+    with RawPipe((64, 48), 20, "bgr24", io.BytesIO(bytes(3 * 64 * 48 + 7))) as source:
+        frames = iter(source)
+        next(frames)
+        with pytest.raises(SourceLost, match="standard input ends within a picture"):
+            next(frames)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("begun", [0, 3])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_run_on_a_silent_pipe_ends_on_a_signal(
+    y4m: bytes, begun: int, stop: signal.Signals, tmp_path: Path
+) -> None:
+    """Before the header, and between two pictures."""
+    run = [sys.executable, "-c", MAIN, "stream", "-", "--model", "none", "--view", "none"]
+    header = y4m.index(b"\n") + 1
+    with subprocess.Popen(
+        run, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, cwd=tmp_path
+    ) as child:
+        assert child.stdin is not None
+        assert child.stderr is not None
+        child.stdin.write(y4m[: begun and header + begun * (6 + 64 * 48 * 3 // 2)])
+        child.stdin.flush()
+        if begun:
+            while b"standard input" not in child.stderr.readline():
+                pass
+        else:
+            await_handler(child.pid, signal.SIGTERM)
+        child.send_signal(stop)
+        said = child.stderr.read()
+        assert child.wait(20) == 128 + stop
+        assert b"Traceback" not in said
+        assert b"ignored" not in said
 
 
 def test_from_a_pipe_to_a_file(y4m: bytes, tmp_path: Path) -> None:
