@@ -7,10 +7,11 @@ header of a file has the position of the first directory. Reference: TIFF 6.0, s
 import os
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the command line reads a limit of pictures, and must start quickly
+    import numpy as np
+    from numpy.typing import NDArray
 
 SIGNATURES = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 """First bytes of TIFF and BigTIFF files, with their byte order."""
@@ -74,7 +75,7 @@ def read_directories(file: BinaryIO, limit: int | None = None) -> list[Directory
     return list(found.values())[:limit]
 
 
-def select_page(data: NDArray[np.uint8], offset: int) -> None:
+def select_page(data: "NDArray[np.uint8]", offset: int) -> None:
     """Make the directory at `offset` the first one of a file that is in memory."""
     layout = _Layout(data[:4].tobytes())
     struct.pack_into(layout.order + layout.word, data.data, layout.first, offset)

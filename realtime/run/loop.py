@@ -127,7 +127,7 @@ class _Loop:
         self._source, self._controls = pipeline.source, pipeline.controls
         self._magnifier, self._guard = pipeline.magnifier, pipeline.guard
         self._sinks, self._layout = pipeline.sinks, pipeline.controls.layout
-        # Nobody waits for a step of a file; the guard of a live run has a watchdog of its own.
+        # A step of a file may take longer. The guard of a live run has a watchdog of its own.
         self._watchdog = Watchdog(PATIENT)
         self._tally = Tally(live=self._source.live)
         self._recording = Recording(pipeline.open_recording, self._controls)
