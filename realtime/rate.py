@@ -74,7 +74,7 @@ class RateMeter:
             equal ones contradict it; None: no assumption.
 
     >>> meter = RateMeter(least=2)
-    >>> for time in (0.0, 0.25, 1.0):
+    >>> for time in (0.0, 0.5, 1.0):
     ...     meter.add(time)
     >>> meter.fps
     2.0
