@@ -81,7 +81,7 @@ def score_steadiness(methods: list[Stepper], pictures: list[Any]) -> list[Row]:
 
 def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
     """Designed and measured gains below, at, within and above the edges of bands."""
-    bands = (sequences.BAND, sequences.NARROW)
+    bands = (sequences.BAND,) if quick else (sequences.BAND, sequences.NARROW)
     rows = []
     for band, hz in [(b, hz) for b in bands for hz in ((b.fh,) if quick else band_frequencies(b))]:
         sways = [
@@ -101,7 +101,7 @@ def score_band(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> l
 def score_two_objects(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
     """Gains of an object in the middle of each band and of one at twice the upper edge."""
     rows = []
-    for band in (sequences.BAND, sequences.NARROW):
+    for band in (sequences.BAND,) if quick else (sequences.BAND, sequences.NARROW):
         _, _, middle, _, above = band_frequencies(band)
         each = pictures[:1] if quick else pictures[::3]
         left = [sequences.sway(picture, middle, band) for picture in each]

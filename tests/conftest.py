@@ -33,6 +33,11 @@ for _name in [name for name in os.environ if name.startswith("RTMAG_")]:
     del os.environ[_name]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Start one worker more than there are cores, since many tests wait for other processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside the time limit of the test
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run a test in parallel with others, or by itself if it is marked `alone`."""

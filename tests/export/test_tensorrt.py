@@ -46,7 +46,7 @@ class Library:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small.trained(small.MATCHING, tmp_path_factory.mktemp("runs") / "tiny")
+    return small.trained(small.MAGNET, tmp_path_factory.mktemp("runs") / "tiny")
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_no_network_is_used() -> None:
         socket.socket.connect = socket.getaddrinfo = socket.create_connection = reach
         sys.stderr = sys.stdout
         from rtmag.realtime.cli.main import execute
-        print(execute(["demo", "--frames", "90", "--engine", "onnx"]))
+        print(execute(["demo", "--frames", "30", "--engine", "onnx"]))
         for scheme in ("http", "https"):
             print(execute(["demo", "--model", f"{scheme}://127.0.0.1:9/x.onnx"]))
     """

@@ -358,12 +358,24 @@ def test_a_bad_clip_does_not_end_the_run(
 # ---- refusals ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", ["--capacity", "--reuse", "--batch", "--steps", "--limit"])
-def test_counts_below_one_are_refused(
-    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *((each, "0") for each in ("--capacity", "--reuse", "--batch", "--steps", "--limit")),
+        ("--minutes", "nan"),
+        ("--lr", "-1"),
+        ("--crop", "16"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(
+    option: str,
+    value: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert execute(["train", "run", option, "0"]) == 2
+    assert execute(["train", "run", option, value]) == 2
     assert option in capsys.readouterr().err
     assert not Path("run").exists()
 
@@ -373,12 +385,9 @@ def test_counts_below_one_are_refused(
     [
         (["--model", "huge", "--steps", "1"], "must be one of standard, fast, large, oh2018"),
         (["--steps", "1", "--device", "abacus"], "cannot train on device 'abacus'"),
-        (["--minutes", "nan"], "minutes must be a positive number, got nan"),
         (["--minutes", "0"], "minutes must be a positive number, got 0"),
-        (["--steps", "1", "--lr", "-1"], "lr must be a positive number, got -1"),
         ([], "the run needs an end: give --minutes or --steps"),
         (["--steps", "1", "--crop", "50"], "multiple of 16 and at least 32, got 50"),
-        (["--steps", "1", "--crop", "16"], "at least 32, got 16"),
         (["--steps", "1", "--precision", "fp8"], "precision must be auto, fp32 or bf16"),
         (["--steps", "1", "--validate", "gone.mp4"], "cannot validate with 'gone.mp4'"),
         (

@@ -198,7 +198,7 @@ def test_a_truncated_model_is_refused(identity: Path) -> None:
             load_engine(identity)
 
 
-@pytest.mark.parametrize("name", ["none.onnx", "nonsense", "."])
+@pytest.mark.parametrize("name", ["none.onnx", "nonsense"])
 def test_a_missing_model_is_refused_with_the_known_names(name: str) -> None:
     with pytest.raises(ModelIncompatible, match=r"no such file or model \(in the package: "):
         load_engine(name)
