@@ -23,22 +23,19 @@ Checks are counted, because time also passes while the process is suspended."""
 THREAD_NAME = "rtmag signals"
 """Name of the thread that counts signals. It only waits, so it may run while Python shuts down."""
 
-_received: list[int] = []
+received: list[int] = []
 """Numbers of the signals received since `listen`. Global, because handlers are per process."""
 
 _handled: list[int] = []
 """Numbers of the signals that reached a handler of this module, deferred ones included."""
 
 
-def listen() -> list[int]:
+def listen() -> None:
     """Install handlers that raise KeyboardInterrupt at the first signal.
 
     A graceful stop may take a while, for example to finish a file. A Ctrl-C during that time exits
     immediately; the part of the file written so far is readable. Further signals of other kinds are
     ignored. A signal that the process was started to ignore, as by nohup, stays ignored.
-
-    Returns:
-        The list to which the numbers of received signals are appended.
     """
     for number in _STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -49,7 +46,6 @@ def listen() -> list[int]:
     # The thread keeps both ends open.
     watch = threading.Thread(target=_watch, args=(arrivals, wakeup), name=THREAD_NAME, daemon=True)
     watch.start()
-    return _received
 
 
 def _watch(arrivals: socket.socket, wakeup: socket.socket) -> None:
@@ -74,8 +70,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _request_stop(number: int) -> None:
     """Raise KeyboardInterrupt at the first signal."""
-    _received.append(number)
-    if len(_received) == 1:
+    received.append(number)
+    if len(received) == 1:
         raise KeyboardInterrupt
 
 

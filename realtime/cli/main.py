@@ -31,7 +31,7 @@ from rtmag.realtime.errors import (
     SourceUnavailable,
 )
 from rtmag.realtime.log import protect
-from rtmag.realtime.signals import THREAD_NAME, listen
+from rtmag.realtime.signals import THREAD_NAME, listen, received
 
 _USAGE_ERRORS = (
     MissingExtra,
@@ -106,10 +106,13 @@ def _fail(message: str, code: int, debug: bool) -> int:
 def main() -> NoReturn:
     """Run the command line of this process and exit; SIGTERM and SIGHUP act like Ctrl-C."""
     open_standard_streams()
-    signals = listen()
-    code = execute(sys.argv[1:])
+    try:
+        listen()
+        code = execute(sys.argv[1:])
+    except KeyboardInterrupt:  # before the command runs
+        code = 130
     discard_unwritable_output()
-    _exit(128 + signals[0] if signals and code else code)
+    _exit(128 + received[0] if received and code else code)
 
 
 def _exit(code: int) -> NoReturn:

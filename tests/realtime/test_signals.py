@@ -59,16 +59,25 @@ def start(code: str, before: str = "") -> "subprocess.Popen[bytes]":
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
-    time.sleep(0.5)  # until the next statement runs
     return child
 
 
 BUSY = """
-import hashlib
+import hashlib, sys, threading, time
 from rtmag.realtime.signals import listen
+
+def work(digest=hashlib.pbkdf2_hmac):
+    digest("sha256", b"", b"", 2**30)  # takes minutes without a handler
+
+def report():
+    while sys._current_frames()[threading.main_thread().ident].f_code is not work.__code__:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    print("ready", flush=True)
+
 listen()
-print("ready", flush=True)
-hashlib.pbkdf2_hmac("sha256", b"", b"", 2**30)  # takes minutes without a handler
+threading.Thread(target=report, daemon=True).start()
+work()
 """
 
 
