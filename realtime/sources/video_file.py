@@ -154,17 +154,18 @@ class VideoSource(BaseSource):
         self._frames_in_index = 0 if index is None else stream.frames
         ticks = read_timestamps(container, stream, None if index is None else _RATE_FRAMES)
         nominal = stream.average_rate
-        usual, _ = measure_steps(ticks, self.time_base)
+        usual, fastest = measure_steps(ticks, self.time_base)
         step = usual * float(self.time_base)
         self.fps: float | None = 1 / step if step > 0 else float(nominal) if nominal else None
         self.fps = self._fixed_fps or self.fps
         b_frames = stream.codec_context.has_b_frames and not self._fixed_fps
         self._suspect = b_frames and bool((np.diff(ticks) > 0).all())
-        ticks = ticks if index is None else index
+        if index is not None:  # it covers all of the file, but has no times of display
+            ticks = index
+            _, fastest = measure_steps(ticks, self.time_base)
         timed = step > 0 and not self._fixed_fps
         self.even_fps = even_rate(ticks, self.time_base, 1 / step) if timed else self.fps
         """Frames per second at which all frames keep their times in a file without timestamps."""
-        _, fastest = measure_steps(ticks, self.time_base)
         self.highest_fps = 1 / (fastest * float(self.time_base)) if timed else self.fps
         """Frames per second of the fastest part of about a second."""
         self.frames: int | None = len(ticks)
