@@ -128,7 +128,7 @@ class _Loop:
         self._magnifier, self._guard = pipeline.magnifier, pipeline.guard
         self._sinks, self._layout = pipeline.sinks, pipeline.controls.layout
         # A step of a file may take longer. The guard of a live run has a watchdog of its own.
-        self._watchdog = Watchdog(PATIENT)
+        self._watchdog = Watchdog(PATIENT) if pipeline.guard is None else None
         self._tally = Tally(live=self._source.live)
         self._recording = Recording(pipeline.open_recording, self._controls)
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
@@ -213,7 +213,8 @@ class _Loop:
             except SinkError as error:
                 errors.append(error)
         self._viewer.close()
-        self._watchdog.close()
+        if self._watchdog is not None:
+            self._watchdog.close()
         if errors:
             raise errors[0]
 
@@ -247,7 +248,7 @@ class _Loop:
     def _step(self, frame: Frame) -> Frame:
         if self._guard is not None:
             return self._guard(frame)
-        with self._watchdog.step():
+        with self._watchdog.step() if self._watchdog is not None else nullcontext():
             return self._magnifier.magnify(frame)
 
     def _apply_controls(self) -> None:
