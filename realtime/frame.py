@@ -1,4 +1,4 @@
-"""One picture of a video with its time.
+"""One picture of a video with its time and, on request, the displacement of the scene.
 
 Conventions: images are (H, W, 3) uint8 BGR everywhere outside the exported graph. Time is in
 seconds and stays with its frame: the monotonic clock at the grab for live sources, the
@@ -6,7 +6,7 @@ presentation time for files. It is never wall-clock time.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,23 @@ from rtmag.realtime.errors import OptionError
 
 Image = NDArray[np.uint8]
 """Pixels: (H, W, 3) uint8, BGR."""
+
+
+class MotionField(NamedTuple):
+    """Displacement of the scene per cell of a frame.
+
+    The filter of the run determines the meaning: displacement since the reference under `Static`,
+    since the last frame under `Dynamic`, and the part within the band under `Temporal`.
+    """
+
+    displacement: NDArray[np.float32]
+    """(h, w, 2): to the right and down, in pixels of the frame."""
+    deviation: NDArray[np.float32]
+    """(h, w, 2): standard deviation of each displacement in pixels; infinite without texture."""
+    cell: float
+    """Side of a cell in pixels of the frame."""
+    origin: tuple[int, int] = (0, 0)
+    """Position (x, y) of the upper left corner of the first cell in the frame, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +48,8 @@ class Frame:
     """Rises at each discontinuity: later frames do not continue the motion of earlier ones."""
     tick: float = 0.0
     """Seconds by which the clock of the source rounds `time`, which may be less than exact."""
+    field: MotionField | None = None
+    """Displacement of the scene, if a magnifier was asked to measure it."""
 
     @property
     def size(self) -> tuple[int, int]:
