@@ -118,6 +118,9 @@ def session_options(provider: str, threads: int | None = None) -> Any:
         options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.intra_op_num_threads = threads or usable_cores()
+        # The block that a pattern allocates comes on top of the blocks of the first step: 45 MB
+        # more for `standard` at 1280x720, at the same speed.
+        options.enable_mem_pattern = False
     return options
 
 

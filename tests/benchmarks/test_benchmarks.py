@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -198,8 +199,23 @@ def test_step_time_is_split_by_kind_of_operator(
     (row,) = document["rows"]
     assert list(row["ms"]) == [*operators.KINDS, operators.REST, operators.PICTURE]
     assert all(ms > 0 for ms in row["ms"].values())
-    assert row["ms"]["convolution"] > row["ms"][operators.REST]
     assert "| `fast`, 160x128 | " in tables.operators_table(document)
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_only_arithmetic_per_element_counts_as_other(model: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    from benchmarks import operators
+    from rtmag.realtime.models import read_model
+
+    graph = onnx.load_from_string(read_model(model)[1]).graph
+    kinds = {node.op_type: operators.kind_of(node.op_type) for node in graph.node}
+    assert kinds["Conv"] == "convolution"
+    other = [name for name, kind in kinds.items() if kind == operators.REST]
+    heavy = re.compile(
+        "Conv|Gemm|MatMul|Einsum|Reduce|Pool|Norm|Resize|Grid|Pad|Trans|Concat|Split"
+    )
+    assert [name for name in other if heavy.search(name)] == []
 
 
 @pytest.mark.alone
