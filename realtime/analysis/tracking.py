@@ -10,6 +10,7 @@ benchmarks can judge the network with it.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +34,33 @@ TAPS = 4
 exact at low spatial frequencies."""
 
 
+_BLURRED_NOISE = 1 / (2 * BLUR * math.sqrt(math.pi))
+"""Standard deviation of white noise after the blur, relative to that before."""
+
+
 def gray(image: NDArray[np.uint8]) -> Gray:
     """Convert (H, W, 3) BGR to (H, W) brightness from 0 to 255."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.float32)
 
 
+class Registration(NamedTuple):
+    """Result of a registration."""
+
+    displacement: tuple[float, float]
+    """(dx, dy) in pixels: how far the content moved to the right and down."""
+    deviation: tuple[float, float]
+    """Standard deviation of both by noise that is white: what the registration cannot explain."""
+    likeness: float
+    """Correlation of the reference and the moved content, -1 to 1."""
+    content: Gray
+    """(h, w): the region's content, moved back, with the brightness of the reference."""
+
+
 class Tracker:
     """Measures the displacement of one region relative to a reference picture.
+
+    A factor and an offset of the brightness are unknowns too, so that changing light is not taken
+    for motion.
 
     Args:
         reference: (H, W) picture whose displacement is zero, such as the mean of a clip.
@@ -53,15 +74,35 @@ class Tracker:
         left, top = max(x - REACH, 0), max(y - REACH, 0)
         self._surroundings = (slice(top, y + h + REACH), slice(left, x + w + REACH))
         self._corner = (x - left, y - top)
-        self._patch = self._resample(self._smooth(reference), 0, 0)
-        gy, gx = np.gradient(self._patch)
-        window = np.outer(np.hanning(h), np.hanning(w)).astype(np.float32)
-        gradient = np.stack([gx, gy]).reshape(2, -1)  # (2, h w)
-        self._weighted = gradient * window.ravel()
-        normal = self._weighted @ gradient.T
-        self._inverse = np.linalg.inv(
-            normal + 1e-9 * np.trace(normal) * np.eye(2) + 1e-12 * np.eye(2)
-        )
+        self._window = np.outer(_hann(h), _hann(w)).astype(np.float32)
+        self.content = self._resample(self._smooth(reference), 0, 0)
+
+    @property
+    def content(self) -> Gray:
+        """(h, w): the blurred content that is searched for; it can be set."""
+        return self._patch
+
+    @content.setter
+    def content(self, patch: Gray) -> None:
+        self._patch = patch
+        gy, gx = np.gradient(patch) if min(patch.shape) > 1 else (patch * 0, patch * 0)
+        window = self._window.ravel()
+        self._mean = float((window @ patch.ravel()) / max(window.sum(), 1e-12))
+        light = [patch - self._mean, np.ones_like(patch)]
+        unknowns = np.stack([gx, gy, *light]).reshape(4, -1)  # (4, h w)
+        self._weighted = unknowns * window
+        normal = np.asarray(self._weighted @ unknowns.T, np.float64)
+        scale = np.sqrt(normal.diagonal() + 1e-12)
+        ridge = 1e-9 * np.eye(4) * np.outer(scale, scale)
+        ridge[:2, :2] += 1e-9 * np.trace(normal[:2, :2]) * np.eye(2) + 1e-12 * np.eye(2)
+        self._inverse = np.linalg.inv(normal + ridge)
+        # White noise of the picture reaches the result through the blur.
+        height, width = patch.shape
+        weighted = self._weighted[:2].reshape(2, height, width)
+        blurred = np.stack([cv2.GaussianBlur(each, (0, 0), BLUR) for each in weighted])
+        flat = np.asarray(blurred.reshape(2, -1), np.float64)
+        half = self._inverse[:2, :2] @ flat
+        self._spread = np.sqrt(np.square(half).sum(axis=1)) / _BLURRED_NOISE
 
     def _smooth(self, image: Gray) -> Gray:
         """The region and its surroundings, blurred."""
@@ -85,15 +126,47 @@ class Tracker:
             image: (H, W), of the reference's size.
             iterations: limit of Gauss-Newton iterations; they end at steps below 1e-4 px.
         """
+        return self.register(image, iterations=iterations).displacement
+
+    def register(
+        self, image: Gray, start: tuple[float, float] = (0.0, 0.0), iterations: int = 12
+    ) -> Registration:
+        """Register a picture with the reference.
+
+        Args:
+            image: (H, W), of the reference's size.
+            start: first guess of the displacement in pixels, such as that of the last frame.
+            iterations: limit of Gauss-Newton iterations; they end at steps below 1e-4 px.
+        """
         smooth = self._smooth(image)
-        d = np.zeros(2)
+        d = np.clip(np.array(start, np.float64), -REACH, REACH)
         for _ in range(iterations):
-            error = self._patch - self._resample(smooth, d[0], d[1])
-            step = self._inverse @ (self._weighted @ error.ravel())
-            d = np.clip(d + step, -REACH, REACH)
-            if np.abs(step).max() < 1e-4:
+            moved = self._resample(smooth, d[0], d[1])
+            step = self._inverse @ (self._weighted @ (self._patch - moved).ravel())
+            # The third unknown is the change of contrast: the picture's gradients have it too.
+            d = np.clip(d + step[:2] / max(1 - step[2], 0.1), -REACH, REACH)
+            if np.abs(step[:2]).max() < 1e-4:
                 break
-        return float(d[0]), float(d[1])
+        return self._result(self._resample(smooth, d[0], d[1]), d)
+
+    def _result(self, moved: Gray, d: NDArray[np.float64]) -> Registration:
+        window = self._window
+        total = max(float(window.sum()), 1e-12)
+        ours, mean = self._patch - self._mean, float((window * moved).sum()) / total
+        theirs = moved - mean
+        both = float((window * ours * theirs).sum())
+        own, other = (float((window * np.square(each)).sum()) for each in (ours, theirs))
+        likeness = both / math.sqrt(max(own * other, 1e-24))
+        factor = both / max(other, 1e-12) if likeness > 0 else 1.0
+        content = self._mean + factor * theirs
+        noise = math.sqrt(float((window * np.square(content - self._patch)).sum()) / total)
+        x, y = (noise * self._spread).tolist()
+        return Registration((float(d[0]), float(d[1])), (x, y), likeness, content)
+
+
+def _hann(length: int) -> NDArray[np.float64]:
+    """(length,) Hann window without its zeros."""
+    return np.hanning(length + 2)[1:-1]
 
 
 def _lagrange_weights(fraction: float) -> NDArray[np.float32]:
