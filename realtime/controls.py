@@ -1,9 +1,10 @@
 """Controls: the values that keys, web pages and programs may change while a view runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from itertools import count
+from typing import Any, Literal, NamedTuple, get_args
 
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import (
@@ -47,6 +48,90 @@ _HIGHEST_HZ = 1e5
 _MIN_REGION_SIDE = 16
 """Smallest width and height of a region in pixels; in a smaller one no motion can be measured."""
 
+SPEEDS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
+"""Speeds of playback that keys select; a page may set any speed between the first and the last."""
+
+COLOURS = ("#ffb000", "#2ec4ff", "#ff5fa2", "#7ddc5b", "#c79bff", "#ff7a3d", "#40e0c0", "#e8e337")
+"""Colours of measured regions by their position in the list, as #rrggbb."""
+
+
+class NamedRegion(NamedTuple):
+    """A part of the picture whose motion is measured."""
+
+    name: str
+    box: tuple[int, int, int, int]
+    """x, y, width, height in pixels."""
+
+
+@dataclass(slots=True)
+class Playback:
+    """Playback of a file. All times are in seconds after its first frame."""
+
+    duration: float
+    """End of the last frame."""
+    position: float = 0.0
+    """Time of the last frame that was read; set by the source."""
+    target: float | None = None
+    """Position to jump to; set by `seek`. The source sets it to None once the frame is read."""
+    steps: int = 0
+    """Number of single frames to read while paused; set by `step`, reduced by the source."""
+    speed: float = 1.0
+    """Seconds of the file per second, from the first to the last of `SPEEDS`."""
+    start: float | None = None
+    """Time at which the played part begins; None: the first frame."""
+    end: float | None = None
+    """Time at which the played part ends; None: the end of the file."""
+    loop: bool = True
+    """True to begin again at the end of the played part; False to pause there."""
+
+    def seek(self, position: float) -> None:
+        """Jump to the frame that is shown at this time, which may be outside the played part."""
+        self.target = min(max(position, 0.0), self.duration)
+        self.steps = 0
+
+    def skip(self, seconds: float) -> None:
+        """Jump forward, or back if negative, from the position that was requested last."""
+        self.seek((self.position if self.target is None else self.target) + seconds)
+
+    def step(self, frames: int) -> None:
+        """Show the next frame, or the one before if `frames` is negative, while paused."""
+        self.steps = frames
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed, within the range of `SPEEDS`."""
+        self.speed = min(max(speed, SPEEDS[0]), SPEEDS[-1])
+
+    def set_start(self, start: float | None) -> None:
+        """Change the beginning of the played part; an end that is not later is removed."""
+        self.start = None if start is None or start <= 0 else min(start, self.duration)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            self.end = None
+
+    def set_end(self, end: float | None) -> None:
+        """Change the end of the played part; a beginning that is not earlier is removed."""
+        self.end = None if end is None or end >= self.duration else max(end, 0.0)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            self.start = None
+
+    def settings(self) -> dict[str, Any]:
+        """Values for the web page, by the names that `change` takes."""
+        return {name: getattr(self, name) for name in ("speed", "start", "end", "loop")}
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Set those of the values that are in `PLAYBACK_FIELDS`; they were validated before."""
+        setters: dict[str, Callable[[Any], None]] = {
+            "speed": self.set_speed, "start": self.set_start, "end": self.set_end,
+            "position": self.seek, "step": self.step,
+        }  # fmt: skip
+        for name, value in values.items():
+            if name in setters:
+                setters[name](value)
+        self.loop = values.get("loop", self.loop)
+
+
+PLAYBACK_FIELDS = frozenset({"speed", "start", "end", "loop", "position", "step"})
+"""Names that `Playback.change` takes: its settings, a `position` in seconds, a `step` in frames."""
+
 
 @dataclass(slots=True)
 class Controls:
@@ -69,12 +154,16 @@ class Controls:
     """Layout 'split': position of the border, from 0, the left edge, to 1, the right one."""
     region: tuple[int, int, int, int] | None = None
     """Magnify only this part: x, y, width, height in pixels; None: the whole picture."""
+    regions: tuple[NamedRegion, ...] = ()
+    """Parts whose motion is measured. Number k has colour number k of `COLOURS`."""
     fixed_size: bool = False
     """True if the model works at one size only, so that a region is not possible."""
     motion_scale: float | None = None
     """Size at which motion is estimated, relative to the picture: 1, 1/2 or 1/4; None: cannot be
     changed."""
     paused: bool = False
+    playback: Playback | None = None
+    """Playback of a file that is shown like a live source; None: the source cannot be played."""
     original: bool = False
     """True to show the original for comparison."""
     recording: bool = False
@@ -139,6 +228,18 @@ class Controls:
         fits = region is not None and min(region[2:]) >= _MIN_REGION_SIDE and not self.fixed_size
         self.region = region if fits else None
 
+    def set_regions(self, regions: Iterable[NamedRegion]) -> None:
+        """Measure these regions; those that are too small, and more than `COLOURS`, are left out.
+
+        A region without a name gets the lowest free number.
+        """
+        fitting = [each for each in regions if min(each.box[2:]) >= _MIN_REGION_SIDE]
+        fitting = fitting[: len(COLOURS)]
+        free = (str(n) for n in count(1) if str(n) not in {each.name for each in fitting})
+        self.regions = tuple(
+            each if each.name else each._replace(name=next(free)) for each in fitting
+        )
+
     def scale_alpha(self, factor: float) -> None:
         """Multiply alpha, at most up to `HIGHEST_ALPHA`; a size below 0.1 is first set to 0.1."""
         size = min(max(abs(self.alpha), 0.1) * factor, HIGHEST_ALPHA)
@@ -149,34 +250,38 @@ class Controls:
         self.layout = LAYOUTS[(LAYOUTS.index(self.layout) + 1) % len(LAYOUTS)]
 
     def settings(self) -> dict[str, Any]:
-        """Values for the web page, including the mode and the parameters of all filters."""
+        """Values for the web page, including the mode and the parameters of all filters.
+
+        While a file is played, `speed`, `start`, `end` and `loop` are included.
+        """
         values = {name: getattr(self, name) for name in (*_DIRECT_FIELDS, "region")}
+        values["regions"] = [region._asdict() for region in self.regions]
+        values |= {} if self.playback is None else self.playback.settings()
         return {**values, "mode": self.filter.mode, **self._parameters()}
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Set values that were validated before.
 
         Args:
-            values: by the names in `settings`, or `band`: (fl, fh) in Hz, or `filter`: a Filter.
+            values: by the names in `settings`, or `band`: (fl, fh) in Hz, or `filter`: a Filter;
+                `regions` is a sequence of `NamedRegion`. Those in `PLAYBACK_FIELDS`, among them
+                `position` in seconds and `step` in frames, are ignored unless a file is played.
         """
+        if self.playback is not None:
+            self.playback.change(values)
+        setters: dict[str, Callable[[Any], None]] = {
+            "mode": self.set_mode, "band": lambda band: self.set_band(*band),
+            "filter": self.set_filter, "order": self.set_order,
+            "region": self.set_region, "regions": self.set_regions,
+        }  # fmt: skip
         for name, value in values.items():
-            match name:
-                case "mode":
-                    self.set_mode(value)
-                case "band":
-                    self.set_band(*value)
-                case "filter":
-                    self.set_filter(value)
-                case "region":
-                    self.set_region(value)
-                case "order":
-                    self.set_order(value)
-                case "motion_scale" if self.motion_scale is None:
-                    pass
-                case _ if name in _DIRECT_FIELDS:
+            if name in setters:
+                setters[name](value)
+            elif name in _DIRECT_FIELDS:
+                if name != "motion_scale" or self.motion_scale is not None:
                     setattr(self, name, value)
-                case _:
-                    self._set_parameter(name, value)
+            elif name not in PLAYBACK_FIELDS:
+                self._set_parameter(name, value)
 
     def _set_parameter(self, name: str, value: object) -> None:
         """Set a parameter of each filter that has it, whether in use or not."""

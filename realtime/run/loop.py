@@ -322,7 +322,10 @@ class _Loop:
     def _facts(self) -> Facts:
         failure = self._guard.alert if self._guard else None
         recording, status = self._recording.running, self._source.status
+        playback = self._controls.playback
         return Facts(
+            position=None if playback is None else playback.position,
+            duration=None if playback is None else playback.duration,
             message=status.alert() or "",
             outage=status.outage(),
             **self._tally.snapshot(status),

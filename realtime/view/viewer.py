@@ -59,6 +59,10 @@ class Facts:
     """Name of the model, its motion scale and the provider."""
     mode: str = ""
     """The temporal filter, such as '0.5-3 Hz'."""
+    position: float | None = None
+    """Seconds from the first frame of a played file to the one that is shown; None: not played."""
+    duration: float | None = None
+    """Seconds from the first frame of a played file to the end of its last; None: not played."""
     notice: str = ""
     """Message about a key or an event; shown for a few seconds."""
 

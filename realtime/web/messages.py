@@ -2,8 +2,16 @@
 
     {"set": {"alpha": 12, "region": [x, y, width, height], ...}}    change settings; see `_FIELDS`
     {"set": {"preset": "pulse"}}                                    change all settings of a preset
+    {"set": {"regions": [{"name": "shaft", "box": [x, y, w, h]}]}}  measure these; [] for none
+    {"set": {"position": 12.5, "speed": 0.25, "paused": false}}     playback of a file, see below
     {"press": "+"}                                                  press a key, as in the window
     {"watch": true}, {"panel": true}                                subscribe to pictures, motion
+
+Playback: `position` jumps to a time in seconds after the first frame; `step`, 1 or -1, shows the
+next or previous frame while paused; `speed` is 1/8 to 4; `start` and `end` limit the played part,
+in seconds or null for the ends of the file; `loop` is true or false. The page receives `speed`,
+`start`, `end` and `loop` among the settings, which lack them if the source cannot be played, and
+`position` and `duration` in seconds in the status, where they are null in that case.
 
 Numbers out of range are clamped. Values that are not numbers, or not finite, are refused.
 """
@@ -14,9 +22,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtmag.realtime.controls import HIGHEST_ALPHA, LAYOUTS
+from rtmag.realtime.controls import COLOURS, HIGHEST_ALPHA, LAYOUTS, SPEEDS, NamedRegion
 from rtmag.realtime.engines.spec import MOTION_SCALES
 from rtmag.realtime.filters import MODES, UNITS
+from rtmag.realtime.log import visible
 from rtmag.realtime.presets import PRESETS
 
 KEYS = " +=-_[]smr"
@@ -25,6 +34,10 @@ KEYS = " +=-_[]smr"
 _MAX_HZ = 1000.0
 
 _MAX_SIDE = 1 << 16  # pixels, of any picture
+
+_MAX_SECONDS = 1e6  # of any file
+
+_MAX_NAME = 40  # letters of the name of a region
 
 
 class InvalidRequest(ValueError):
@@ -140,6 +153,25 @@ def _region(name: str, value: object) -> tuple[int, int, int, int] | None:
     return x, y, w, h
 
 
+def _regions(name: str, value: object) -> list[NamedRegion]:
+    if not isinstance(value, list) or len(value) > len(COLOURS):
+        raise InvalidRequest(f"{name} must be a list of at most {len(COLOURS)} regions")
+    return [_named_region(each) for each in value]
+
+
+def _named_region(value: object) -> NamedRegion:
+    if not isinstance(value, dict) or value.keys() != {"name", "box"}:
+        raise InvalidRequest("a region in regions needs a name and a box")
+    name, box = value["name"], _region("box", value["box"])
+    if not isinstance(name, str) or len(name) > _MAX_NAME or box is None:
+        raise InvalidRequest(f"a region needs a name of at most {_MAX_NAME} letters, and a box")
+    return NamedRegion(visible(name), box)
+
+
+def _seconds(name: str, value: object) -> float | None:
+    return None if value is None else _clamped(0.0, _MAX_SECONDS)(name, value)
+
+
 _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "alpha": _clamped(0.0, HIGHEST_ALPHA),
     "preset": _one_of(*PRESETS),
@@ -154,4 +186,11 @@ _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "paused": _flag,
     "recording": _flag,
     "unit": _one_of(*UNITS),
+    "regions": _regions,
+    "position": _clamped(0.0, _MAX_SECONDS),
+    "step": _one_of(-1, 1),
+    "speed": _clamped(SPEEDS[0], SPEEDS[-1]),
+    "start": _seconds,
+    "end": _seconds,
+    "loop": _flag,
 }

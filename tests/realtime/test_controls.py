@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.signal import freqz_sos
 
-from rtmag.realtime.controls import Controls, alpha_notes, checked_alpha
+from rtmag.realtime.controls import (
+    COLOURS,
+    Controls,
+    NamedRegion,
+    Playback,
+    alpha_notes,
+    checked_alpha,
+)
 from rtmag.realtime.filters import MODES, Dynamic, Filter, Static, Temporal
 from rtmag.realtime.presets import PRESETS
 
@@ -164,3 +171,48 @@ def test_an_engine_of_one_scale_keeps_it() -> None:
     controls.motion_scale = 1.0
     controls.change({"motion_scale": 0.5})
     assert controls.motion_scale == 0.5
+
+
+def test_a_page_changes_the_playback_of_a_file() -> None:
+    controls = Controls()
+    controls.change({"speed": 0.5, "position": 3.0})  # of a camera: no effect
+    assert "speed" not in controls.settings()
+    playback = controls.playback = Playback(duration=10.0)
+    controls.change({"speed": 0.25, "start": 2.0, "end": 8.0, "loop": False, "position": 3.0})
+    expected = {"speed": 0.25, "start": 2.0, "end": 8.0, "loop": False}
+    assert controls.settings() | expected == controls.settings()
+    assert playback.target == 3.0
+    controls.change({"position": 99.0, "speed": 50.0})
+    assert (playback.target, playback.speed) == (10.0, 4.0)
+    controls.change({"step": -1})
+    assert playback.steps == -1
+
+
+def test_the_played_part_is_never_empty() -> None:
+    playback = Playback(duration=10.0)
+    playback.set_start(6.0)
+    playback.set_end(4.0)
+    assert (playback.start, playback.end) == (None, 4.0)
+    playback.set_start(5.0)
+    assert (playback.start, playback.end) == (5.0, None)
+    playback.set_start(0.0)
+    playback.set_end(99.0)
+    assert (playback.start, playback.end) == (None, None)
+
+
+def test_skips_add_up_until_the_frame_is_there() -> None:
+    playback = Playback(duration=10.0, position=5.0)
+    playback.skip(-1.0)
+    playback.skip(-1.0)
+    assert playback.target == 3.0
+
+
+def test_regions_without_a_name_are_numbered() -> None:
+    controls = Controls()
+    box = (0, 0, 40, 30)
+    made = [NamedRegion("", box), NamedRegion("1", box), NamedRegion("", (0, 0, 8, 30))]
+    controls.change({"regions": [*made, NamedRegion("", box)]})
+    assert [each.name for each in controls.regions] == ["2", "1", "3"]
+    assert controls.settings()["regions"][0] == {"name": "2", "box": box}
+    controls.change({"regions": [NamedRegion("", box)] * 20})
+    assert len(controls.regions) == len(COLOURS)

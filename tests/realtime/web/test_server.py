@@ -31,7 +31,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 from websockets.sync.client import ClientConnection  # noqa: E402
 
 from rtmag.realtime.cli.options import make_controls  # noqa: E402
-from rtmag.realtime.controls import Controls  # noqa: E402
+from rtmag.realtime.controls import Controls, Playback  # noqa: E402
 from rtmag.realtime.errors import OptionError, SinkUnavailable  # noqa: E402
 from rtmag.realtime.opencv import cv2  # noqa: E402
 from rtmag.realtime.presets import PRESETS  # noqa: E402
@@ -366,7 +366,11 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
         ('{"set": {"region": [0, 0, NaN, 9]}}', "finite"), ('{"press": "q"}', "press needs"),
         ('{"set": {"preset": "x"}}', "pulse"), ('{"set": {"preset": ["pulse"]}}', "pulse"),
         ('{"set": {"unit": "mHz"}}', "Hz, bpm, rpm"), ('{"press": "++"}', "press needs"),
-        ('{"watch": "yes"}', "true or false"),
+        ('{"watch": "yes"}', "true or false"), ('{"set": {"step": 2}}', "-1, 1"),
+        ('{"set": {"position": null}}', "number"), ('{"set": {"loop": 1}}', "true or false"),
+        ('{"set": {"regions": [{"name": "a"}]}}', "a name and a box"),
+        ('{"set": {"regions": [{"name": "a", "box": [1, 2]}]}}', "4 numbers"),
+        ('{"set": {"regions": [{"name": "a", "box": null}]}}', "and a box"),
     ],
 )  # fmt: skip
 def test_invalid_requests_are_refused_with_a_reason(
@@ -394,6 +398,21 @@ def test_numbers_out_of_range_are_clamped(served: ServedRun) -> None:
         assert count_pictures(viewer, 0.5) > 2
         send(viewer, set={"alpha": 20, "region": None, "mode": "static", "wipe": 0.5})
         assert receive(viewer, "settings")["region"] is None
+
+
+def test_a_page_plays_a_file_and_names_regions(served: ServedRun) -> None:
+    served.controls.playback = playback = Playback(duration=10.0)
+    try:
+        with served.connect() as viewer:
+            send(viewer, set={"speed": 0.01, "end": 5, "loop": False, "position": 99})
+            assert wait_for(lambda: (playback.target, playback.loop) == (10, False))
+            assert (playback.speed, playback.end) == (0.125, 5)
+            assert wait_for(lambda: receive(viewer, "status")["duration"] == 10)
+            send(viewer, set={"end": None, "regions": [{"name": "a", "box": [1, 2, 30, 40]}]})
+            assert wait_for(lambda: served.controls.regions == (("a", (1, 2, 30, 40)),))
+            assert playback.end is None
+    finally:
+        served.controls.playback, served.controls.regions = None, ()
 
 
 def test_a_region_is_refused_with_a_reason_if_the_model_has_one_size(tmp_path: Path) -> None:
