@@ -23,6 +23,10 @@ MAX_PIXELS = 40_000
 
 _MOST_FRAMES = 300  # in the mean that is the reference; older ones count less and less
 
+_MARGIN = 12  # downscaled pixels around a region that is downscaled, which may move by that much
+
+_EACH = 8  # number of frames after which the reference takes a new mean; at first, each frame does
+
 _ITERATIONS = 8  # few are enough, as each frame starts from the displacement of the last one
 
 
@@ -57,16 +61,16 @@ class Follower:
         picture = self._downscale(frame)
         if self._tracker is None:
             self._tracker = Tracker(picture, self._inner)
+            self._mean = self._tracker.content.copy()
         result = self._tracker.register(picture, self._last, _ITERATIONS)
         if result.likeness < LEAST_LIKENESS and self._count:
             self._last = (0.0, 0.0)
             return None
         self._last = result.displacement
         self._count = min(self._count + 1, _MOST_FRAMES)
-        if self._count > 1:
-            content = self._tracker.content
-            change = (result.content - content) / self._count
-            self._tracker.content = np.asarray(content + change, np.float32)
+        self._mean += (result.content - self._mean) / self._count
+        if self._count < _EACH or self._count % _EACH == 0:
+            self._tracker.content = self._mean.copy()
         (dx, dy), (sx, sy), scale = result.displacement, result.deviation, self._scale
         return result._replace(
             displacement=(dx * scale, dy * scale), deviation=(sx * scale, sy * scale)
@@ -76,7 +80,11 @@ class Follower:
         """The region and its surroundings, with at most `max_pixels` in the region."""
         self.box = x, y, w, h = clipped(self._region, frame.size)
         self._scale = scale = max(1, math.ceil(math.sqrt(w * h / self._max_pixels)))
-        margin = REACH * scale if w * h < frame.image.shape[0] * frame.image.shape[1] / 4 else 0
+        margin = (
+            (REACH if scale == 1 else _MARGIN) * scale
+            if w * h < frame.image.shape[0] * frame.image.shape[1] / 4
+            else 0
+        )
         left, top = x - min(x, margin), y - min(y, margin)
         full = gray(frame.image[top : y + h + margin, left : x + w + margin])
         bx, by, bw, bh = (max(v // scale, 1) for v in (x - left, y - top, w, h))

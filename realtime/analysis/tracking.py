@@ -10,6 +10,7 @@ benchmarks can judge the network with it.
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,7 @@ class Tracker:
         self._surroundings = (slice(top, y + h + REACH), slice(left, x + w + REACH))
         self._corner = (x - left, y - top)
         self._window = np.outer(_hann(h), _hann(w)).astype(np.float32)
+        self._total = max(float(self._window.sum()), 1e-12)
         self.content = self._resample(self._smooth(reference), 0, 0)
 
     @property
@@ -87,7 +89,7 @@ class Tracker:
         self._patch = patch
         gy, gx = np.gradient(patch) if min(patch.shape) > 1 else (patch * 0, patch * 0)
         window = self._window.ravel()
-        self._mean = float((window @ patch.ravel()) / max(window.sum(), 1e-12))
+        self._mean = float(window @ patch.ravel()) / self._total
         light = [patch - self._mean, np.ones_like(patch)]
         unknowns = np.stack([gx, gy, *light]).reshape(4, -1)  # (4, h w)
         self._weighted = unknowns * window
@@ -112,9 +114,14 @@ class Tracker:
         """(h, w) content of the region shifted by (dx, dy): whole pixels, then interpolation."""
         (w, h), (x, y) = self._size, self._corner
         right, down = math.floor(dx), math.floor(dy)
-        rows = np.arange(y + down - TAPS, y + down + h + TAPS).clip(0, smooth.shape[0] - 1)
-        columns = np.arange(x + right - TAPS, x + right + w + TAPS).clip(0, smooth.shape[1] - 1)
-        block = np.ascontiguousarray(smooth[rows[:, None], columns])
+        top, left = y + down - TAPS, x + right - TAPS
+        bottom, end = top + h + 2 * TAPS, left + w + 2 * TAPS
+        if min(top, left) >= 0 and bottom <= smooth.shape[0] and end <= smooth.shape[1]:
+            block = smooth[top:bottom, left:end]
+        else:
+            rows = np.arange(top, bottom).clip(0, smooth.shape[0] - 1)
+            columns = np.arange(left, end).clip(0, smooth.shape[1] - 1)
+            block = np.ascontiguousarray(smooth[rows[:, None], columns])
         kernels = _lagrange_weights(dx - right), _lagrange_weights(dy - down)
         shifted = cv2.sepFilter2D(block, -1, *kernels, anchor=(TAPS - 1, TAPS - 1))
         return np.asarray(shifted[TAPS : TAPS + h, TAPS : TAPS + w])
@@ -139,29 +146,32 @@ class Tracker:
             iterations: limit of Gauss-Newton iterations; they end at steps below 1e-4 px.
         """
         smooth = self._smooth(image)
-        d = np.clip(np.array(start, np.float64), -REACH, REACH)
+        dx, dy = (min(max(each, -REACH), REACH) for each in start)
         for _ in range(iterations):
-            moved = self._resample(smooth, d[0], d[1])
-            step = self._inverse @ (self._weighted @ (self._patch - moved).ravel())
+            moved = self._resample(smooth, dx, dy)
+            error = self._weighted @ (self._patch - moved).ravel()
+            right, down, contrast, _ = (self._inverse @ error).tolist()
             # The third unknown is the change of contrast: the picture's gradients have it too.
-            d = np.clip(d + step[:2] / max(1 - step[2], 0.1), -REACH, REACH)
-            if np.abs(step[:2]).max() < 1e-4:
+            contrast = max(1 - contrast, 0.1)
+            dx = min(max(dx + right / contrast, -REACH), REACH)
+            dy = min(max(dy + down / contrast, -REACH), REACH)
+            if max(abs(right), abs(down)) < 1e-4:
                 break
-        return self._result(self._resample(smooth, d[0], d[1]), d)
+        return self._result(self._resample(smooth, dx, dy), (dx, dy))
 
-    def _result(self, moved: Gray, d: NDArray[np.float64]) -> Registration:
-        window = self._window
-        total = max(float(window.sum()), 1e-12)
-        ours, mean = self._patch - self._mean, float((window * moved).sum()) / total
-        theirs = moved - mean
-        both = float((window * ours * theirs).sum())
-        own, other = (float((window * np.square(each)).sum()) for each in (ours, theirs))
+    def _result(self, moved: Gray, displacement: tuple[float, float]) -> Registration:
+        window, total = self._window, self._total
+        ours, theirs = self._patch - self._mean, moved - float(np.vdot(window, moved)) / total
+        weighted = window * theirs
+        both, other = float(np.vdot(weighted, ours)), float(np.vdot(weighted, theirs))
+        own = float(np.vdot(window * ours, ours))
         likeness = both / math.sqrt(max(own * other, 1e-24))
         factor = both / max(other, 1e-12) if likeness > 0 else 1.0
         content = self._mean + factor * theirs
-        noise = math.sqrt(float((window * np.square(content - self._patch)).sum()) / total)
+        error = content - self._patch
+        noise = math.sqrt(max(float(np.vdot(window * error, error)), 0.0) / total)
         x, y = (noise * self._spread).tolist()
-        return Registration((float(d[0]), float(d[1])), (x, y), likeness, content)
+        return Registration(displacement, (x, y), likeness, content)
 
 
 def _hann(length: int) -> NDArray[np.float64]:
@@ -171,11 +181,17 @@ def _hann(length: int) -> NDArray[np.float64]:
 
 def _lagrange_weights(fraction: float) -> NDArray[np.float32]:
     """(2 TAPS,) weights of the pixels 1 - TAPS to TAPS for the value at `fraction`, 0 to 1."""
+    return np.asarray(_lagrange_coefficients() @ fraction**_POWERS, np.float32)
+
+
+_POWERS = np.arange(2 * TAPS)
+
+
+@cache
+def _lagrange_coefficients() -> NDArray[np.float64]:
+    """(2 TAPS, 2 TAPS) coefficients of the weights' polynomials, from the lowest power on."""
     positions = np.arange(1 - TAPS, TAPS + 1)
-    differences = positions[:, None] - positions + np.eye(2 * TAPS)
-    same = np.eye(2 * TAPS, dtype=bool)
-    factors = np.where(same, 1.0, (fraction - positions) / differences)
-    return np.asarray(factors.prod(axis=1), np.float32)
+    return np.linalg.inv(np.vander(positions, increasing=True).T.astype(np.float64))
 
 
 def amplitude(signal: NDArray[np.float64], hz: float, fps: float) -> float:
