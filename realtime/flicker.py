@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.sections import Sections
-from rtmag.realtime.thumbnail import Thumbnail
 
 LEAST = 0.01
 """Relative amplitude from which light counts as flicker. Flicker of 3 % moves a still face by 0.2
@@ -33,7 +32,7 @@ FLICKER_NOTE = (
 
 
 class Flicker:
-    """Measures the beat of the light in a stream of thumbnails.
+    """Measures the beat of the light in a stream of pictures.
 
     Args:
         sections: (S, 5), coefficients of a band-pass at `fps`.
@@ -48,21 +47,24 @@ class Flicker:
         self._power: NDArray[np.float32] | None = None
         self._count = 0
         self._amplitudes: deque[float] = deque(maxlen=_WINDOWS)
-
-    @property
-    def amplitude(self) -> float:
+        self.amplitude = 0.0
         """Smallest relative amplitude of the last windows; 0 until there are enough of them."""
-        return min(self._amplitudes) if len(self._amplitudes) == _WINDOWS else 0.0
 
-    def add(self, thumbnail: Thumbnail) -> None:
-        """Measure the light of the next frame."""
-        rows = _common(self._filtered(thumbnail.cell_light()))
+    def add(self, light: NDArray[np.float32]) -> None:
+        """Measure the next frame.
+
+        Args:
+            light: (h, w), the logarithm of the light of each cell, see `Thumbnail.cell_light`.
+        """
+        rows = _common(self._filtered(light))
         self._power = rows**2 if self._power is None else self._power + rows**2
         self._count += 1
         if self._count == self._length:
             # Most rows: a horizon that moves up and down changes a few of them as light does.
             power = float(np.median(self._power)) / self._count
             self._amplitudes.append(math.sqrt(2 * power))
+            if len(self._amplitudes) == _WINDOWS:
+                self.amplitude = min(self._amplitudes)
             self._power, self._count = None, 0
 
     def _filtered(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -114,7 +114,8 @@ class Magnifier:
 
     def reset(self) -> None:
         """Reset the memory and the measured rate: the next frame is the new reference."""
-        self._state: State | None = None
+        self.memory: State | None = None
+        """State of the engine after the last frame; None if the next frame is a new reference."""
         self._before: State | None = None
         self._rate: float | None = None
         self._even: list[list[Coefficients]] = []
@@ -125,7 +126,9 @@ class Magnifier:
         self._picture: Image | None = None
         self._copies = 0
         self._epoch = 0
-        self._place: tuple[Region, tuple[int, int]] | None = None
+        self._place: tuple[Region | None, tuple[int, ...]] | None = None
+        self._box: Region = (0, 0, 0, 0)
+        """The part of the picture that is magnified, clipped to it."""
         self._meter = RateMeter(least=MIN_INTERVALS, expected=self._hint)
         self._untimed = 0
         self._scene = SceneChange()
@@ -133,6 +136,8 @@ class Magnifier:
         self._start: float | None = None
         self._shown = 0.0, 0
         """Time and index of the last frame that was magnified."""
+        self._share = 0.0
+        """Share by which the reference becomes each frame."""
         self._flicker: Flicker | None = None
         self._notes: dict[str, str] = {}
         self.filter_in_use, self.warning = self._filter, None
@@ -208,11 +213,6 @@ class Magnifier:
         return self.capture_fps is not None or self._hint is not None
 
     @property
-    def memory(self) -> State | None:
-        """State of the engine after the last frame; None if the next frame is a new reference."""
-        return self._state
-
-    @property
     def scene_changes(self) -> list[float]:
         """Times at which the scene as a whole changed, in seconds after the first frame."""
         return [time - (self._start or 0.0) for time in self._scene.times]
@@ -279,26 +279,30 @@ class Magnifier:
         steps = self._current_steps(uneven)
         if steps is None:
             return frame
-        size = frame.size
-        box = clipped(self.region, size)
-        if self._place != (box, size):
-            self._interrupt()
-            self._place = (box, size)
-        x, y, w, h = box
+        if self._place != (self.region, frame.image.shape):
+            self._set_place(frame)
+        x, y, w, h = self._box
         image = frame.image[y : y + h, x : x + w]
         away = self._check_scene(image, frame)
         if away is not None and self._rate is not None:
             steps = self.filter_in_use.steps(self._rate, away)
         before = self._state_before(image, steps)
         sections = np.array(steps[-1], np.float32)
-        out, self._state = self.engine.step(image, self._faded(frame.time), sections, before)
-        self._before = self._state if before is None else before
+        out, self.memory = self.engine.step(image, self._faded(frame.time), sections, before)
+        self._before = self.memory if before is None else before
         self._last = steps[-1]
-        return frame.with_image(_pasted(frame.image, out, box))
+        return frame.with_image(_pasted(frame.image, out, self._box))
+
+    def _set_place(self, frame: Frame) -> None:
+        """Take over another size of the picture, or another region if it covers another part."""
+        box, shape = clipped(self.region, frame.size), frame.image.shape
+        if self._place is None or (box, shape) != (self._box, self._place[1]):
+            self._interrupt()
+        self._place, self._box = (self.region, shape), box
 
     def _state_before(self, image: Image, steps: list[list[Coefficients]]) -> State | None:
         """State for the next step of the engine: the last one, or what follows from it."""
-        state, before = self._state, self._before
+        state, before = self.memory, self._before
         if self._filter.per_frame and state is not None and self._is_copy(image):
             return before
         if state is None or before is None or not self._filter.needs_rate:
@@ -345,7 +349,7 @@ class Magnifier:
         # A pause changes neither the first nor the previous frame, the references of other modes.
         if not self._filter.needs_rate or self.capture_fps is not None or dt <= max(GAP, 3 * usual):
             return False
-        if self._state is not None:
+        if self.memory is not None:
             note = f"no frames for {dt:.2g} s: the band starts again after such a pause"
             self._notes.setdefault("pause", note)
         return True
@@ -356,18 +360,17 @@ class Magnifier:
         Returns:
             Seconds since the last frame of a restored memory; None if none was restored.
         """
-        if self._state is None:
+        if self.memory is None:
             self._scene.restart()
             self._earlier = None
-        follow = self.filter_in_use.follow(self._rate or 1.0)
-        verdict = self._scene.look(image, frame.time, follow)
+        verdict = self._scene.look(image, frame.time, self._share)
         away = None
         if verdict == "new" and self._earlier is None:
-            self._earlier = _Memory(self._state, self._before, self._last, self._shown)
+            self._earlier = _Memory(self.memory, self._before, self._last, self._shown)
         if verdict != "same":
-            self._flicker = self._state = None
+            self.memory = None
         if verdict == "back" and self._earlier is not None:
-            self._state, self._before, self._last, (time, index) = self._earlier
+            self.memory, self._before, self._last, (time, index) = self._earlier
             rate = self.capture_fps
             away = frame.time - time if rate is None else (frame.index - index) / rate
         if self._scene.pending is None:
@@ -377,25 +380,27 @@ class Magnifier:
             note = f"the scene changed after {self.scene_changes[0]:.2f} s: "
             note += "motion is measured from a new reference since"
             self._notes.setdefault("scene", note)
-        self._check_light()
+        # Light before a change of the scene says nothing about the light after it.
+        if verdict != "same":
+            self._flicker = self._new_flicker()
+        if self._flicker is not None:
+            self._flicker.add(self._scene.light)
+            if self._flicker.amplitude > LEAST:
+                self._notes["light"], self._flicker = FLICKER_NOTE, None
         return away
 
-    def _check_light(self) -> None:
-        """Add a note if the light beats within the band."""
+    def _new_flicker(self) -> Flicker | None:
+        """Return a measurement of light that beats within the band, if there is a band."""
         band, rate = self.filter_in_use.band, self._rate
         if band is None or rate is None or "light" in self._notes:
-            return
-        if self._flicker is None:
-            self._flicker = Flicker(np.array(self._even[0], np.float32), rate, band[0])
-        self._flicker.add(self._scene.last)
-        if self._flicker.amplitude > LEAST:
-            self._notes["light"] = FLICKER_NOTE
+            return None
+        return Flicker(np.array(self._even[0], np.float32), rate, band[0])
 
     def _interrupt(self) -> None:
         """Reset the memory of the filter; from the next frame on, alpha rises from 1 again."""
-        if self._state is not None:
+        if self.memory is not None:
             self._fade_from = math.inf
-        self._state = None
+        self.memory = None
 
     def _current_steps(self, uneven: float | None) -> list[list[Coefficients]] | None:
         """Coefficients of the steps to this frame; None if no rate is known that fits the band.
@@ -415,8 +420,9 @@ class Magnifier:
                 self._interrupt()
                 return None
             self.warning, self.filter_in_use = None, used
-            self._rate, self._flicker = rate, None
+            self._rate, self._share = rate, used.follow(rate)
             self._even = [used.coefficients(rate)]
+            self._flicker = self._new_flicker()
         return self._even if uneven is None else self.filter_in_use.steps(self._rate, uneven)
 
     def _faded(self, time: float) -> float:

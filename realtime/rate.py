@@ -85,33 +85,17 @@ class RateMeter:
         """Usual seconds from frame to frame; None before the second frame."""
         self.last: float | None = None
         """Time of the last frame in seconds; None before the first one."""
+        self.fps: float | None = None
+        """Frames per second; None if too few intervals are known."""
+        self.steady = True
+        """True if all intervals are usual, apart from small differences and rounding."""
+        self.tolerance = RATE_TOLERANCE
+        """Relative difference from the measured rate that need not be one."""
         self._least = least
         self._expected = None if expected is None else 1 / expected
         self._steps: deque[float] = deque(maxlen=window)
         self._tick = 0.0
         self._count = 0
-
-    @property
-    def fps(self) -> float | None:
-        """Frames per second; None if too few intervals are known."""
-        return 1 / self.step if self.step and self._count >= self._least else None
-
-    @property
-    def steady(self) -> bool:
-        """True if all intervals are usual, apart from small differences and rounding."""
-        if self.step is None:
-            return True
-        allowed = max(1.01 * self._tick, RATE_TOLERANCE * self.step)
-        return all(abs(step - self.step) <= allowed for step in self._steps)
-
-    @property
-    def tolerance(self) -> float:
-        """Relative difference from the measured rate that need not be one."""
-        if self.step is None:
-            return RATE_TOLERANCE
-        if not self.steady:
-            return _UNSTEADY_TOLERANCE
-        return RATE_TOLERANCE + self._tick / (len(self._steps) * self.step)
 
     def add(self, time: float, frames: int = 1, *, tick: float = 0.0) -> None:
         """Add the time of a frame; one that does not increase begins a new interval.
@@ -136,7 +120,12 @@ class RateMeter:
         if len(self._steps) == self._steps.maxlen:
             self._expected = None
         seconds, intervals = count_intervals(steps, tick, likely)
-        self.step = self._expected or seconds / intervals
+        self.step = step = self._expected or seconds / intervals
+        self.fps = 1 / step if self._count >= self._least else None
+        self.steady = bool(np.abs(steps - step).max() <= max(1.01 * tick, RATE_TOLERANCE * step))
+        self.tolerance = RATE_TOLERANCE + tick / (len(steps) * step)
+        if not self.steady:
+            self.tolerance = _UNSTEADY_TOLERANCE
 
     def _has_changed(self, recent: NDArray[np.float64]) -> bool:
         """True if the last steps are equal, but not to the usual one."""

@@ -84,12 +84,9 @@ class SceneChange:
     def __init__(self) -> None:
         self.changes: deque[float] = deque(maxlen=_KEPT)
         """Times of the last changes from which the scene did not return, in seconds."""
+        self.light: Cells = np.zeros((0, 0), np.float32)
+        """Logarithm of the light of each cell of the last picture, see `Thumbnail.cell_light`."""
         self.restart()
-
-    @property
-    def last(self) -> Thumbnail:
-        """Thumbnail of the last picture; IndexError before the first one."""
-        return self._recent[-1].thumbnail
 
     @property
     def times(self) -> list[float]:
@@ -123,6 +120,7 @@ class SceneChange:
                 reference, 1 for the previous frame, between them for an average.
         """
         now = Thumbnail.of(image)
+        self.light = now.cell_light()
         last, reference = (self._recent[-1].thumbnail if self._recent else None), self._reference
         self._remember(now, time)
         if last is None or reference is None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.contract import GraphLayout
-from rtmag.realtime.engines.engine import StepInputs, prepare
+from rtmag.realtime.engines.engine import StepInputs, prepare, state_shape
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
 from rtmag.realtime.sections import PASS_THROUGH, Sections, State, padded
@@ -96,7 +96,7 @@ def collate(
         inputs["sections"][k] = padded(step.sections, count)
         inputs["reset"][k] = step.state is None
         steps.append(step)
-    _, channels, h, w = layout.state_shape(images[0], count)
+    _, channels, h, w = state_shape(layout, images[0], count)
     return StreamBatch(inputs, (places, channels, h, w), steps)
 
 

@@ -26,7 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rtmag.realtime.errors import ModelIncompatible
-from rtmag.realtime.frame import Image
 
 CONTRACT = "2"
 """Version of this contract: `rtmag.contract` in the metadata."""
@@ -94,11 +93,6 @@ class GraphLayout:
             math.inf if count == ANY else int(count),
             min_sections,
         )
-
-    def state_shape(self, image: Image, sections: int) -> tuple[int, int, int, int]:
-        """(1, 2 S C, h, w): one stream's state, for a network input (H, W, 3) of this size."""
-        height, width = image.shape[:2]
-        return 1, 2 * sections * self.channels, height // self.stride, width // self.stride
 
 
 def check(inputs: Values, outputs: Values, metadata: dict[str, str], source: str) -> bool:

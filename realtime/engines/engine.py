@@ -205,6 +205,12 @@ def check_results(model: str, results: Mapping[str, tuple[Any, tuple[int, ...]]]
             )
 
 
+def state_shape(layout: GraphLayout, image: Image, sections: int) -> tuple[int, int, int, int]:
+    """(1, 2 S C, h, w): one stream's state, for a network input (H, W, 3) of this size."""
+    height, width = image.shape[:2]
+    return 1, 2 * sections * layout.channels, height // layout.stride, width // layout.stride
+
+
 def _check_float32(name: str, array: NDArray[Any]) -> None:
     if array.dtype != np.float32:
         raise ModelIncompatible(f"{name} must be float32, got {array.dtype}")
@@ -230,7 +236,7 @@ def prepare(
     _check_float32("sections", sections)
     if sections.ndim != 2 or sections.shape[1:] != (5,) or not len(sections):
         raise ModelIncompatible(f"sections must be (S, 5), got shape {sections.shape}")
-    shape = layout.state_shape(image, len(sections))
+    shape = state_shape(layout, image, len(sections))
     if state is not None and tuple(state.shape) != shape:
         raise ModelIncompatible(f"model expects state {shape}, got {tuple(state.shape)}")
     if isinstance(state, np.ndarray):  # other states are on a device, as the engine made them

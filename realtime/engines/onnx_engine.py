@@ -227,8 +227,9 @@ class OnnxEngine(SequentialSteps):
             "flow": (streams, 2, height // CELL, width // CELL),
             STATE_OUT: tuple(inputs["state"].shape),
         }
-        pairs = zip(outputs, results, strict=True)
-        check_results(self.name, {name: (value, shapes[name]) for name, value in pairs})
+        found = dict(zip(outputs, results, strict=True))
+        if any(value.shape != shapes[name] for name, value in found.items()):
+            check_results(self.name, {name: (value, shapes[name]) for name, value in found.items()})
         return results
 
     @contextmanager

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.engines.batching import StreamBatch, collate
 from rtmag.realtime.engines.contract import MAX_SECTIONS, GraphLayout
-from rtmag.realtime.engines.engine import SequentialSteps, check_results, prepare
+from rtmag.realtime.engines.engine import SequentialSteps, check_results, prepare, state_shape
 from rtmag.realtime.engines.spec import exported_precision, unsupported_scale
 from rtmag.realtime.engines.torch_cuda import TorchCudaGraphs, download, upload
 from rtmag.realtime.engines.torch_program import open_program
@@ -157,7 +157,7 @@ class TorchEngine(SequentialSteps):
         channels = stream.shape[1]
         torch = self._torch
         with self._inference():
-            shape = self._layout.state_shape(network_image, MAX_SECTIONS)
+            shape = state_shape(self._layout, network_image, MAX_SECTIONS)
             memory = torch.zeros(shape, device=self._device)
             _fill(memory, stream.state, stream.sign)
             out, after = self._run(

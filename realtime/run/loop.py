@@ -33,6 +33,9 @@ _SLOW_TICK = 0.1
 _RECORDING_INTERVAL = 1.0
 """Shortest time in seconds between the starts of two recordings. A page can ask for many more."""
 
+_REPORT_INTERVAL = 0.25
+"""Seconds between two looks at what the magnifier has measured and noted."""
+
 GREETING_SECONDS = 8.0
 """Seconds for which the first message is shown."""
 
@@ -146,6 +149,8 @@ class _Loop:
         """Notes of the magnifier that were printed."""
         self._errors: list[str] = []
         self._warning: str | None = None
+        self._shown_warning: str | None = None
+        self._report_at = 0.0
 
     def process_all(self) -> Ending:
         """Read and process frames until the end."""
@@ -205,6 +210,7 @@ class _Loop:
 
     def close(self, *, finished: bool) -> None:
         """Close all sinks and the view, then raise the first error."""
+        self._report_magnifier()
         closers: list[Callable[..., object]] = [sink.close for sink in self._sinks]
         errors = []
         for close in (*closers, self._recording.close):
@@ -237,9 +243,10 @@ class _Loop:
             self._controls.set_mode("static")
             self._apply_controls()
             magnified = self._step(frame)
-        self._controls.fps = self._magnifier.fps
-        self._report_cut()
-        self._report_notes()
+        now = time.monotonic()
+        if now >= self._report_at:
+            self._report_at = now + _REPORT_INTERVAL
+            self._report_magnifier()
         # Frames that pass unmagnified are an error of the run, unless a live view shows the reason.
         if not (self._has_view and self._source.live) and self._warning is None:
             self._warning = self._magnifier.warning
@@ -269,6 +276,12 @@ class _Loop:
         """The filter, cut to the rate of the source if that does not change."""
         fps = self._magnifier.fps
         return filter.fitted(fps) if self._magnifier.rate_given and fps is not None else filter
+
+    def _report_magnifier(self) -> None:
+        """Pass on the measured rate, and show and print what is new about the magnifier."""
+        self._controls.fps = self._magnifier.fps
+        self._report_cut()
+        self._report_notes()
 
     def _report_cut(self) -> None:
         """Show and print a message if another part of the band is in use than before."""
@@ -300,6 +313,10 @@ class _Loop:
                 sink.write(magnified.with_image(picture))
         if self._controls.recording or self._recording.running:
             self._record(frame, magnified)
+        warning = self._present_warning()
+        if warning != self._shown_warning:
+            self._shown_warning = warning
+            self._viewer.refresh()
         self._viewer.show(frame, magnified)
         self._tally.count(frame)
 
@@ -319,8 +336,12 @@ class _Loop:
     def _snapshot(self) -> dict[str, Any]:
         return self._tally.snapshot(self._source.status)
 
-    def _facts(self) -> Facts:
+    def _present_warning(self) -> str | None:
+        """Reason why the last frame was not magnified; None if it was."""
         failure = self._guard.alert if self._guard else None
+        return failure or self._magnifier.warning
+
+    def _facts(self) -> Facts:
         recording, status = self._recording.running, self._source.status
         playback = self._controls.playback
         return Facts(
@@ -331,7 +352,7 @@ class _Loop:
             **self._tally.snapshot(status),
             rate=self._controls.fps,
             recording=recording,
-            warning=failure or self._magnifier.warning,
+            warning=self._shown_warning,
             model=self._model,
             mode=self._magnifier.filter_in_use.text(self._controls.unit),
         )

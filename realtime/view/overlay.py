@@ -113,7 +113,7 @@ def write(
     if not rows or min(height, width) < _MIN_SIDE:
         return image
     columns = [(row,) if isinstance(row, str) else row for row in rows]
-    cells = [tuple(visible(text) for text in row) for row in columns]
+    cells = [tuple(t if t.isprintable() else visible(t) for t in row) for row in columns]
     font = _fit(cells, width, height)
     box_width = min(sum(font.columns) + 2 * font.pad, width)
     box_height = min(font.step * (len(cells) - 1) + font.row + 2 * font.pad, height)

@@ -19,6 +19,9 @@ TICK = 0.03
 
 _NOTICE_SECONDS = 2.5
 
+_FACTS_SECONDS = 0.1
+"""Seconds between two looks at the state of the run, whose text is shown with every frame."""
+
 _LINE_LENGTH = 56
 """Characters in a line over the picture."""
 
@@ -139,6 +142,7 @@ def draw(
         area: (width, height) in pixels to fill. The picture keeps its proportions, the rest is
             black, and the text is as large as the area allows. None: the size of the picture.
     """
+    notice = _wrapped([facts.notice])
     layout, wipe = controls.shown, controls.wipe
     picture = overlay.lay_out(original, magnified, layout, wipe)
     if area is not None:
@@ -156,10 +160,10 @@ def draw(
             mode=facts.mode,
             recording=facts.recording,
         )
-    rows += _wrapped([facts.notice])
-    picture = overlay.write(picture, rows, alert=controls.recording and controls.info)
-    alerts = _wrapped([facts.message, facts.warning or ""])
-    picture = overlay.write(picture, alerts, corner="bottom", alert=True)
+    picture = overlay.write(picture, [*rows, *notice], alert=controls.recording and controls.info)
+    if facts.message or facts.warning:
+        alerts = _wrapped([facts.message, facts.warning or ""])
+        picture = overlay.write(picture, alerts, corner="bottom", alert=True)
     return overlay.write(picture, HELP, corner="middle") if controls.help else picture
 
 
@@ -183,12 +187,18 @@ class Viewer:
         self._facts = facts
         self._last: tuple[Frame, Frame] | None = None
         self._notice, self._notice_end = "", 0.0
+        self._state, self._state_end = Facts(), 0.0
 
     def say(self, message: str, seconds: float | None = None) -> None:
         """Show a message over the picture for some seconds; None: 2.5."""
         logger().debug("%s", message)
         seconds = _NOTICE_SECONDS if seconds is None else seconds
         self._notice, self._notice_end = message, time.monotonic() + seconds
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show a changed state of the run with the next picture."""
+        self._state_end = 0.0
 
     def show(self, original: Frame, magnified: Frame) -> None:
         """Show a new pair of frames."""
@@ -223,11 +233,14 @@ class Viewer:
     def _draw(self) -> None:
         if self._view is None:
             return
-        facts = self._facts()
+        now = time.monotonic()
+        if now >= self._state_end:
+            self._state, self._state_end = self._facts(), now + _FACTS_SECONDS
+        facts = self._state
         if self._last is None:
             if facts.message:
                 self._view.show_message(facts)
             return
-        if time.monotonic() < self._notice_end:
+        if now < self._notice_end:
             facts = replace(facts, notice=self._notice)
         self._view.show(*self._last, self._controls, facts)

@@ -61,8 +61,7 @@ class WindowSink(BaseSink, PictureView):
 
     def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
         """Show a pair of frames, or the last pair again, in the layout of the controls."""
-        picture = draw(original.image, magnified.image, controls, facts, self._area())
-        self.write(magnified.with_image(picture))
+        self._put(draw(original.image, magnified.image, controls, facts, self._area()))
 
     def _area(self) -> tuple[int, int] | None:
         """(width, height) of the inside of the window; None before it is open, or if unknown."""
@@ -76,16 +75,22 @@ class WindowSink(BaseSink, PictureView):
 
     def write(self, frame: Frame) -> None:
         """Show a frame with its proportions. A closed window is not opened again."""
+        self._put(frame.image)
+
+    def _put(self, image: Image) -> None:
+        """Show a picture, which is scaled if the window has another size."""
         if self.closed:
             return
+        height, width = image.shape[:2]
         try:
             if not self._open:
-                self._show_window(frame.size)
+                self._show_window((width, height))
             elif self._waiting and not self._fullscreen:
-                cv2.resizeWindow(self.title, *frame.size)
+                cv2.resizeWindow(self.title, width, height)
             self._waiting = False
             area = self._area()
-            image = frame.image if area is None else padded(scaled(frame.image, area), area)
+            if area is not None and area != (width, height):
+                image = padded(scaled(image, area), area)
             cv2.imshow(self.title, image)
         except cv2.error as error:
             raise SinkError(

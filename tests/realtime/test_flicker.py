@@ -18,7 +18,7 @@ def largest(light: NDArray[np.float64], filter: Temporal = BAND) -> float:
     flicker = Flicker(filter.sections(30), 30, filter.fl)
     found = []
     for picture in filmed(still * np.float32(factor) for factor in light):
-        flicker.add(Thumbnail.of(picture))
+        flicker.add(Thumbnail.of(picture).cell_light())
         found.append(flicker.amplitude)
     return max(found)
 
@@ -40,5 +40,5 @@ def test_a_step_or_a_slope_of_the_light_is_no_flicker(filter: Temporal) -> None:
 def test_motion_is_no_flicker(pixels: float) -> None:
     flicker = Flicker(BAND.sections(30), 30, BAND.fl)
     for picture in filmed(sway(75, pixels=pixels, hz=5.7)):
-        flicker.add(Thumbnail.of(picture))
+        flicker.add(Thumbnail.of(picture).cell_light())
         assert flicker.amplitude < LEAST

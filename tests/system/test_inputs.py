@@ -446,7 +446,7 @@ def test_other_data_are_refused_immediately(
     for name in names:
         began = time.monotonic()
         assert magnify(f"{name}.mp4") == 2
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5  # without waiting for a pipe or a socket
         said = capsys.readouterr().err
         assert said.startswith("error: cannot open")
         assert said.count("\n") == 1

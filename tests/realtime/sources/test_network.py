@@ -131,7 +131,7 @@ def test_a_silent_server_is_reported() -> None:
             start = time.monotonic()
             with pytest.raises(SourceUnavailable, match="E-TIMEOUT"):
                 NetworkSource(f"{scheme}://127.0.0.1:{port}/x", timeout=0.7)
-            assert 0.5 < time.monotonic() - start < 0.7 + 0.5, scheme
+            assert 0.5 < time.monotonic() - start < 0.7 + 2, scheme
 
 
 @pytest.fixture(scope="module")
