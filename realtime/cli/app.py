@@ -8,14 +8,14 @@ import json
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import typer
-from rich.console import Console
 
-from rtmag.realtime.cli import console, live, options, settings
+from rtmag.realtime.cli import live, options, settings
 from rtmag.realtime.cli.bench import bench
 from rtmag.realtime.cli.console import notice, print_path, print_result
+from rtmag.realtime.cli.measure import measure
 from rtmag.realtime.cli.settings import ConfigurableCommand
 from rtmag.realtime.controls import ViewKind
 from rtmag.realtime.environment import rtmag_version
@@ -25,15 +25,13 @@ from rtmag.realtime.log import visible
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.presets import PRESETS
 
-if TYPE_CHECKING:
-    from rtmag.realtime.run.report import Progress
-
 _WELCOME = """\
 rtmag magnifies motion that is too small to see.
   rtmag demo          magnify a built-in scene: needs no camera and no display
   rtmag camera        magnify your camera live; press h in the window for the keys
   rtmag stream URL    magnify a network camera live: rtsp, rtmp, http, tcp or udp
   rtmag file VIDEO    magnify a video file, with its sound, to a new file next to it
+  rtmag measure VIDEO measure frequency and amplitude of the motion, also of a camera
   rtmag doctor        check what works on this machine, and how to install the rest
   rtmag --help        list all commands; rtmag COMMAND --help lists their options"""
 
@@ -117,6 +115,7 @@ class DemoOptions:
 def demo(demo: DemoOptions, model: options.ModelOptions) -> None:
     """Magnify the built-in scene and measure the gain. Needs no camera, display or network."""
     alpha = options.MotionOptions(alpha=demo.alpha).controls().alpha
+    from rtmag.realtime.cli.progress import progress_of
     from rtmag.realtime.run.demo import Demo
 
     outcome = Demo(
@@ -126,7 +125,7 @@ def demo(demo: DemoOptions, model: options.ModelOptions) -> None:
         window=demo.window,
         overwrite=demo.overwrite,
         engine=model.spec(),
-        progress=_progress("auto"),
+        progress=progress_of("auto"),
     ).run()
     for line in outcome.lines:
         print_result(visible(line))
@@ -262,6 +261,7 @@ def file(
         file(context=context, **_merged_parameters(context, like))
         return
     controls = motion.controls(output.layout)
+    from rtmag.realtime.cli.progress import progress_of
     from rtmag.realtime.run.files import FileBatch
     from rtmag.realtime.run.jobs import plan
 
@@ -271,7 +271,7 @@ def file(
         capture_fps=motion.capture_fps,
         model_sha256=model_sha256,
         engine=model.spec(),
-        progress=_progress("none" if piped else output.progress),
+        progress=progress_of("none" if piped else output.progress),
         notice=notice,
         done=print_path,
         **asdict(input),
@@ -298,12 +298,7 @@ def _merged_parameters(context: typer.Context, like: Path) -> dict[str, Any]:
     return rest | merge_options(earlier, explicit) | {"like": None, "model_sha256": sha256}
 
 
-def _progress(kind: options.ProgressKind) -> "Progress":
-    from rtmag.realtime.cli.progress import StdoutConsole, open_progress
-
-    if kind == "auto" and console.is_json():
-        kind = "none"
-    return open_progress(kind, Console(stderr=True), StdoutConsole())
+app.command(cls=ConfigurableCommand)(measure)
 
 
 @app.command(context_settings=_PASS_THROUGH)
@@ -355,8 +350,8 @@ def config_show(
         str | None,
         typer.Argument(
             metavar="[COMMAND] [ITS OPTIONS]",
-            help="camera, stream or file, and any of its options.",
-            show_default="all three commands",
+            help="camera, stream, file or measure, and any of its options.",
+            show_default="all four commands",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,

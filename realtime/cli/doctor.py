@@ -40,6 +40,8 @@ EXTRAS = {
     ),
     "camera": ("--virtual-camera", ("pyvirtualcam",)),
     "screen": ("rtmag stream screen", ("mss",)),
+    "plot": ("rtmag measure --plot and --report", ("matplotlib", "pillow")),
+    "uff": ("rtmag measure --uff", ("pyuff",)),
     "train": (
         "rtmag train",
         ("torch", "safetensors", "scikit-image", "matplotlib", "pillow"),

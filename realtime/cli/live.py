@@ -103,15 +103,7 @@ class StreamOptions:
         ),
         options.HARMLESS,
     ] = 5.0
-    ca: Annotated[
-        Path | None,
-        Option(
-            "--ca",
-            metavar="FILE",
-            help="PEM file of certificates: verify an encrypted stream with them.",
-            show_default="certificates are not verified",
-        ),
-    ] = None
+    ca: options.CertificatesOption = None
     wait: Annotated[
         bool,
         Option("--wait", help="Wait for a stream that is not available yet."),

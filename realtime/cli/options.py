@@ -118,7 +118,8 @@ def without(group: Any, *names: str) -> dict[str, Any]:
     return {name: value for name, value in asdict(group).items() if name not in names}
 
 
-def _checked_band(value: str | None) -> str | None:
+def checked_band(value: str | None) -> str | None:
+    """Check a band and return it unchanged; raises OptionError, see `parse_band`."""
     if value is not None:
         parse_band(value)
     return value
@@ -162,6 +163,16 @@ MaxPixels = Annotated[
         min=1,
         max=MAX_COUNT,
         help="Refuse pictures with more pixels than this number.",
+    ),
+]
+
+CertificatesOption = Annotated[
+    Path | None,
+    Option(
+        "--ca",
+        metavar="FILE",
+        help="PEM file of certificates: verify an encrypted stream with them.",
+        show_default="certificates are not verified",
     ),
 ]
 
@@ -245,7 +256,7 @@ class MotionOptions:
         Option(
             "--band",
             metavar="LOWER-UPPER",
-            callback=_checked_band,
+            callback=checked_band,
             help="Frequency band in Hz, bpm or rpm, for example 0.8-1.2Hz, 48-72bpm or "
             "1200-1800rpm.",
             show_default="that of the preset; 0.4-3Hz for live sources",

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from rtmag.realtime.cli.console import EXIT_BROKEN_PIPE, discard_unwritable_output
+from rtmag.realtime.cli.console import EXIT_BROKEN_PIPE, discard_unwritable_output, is_json
 from rtmag.realtime.cli.options import ProgressKind
 from rtmag.realtime.log import visible
 from rtmag.realtime.run.report import Progress
@@ -26,6 +26,13 @@ class StdoutConsole(Console):
         """Exit with the code of a broken pipe; Rich would exit with 1."""
         discard_unwritable_output()
         raise SystemExit(EXIT_BROKEN_PIPE)
+
+
+def progress_of(kind: ProgressKind) -> Progress:
+    """The progress display of a command; `auto` is none if standard error has JSON records only."""
+    if kind == "auto" and is_json():
+        kind = "none"
+    return open_progress(kind, Console(stderr=True), StdoutConsole())
 
 
 def open_progress(kind: ProgressKind, console: Console, output: Console) -> Progress:

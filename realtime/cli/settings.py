@@ -159,7 +159,8 @@ def read(command: TyperCommand, context: Context) -> dict[str, Setting]:
         text = os.environ.get(PREFIX + key.upper())
         if text:
             origin = PREFIX + key.upper()
-            value = _validated(text, key, option, context, origin)
+            given = text.split() if option.multiple else text
+            value = _validated(given, key, option, context, origin)
             found[str(option.name)] = Setting(value, origin, Rank.ENVIRONMENT)
     return found
 
@@ -326,6 +327,7 @@ def effective(
         name = str(option.name)
         source = context.get_parameter_source(name)
         value = context.params.get(name)
+        value = None if value == () else value  # an option that can be given several times
         if source is not None and source.name == "COMMANDLINE":
             out[key] = Setting(value, "command line", Rank.COMMAND_LINE)
         elif name in found:
@@ -373,6 +375,8 @@ def _effective(command: TyperCommand, context: Context, args: list[str]) -> dict
     parent = context.find_root()
     settings: dict[str, Setting] = command.make_context(command.name, [*args], parent=parent).obj
     shown = {key: _safe(key, setting) for key, setting in settings.items()}
+    if "alpha" not in settings:  # the command does not magnify
+        return shown
     return {**shown, **_implied(settings, live=command.name in _LIVE)}
 
 
@@ -380,7 +384,8 @@ def _safe(key: str, setting: Setting) -> Setting:
     """Return the setting without credentials, with a value that is None, a number or text."""
     value = setting.value
     if value is not None and not isinstance(value, bool | int | float):
-        value = HIDDEN if is_secret(key) else protect(str(value))
+        text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        value = HIDDEN if is_secret(key) else protect(text)
     return Setting(value, setting.origin, setting.rank)
 
 

@@ -197,12 +197,17 @@ def _open_source(spec: str, options: LiveOptions, view: View | None) -> FrameSou
         source = _open_or_wait(spec, options, view)
     except SourceAbsent as error:
         raise SourceAbsent(f"{error} (use --wait to wait for it)") from error
-    source.on_status = partial(_report_status, options.notice, source.name)
-    for setting in source.refused:
-        options.notice(f"warning: {source.name}: cannot turn off {setting}")
-    for note in source.notes:
-        options.notice(f"warning: {source.name!r} {note}")
+    announce(source, options.notice)
     return source
+
+
+def announce(source: FrameSource, notice: Callable[[str], None]) -> None:
+    """Print warnings about a source, and from now on each change of its status."""
+    source.on_status = partial(_report_status, notice, source.name)
+    for setting in source.refused:
+        notice(f"warning: {source.name}: cannot turn off {setting}")
+    for note in source.notes:
+        notice(f"warning: {source.name!r} {note}")
 
 
 def _open_or_wait(spec: str, options: LiveOptions, view: View | None) -> FrameSource:

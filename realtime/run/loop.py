@@ -103,7 +103,7 @@ def run(pipeline: Pipeline) -> Report:
     return loop.report(ending)
 
 
-def _arrivals(source: FrameSource) -> Generator[Frame | None, None, None]:
+def arrivals(source: FrameSource) -> Generator[Frame | None, None, None]:
     """Yield every frame of a file, or the newest frames of a live source.
 
     While a live source has no new frame, None is yielded about 30 times per second, and less often
@@ -156,17 +156,17 @@ class _Loop:
         """Read and process frames until the end."""
         try:
             # Close it after an error too: its thread must not read from a closed source.
-            with closing(_arrivals(self._source)) as arrivals:
-                return self._process_frames(arrivals)
+            with closing(arrivals(self._source)) as frames:
+                return self._process_frames(frames)
         except SourceLost as error:
             if self._source.live:
                 raise
             self._errors.append(str(error))
             return "end"
 
-    def _process_frames(self, arrivals: Iterable[Frame | None]) -> Ending:
+    def _process_frames(self, frames: Iterable[Frame | None]) -> Ending:
         stats = self._pipeline.stats
-        for frame in arrivals:
+        for frame in frames:
             if frame is None:
                 self._viewer.idle()
             else:

@@ -5,6 +5,7 @@ cannot be read, where pathlib raises an error. The reason is reported when the f
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable, SourceUnavailable
@@ -49,24 +50,36 @@ def with_suffix(prefix: Path, suffix: str) -> Path:
     return prefix.with_name(prefix.name + suffix)
 
 
-def check_suffix(output: Path) -> None:
-    """Check that the suffix is that of a video file type that can be written.
+def check_suffix(output: Path, suffixes: Collection[str] = FILE_TYPES) -> None:
+    """Check that the suffix is one of those that can be written.
+
+    Args:
+        output: path of the output file.
+        suffixes: by default those of video files; empty: any.
 
     Raises:
         OptionError: the suffix is unknown.
     """
-    if output.suffix.lower() not in FILE_TYPES:
-        suffixes = ", ".join(FILE_TYPES)
-        raise OptionError(f"cannot write {str(output)!r}: the name must end in one of {suffixes}")
+    if suffixes and output.suffix.lower() not in suffixes:
+        raise OptionError(
+            f"cannot write {str(output)!r}: the name must end in one of {', '.join(suffixes)}"
+        )
 
 
-def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> None:
+def check_free(
+    output: Path,
+    *,
+    overwrite: bool,
+    source: Path | None = None,
+    suffixes: Collection[str] = FILE_TYPES,
+) -> None:
     """Check that an output file can be created without damage to an existing file.
 
     Args:
         output: path of the output file.
         overwrite: True if an existing regular file may be replaced.
         source: path of the input, which is never replaced.
+        suffixes: those that are allowed; by default those of video files; empty: any.
 
     Raises:
         OptionError: the output is the input, or its file type is unknown.
@@ -78,7 +91,7 @@ def check_free(output: Path, *, overwrite: bool, source: Path | None = None) -> 
         raise OptionError(f"{failure}: it is the input")
     if os.path.isdir(output):
         raise SinkUnavailable(f"{failure}: it is a folder")
-    check_suffix(output)
+    check_suffix(output, suffixes)
     if os.path.lexists(output):
         if not os.path.isfile(output):
             raise SinkUnavailable(f"{failure}: it is not a regular file")

@@ -26,6 +26,7 @@ PANELS = {
     "camera": ["Motion", "Camera", "View", "Output", "Model"],
     "stream": ["Motion", "Stream", "View", "Output", "Model"],
     "file": ["Motion", "Input", "Output", "Model"],
+    "measure": ["Regions", "Input", "Output"],
     "bench": ["Models and engines", "Measurement", "Result"],
 }
 
@@ -137,6 +138,7 @@ def test_config_show_has_a_heading_for_each_command(
         "[camera]",
         "[stream]",
         "[file]",
+        "[measure]",
     ]
     assert [line.split() for line in lines if line.startswith("alpha ")] == [
         ["alpha", "10.0", "default"],
