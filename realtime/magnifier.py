@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.controls import alpha_notes, checked_alpha
+from rtmag.realtime.duplicates import DuplicateDetector
 from rtmag.realtime.engines.engine import Engine
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Coefficients, Filter, as_filter
@@ -26,8 +27,6 @@ MIN_INTERVALS = 8  # number of intervals that are measured before the rate is us
 EVEN_TOLERANCE = 0.001  # relative difference of equal intervals of a stream with unequal ones
 
 FADE = 0.5  # seconds over which alpha rises after an interruption
-
-MAX_COPIES = 2  # number of equal frames that may follow a frame: 24 frames per second stored as 60
 
 GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which a band starts again
 
@@ -123,8 +122,7 @@ class Magnifier:
         self._time: float | None = None
         self._index = 0
         self._fade_from: float | None = None
-        self._picture: Image | None = None
-        self._copies = 0
+        self._duplicates = DuplicateDetector()
         self._epoch = 0
         self._place: tuple[Region | None, tuple[int, ...]] | None = None
         self._box: Region = (0, 0, 0, 0)
@@ -303,18 +301,12 @@ class Magnifier:
     def _state_before(self, image: Image, steps: list[list[Coefficients]]) -> State | None:
         """State for the next step of the engine: the last one, or what follows from it."""
         state, before = self.memory, self._before
-        if self._filter.per_frame and state is not None and self._is_copy(image):
+        copied = self._filter.per_frame and self._duplicates.is_copy(image)
+        if copied and state is not None:
             return before
         if state is None or before is None or not self._filter.needs_rate:
             return state
         return state if steps == [self._last] else advance(before, state, self._last, steps)
-
-    def _is_copy(self, image: Image) -> bool:
-        """True if the image equals the last one, for the first few times in a row."""
-        equal = self._picture is not None and np.array_equal(image, self._picture)
-        self._copies = self._copies + 1 if equal else 0
-        self._picture = image.copy()  # the caller may use its array again
-        return 0 < self._copies <= MAX_COPIES
 
     def _follow(self, frame: Frame) -> float | None:
         """Update the time and the rate; return the seconds since the last frame if uneven.

@@ -545,6 +545,19 @@ def test_copies_of_frames_show_the_motion_of_the_frame(copies: int, engine: Nump
     assert found == pytest.approx(np.repeat(once, copies).tolist())
 
 
+def test_copies_that_a_codec_has_changed_show_the_motion_of_the_frame(fast: Engine) -> None:
+    frames = filmed(sway(40))
+    once = show(Magnifier(fast, filter=Dynamic(), fps=30), frames)
+    noise = np.random.default_rng(7).integers(-1, 2, frames[0].shape)
+    copies = [(frame + noise).clip(0, 255).astype(np.uint8) for frame in frames]
+    coded = [image for pair in zip(frames, copies, strict=True) for image in pair]
+    shown = show(Magnifier(fast, filter=Dynamic(), fps=60), coded)
+    assert max(map(difference, once[30:], frames[30:])) > 5  # what an unknown copy would miss
+    for true, copy, wanted in zip(shown[60::2], shown[61::2], once[30:], strict=True):
+        assert difference(true, wanted) < 1
+        assert difference(copy, wanted) < 2
+
+
 def test_motion_that_ends_is_shown_for_two_more_frames_at_most(engine: NumpyEngine) -> None:
     values = np.array([50.0, 60, 70, 70, 70, 70, 70, 70])
     found = play(Magnifier(engine, filter=Dynamic()), values, np.arange(8) / 30)
