@@ -36,6 +36,7 @@ HIGHEST_ALPHA = 1000.0
 
 _DIRECT_FIELDS = (
     "alpha", "layout", "wipe", "original", "motion_scale", "paused", "recording", "unit", "preset",
+    "mm_per_px",
 )  # fmt: skip
 """Fields that `change` sets directly."""
 
@@ -156,6 +157,8 @@ class Controls:
     """Magnify only this part: x, y, width, height in pixels; None: the whole picture."""
     regions: tuple[NamedRegion, ...] = ()
     """Parts whose motion is measured. Number k has colour number k of `COLOURS`."""
+    mm_per_px: float | None = None
+    """Millimetres of the scene per pixel, for measured motion; None: unknown."""
     fixed_size: bool = False
     """True if the model works at one size only, so that a region is not possible."""
     motion_scale: float | None = None
@@ -231,14 +234,16 @@ class Controls:
     def set_regions(self, regions: Iterable[NamedRegion]) -> None:
         """Measure these regions; those that are too small, and more than `COLOURS`, are left out.
 
-        A region without a name gets the lowest free number.
+        A region without a name, or with that of an earlier one, gets the lowest free number.
         """
         fitting = [each for each in regions if min(each.box[2:]) >= _MIN_REGION_SIDE]
         fitting = fitting[: len(COLOURS)]
         free = (str(n) for n in count(1) if str(n) not in {each.name for each in fitting})
-        self.regions = tuple(
-            each if each.name else each._replace(name=next(free)) for each in fitting
-        )
+        taken, named = {""}, []
+        for each in fitting:
+            named.append(each._replace(name=next(free)) if each.name in taken else each)
+            taken.add(each.name)
+        self.regions = tuple(named)
 
     def scale_alpha(self, factor: float) -> None:
         """Multiply alpha, at most up to `HIGHEST_ALPHA`; a size below 0.1 is first set to 0.1."""

@@ -16,8 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from rtmag.realtime.web.downloads import ABORT, SEND_TIMEOUT
 from rtmag.realtime.web.messages import InvalidRequest, Request, parse
 
-PICTURE, MOTION = "picture", "motion"
-"""Topics that a viewer can subscribe to; it receives all other topics anyway."""
+PICTURE, MOTION, SPECTRA = "picture", "motion", "spectra"
+"""Topics that a viewer can subscribe to, the last two together; it receives all others anyway."""
 
 
 class Hub:
@@ -64,6 +64,7 @@ class Hub:
             self.topics.pop(PICTURE, None)  # the next viewer must not see an outdated picture
         if self.motion_viewers == 0:
             self.topics.pop(MOTION, None)
+            self.topics.pop(SPECTRA, None)
         self.subscriptions += self.picture_viewers > pictures or self.motion_viewers > motions
 
 
@@ -143,7 +144,9 @@ class WebSocketViewer:
         for topic in list(self._hub.topics):
             # The topic may be removed during an await.
             version, data = self._hub.topics.get(topic, (0, ""))
-            subscribed = {PICTURE: self.wants_picture, MOTION: self.wants_motion}.get(topic, True)
+            motion = self.wants_motion
+            wanted = {PICTURE: self.wants_picture, MOTION: motion, SPECTRA: motion}
+            subscribed = wanted.get(topic, True)
             if version > self._sent.get(topic, 0) and subscribed:
                 self._sent[topic] = version
                 if isinstance(data, bytes):

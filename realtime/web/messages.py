@@ -3,6 +3,7 @@
     {"set": {"alpha": 12, "region": [x, y, width, height], ...}}    change settings; see `_FIELDS`
     {"set": {"preset": "pulse"}}                                    change all settings of a preset
     {"set": {"regions": [{"name": "shaft", "box": [x, y, w, h]}]}}  measure these; [] for none
+    {"set": {"mm_per_px": 0.12}}                                    scale of motion, or null
     {"set": {"position": 12.5, "speed": 0.25, "paused": false}}     playback of a file, see below
     {"press": "+"}                                                  press a key, as in the window
     {"watch": true}, {"panel": true}                                subscribe to pictures, motion
@@ -18,6 +19,7 @@ Numbers out of range are clamped. Values that are not numbers, or not finite, ar
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +27,6 @@ from typing import Any
 from rtmag.realtime.controls import COLOURS, HIGHEST_ALPHA, LAYOUTS, SPEEDS, NamedRegion
 from rtmag.realtime.engines.spec import MOTION_SCALES
 from rtmag.realtime.filters import MODES, UNITS
-from rtmag.realtime.log import visible
 from rtmag.realtime.presets import PRESETS
 
 KEYS = " +=-_[]smr"
@@ -37,7 +38,11 @@ _MAX_SIDE = 1 << 16  # pixels, of any picture
 
 _MAX_SECONDS = 1e6  # of any file
 
-_MAX_NAME = 40  # letters of the name of a region
+_NAME = re.compile(r"(\w[\w .+/()-]{0,39})?")
+"""Names of regions begin with a letter or a digit: no spreadsheet takes them for a formula."""
+
+_SCALES = 1e-9, 1e6
+"""Smallest and largest scale in millimetres per pixel."""
 
 
 class InvalidRequest(ValueError):
@@ -163,9 +168,18 @@ def _named_region(value: object) -> NamedRegion:
     if not isinstance(value, dict) or value.keys() != {"name", "box"}:
         raise InvalidRequest("a region in regions needs a name and a box")
     name, box = value["name"], _region("box", value["box"])
-    if not isinstance(name, str) or len(name) > _MAX_NAME or box is None:
-        raise InvalidRequest(f"a region needs a name of at most {_MAX_NAME} letters, and a box")
-    return NamedRegion(visible(name), box)
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise InvalidRequest(
+            "the name of a region has at most 40 letters, digits, spaces and .+-/(), and begins "
+            "with a letter or a digit"
+        )
+    if box is None:
+        raise InvalidRequest("a region in regions needs a name and a box")
+    return NamedRegion(name.strip(), box)
+
+
+def _mm_per_px(name: str, value: object) -> float | None:
+    return None if value is None else _clamped(*_SCALES)(name, value)
 
 
 def _seconds(name: str, value: object) -> float | None:
@@ -187,6 +201,7 @@ _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "recording": _flag,
     "unit": _one_of(*UNITS),
     "regions": _regions,
+    "mm_per_px": _mm_per_px,
     "position": _clamped(0.0, _MAX_SECONDS),
     "step": _one_of(-1, 1),
     "speed": _clamped(SPEEDS[0], SPEEDS[-1]),

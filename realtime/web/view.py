@@ -9,24 +9,24 @@ import json
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rtmag.realtime.analysis.motion import MotionMeter
-from rtmag.realtime.controls import Controls, Layout
+from rtmag.realtime.controls import COLOURS, Controls, Layout, NamedRegion
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Temporal
+from rtmag.realtime.filters import Band, Temporal
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Region
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.presets import PRESETS
+from rtmag.realtime.presets import LIVE_NAME, PRESETS
 from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.sources.latest import LatestSlot
 from rtmag.realtime.view.overlay import lay_out
 from rtmag.realtime.view.viewer import Facts
-from rtmag.realtime.web.hub import MOTION, PICTURE
+from rtmag.realtime.web.hub import MOTION, PICTURE, SPECTRA
+from rtmag.realtime.web.instrument import Instrument
 from rtmag.realtime.web.messages import InvalidRequest, Request
 from rtmag.realtime.web.server import Server
 
@@ -46,6 +46,9 @@ class _Task:
     layout: Layout
     wipe: float
     region: Region | None
+    regions: tuple[NamedRegion, ...]
+    band: Band | None
+    """Edges in Hz between which the user looks for motion; None: all frequencies."""
 
 
 class WebView(BaseSink):
@@ -87,7 +90,9 @@ class WebView(BaseSink):
         self._last_iteration = time.monotonic()
         self._motion_sent = 0.0
         self._last_task: tuple[object, ...] = ()
-        self._meter = MotionMeter()
+        self._instrument = Instrument()
+        self._informed = 0
+        """Number of subscriptions when the waveforms were last sent."""
         self._closed = False
         self._slot: LatestSlot[_Task] = LatestSlot()
         self.server = Server(
@@ -103,6 +108,7 @@ class WebView(BaseSink):
             "source": name,
             "version": rtmag_version(),
             "presets": {key: preset.data() for key, preset in PRESETS.items()},
+            "colours": COLOURS,
         }
         self.server.hub.publish("about", json.dumps({"about": about}))
         self._publish_recordings()
@@ -124,7 +130,15 @@ class WebView(BaseSink):
         if task != self._last_task and (hub.picture_viewers or hub.motion_viewers):
             self._last_task = task
             self._slot.put(
-                _Task(original, magnified, controls.shown, controls.wipe, controls.region)
+                _Task(
+                    original,
+                    magnified,
+                    controls.shown,
+                    controls.wipe,
+                    controls.region,
+                    controls.regions,
+                    _watched_band(controls),
+                )
             )
 
     def show_message(self, facts: Facts) -> None:
@@ -208,14 +222,21 @@ class WebView(BaseSink):
                     self._measure(task)
 
     def _measure(self, task: _Task) -> None:
-        frame = task.original
-        if self._capture_fps is not None:
-            frame = replace(frame, time=frame.index / self._capture_fps)
-        self._meter.add(frame, task.region)
+        frame, hub, instrument = task.original, self.server.hub, self._instrument
+        seconds = frame.time if self._capture_fps is None else frame.index / self._capture_fps
+        instrument.add(frame, seconds, task.regions, task.region)
         if time.monotonic() - self._motion_sent >= _MOTION_INTERVAL:
             self._motion_sent = time.monotonic()
-            motion = json.dumps({"motion": self._meter.data()})
-            self.server.hub.publish(MOTION, motion)
+            joined, self._informed = hub.subscriptions != self._informed, hub.subscriptions
+            hub.publish(MOTION, instrument.waveforms(history=joined))
+            spectra = instrument.spectra(task.band)
+            if spectra is not None:
+                hub.publish(SPECTRA, spectra)
+
+
+def _watched_band(controls: Controls) -> Band | None:
+    """Band that the user chose; None if there is none but that which live views begin with."""
+    return None if controls.preset == LIVE_NAME else controls.filter.band
 
 
 def _encode(task: _Task) -> bytes:

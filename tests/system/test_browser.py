@@ -13,6 +13,7 @@ pytest.importorskip("selenium")
 pytest.importorskip("uvicorn")
 
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -250,14 +251,123 @@ def test_a_click_on_the_spectrum_sets_the_band(page: Browser, served: ServedRun)
     spectrum = find(page, "#spectrum")
     highest = float(spectrum.accessible_name.split("from 0 to ")[1].split(" Hz")[0])
     width = spectrum.size["width"]
-    # The axis runs from 48 px (0 Hz) to 6 px from the right.
-    at = (48 + (width - 54) * tank.hz / highest) / width
+    # The axis runs from 52 px (0 Hz) to 6 px from the right.
+    at = (52 + (width - 58) * tank.hz / highest) / width
     drag(page, "#spectrum", (at, 0.5), (at, 0.5))
     wait_until(lambda: served.controls.filter.mode == "temporal")
     assert served.controls.band[0] < tank.hz < served.controls.band[1] < 1.4 * tank.hz
     drag(page, "#spectrum", (0.3, 0.5), (0.6, 0.5))
     wait_until(lambda: served.controls.band[1] > 2 * served.controls.band[0])
     assert not console_errors(page)
+
+
+def names(served: ServedRun) -> list[str]:
+    return [region.name for region in served.controls.regions]
+
+
+def readings(page: Browser) -> list[str]:
+    return [each.text for each in page.find_elements(By.CSS_SELECTOR, "#regions output")]
+
+
+def test_regions_are_drawn_renamed_selected_and_deleted(page: Browser, served: ServedRun) -> None:
+    """The region that is magnified stays as it is."""
+    find(page, "#motion-toggle").click()
+    find(page, "#add-region").click()
+    assert "Drag on the picture" in find(page, "#tool-hint").text
+    drag(page, "#picture", (0.4, 0.3), (0.48, 0.6))
+    wait_until(lambda: names(served) == ["A"])
+    assert not find(page, "#tool-hint").is_displayed()
+    find(page, "#add-region").send_keys(Keys.ENTER)  # the second one by keyboard
+    ActionChains(page).send_keys(Keys.ENTER, Keys.ARROW_RIGHT, Keys.ENTER).perform()
+    wait_until(lambda: names(served) == ["A", "B"])
+    assert served.controls.regions[1].box == (88, 60, 160, 120)
+    assert served.magnifier.region is None
+    wait_until(lambda: len(page.find_elements(By.CSS_SELECTOR, "#marks .chosen")) == 1)
+    assert find(page, "#marks .chosen").text == "B"
+    enter(page, "#regions input", "tank")
+    wait_until(lambda: names(served) == ["tank", "B"])
+    wait_until(lambda: find(page, "#marks .chosen").text == "tank")
+    enter(page, "#regions input", "=1+1")
+    wait_until(lambda: "letters, digits" in find(page, "#notice").text)
+    assert find(page, "#regions input").get_attribute("value") == "tank"
+    enter(page, "#regions input", "B")
+    wait_until(lambda: find(page, "#regions input").get_attribute("value") == "tank")
+    assert names(served) == ["tank", "B"]
+    find(page, "#marks div:last-child button").click()
+    wait_until(lambda: find(page, "#marks .chosen").text == "B")
+    find(page, "#add-region").click()
+    ActionChains(page).send_keys(Keys.ESCAPE).perform()
+    assert find(page, "#add-region").get_attribute("aria-pressed") == "false"
+    wait_until(lambda: any("Hz" in text for text in readings(page)), 30)
+    find(page, "#regions li:last-child .remove").click()
+    wait_until(lambda: names(served) == ["tank"])
+    assert not console_errors(page)
+
+
+def test_motion_is_shown_in_millimetres(page: Browser, served: ServedRun) -> None:
+    served.controls.region = served.source.vibrations[0].region
+    find(page, "#motion-toggle").click()
+    enter(page, "#mm_per_px", "0.2")
+    wait_until(lambda: served.controls.mm_per_px == 0.2)
+    wait_until(lambda: "µm" in find(page, "#peak").text, 30)
+    assert find(page, "#waveform-unit").text == find(page, "#spectrum-unit").text == "mm"
+    enter(page, "#mm_per_px", "-1")
+    wait_until(lambda: "above 0" in find(page, "#notice").text)
+    assert served.controls.mm_per_px == 0.2
+    find(page, "#draw-length").click()
+    scale = find(page, "#picture").size["height"] / 240
+    drag(page, "#picture", (0.5, 0.25), (0.5, 0.75))
+    pixels = float(find(page, "#length-pixels").text)
+    assert pixels == pytest.approx(120, abs=2 / scale + 1)
+    enter(page, "#length", "60")
+    wait_until(lambda: served.controls.mm_per_px == pytest.approx(0.5, rel=0.03))
+    assert not find(page, "#length-part").is_displayed()
+    enter(page, "#mm_per_px", "")
+    wait_until(lambda: served.controls.mm_per_px is None)
+    assert not console_errors(page)
+
+
+def test_the_waveform_is_zoomed_from_an_envelope_to_samples(
+    page: Browser, served: ServedRun
+) -> None:
+    find(page, "#motion-toggle").click()
+
+    def drawn() -> str:
+        return str(find(page, "#waveform").get_attribute("data-drawn"))
+
+    wait_until(lambda: drawn() == "samples", 30)
+    page.execute_async_script(FAST)
+    assert drawn() == "envelope"
+    find(page, "#waveform-in").click()
+    waveform = find(page, "#waveform")
+    for _ in range(3):
+        origin = ScrollOrigin.from_element(waveform)
+        ActionChains(page).scroll_from_origin(origin, 0, -600).perform()
+    wait_until(lambda: drawn() == "samples")
+    times = json.loads(waveform.get_attribute("data-labels"))
+    assert len(times) >= 2
+    waveform.send_keys("0")
+    wait_until(lambda: drawn() == "envelope")
+    assert served.controls.alpha == 20  # keys of the chart do not change the magnification
+    waveform.send_keys("-", "+", Keys.ARROW_LEFT)
+    assert served.controls.alpha == 20
+    assert not console_errors(page)
+
+
+FAST = """
+const done = arguments[0], old = document.getElementById("waveform"), canvas = old.cloneNode();
+old.replaceWith(canvas);
+import("/waveform.js").then(({ Waveform }) => {
+  const t = Array.from({ length: 4000 }, (_, i) => i / 400), wave = t.map((v) => Math.sin(232 * v));
+  const chart = new Waveform(canvas);
+  chart.stroke = "#ffffff";
+  chart.show([{ name: "fast", run: 1, t, x: wave, y: wave }]);
+  chart.draw();
+  document.getElementById("waveform-in").onclick = () => chart.step(-1);
+  done();
+});
+"""
+"""Show ten seconds of 37 Hz, filmed at 400 frames per second, in a chart of its own."""
 
 
 def test_a_preset_is_applied_or_refused_with_a_reason(browser: Browser, tmp_path: Path) -> None:
@@ -363,11 +473,12 @@ def test_charts_are_described_in_words(page: Browser, served: ServedRun) -> None
     spectrum, waveform = find(page, "#spectrum"), find(page, "#waveform")
     wait_until(lambda: "peak of" in spectrum.accessible_name)
     assert re.fullmatch(
-        r"Spectrum from 0 to [\d.]+ Hz: a peak of 0\.\d+ pixels at \d\.\d\d Hz · 1\d\d/min",
+        r"Spectrum of magnified region from 0 to [\d.]+ Hz: a peak of 0\.\d+ px at \d\.\d\d Hz · "
+        r"1\d\d/min",
         spectrum.accessible_name,
     )
     assert re.fullmatch(
-        r"Displacement in the last 10 seconds: up to 0\.\d+ pixels to the right, .*",
+        r"Displacement of magnified region over time: 0\.\d+ px from left to right, 0\.\d+ px .*",
         waveform.accessible_name,
     )
     assert spectrum.aria_role == waveform.aria_role == "image"

@@ -1,8 +1,10 @@
 // The page: shows the state of the run, and connects buttons and keys.
 
-import { Charts } from "./charts.js";
 import { Connection } from "./connection.js";
+import { Instrument } from "./instrument.js";
+import { Marks } from "./marks.js";
 import { Picture } from "./picture.js";
+import { Playback } from "./playback.js";
 import { Settings } from "./settings.js";
 
 const $ = (id) => document.getElementById(id);
@@ -13,17 +15,25 @@ const LOST = {
 };
 const ERROR_MS = 3000; // shortest display time of an error
 const READING_MS = 60; // per character of an error
+const DARKER = 0.55; // share of the light that colours of regions keep on a light background
+const lightTheme = matchMedia("(prefers-color-scheme: light)");
+let colours = [];
 let status = {}, offlineSince = 0, refusal = "", errorTimer;
 
 history.replaceState(null, "", location.pathname); // hide the token; the cookie has it now
 const connection = new Connection({
   picture: showPicture, connection: showConnection, about: showAbout, status: showStatus,
   settings: (values) => settings.show(values), error: (reason) => settings.refuse(reason),
-  motion: (motion) => charts.show(motion), recordings: showRecordings,
+  motion: (parts) => instrument.showMotion(parts), spectra: (spectra) => instrument.showSpectra(spectra), recordings: showRecordings,
 });
 const picture = new Picture(connection);
-const charts = new Charts((band) => connection.set({ band: settings.limitBand(band) }));
-const settings = new Settings(connection, picture, charts, showError);
+const playback = new Playback(connection);
+const settings = new Settings(connection, picture, showError);
+const instrument = new Instrument(connection, new Marks(picture), settings, showError);
+settings.onShow = (values, unit) => {
+  instrument.showSettings(values, unit);
+  playback.showSettings(values);
+};
 
 // ---- messages of the server ------------------------------------------------------------------
 
@@ -75,9 +85,19 @@ function duration(milliseconds) {
 
 function showAbout(about) {
   settings.showPresets(about.presets);
+  colours = about.colours;
+  showColours();
   $("source").textContent = $("source").title = about.source;
   document.title = `${about.source} · rtmag`;
   $("model").dataset.version = about.version;
+}
+
+// Colours of regions; on a light background they are darker.
+function showColours() {
+  const share = lightTheme.matches ? DARKER : 1;
+  const shade = (hex) => `#${[1, 3, 5].map((at) => Math.round(parseInt(hex.slice(at, at + 2), 16) * share).toString(16).padStart(2, "0")).join("")}`;
+  colours.forEach((hex, i) => document.documentElement.style.setProperty(`--region-${i}`, shade(hex)));
+  instrument.showColours(colours);
 }
 
 function showState(name, text) {
@@ -102,6 +122,7 @@ function showStatus(received) {
     picture.updateOverlay();
   }
   if (status.rate) settings.showFrameRate(status.rate);
+  playback.showStatus(status);
   showVeil();
 }
 
@@ -155,10 +176,10 @@ $("fullscreen").addEventListener("click", toggleFullscreen);
 $("help").addEventListener("click", toggleShortcuts);
 $("reset-region").addEventListener("click", () => connection.set({ region: null }));
 $("motion-toggle").addEventListener("click", () => {
-  const open = $("charts").hidden;
-  $("charts").hidden = !open;
+  const open = $("instrument").hidden;
+  $("instrument").hidden = !open;
   $("motion-toggle").setAttribute("aria-expanded", open);
-  if (!open) charts.clear();
+  if (!open) instrument.clear();
   connection.subscribe("panel", open);
 });
 $("compare").addEventListener("pointerdown", (event) => {
@@ -172,11 +193,11 @@ for (const type of ["keydown", "keyup"]) {
 }
 $("compare").addEventListener("blur", () => compare(false));
 // A clicked button must not keep the focus, or the space key would press it again.
-document.addEventListener("pointerup", ({ target }) => { if (!target.closest("input, select, dialog")) document.activeElement?.blur(); });
+document.addEventListener("pointerup", ({ target }) => { if (!target.closest("input, select, dialog, canvas")) document.activeElement?.blur(); });
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input[type=number], select")) return;
+  if (event.target.matches("input:not([type=range]), select")) return;
   if (event.key === " " && event.target.matches("button")) return;
   if ($("shortcuts").open && event.key !== "h") return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : "";
@@ -189,5 +210,6 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "c") compare(false); });
 window.addEventListener("blur", () => compare(false));
-window.addEventListener("resize", () => charts.draw());
+window.addEventListener("resize", () => instrument.draw());
+lightTheme.addEventListener("change", showColours);
 document.addEventListener("visibilitychange", () => picture.restart());

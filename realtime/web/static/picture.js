@@ -1,5 +1,7 @@
 // The live picture, and the region and the border of the split layout that are dragged on it.
 
+import { download } from "./plot.js";
+
 const $ = (id) => document.getElementById(id);
 const SMALLEST_SIDE = 16; // pixels, of a region
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -16,6 +18,8 @@ export class Picture {
     this.settings = { layout: "magnified", wipe: 0.5 };
     this.size = [640, 480]; // width and height of the source in pixels
     this.draft = null; // a region that is not confirmed yet: [x, y, width, height] in pixels
+    this.tool = null; // draws something else than the region to magnify, see marks.js
+    this.onOverlay = () => {};
     this.canvas.addEventListener("pointerdown", (event) => this.dragRegion(event));
     this.canvas.addEventListener("keydown", (event) => this.handleKey(event));
     this.canvas.addEventListener("blur", () => this.setDraft(null));
@@ -112,11 +116,21 @@ export class Picture {
       const region = [...low, high[0] - low[0], high[1] - low[1]].map(Math.round);
       return Math.min(region[2], region[3]) >= SMALLEST_SIDE ? region : null;
     };
-    drag(this.canvas, event, (moved) => this.setDraft(regionTo(moved)), (released) => {
-      const region = regionTo(released);
-      if (region) this.connection.set({ region });
+    const tool = this.tool, isLine = tool?.kind === "length";
+    drag(this.canvas, event, (moved) => {
+      if (isLine) tool.move(start, this.position(moved, half));
+      else this.setDraft(regionTo(moved));
+    }, (released) => {
+      const region = isLine ? tool.measure(start, this.position(released, half)) : regionTo(released);
+      if (region) this.confirm(region);
       this.setDraft(null);
     }, () => this.setDraft(null));
+  }
+
+  // Use a region, or a length, for the present tool.
+  confirm(region) {
+    if (this.tool) this.tool.done(region);
+    else this.connection.set({ region });
   }
 
   // A region made by keyboard is a draft until it is confirmed, as each change of the region
@@ -125,13 +139,13 @@ export class Picture {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const direction = ARROWS[event.key], { region } = this.settings;
     if (event.key === "Enter" && this.draft) {
-      this.connection.set({ region: this.draft });
+      this.confirm(this.draft);
       this.draft = null;
     } else if (direction || event.key === "Enter") {
       const middle = [0.25, 0.25, 0.5, 0.5].map((part, i) => Math.round(part * this.size[i % 2]));
       this.draft = this.stepRegion(this.draft ?? region ?? middle, direction ?? [0, 0], event.shiftKey);
     } else if (event.key === "Escape") {
-      if (!this.draft && region) this.connection.set({ region: null });
+      if (!this.draft && region && !this.tool) this.connection.set({ region: null });
       this.draft = null;
     } else return;
     event.preventDefault();
@@ -177,18 +191,11 @@ export class Picture {
     left.style.left = `${box.left + 10}px`;
     right.style.right = `${box.left + 10}px`;
     left.style.bottom = right.style.bottom = `${box.top + 10}px`;
+    this.onOverlay();
   }
 
   // Download the picture on display as a PNG file.
-  save() {
-    this.canvas.toBlob((blob) => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
-      link.download = `rtmag-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.png`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    });
-  }
+  save() { this.canvas.toBlob((blob) => download(blob, "picture")); }
 }
 
 // Follow a pointer until it is released, or the browser cancels the drag.

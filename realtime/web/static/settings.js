@@ -2,7 +2,7 @@
 // A control keeps the user's edit until the server has had time to answer. After that it shows what
 // is in force, so a refused or limited value does not stay.
 
-import { formatShort } from "./charts.js";
+import { formatShort } from "./plot.js";
 
 const $ = (id) => document.getElementById(id);
 const MODE_HINTS = {
@@ -18,8 +18,9 @@ const THUMBS_APART = 20; // steps of 1000 between the edges of the band
 
 export class Settings {
   // onRefusal: called with the reason why a value is not accepted.
-  constructor(connection, picture, charts, onRefusal) {
-    Object.assign(this, { connection, picture, charts, onRefusal });
+  constructor(connection, picture, onRefusal) {
+    Object.assign(this, { connection, picture, onRefusal });
+    this.onShow = () => {}; // called with the values and the unit of frequencies
     this.values = {}; // in force, as the server sent them
     this.frameRate = 30;
     this.edits = {}; // time of the user's last edit of each control, by id
@@ -70,7 +71,7 @@ export class Settings {
     $("compare").setAttribute("aria-pressed", values.original);
     $("reset-region").hidden = !values.region;
     this.picture.showSettings({ ...values });
-    this.charts.showSettings(values, { factor: PER_HZ[values.unit], name: unitName(values.unit) });
+    this.onShow(values, { factor: PER_HZ[values.unit], name: unitName(values.unit) });
   }
 
   // Show what is in force in every control, and say why an edit had no effect.

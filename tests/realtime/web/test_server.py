@@ -371,6 +371,8 @@ def test_stalled_viewers_do_not_affect_the_others(tmp_path: Path) -> None:
         ('{"set": {"regions": [{"name": "a"}]}}', "a name and a box"),
         ('{"set": {"regions": [{"name": "a", "box": [1, 2]}]}}', "4 numbers"),
         ('{"set": {"regions": [{"name": "a", "box": null}]}}', "and a box"),
+        ('{"set": {"regions": [{"name": "=1+1", "box": [1, 2, 3, 4]}]}}', "begins with a letter"),
+        ('{"set": {"mm_per_px": "1"}}', "number"), ('{"set": {"mm_per_px": NaN}}', "finite"),
     ],
 )  # fmt: skip
 def test_invalid_requests_are_refused_with_a_reason(
@@ -647,22 +649,28 @@ def test_pictures_are_encoded_only_while_a_viewer_wants_them(
             send(one, set={"paused": False})
 
 
-def test_the_motion_of_a_region_is_sent_while_its_panel_is_open(tmp_path: Path) -> None:
+def test_the_motion_of_regions_is_sent_while_the_panel_is_open(tmp_path: Path) -> None:
     with serve(tmp_path, size=(640, 480), fps=20.0) as served, served.connect() as viewer:
         assert wait_for(lambda: "frames" in served.view._status, 60)
-        motor = served.source.vibrations[1]
-        send(viewer, set={"region": list(motor.region)})
+        regions = [{"name": each.name, "box": each.region} for each in served.source.vibrations]
+        send(viewer, set={"regions": regions, "mm_per_px": 0.1})
         with pytest.raises(TimeoutError):
             receive(viewer, "motion", 1.0)
         send(viewer, panel=True, watch=False)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            motion = receive(viewer, "motion")
-            if motion["peak"] and motion["t"][0] < -5:
-                break
-        assert motion["peak"][0] == pytest.approx(motor.hz, abs=0.1)
-        assert motion["peak"][1] == pytest.approx(motor.amplitude, rel=0.3)
-        assert len(motion["t"]) == len(motion["x"]) == len(motion["y"]) > 50
+        assert [part["name"] for part in receive(viewer, "motion")] == ["tank", "motor"]
+        end = time.monotonic() + 30
+        readings: dict[str, Any] = {}
+        while len(readings) < 2 and time.monotonic() < end:
+            spectra = receive(viewer, "spectra", 20.0)
+            readings = {each["name"]: each["reading"] for each in spectra if each["reading"]}
+        for vibration in served.source.vibrations:
+            hz, px, *_ = readings[vibration.name]["peak"]
+            assert hz == pytest.approx(vibration.hz, abs=0.1)
+            assert px == pytest.approx(vibration.amplitude, rel=0.3)
+        with served.connect() as other:
+            send(other, panel=True, watch=False)
+            (part, _) = receive(other, "motion")
+            assert len(part["t"]) > 30  # what was measured before it came
 
 
 def test_health_and_metrics_are_served(served: ServedRun) -> None:
