@@ -206,7 +206,7 @@ export class Instrument {
     return `${formatNumber(hz)} Hz${perMinute}`;
   }
 
-  // A length of so many pixels in words, with its standard deviation unless that is 0.
+  // A length in pixels in words, in the chosen unit, with its standard deviation unless that is 0.
   length(px, deviation = 0) {
     const inMm = px * this.unit.factor, small = this.unit.name === "mm" && inMm < SMALL_MM;
     const factor = this.unit.factor * (small ? 1000 : 1), value = px * factor, doubt = deviation * factor;
