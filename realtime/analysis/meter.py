@@ -7,6 +7,7 @@ result = meter.result()
 result.region("motor").peaks
 """
 
+from array import array
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -151,8 +152,8 @@ class _Followed:
     def __init__(self, name: str, box: Region, most: int) -> None:
         self._name, self._box, self._most = name, box, most
         self._follower = Follower(box)
-        self._times: list[float] = []
-        self._values: list[tuple[float, float, float, float]] = []
+        self._times = array("d")
+        self._values = array("f")  # four for each time: displacement and deviation
         self._offset = np.zeros(2)
         self._lost = 0
         self._dropped = False
@@ -161,7 +162,7 @@ class _Followed:
         """Continue from the last displacement with a new reference."""
         self._follower.restart()
         if self._values:
-            self._offset = np.array(self._values[-1][:2])
+            self._offset = np.array(self._values[-4:-2])
 
     def add(self, frame: Frame, time: float) -> None:
         result = self._follower.add(frame)
@@ -172,13 +173,14 @@ class _Followed:
             return
         dx, dy = self._offset + result.displacement
         self._times.append(time)
-        self._values.append((dx, dy, *result.deviation))
+        self._values.extend((dx, dy, *result.deviation))
         if len(self._times) > self._most:
-            del self._times[: self._most // 2], self._values[: self._most // 2]
+            half = self._most // 2
+            del self._times[:half], self._values[: 4 * half]
             self._dropped = True
 
     def motion(self, band: Band | None) -> RegionMotion:
-        values = np.array(self._values).reshape(-1, 4)
+        values = np.array(self._values, np.float64).reshape(-1, 4)
         times: Samples = np.array(self._times)
         return RegionMotion(self._name, self._box, times, values[:, :2], values[:, 2:], band)
 

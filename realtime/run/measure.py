@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rtmag.realtime.analysis.measurement import Measurement
@@ -172,6 +172,8 @@ class _Run:
             if position < 0:
                 continue
             first = frame.time if first is None else first
+            if self._source.live:
+                frame = replace(frame, time=frame.time - first)
             self._missed += max(frame.index - last - 1, 0) if last is not None else 0
             last = frame.index
             with deferred():  # Ctrl-C must not leave a frame half measured
