@@ -27,6 +27,8 @@ _MARGIN = 12  # downscaled pixels around a region that is downscaled, which may 
 
 _EACH = 8  # number of frames after which the reference takes a new mean; at first, each frame does
 
+_BLOCK = np.ones((4, 4), np.uint8)
+
 _ITERATIONS = 8  # few are enough, as each frame starts from the displacement of the last one
 
 
@@ -45,6 +47,8 @@ class Follower:
         self.box: Region = (0, 0, 0, 0)
         """The region within the last picture."""
         self._inner: Region = (0, 0, 0, 0)
+        self._before: Gray | None = None
+        self._repeats, self._frames = 0.0, 0
         self.restart()
 
     def restart(self) -> None:
@@ -62,6 +66,7 @@ class Follower:
         if self._tracker is None:
             self._tracker = Tracker(picture, self._inner)
             self._mean = self._tracker.content.copy()
+        self._compare(picture)
         result = self._tracker.register(picture, self._last, _ITERATIONS)
         if result.likeness < LEAST_LIKENESS and self._count:
             self._last = (0.0, 0.0)
@@ -75,6 +80,26 @@ class Follower:
         return result._replace(
             displacement=(dx * scale, dy * scale), deviation=(sx * scale, sy * scale)
         )
+
+    @property
+    def repeated(self) -> float:
+        """Mean share of the texture, 0 to 1, whose pixels repeat the last frame exactly.
+
+        It is near 0 in pictures of a camera, because of their noise. A lossy codec repeats blocks
+        that changed little, so small motion in its pictures is too small.
+        """
+        return self._repeats / max(self._frames, 1)
+
+    def _compare(self, picture: Gray) -> None:
+        """Add up the texture in blocks of 4 x 4 pixels that are those of the last frame."""
+        x, y, w, h = self._inner
+        inner = picture[y : y + h, x : x + w]
+        if self._before is not None and self._tracker is not None:
+            same = (inner == self._before).astype(np.uint8)
+            blocks = cv2.morphologyEx(same, cv2.MORPH_OPEN, _BLOCK)
+            self._repeats += float(np.vdot(blocks, self._tracker.texture))
+            self._frames += 1
+        self._before = inner
 
     def _downscale(self, frame: Frame) -> Gray:
         """The region and its surroundings, with at most `max_pixels` in the region."""

@@ -36,6 +36,24 @@ RELATION_SEGMENTS = 8
 """Least number of averages of a phase and a coherence; one average has coherence 1 always."""
 
 
+GAIN_DEVIATION = 0.001
+"""Relative standard deviation of an amplitude by the registration itself."""
+
+LEAST_REPEATED = 0.001
+"""Share of repeated texture from which pictures count as compressed."""
+
+CODEC_FACTOR = 5.5
+"""Deviation of amplitudes in compressed pictures, relative to that by the noise around the line.
+
+The errors of a codec follow the motion: it repeats what changed little, so that the amplitude is
+too small. With this factor, 95 % of the true amplitudes are within two deviations on the compressed
+scenes of benchmarks/measure.py.
+"""
+
+LEAST_RATIO = 2.0
+"""Smallest amplitude of a peak, in deviations."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ellipse:
     """The path of a region at one frequency."""
@@ -91,8 +109,13 @@ class Peak:
         return (2 * math.pi * self.hz) ** 2 * self.px
 
 
-def as_peak(sinusoid: Sinusoid) -> Peak:
-    """Return a sinusoid as a peak."""
+def as_peak(sinusoid: Sinusoid, *, compressed: bool = False) -> Peak:
+    """Return a sinusoid as a peak.
+
+    Args:
+        sinusoid: of a displacement.
+        compressed: True if a lossy codec changed the pictures.
+    """
     size = np.abs(sinusoid.amplitude)
     total = float(np.hypot(*size))
     deviation = float(np.hypot(*(size * sinusoid.deviation)) / max(total, 1e-30))
@@ -100,7 +123,8 @@ def as_peak(sinusoid: Sinusoid) -> Peak:
     # less the one along the amplitude.
     excess = 2 * float(np.square(sinusoid.deviation).sum()) - deviation**2
     px = math.sqrt(max(total**2 - excess, 0.0))
-    return Peak(sinusoid.hz, px, sinusoid.hz_deviation, deviation, sinusoid)
+    px_deviation = math.hypot(deviation * (CODEC_FACTOR if compressed else 1), GAIN_DEVIATION * px)
+    return Peak(sinusoid.hz, px, sinusoid.hz_deviation, px_deviation, sinusoid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +195,8 @@ class RegionMotion:
     """(T, 2) px: standard deviation by white noise of the pixels. Noise of compression is more."""
     band: Band | None = None
     """Edges in Hz of peaks and levels; None: all that the times can hold."""
+    repeated: float = 0.0
+    """Share of the texture, 0 to 1, that repeats the last frame exactly: `Follower.repeated`."""
 
     @property
     def duration(self) -> float:
@@ -193,7 +219,9 @@ class RegionMotion:
     def peaks(self) -> list[Peak]:
         """Sinusoids within `band`, largest first; empty if nothing stands above the noise."""
         found = find_sinusoids(self.times, self.displacement, self.band)
-        return sorted((as_peak(each) for each in found), key=lambda peak: -peak.px)
+        peaks = [as_peak(each, compressed=self.repeated > LEAST_REPEATED) for each in found]
+        clear = [peak for peak in peaks if peak.px > LEAST_RATIO * peak.px_deviation]
+        return sorted(clear, key=lambda peak: -peak.px)
 
     def spectrum(self, order: int = 0, seconds: float | None = None) -> Spectrum:
         """Return Welch's spectrum.

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from rtmag.realtime.analysis.following import Follower
-from rtmag.realtime.analysis.measurement import Measurement, RegionMotion
+from rtmag.realtime.analysis.measurement import LEAST_REPEATED, Measurement, RegionMotion
 from rtmag.realtime.analysis.spectra import MIN_SAMPLES, Samples, usual_step
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Band
@@ -182,7 +182,15 @@ class _Followed:
     def motion(self, band: Band | None) -> RegionMotion:
         values = np.array(self._values, np.float64).reshape(-1, 4)
         times: Samples = np.array(self._times)
-        return RegionMotion(self._name, self._box, times, values[:, :2], values[:, 2:], band)
+        return RegionMotion(
+            self._name,
+            self._box,
+            times,
+            values[:, :2],
+            values[:, 2:],
+            band,
+            self._follower.repeated,
+        )
 
     def notes(self) -> list[str]:
         """Reasons to doubt the numbers of this region."""
@@ -190,6 +198,11 @@ class _Followed:
         if self._lost:
             notes.append(
                 f"region {self._name}: {self._lost} frames show something else and are left out"
+            )
+        if self._follower.repeated > LEAST_REPEATED:
+            notes.append(
+                f"region {self._name}: compression makes small motion smaller; the deviations of "
+                "amplitudes are larger for it"
             )
         if self._dropped:
             notes.append(f"region {self._name}: only the later part of the recording is kept")

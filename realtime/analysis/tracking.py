@@ -60,8 +60,9 @@ class Registration(NamedTuple):
 class Tracker:
     """Measures the displacement of one region relative to a reference picture.
 
-    A factor and an offset of the brightness are unknowns too, so that changing light is not taken
-    for motion.
+    The light is unknown too: an offset, and a factor that varies across the region as a polynomial
+    of degree two. Changing light, such as mains flicker with a rolling shutter, is therefore not
+    taken for motion.
 
     Args:
         reference: (H, W) picture whose displacement is zero, such as the mean of a clip.
@@ -87,24 +88,27 @@ class Tracker:
     @content.setter
     def content(self, patch: Gray) -> None:
         self._patch = patch
+        h, w = patch.shape
         gy, gx = np.gradient(patch) if min(patch.shape) > 1 else (patch * 0, patch * 0)
         window = self._window.ravel()
         self._mean = float(window @ patch.ravel()) / self._total
-        light = [patch - self._mean, np.ones_like(patch)]
-        unknowns = np.stack([gx, gy, *light]).reshape(4, -1)  # (4, h w)
-        self._weighted = unknowns * window
-        normal = np.asarray(self._weighted @ unknowns.T, np.float64)
+        across, down = np.linspace(-1, 1, w)[None], np.linspace(-1, 1, h)[:, None]
+        light = [patch * each for each in (across, down, across**2, down**2)]
+        unknowns = np.stack([gx, gy, patch - self._mean, np.ones_like(patch), *light])
+        unknowns = unknowns.reshape(8, -1).astype(np.float32)
+        normal = np.asarray((unknowns * window) @ unknowns.T, np.float64)
         scale = np.sqrt(normal.diagonal() + 1e-12)
-        ridge = 1e-9 * np.eye(4) * np.outer(scale, scale)
+        ridge = 1e-9 * np.eye(8) * np.outer(scale, scale)
         ridge[:2, :2] += 1e-9 * np.trace(normal[:2, :2]) * np.eye(2) + 1e-12 * np.eye(2)
-        self._inverse = np.linalg.inv(normal + ridge)
+        # Rows for the displacement and the change of contrast: result = rows @ error.
+        rows = np.linalg.inv(normal + ridge)[:3] @ unknowns
+        self._rows = (rows * window).astype(np.float32)
         # White noise of the picture reaches the result through the blur.
-        height, width = patch.shape
-        weighted = self._weighted[:2].reshape(2, height, width)
-        blurred = np.stack([cv2.GaussianBlur(each, (0, 0), BLUR) for each in weighted])
-        flat = np.asarray(blurred.reshape(2, -1), np.float64)
-        half = self._inverse[:2, :2] @ flat
-        self._spread = np.sqrt(np.square(half).sum(axis=1)) / _BLURRED_NOISE
+        blurred = [cv2.GaussianBlur(row.reshape(h, w), (0, 0), BLUR) for row in self._rows[:2]]
+        self._spread = [float(np.linalg.norm(row)) / _BLURRED_NOISE for row in blurred]
+        energy = window * (np.square(gx) + np.square(gy)).ravel()
+        self.texture = (energy / max(float(energy.sum()), 1e-12)).reshape(h, w)
+        """(h, w): share of each pixel in the texture that shows motion; the sum is 1."""
 
     def _smooth(self, image: Gray) -> Gray:
         """The region and its surroundings, blurred."""
@@ -149,8 +153,7 @@ class Tracker:
         dx, dy = (min(max(each, -REACH), REACH) for each in start)
         for _ in range(iterations):
             moved = self._resample(smooth, dx, dy)
-            error = self._weighted @ (self._patch - moved).ravel()
-            right, down, contrast, _ = (self._inverse @ error).tolist()
+            right, down, contrast = (self._rows @ (self._patch - moved).ravel()).tolist()
             # The third unknown is the change of contrast: the picture's gradients have it too.
             contrast = max(1 - contrast, 0.1)
             dx = min(max(dx + right / contrast, -REACH), REACH)
@@ -170,8 +173,8 @@ class Tracker:
         content = self._mean + factor * theirs
         error = content - self._patch
         noise = math.sqrt(max(float(np.vdot(window * error, error)), 0.0) / total)
-        x, y = (noise * self._spread).tolist()
-        return Registration(displacement, (x, y), likeness, content)
+        x, y = self._spread
+        return Registration(displacement, (noise * x, noise * y), likeness, content)
 
 
 def _hann(length: int) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ def test_the_stated_deviations_are_those_of_the_errors(slope: float) -> None:
     rng = np.random.default_rng(1)
     scale = np.maximum(np.fft.rfftfreq(1200, 1 / FPS), 0.1)[:, None] ** -slope
     hits = []
-    for _ in range(400):
+    for _ in range(250):
         hz, phase = rng.uniform(1, 12), np.exp(2j * np.pi * rng.random())
         noise = np.fft.irfft(np.fft.rfft(rng.normal(0, 0.03, (1200, 2)), axis=0) * scale, axis=0)
         found = find_sinusoids(times, swing(times, hz, 0.08 * phase, 0.06 * phase) + noise[:300])
