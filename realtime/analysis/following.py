@@ -112,9 +112,9 @@ class Follower:
         )
         left, top = x - min(x, margin), y - min(y, margin)
         full = gray(frame.image[top : y + h + margin, left : x + w + margin])
-        bx, by, bw, bh = (max(v // scale, 1) for v in (x - left, y - top, w, h))
-        self._inner = (bx, by, bw, bh)
-        height, width = (side // scale * scale for side in full.shape)
-        size = width // scale, height // scale
-        small = cv2.resize(full[:height, :width], size, interpolation=cv2.INTER_AREA)
+        height, width = (max(side // scale, 1) for side in full.shape)
+        bx, by = (x - left) // scale, (y - top) // scale
+        self._inner = bx, by, min(w // scale or 1, width - bx), min(h // scale or 1, height - by)
+        whole = full[: height * scale, : width * scale]
+        small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.float32)

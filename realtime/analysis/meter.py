@@ -7,6 +7,7 @@ result = meter.result()
 result.region("motor").peaks
 """
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping
 
@@ -195,6 +196,8 @@ class _Followed:
     def notes(self) -> list[str]:
         """Reasons to doubt the numbers of this region."""
         notes = []
+        if self._values and math.isinf(self._values[-1]):
+            return [f"region {self._name}: no texture whose motion could be measured"]
         if self._lost:
             notes.append(
                 f"region {self._name}: {self._lost} frames show something else and are left out"

@@ -35,6 +35,9 @@ TAPS = 4
 exact at low spatial frequencies."""
 
 
+_FLAT = 1e-6
+"""Mean square of the gradient, in grey levels per pixel, below which there is no texture."""
+
 _BLURRED_NOISE = 1 / (2 * BLUR * math.sqrt(math.pi))
 """Standard deviation of white noise after the blur, relative to that before."""
 
@@ -50,7 +53,8 @@ class Registration(NamedTuple):
     displacement: tuple[float, float]
     """(dx, dy) in pixels: how far the content moved to the right and down."""
     deviation: tuple[float, float]
-    """Standard deviation of both by noise that is white: what the registration cannot explain."""
+    """Standard deviation of both by noise that is white: what the registration cannot explain.
+    Infinite without texture."""
     likeness: float
     """Correlation of the reference and the moved content, -1 to 1."""
     content: Gray
@@ -107,8 +111,10 @@ class Tracker:
         blurred = [cv2.GaussianBlur(row.reshape(h, w), (0, 0), BLUR) for row in self._rows[:2]]
         self._spread = [float(np.linalg.norm(row)) / _BLURRED_NOISE for row in blurred]
         energy = window * (np.square(gx) + np.square(gy)).ravel()
+        if energy.sum() < _FLAT * self._total:
+            energy, self._spread = energy * 0, [math.inf, math.inf]
         self.texture = (energy / max(float(energy.sum()), 1e-12)).reshape(h, w)
-        """(h, w): share of each pixel in the texture that shows motion; the sum is 1."""
+        """(h, w): share of each pixel in the texture that shows motion; the sum is 1, or 0."""
 
     def _smooth(self, image: Gray) -> Gray:
         """The region and its surroundings, blurred."""
@@ -172,7 +178,7 @@ class Tracker:
         factor = both / max(other, 1e-12) if likeness > 0 else 1.0
         content = self._mean + factor * theirs
         error = content - self._patch
-        noise = math.sqrt(max(float(np.vdot(window * error, error)), 0.0) / total)
+        noise = math.sqrt(max(float(np.vdot(window * error, error)), 1e-24) / total)
         x, y = self._spread
         return Registration(displacement, (noise * x, noise * y), likeness, content)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rtmag.realtime.analysis.following import Follower
 from rtmag.realtime.analysis.measurement import Measurement
 from rtmag.realtime.analysis.meter import Meter, grid, measure
 from rtmag.realtime.errors import OptionError
@@ -178,3 +179,23 @@ def test_grid_and_regions_are_checked() -> None:
     changed = [*frames, Frame(np.zeros((50, 50, 3), np.uint8), 9.0, 9)]
     with pytest.raises(OptionError, match="changed from 192x96 to 50x50"):
         measure(changed, BOXES)
+
+
+@pytest.mark.parametrize("size", [(17, 33), (640, 9), (901, 401)])
+def test_the_downscaled_region_is_inside_the_picture(size: tuple[int, int]) -> None:
+    """Place the region at the corner of a picture that it fills, not a pixel away."""
+    image = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+    follower = Follower(None, 10_000)
+    first, second = (follower.add(Frame(image, time, index)) for index, time in enumerate((0, 1)))
+    assert first is not None
+    assert second is not None
+    assert first.content.shape == second.content.shape
+    assert second.displacement == pytest.approx((0, 0), abs=1e-4)
+    assert follower.repeated == pytest.approx(1.0)
+
+
+def test_a_region_without_texture_says_so() -> None:
+    flat = np.full((48, 48, 3), 100, np.uint8)
+    result = measure((Frame(flat, index / FPS, index) for index in range(90)), {"wall": None})
+    assert result.regions[0].peaks == []
+    assert "region wall: no texture whose motion could be measured" in result.notes
