@@ -1,19 +1,26 @@
-"""Downloads of finished recordings from the web page.
+"""Downloads from the web page: finished recordings and the measurement.
 
 A browser asks for a number and never sends a path. Only a recording that this run finished has a
-number, and only as long as its file is the one that was recorded.
+number, and only as long as its file is the one that was recorded. A measurement is made when it is
+asked for.
 """
 
 import asyncio
+import io
 import os
 import stat
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
+
+from rtmag.realtime.errors import MissingExtra, requires_extra
+from rtmag.realtime.report.contents import ReportContents
+from rtmag.realtime.report.data import write_csv
 
 ABORT = "rtmag.abort"
 """Key of a function that aborts a connection at once: in the ASGI scope's state for HTTP, and in
@@ -85,3 +92,52 @@ class _Download(FileResponse):
                 scope["state"][ABORT]()
 
         await super().__call__(scope, receive, send_in_time)
+
+
+class MeasurementFiles:
+    """The present measurement as files, one at a time, since a report takes seconds.
+
+    Args:
+        contents: returns the measurement; None while there is none. Called on a server thread.
+    """
+
+    def __init__(self, contents: Callable[[], ReportContents | None]) -> None:
+        self._contents = contents
+        self._busy = threading.Lock()
+
+    def response(self, kind: str) -> Response:
+        """Return the measurement as an attachment, or the reason why there is none.
+
+        Args:
+            kind: csv or html.
+        """
+        if not self._busy.acquire(blocking=False):
+            return _refusal(503, "another file is being made: try again in a moment")
+        try:
+            contents = self._contents()
+            if contents is None:
+                return _refusal(404, "nothing was measured yet: open the motion panel first")
+            text = _as_csv(contents) if kind == "csv" else _as_page(contents)
+        except MissingExtra as error:
+            return _refusal(501, str(error))
+        finally:
+            self._busy.release()
+        name = f"rtmag-measurement-{contents.made:%Y-%m-%dT%H%M%S}.{kind}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(text, media_type=f"text/{kind}", headers=headers)
+
+
+def _refusal(status: int, reason: str) -> Response:
+    return JSONResponse({"error": reason}, status)
+
+
+def _as_csv(contents: ReportContents) -> str:
+    file = io.StringIO()
+    write_csv(contents, file)
+    return file.getvalue()
+
+
+def _as_page(contents: ReportContents) -> str:
+    with requires_extra("a report", "plot"):
+        from rtmag.realtime.report.page import as_html
+    return as_html(contents)

@@ -71,8 +71,6 @@ class Instrument:
         self._channels: list[_Channel] = []
         self._size: tuple[int, int] | None = None
         self._runs = 0
-        self._origin: float | None = None
-        """Time of the first frame: waveforms have small times, which need fewer digits."""
         self._frames = 0
         self._sent: deque[int] = deque(maxlen=_REPEATED)
         """Numbers of frames at the last messages."""
@@ -96,8 +94,7 @@ class Instrument:
         wanted = [(each.name, each.box) for each in regions] or [
             ("picture" if magnified is None else "magnified region", magnified)
         ]
-        if self._origin is None:
-            self._origin = seconds
+        if not self._frames:
             self._loading.start()
         with self._lock:
             present = [(each.name, each.region) for each in self._channels]
@@ -133,7 +130,7 @@ class Instrument:
         count = self._frames - (self._sent[0] if self._sent else 0) + 1
         self._sent.append(self._frames)
         count = _HISTORY if history else count
-        parts = [_samples(each, self._origin or 0.0, count) for each in self._channels]
+        parts = [_samples(each, count) for each in self._channels]
         return json.dumps({"motion": parts}, separators=(",", ":"))
 
     def spectra(self, band: Band | None) -> str | None:
@@ -189,12 +186,12 @@ def _load() -> None:
     import scipy.stats  # noqa: F401
 
 
-def _samples(channel: _Channel, origin: float, count: int) -> dict[str, Any]:
+def _samples(channel: _Channel, count: int) -> dict[str, Any]:
     times, values = channel.monitor.latest(count)
     return {
         "name": channel.name,
         "run": channel.run,
-        "t": (times - origin).round(4).tolist(),
+        "t": times.round(4).tolist(),
         "x": values[:, 0].round(4).tolist(),
         "y": values[:, 1].round(4).tolist(),
     }

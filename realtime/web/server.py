@@ -24,8 +24,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request as Handshake
 
 from rtmag.realtime.errors import OptionError, SinkUnavailable
+from rtmag.realtime.report.contents import ReportContents
 from rtmag.realtime.web.access import MAX_HEADER, AccessControl, checked_token
-from rtmag.realtime.web.downloads import ABORT, Downloads
+from rtmag.realtime.web.downloads import ABORT, Downloads, MeasurementFiles
 from rtmag.realtime.web.hub import Hub, WebSocketViewer
 from rtmag.realtime.web.messages import Request
 from rtmag.realtime.web.metrics import CONTENT_TYPE, Metrics
@@ -91,6 +92,8 @@ class Server:
         on_request: takes the requests of viewers, on the server's thread.
         statistics: returns statistics of the run by name, for `/healthz` and `/metrics`; `idle` is
             the time in seconds since the last iteration of the frame loop.
+        measurement: returns the measured motion for downloads; None while there is none. It is
+            called on a thread of its own.
         token: secret for access from other machines; None: a random one.
 
     Raises:
@@ -106,6 +109,7 @@ class Server:
         max_viewers: int,
         on_request: Callable[[Request], None],
         statistics: Callable[[], Mapping[str, Any]],
+        measurement: Callable[[], ReportContents | None],
         token: str | None = None,
     ) -> None:
         self._max_viewers, self._statistics = max_viewers, statistics
@@ -115,12 +119,15 @@ class Server:
         self.page = read_page()
         self.downloads = Downloads()
         """The finished recordings, which viewers may download."""
+        self._measurement_files = MeasurementFiles(measurement)
         self.metrics = Metrics(lambda: {**statistics(), "viewers": len(self.hub.viewers)})
         self.app = Starlette(
             routes=[
                 Route("/healthz", self._health),
                 Route("/metrics", self._metrics),
                 Route("/", self._file),
+                Route("/measurement.csv", self._measurement),
+                Route("/measurement.html", self._measurement),
                 Route("/{name}", self._file),
                 Route("/recordings/{number}", self._recording),
                 WebSocketRoute("/ws", self._watch),
@@ -176,6 +183,10 @@ class Server:
         if response is None:
             raise HTTPException(404)
         return response
+
+    def _measurement(self, request: HttpRequest) -> Response:
+        """Return the measurement; in a thread too, because a report takes seconds."""
+        return self._measurement_files.response(request.url.path.rpartition(".")[2])
 
     async def _health(self, request: HttpRequest) -> Response:
         statistics = self._statistics()

@@ -10,17 +10,19 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rtmag.realtime.controls import COLOURS, Controls, Layout, NamedRegion
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Band, Temporal
+from rtmag.realtime.filters import Band, Temporal, format_band
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Region
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.presets import LIVE_NAME, PRESETS
+from rtmag.realtime.report.contents import ReportContents
 from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.sources.latest import LatestSlot
 from rtmag.realtime.view.overlay import lay_out
@@ -49,6 +51,8 @@ class _Task:
     regions: tuple[NamedRegion, ...]
     band: Band | None
     """Edges in Hz between which the user looks for motion; None: all frequencies."""
+    position: float | None
+    """Seconds from the first frame of the file that is played; None: a live source."""
 
 
 class WebView(BaseSink):
@@ -79,7 +83,7 @@ class WebView(BaseSink):
         token: str | None = None,
         capture_fps: float | None = None,
     ) -> None:
-        self._controls = controls
+        self._controls, self._name = controls, name
         self._capture_fps = capture_fps
         self._lock = threading.Lock()
         self._changes: dict[str, Any] = {}
@@ -91,6 +95,10 @@ class WebView(BaseSink):
         self._motion_sent = 0.0
         self._last_task: tuple[object, ...] = ()
         self._instrument = Instrument()
+        self._measured: _Task | None = None
+        """The last task that was measured."""
+        self._first_time: float | None = None
+        """Time in seconds of the first frame that was measured."""
         self._informed = 0
         """Number of subscriptions when the waveforms were last sent."""
         self._closed = False
@@ -102,6 +110,7 @@ class WebView(BaseSink):
             token=token,
             on_request=self._request,
             statistics=self._health,
+            measurement=self._contents,
         )
         self.url = self.server.url
         about = {
@@ -138,6 +147,7 @@ class WebView(BaseSink):
                     controls.region,
                     controls.regions,
                     _watched_band(controls),
+                    facts.position,
                 )
             )
 
@@ -210,6 +220,32 @@ class WebView(BaseSink):
     def _health(self) -> dict[str, Any]:
         return {**self._status, "idle": time.monotonic() - self._last_iteration}
 
+    def _contents(self) -> ReportContents | None:
+        """The measurement of the regions that are watched at present, for a download."""
+        controls, task = self._controls, self._measured
+        band, scale = _watched_band(controls), controls.mm_per_px
+        measurement = self._instrument.measurement(band, scale)
+        if task is None or not any(len(each.times) for each in measurement.regions):
+            return None
+        width, height = measurement.size
+        settings = {
+            "picture": f"{width} x {height} px",
+            "frame rate": f"{measurement.fps:.6g} per second",
+            "band": "all frequencies" if band is None else format_band(*band),
+        }
+        if self._capture_fps is not None:
+            rate = f"{self._capture_fps:g} frames per second"
+            settings["slow motion"] = f"filmed at {rate}"
+        if scale is not None:
+            settings["scale"] = f"{scale:.6g} mm per px"
+        return ReportContents(
+            measurement=measurement,
+            source=self._name,
+            image=task.original.image,
+            made=datetime.now().astimezone(),
+            settings=settings,
+        )
+
     # ---- the encoder thread -------------------------------------------------------------------
 
     def _encode_loop(self) -> None:
@@ -222,9 +258,9 @@ class WebView(BaseSink):
                     self._measure(task)
 
     def _measure(self, task: _Task) -> None:
-        frame, hub, instrument = task.original, self.server.hub, self._instrument
-        seconds = frame.time if self._capture_fps is None else frame.index / self._capture_fps
-        instrument.add(frame, seconds, task.regions, task.region)
+        hub, instrument = self.server.hub, self._instrument
+        instrument.add(task.original, self._seconds(task), task.regions, task.region)
+        self._measured = task
         if time.monotonic() - self._motion_sent >= _MOTION_INTERVAL:
             self._motion_sent = time.monotonic()
             joined, self._informed = hub.subscriptions != self._informed, hub.subscriptions
@@ -232,6 +268,15 @@ class WebView(BaseSink):
             spectra = instrument.spectra(task.band)
             if spectra is not None:
                 hub.publish(SPECTRA, spectra)
+
+    def _seconds(self, task: _Task) -> float:
+        """Time of a frame: in the file that is played, else since the first measured frame."""
+        if task.position is not None:
+            return task.position
+        frame, rate = task.original, self._capture_fps
+        time = frame.time if rate is None else frame.index / rate
+        self._first_time = time if self._first_time is None else self._first_time
+        return time - self._first_time
 
 
 def _watched_band(controls: Controls) -> Band | None:

@@ -35,6 +35,7 @@ export class Instrument {
     $("mm_per_px").addEventListener("change", () => this.setScale($("mm_per_px").value, 1, $("mm_per_px")));
     $("length").addEventListener("change", () => this.setScale($("length").value, this.pixels, $("length")));
     $("chart-image").addEventListener("click", () => this.saveImage());
+    for (const button of document.querySelectorAll("#downloads [data-file]")) button.addEventListener("click", () => this.saveFile(button));
     marks.onSelect = (name) => this.select(name);
     marks.strokeOf = (name) => this.strokeOf(name);
   }
@@ -261,6 +262,19 @@ export class Instrument {
     this.drawSpectrum();
   }
 
+  // Download a file that the server makes, or show why it cannot.
+  async saveFile(button) {
+    button.disabled = true;
+    try {
+      const answer = await fetch(button.dataset.file), [name, ending] = button.dataset.file.split(".");
+      if (answer.ok) download(await answer.blob(), name, ending);
+      else this.onError((await answer.json()).error);
+    } catch {
+      this.onError("The connection broke: the file was not made.");
+    }
+    button.disabled = false;
+  }
+
   // Download both charts with the readings as one PNG file.
   saveImage() {
     const { width, height, ratio, head, row, gap } = IMAGE, rows = this.regions.length ? this.regions : [{ name: this.measured?.name ?? "" }];
@@ -284,6 +298,6 @@ export class Instrument {
       c.fillStyle = colour("muted"); c.fillText(captions[i], 14, y + 18);
       c.drawImage(chart, 0, y + gap, width, height);
     });
-    image.toBlob((blob) => download(blob, "measurement"));
+    image.toBlob((blob) => download(blob, "charts", "png"));
   }
 }

@@ -195,7 +195,7 @@ export class Picture {
   }
 
   // Download the picture on display as a PNG file.
-  save() { this.canvas.toBlob((blob) => download(blob, "picture")); }
+  save() { this.canvas.toBlob((blob) => download(blob, "picture", "png")); }
 }
 
 // Follow a pointer until it is released, or the browser cancels the drag.

@@ -210,11 +210,11 @@ export function ticks(low, high, most) {
   return Array.from({ length: Math.floor(high / step + 1e-6) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-// Let the user save a PNG file.
-export function download(blob, name) {
+// Let the user save a file.
+export function download(blob, name, ending) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `rtmag-${name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.png`;
+  link.download = `rtmag-${name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

@@ -142,7 +142,8 @@ def test_beyond_this_machine_every_route_wants_the_token(tmp_path: Path) -> None
                 wrong = {"Cookie": f"rtmag-{port}={token[:-1]}x"}
                 assert httpx.get(served.url + path, headers=wrong).status_code == 401, path
                 right = {"Cookie": f"rtmag-{port}={token}"}
-                assert httpx.get(served.url + path, headers=right).status_code == 200, path
+                status = 404 if path.startswith("/measurement") else 200  # nothing was measured
+                assert httpx.get(served.url + path, headers=right).status_code == status, path
             else:
                 assert handshake(port, Origin=served.url) == 401
         page = httpx.get(f"{served.url}/?token={token}")
@@ -671,6 +672,36 @@ def test_the_motion_of_regions_is_sent_while_the_panel_is_open(tmp_path: Path) -
             send(other, panel=True, watch=False)
             (part, _) = receive(other, "motion")
             assert part["t"][0] == 0  # with the samples from before it came
+        assert_measurement_is_downloaded(served)
+
+
+def assert_measurement_is_downloaded(served: ServedRun) -> None:
+    """As a table and as a page, in the unit that is set, with the names of the regions."""
+    table = httpx.get(f"{served.url}/measurement.csv")
+    assert table.headers["content-type"].startswith("text/csv")
+    disposition = table.headers["content-disposition"]
+    assert re.fullmatch(r'attachment; filename="rtmag-measurement-[\dT-]+\.csv"', disposition)
+    rows = [line.split(",") for line in table.text.splitlines()]
+    assert rows[0][:2] == ["time_s", "tank_x_mm"]
+    times = np.array([float(row[0]) for row in rows[1:]])
+    assert len(times) > 20
+    assert times[0] == 0
+    assert np.diff(times).min() > 0
+    x = np.array([float(row[1]) for row in rows[1:]])
+    tank = served.source.vibrations[0]
+    assert np.ptp(x) == pytest.approx(2 * 0.1 * tank.amplitude, rel=0.3)
+    page = httpx.get(f"{served.url}/measurement.html", timeout=60)
+    assert page.headers["content-disposition"].startswith("attachment; ")
+    assert "tank" in page.text
+    assert "0.1 mm per px" in page.text
+    foreign = {"Origin": "http://evil.example"}
+    assert httpx.get(f"{served.url}/measurement.csv", headers=foreign).status_code == 403
+
+
+def test_a_download_of_nothing_says_so(served: ServedRun) -> None:
+    answer = httpx.get(f"{served.url}/measurement.csv")
+    assert answer.status_code == 404
+    assert "open the motion panel" in answer.json()["error"]
 
 
 def test_health_and_metrics_are_served(served: ServedRun) -> None:
