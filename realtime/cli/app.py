@@ -167,6 +167,24 @@ class InputOptions:
         ),
         options.HARMLESS,
     ] = None
+    matrix: Annotated[
+        options.MatrixName | None,
+        typer.Option(
+            "--matrix",
+            help="Colour matrix of files that do not state it, such as Y4M. Video in HD often has "
+            "bt709.",
+            show_default="bt601",
+        ),
+        options.HARMLESS,
+    ] = None
+    deinterlace: Annotated[
+        bool,
+        typer.Option(
+            "--deinterlace/--no-deinterlace",
+            help="Deinterlace frames that are marked as interlaced.",
+        ),
+        options.HARMLESS,
+    ] = True
     max_pixels: options.MaxPixels = MAX_PIXELS
     strict: Annotated[
         bool,

@@ -137,7 +137,7 @@ class StreamOptions:
         options.HARMLESS,
     ] = "bgr24"
     matrix: Annotated[
-        Literal["bt601", "bt709", "bt2020"],
+        options.MatrixName,
         Option(
             "--matrix",
             help="Colour matrix of Y4M on standard input, which Y4M cannot state. Video in HD "

@@ -50,6 +50,8 @@ Scale = Literal["1", "1/2", "1/4"]
 
 LiveScale = Literal["auto", "1", "1/2", "1/4"]
 
+MatrixName = Literal["bt601", "bt709", "bt2020"]
+
 ProgressKind = Literal["auto", "none", "json"]
 
 T = TypeVar("T")

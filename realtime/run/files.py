@@ -18,6 +18,7 @@ from rtmag.realtime.errors import RtmagError, SinkClosed, SinkError, SourceUnava
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.log import HIDDEN
 from rtmag.realtime.magnifier import Magnifier
+from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.run.jobs import Job
 from rtmag.realtime.run.loop import Pipeline, cut_message, run
@@ -29,7 +30,7 @@ from rtmag.realtime.sinks.pipe import STDOUT, PipeSink
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sources.image_folder import is_stack
-from rtmag.realtime.sources.opening import is_pattern, open_source
+from rtmag.realtime.sources.opening import is_pattern, open_source, open_video
 from rtmag.realtime.sources.source import FrameSource, SourceOptions
 from rtmag.realtime.sources.video_file import VideoSource
 from rtmag.realtime.view.overlay import layout_size
@@ -74,6 +75,10 @@ class FileBatch:
     """True: the exit code is 1 if frames were lost because a file is damaged."""
     max_pixels: int = MAX_PIXELS
     """Number of pixels above which a picture is refused before it is decoded."""
+    matrix: Matrix | None = None
+    """Matrix between RGB and YUV of files that do not state it; None: BT.601."""
+    deinterlace: bool = True
+    """True to deinterlace frames that are marked as interlaced."""
     model_sha256: str | None = None
     """Hash of the weights of an earlier output; other weights give a warning. None: not checked."""
     engine: EngineSpec = field(default_factory=EngineSpec)
@@ -119,7 +124,13 @@ class FileBatch:
         if self.skip_existing and os.path.exists(job.output):
             self.notice(f"skipped: {str(job.output)!r} exists")
             return "end"
-        opened = _open(job.source, SourceOptions(max_pixels=self.max_pixels, fps=self.fps))
+        options = SourceOptions(
+            max_pixels=self.max_pixels,
+            fps=self.fps,
+            matrix=self.matrix,
+            deinterlace=self.deinterlace,
+        )
+        opened = _open(job.source, options)
         with opened.source as source:
             for note in source.notes:
                 self.notice(f"warning: {source.name!r} {note}")
@@ -278,7 +289,7 @@ def _open(path: Path, options: SourceOptions) -> Input:
     if os.path.isdir(path) or (is_stack(path) and os.path.lexists(path)):
         return Input(open_source(path.absolute(), options=options))
     if os.path.lexists(path):
-        video = VideoSource(path, max_pixels=options.max_pixels, fps=options.fps)
+        video = open_video(path, options)
         return Input(video, video)
     address = re.match(r"([A-Za-z][\w+.-]+):/", str(path))  # a path has only one of the slashes
     if address is not None:
@@ -304,7 +315,10 @@ def _jumps(video: VideoSource) -> str:
 def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[str]:
     """Return each property of an input that affects the quality of the output."""
     source, video = opened.source, opened.video
-    warnings = _video_warnings(video) if video is not None else []
+    warnings = []
+    if video is not None and video.colour.hdr:
+        curve = _TRANSFERS[video.colour.color_trc]
+        warnings.append(f"is HDR ({curve}); the output has the same curve and is not tone-mapped")
     rate = capture_fps or source.fps
     if video is not None and rate and video.highest_fps and not filter.fits(rate):
         warnings.append(
@@ -320,18 +334,4 @@ def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[
                 f"lasts {seconds:.2g} s, less than one period at {slowest:g} Hz: motion near "
                 f"{slowest:g} Hz needs a clip of at least {1 / slowest:.3g} s"
             )
-    return warnings
-
-
-def _video_warnings(video: VideoSource) -> list[str]:
-    """Return what a video file loses, or should not have."""
-    warnings = []
-    if video.colour.hdr:
-        curve = _TRANSFERS[video.colour.color_trc]
-        warnings.append(f"is HDR ({curve}); the output has the same curve and is not tone-mapped")
-    if video.interlaced:
-        warnings.append(
-            "is interlaced: the difference between its fields looks like motion; deinterlace "
-            "it first: ffmpeg -i IN -vf bwdif -crf 12 OUT.mp4"
-        )
     return warnings

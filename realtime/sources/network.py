@@ -90,6 +90,11 @@ class Feed(Protocol):
         ...
 
     @property
+    def interlaced(self) -> bool:
+        """True if pictures were interlaced; they are deinterlaced."""
+        ...
+
+    @property
     def waits_for_key(self) -> bool:
         """True if video arrives that cannot be decoded before the next key picture."""
         ...
@@ -115,6 +120,8 @@ class Learned:
     """Transport of RTSP that the camera accepts."""
     stills: bool = False
     """True if the user was informed that the address gives one picture for each request."""
+    interlaced: bool = False
+    """True if the user was informed that the pictures are interlaced."""
 
 
 class NetworkSource(BaseSource):
@@ -174,6 +181,9 @@ class NetworkSource(BaseSource):
         else:
             self.size = (self._first.width, self._first.height)
             self.sample_aspect = self._feed.sample_aspect
+            if self._feed.interlaced and not self._learned.interlaced:
+                self._learned.interlaced = True
+                self._say("is interlaced: its frames are deinterlaced")
             return
         error_type = SourceAbsent if failure.temporary else SourceUnavailable
         raise error_type(failure.message(address))  # outside `except`: its context has the password

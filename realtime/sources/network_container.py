@@ -30,6 +30,7 @@ from av.video.stream import VideoStream
 from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.log import protect
 from rtmag.realtime.media.container import first_video_stream, read_packets
+from rtmag.realtime.media.deinterlace import Deinterlacer
 from rtmag.realtime.media.image_size import too_large
 from rtmag.realtime.rate import rounding
 from rtmag.realtime.sources.http_client import Body
@@ -233,10 +234,16 @@ class ContainerFeed:
         """True if the stream is a file on a server, not a camera."""
         self.paced = self.finite or "hls" in name
         """True if the pictures may arrive faster than they play."""
+        self._deinterlacer = Deinterlacer()
         self._key_seen = False
         self._video_at = -math.inf
         self._span = math.inf, -math.inf
         self._bytes = 0
+
+    @property
+    def interlaced(self) -> bool:
+        """True if pictures were interlaced; they are deinterlaced."""
+        return self._deinterlacer.active
 
     @property
     def waits_for_key(self) -> bool:
@@ -306,6 +313,7 @@ class ContainerFeed:
                     yield None
         except _LOST as error:
             failure = classify(error, self._access.address)
+        yield from self._deinterlacer.flush()
         if self._access.indexed and not self._key_seen:
             raise StreamFailed(INDEX)
         if not self.finite:
@@ -329,7 +337,8 @@ class ContainerFeed:
             self._key_seen = True
             self._check_size(picture.width, picture.height)
             self.damaged += picture.is_corrupt  # but shown: decoders conceal most damage
-            yield picture
+            with suppress(av.FFmpegError):
+                yield from self._deinterlacer.add(picture)
 
     def _measure(self, packet: "Packet[Stream]") -> None:
         """Note how much of a file was read, in seconds and in bytes."""

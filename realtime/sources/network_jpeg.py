@@ -122,7 +122,7 @@ class JpegFeed:
         note: called with a message if the address gives one picture for each request.
     """
 
-    stamped = paced = finite = waits_for_key = False
+    stamped = paced = finite = waits_for_key = interlaced = False
     tick = 0.0
     sample_aspect: Fraction | None = None
 

@@ -5,10 +5,14 @@ import os
 import re
 from glob import glob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.log import protect
 from rtmag.realtime.sources.source import FrameSource, SourceOptions
+
+if TYPE_CHECKING:
+    from rtmag.realtime.sources.video_file import VideoSource
 
 _NUMBER = re.compile(r"%0?(\d*)d")
 """A number in the names of pictures, as FFmpeg's patterns have it: %d, %3d or %03d."""
@@ -92,9 +96,24 @@ def _file(path: Path, options: SourceOptions) -> FrameSource:
     if path.is_dir() or is_stack(path):
         files = path if path.is_dir() else [path]
         return ImageFolderSource(files, fps=options.fps, max_pixels=options.max_pixels)
+    return open_video(path, options)
+
+
+def open_video(path: Path, options: SourceOptions) -> "VideoSource":
+    """Open a video file.
+
+    Raises:
+        SourceUnavailable: it is missing or not a readable video.
+    """
     from rtmag.realtime.sources.video_file import VideoSource
 
-    return VideoSource(path, max_pixels=options.max_pixels, fps=options.fps)
+    return VideoSource(
+        path,
+        max_pixels=options.max_pixels,
+        fps=options.fps,
+        matrix=options.matrix,
+        deinterlace=options.deinterlace,
+    )
 
 
 def _pictures(pattern: str, options: SourceOptions) -> FrameSource:
@@ -141,7 +160,7 @@ def _pipe(options: SourceOptions) -> FrameSource:
     from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
 
     if options.size is None:
-        return Y4mPipe(max_pixels=options.max_pixels, matrix=options.matrix)
+        return Y4mPipe(max_pixels=options.max_pixels, matrix=options.matrix or "bt601")
     pixel_format = options.pixel_format or "bgr24"
     return RawPipe(options.size, options.fps, pixel_format, max_pixels=options.max_pixels)
 

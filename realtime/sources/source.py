@@ -223,8 +223,10 @@ class SourceOptions:
     """
     pixel_format: str | None = None
     """For cameras, four letters such as MJPG or YUYV; for pipes, bgr24 or rgb24."""
-    matrix: Matrix = "bt601"
-    """Matrix between RGB and YUV of Y4M on standard input, which cannot state it."""
+    matrix: Matrix | None = None
+    """Matrix between RGB and YUV of Y4M and of files that do not state it; None: BT.601."""
+    deinterlace: bool = True
+    """True to deinterlace frames of video files that are marked as interlaced."""
     lock_exposure: bool = False
     """True to turn off the automatic exposure and white balance of a camera."""
     timeout: float = 5.0

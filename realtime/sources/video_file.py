@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.errors import SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.media.colour import Colour, Converter, has_full_chroma, is_yuv
+from rtmag.realtime.media.colour import (
+    MATRIX_TAGS,
+    UNSPECIFIED,
+    Colour,
+    Converter,
+    Matrix,
+    has_full_chroma,
+    is_yuv,
+)
 from rtmag.realtime.media.container import (
     has_timestamps,
     main_video_stream,
@@ -32,6 +40,7 @@ from rtmag.realtime.media.container import (
     read_packets,
     video_stream,
 )
+from rtmag.realtime.media.deinterlace import Deinterlacer
 from rtmag.realtime.media.depth import SAMPLES, ValueRange, depth_note, used_range
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.media.matroska import is_truncated
@@ -51,6 +60,9 @@ from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, check_rate
 
 _RATE_FRAMES = 2000
 """If the file has an index, only this number of frames is read to measure the rate."""
+
+_FIELDS = "the difference between the fields of a frame looks like motion"
+"""Warning about interlaced frames that are not deinterlaced."""
 
 _SEARCHED = 32
 """Frames that are decoded at most to find one between two places to which a file can jump."""
@@ -72,6 +84,9 @@ class VideoSource(BaseSource):
         max_pixels: larger frames are refused before they are decoded.
         fps: frames per second of a file without timestamps, such as raw .h264; by default the
             rate in its header, or 30. Ignored for other files.
+        matrix: matrix between RGB and YUV of a file that does not state it, such as Y4M; by default
+            BT.601. Ignored for other files.
+        deinterlace: True to deinterlace frames that are marked as interlaced.
 
     Raises:
         SourceUnavailable: the file is missing or not a readable video; the message says why.
@@ -90,11 +105,15 @@ class VideoSource(BaseSource):
         *,
         max_pixels: int = MAX_PIXELS,
         fps: float | None = None,
+        matrix: Matrix | None = None,
+        deinterlace: bool = True,
     ) -> None:
         check_rate(fps)
         self.path = Path(path)
         self.name = self.path.name
         self._max_pixels = max_pixels
+        self._matrix_tag = None if matrix is None else MATRIX_TAGS[matrix]
+        self._deinterlace = deinterlace
         self._closed = False
         self._reader: Generator[Frame, None, None] | None = None
         with open_container(self.path) as container:
@@ -209,16 +228,25 @@ class VideoSource(BaseSource):
             self.full_chroma = has_full_chroma(frame.format)
             """True if the file has a colour for each pixel: RGB or 4:4:4."""
             self.interlaced = frame.interlaced_frame
-            self.colour = Colour()
+            self.colour = self._colour_of(frame)
             """Colour tags of the file; BT.709 if its pictures are RGB or grey."""
-            if is_yuv(frame.format):
-                self.colour = Colour(
-                    frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc
-                )
             deep = self.bits == 16 and not is_yuv(frame.format)
         self._values = self._measure_values() if deep else None
         if self.bits > 8:
             self.notes += (depth_note(self.bits, self._values),)
+        if self.interlaced:
+            done = "its frames are deinterlaced" if self._deinterlace else _FIELDS
+            self.notes += (f"is interlaced: {done}",)
+
+    def _colour_of(self, frame: VideoFrame) -> Colour:
+        """Return the colour tags, with the matrix from outside if the file does not state it."""
+        yuv = is_yuv(frame.format)
+        if self._matrix_tag is not None and not (yuv and frame.colorspace == UNSPECIFIED):
+            self.notes += ("states the matrix of its colours, so it is not set by --matrix",)
+            self._matrix_tag = None
+        matrix = frame.colorspace if self._matrix_tag is None else self._matrix_tag
+        tags = frame.color_range, matrix, frame.color_primaries, frame.color_trc
+        return Colour(*tags) if yuv else Colour()
 
     def _measure_values(self) -> ValueRange:
         """Return the range of values of 16-bit pictures, measured from some of them.
@@ -246,7 +274,7 @@ class VideoSource(BaseSource):
         index = self.damaged = self.jumps = 0
         with open_container(self.path) as container:
             stream = self._stream_of(container)
-            for decoded in self._decode(container, stream):
+            for decoded in self._prepared(container, stream):
                 if decoded is None:
                     self.damaged += 1
                     continue
@@ -259,6 +287,28 @@ class VideoSource(BaseSource):
                 index, self.jumps = index + 1, clock.jumps
                 if self._closed:
                     return
+
+    def _prepared(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[VideoFrame | None]:
+        """Yield decoded frames, with their matrix and deinterlaced; None if one is damaged."""
+        deinterlacer, lost = Deinterlacer(), None
+        try:
+            for frame in self._decode(container, stream):
+                if frame is not None and self._matrix_tag is not None:
+                    frame.colorspace = self._matrix_tag
+                if frame is None or not self._deinterlace:
+                    yield frame
+                    continue
+                try:
+                    yield from deinterlacer.add(frame)
+                except av.FFmpegError:
+                    yield None
+        except SourceLost as error:
+            lost = error
+        yield from deinterlacer.flush()
+        if lost is not None:
+            raise lost
 
     def _decode(
         self, container: InputContainer, stream: VideoStream

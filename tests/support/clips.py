@@ -106,6 +106,20 @@ def flat(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.full((size[1], size[0], 3), 20 + STEP * (index % 12), np.uint8)
 
 
+BLUE = (200, 60, 30)
+"""A colour, BGR, that differs by more than 10 grey levels from matrix to matrix."""
+
+
+def coloured_y4m(matrix: int, aspect: str = "1:1") -> bytes:
+    """Y4M of two pictures of one colour, coded with a matrix of H.273."""
+    picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), BLUE, np.uint8), "bgr24")
+    coded = picture.reformat(
+        format="yuv420p", dst_colorspace={1: 1, 6: 5, 9: 9}[matrix], dst_color_range=1
+    )
+    frame = b"FRAME\n" + coded.to_ndarray().tobytes()
+    return f"YUV4MPEG2 W64 H48 F25:1 Ip A{aspect} C420jpeg\n".encode() + 2 * frame
+
+
 def number(image: NDArray[np.uint8]) -> int:
     """Index (modulo 12) of a flat image."""
     return round((float(image.mean()) - 20) / STEP)

@@ -28,7 +28,7 @@ from rtmag.realtime.run.live import run_live
 from rtmag.realtime.sources.pipe import Y4mPipe
 from rtmag.realtime.sources.video_file import VideoSource
 from tests.realtime.run.test_live import make
-from tests.support.clips import Clip, flat, smooth
+from tests.support.clips import BLUE, Clip, coloured_y4m, flat, smooth
 from tests.support.fakes import ENVIRONMENT, identity_model
 
 MakeClip = Callable[..., Path]
@@ -343,12 +343,25 @@ def test_all_pixel_formats_are_kept(
         assert after.colour == before.colour.writable
 
 
+@pytest.mark.parametrize(("options", "tag"), [([], 6), (["--matrix", "bt709"], 1)])
+def test_the_matrix_of_y4m(options: list[str], tag: int, tmp_path: Path) -> None:
+    """I07."""
+    (tmp_path / "a.y4m").write_bytes(coloured_y4m(tag))
+    assert magnify("a.y4m", "-o", "a.mp4", "--alpha", "1", *options) == 0
+    assert decoded(Path("a.mp4"))[1][24, 32].astype(int) == pytest.approx(BLUE, abs=4)
+
+
 def test_interlaced_and_paletted_videos(clip: MakeClip, capsys: pytest.CaptureFixture[str]) -> None:
     """I07."""
     options = {"flags": "+ilme+ildct", "x264-params": "tff=1"}
     clip("lines.mkv", frames=4, size=(160, 128), picture=smooth, options=options)
-    assert magnify("lines.mkv", "-o", "a.mkv") == 0
-    assert "is interlaced" in capsys.readouterr().err
+    for number, (option, said) in enumerate(
+        [("--deinterlace", "are deinterlaced"), ("--no-deinterlace", "looks like motion")]
+    ):
+        assert magnify("lines.mkv", "-o", f"{number}.mkv", option) == 0
+        warning = capsys.readouterr().err
+        assert "is interlaced" in warning
+        assert said in warning
     for picture in (smooth, flat):
         clip(
             "few.gif", frames=4, fps=Fraction(10), size=(160, 120), codec="gif",

@@ -17,7 +17,7 @@ from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
 from rtmag.realtime.sources.video_file import VideoSource
-from tests.support.clips import Clip, flat, number
+from tests.support.clips import BLUE, Clip, coloured_y4m, flat, number
 from tests.support.fakes import ENVIRONMENT
 
 MAIN = "import sys; from rtmag.realtime.cli.main import main; main()"
@@ -49,37 +49,23 @@ def test_y4m_states_size_and_rate(y4m: bytes) -> None:
     assert [frame.time for frame in frames] == pytest.approx(np.arange(12) / 25)
 
 
-_BLUE = (200, 60, 30)
-"""A colour, BGR, that differs by more than 10 grey levels from matrix to matrix."""
-
-
-def coloured(matrix: int, aspect: str = "1:1") -> bytes:
-    """Y4M of two pictures of one colour, coded with a matrix of H.273."""
-    picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), _BLUE, np.uint8), "bgr24")
-    coded = picture.reformat(
-        format="yuv420p", dst_colorspace={1: 1, 6: 5, 9: 9}[matrix], dst_color_range=1
-    )
-    frame = b"FRAME\n" + coded.to_ndarray().tobytes()
-    return f"YUV4MPEG2 W64 H48 F25:1 Ip A{aspect} C420jpeg\n".encode() + 2 * frame
-
-
 @pytest.mark.parametrize(("matrix", "tag"), [("bt601", 6), ("bt709", 1), ("bt2020", 9)])
 def test_the_matrix_of_y4m_can_be_given(matrix: Matrix, tag: int) -> None:
     """Y4M cannot state it, and FFmpeg passes on that of its input."""
-    with Y4mPipe(io.BytesIO(coloured(tag)), matrix=matrix) as source:
+    with Y4mPipe(io.BytesIO(coloured_y4m(tag)), matrix=matrix) as source:
         for frame in source:
-            assert frame.image[24, 32].astype(int) == pytest.approx(_BLUE, abs=3)
+            assert frame.image[24, 32].astype(int) == pytest.approx(BLUE, abs=3)
 
 
 @pytest.mark.parametrize(("options", "tag"), [([], 6), (["--matrix", "bt709"], 1)])
 def test_colours_and_aspect_of_y4m_are_recorded(
     options: list[str], tag: int, tmp_path: Path
 ) -> None:
-    done = piped(coloured(tag, "64:45"), "--record", "out.mp4", *options, cwd=tmp_path)
+    done = piped(coloured_y4m(tag, "64:45"), "--record", "out.mp4", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with VideoSource(tmp_path / "out.mp4") as video:
         assert video.sample_aspect == Fraction(64, 45)
-        assert next(iter(video)).image[24, 32].astype(int) == pytest.approx(_BLUE, abs=4)
+        assert next(iter(video)).image[24, 32].astype(int) == pytest.approx(BLUE, abs=4)
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense" * 100, b"YUV4MPEG2 W1"])

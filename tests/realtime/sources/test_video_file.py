@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
+from numpy.typing import NDArray
 
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
-from rtmag.realtime.media.colour import Colour
+from rtmag.realtime.media.colour import UNSPECIFIED, Colour, Matrix
 from rtmag.realtime.sources.video_file import VideoSource
-from tests.support.clips import Clip, flat, number, packets, smooth
+from tests.support.clips import BLUE, Clip, coloured_y4m, flat, number, packets, smooth
 
 MakeClip = Callable[..., Path]
 
@@ -268,6 +269,70 @@ def test_an_unknown_matrix_is_read_as_bt601(clip: MakeClip) -> None:
     with VideoSource(path) as source:
         assert len(list(source)) == 2
         assert source.colour.writable == Colour()
+
+
+@pytest.mark.parametrize(("matrix", "tag"), [(None, 6), ("bt709", 1), ("bt2020", 9)])
+def test_the_matrix_of_a_y4m_file_can_be_given(
+    matrix: Matrix | None, tag: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.y4m"
+    path.write_bytes(coloured_y4m(tag))
+    with VideoSource(path, matrix=matrix) as source:
+        assert source.notes == ()
+        assert source.colour.colorspace == (tag if matrix else UNSPECIFIED)
+        for frame in source:
+            assert frame.image[24, 32].astype(int) == pytest.approx(BLUE, abs=3)
+
+
+def test_a_stated_matrix_has_priority_over_a_given_one(clip: MakeClip) -> None:
+    path = clip(frames=2, size=(160, 120), tags=(1, 1, 1, 1), picture=smooth)
+    rgb = clip("rgb.mkv", frames=2, codec="ffv1", pixel_format="bgr0", picture=smooth)
+    for each, tags in ((path, Colour()), (rgb, Colour())):
+        with VideoSource(each, matrix="bt601") as source, VideoSource(each) as usual:
+            assert source.notes == (
+                "states the matrix of its colours, so it is not set by --matrix",
+            )
+            assert source.colour == tags
+            assert np.array_equal(next(iter(source)).image, next(iter(usual)).image)
+
+
+@pytest.mark.parametrize("deinterlace", [True, False])
+def test_interlaced_frames_are_deinterlaced_unless_refused(
+    deinterlace: bool, clip: MakeClip
+) -> None:
+    def fields(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        fields = 2 * index + np.arange(size[1])[:, None, None] % 2  # the odd rows are later
+        stripes = 128 + 90 * np.sin((np.arange(size[0])[:, None] - 3 * fields) / 4)
+        return np.repeat(stripes, 3, axis=2).round().astype(np.uint8)
+
+    options = {"flags": "+ilme+ildct", "x264-params": "tff=1", "crf": "4"}
+    path = clip("a.mkv", frames=12, size=(160, 128), picture=fields, options=options)
+    with VideoSource(path, deinterlace=deinterlace) as source:
+        frames = list(source)
+    assert source.damaged == 0
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(12) / 30, abs=1e-3)
+    said = "deinterlaced" if deinterlace else "looks like motion"
+    assert len(source.notes) == 1
+    assert said in source.notes[0]
+    rows = frames[6].image.astype(int)
+    comb = np.abs(rows[2:-2:2] - (rows[1:-3:2] + rows[3:-1:2]) / 2).mean()
+    assert comb < 3 if deinterlace else comb > 10
+
+
+def test_frames_before_a_damaged_end_are_not_lost_by_deinterlacing(clip: MakeClip) -> None:
+    options = {"flags": "+ilme+ildct", "x264-params": "tff=1"}
+    path = clip("a.mkv", frames=12, size=(160, 128), options=options)
+    path.write_bytes(path.read_bytes()[:-40])
+    counts = []
+    for deinterlace in (True, False):
+        with VideoSource(path, deinterlace=deinterlace) as source:
+            frames = iter(source)
+            count = 0
+            with pytest.raises(SourceLost):
+                for _ in frames:
+                    count += 1
+            counts.append(count)
+    assert counts[0] == counts[1] > 5
 
 
 def test_audio_is_detected(clip: MakeClip) -> None:
