@@ -83,6 +83,8 @@ class Feed(Protocol):
     """True if the pictures may arrive faster than they play."""
     finite: bool
     """True if the stream has a stated end."""
+    played: float
+    """Seconds of video that were read; 0 if that is not known."""
 
     @property
     def damaged(self) -> int:
@@ -101,6 +103,10 @@ class Feed(Protocol):
 
     def pictures(self) -> Generator[VideoFrame | None, None, None]:
         """Yield pictures, and None for data without one; raises StreamFailed when they end."""
+        ...
+
+    def is_all(self, seconds: float) -> bool:
+        """True if this number of seconds is all of a finished playlist."""
         ...
 
     def no_picture(self) -> Failure:
@@ -122,6 +128,8 @@ class Learned:
     """True if the user was informed that the address gives one picture for each request."""
     interlaced: bool = False
     """True if the user was informed that the pictures are interlaced."""
+    played: float = 0.0
+    """Seconds of a growing playlist that were read."""
 
 
 class NetworkSource(BaseSource):
@@ -319,6 +327,8 @@ class NetworkSource(BaseSource):
             yield from self._frames()
         except StreamFailed as failed:
             failure = failed.failure
+            if self._feed.paced and not self._feed.finite:  # a growing playlist
+                self._learned.played += self._feed.played
         else:
             return
         finally:
@@ -328,6 +338,8 @@ class NetworkSource(BaseSource):
 
     def _frames(self) -> Iterator[Frame]:
         feed, converter = self._feed, Converter()
+        if self._learned.played and feed.is_all(self._learned.played):
+            return  # the playlist was finished while it was read, so there is no more
         clock = StreamClock(stamped=feed.stamped)
         layout, changes, index = _layout(self._first), 0, 0
         arrival = time.monotonic()

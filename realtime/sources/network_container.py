@@ -133,6 +133,12 @@ _MISSING = 0.5
 _MISSING_AFTER_ERROR = 0.1
 """The same if its transfer ended with an error."""
 
+_MISSING_PLAYLIST = 0.1
+"""Share of a complete playlist that may be missing: it rounds the durations of its segments."""
+
+_JUMP = 10.0
+"""Seconds between two packets from which the timestamps jump, as between segments of a playlist."""
+
 _MISSING_SHARE = 0.05
 """Share of the bytes of a transport stream that may follow its last picture."""
 
@@ -229,15 +235,21 @@ class ContainerFeed:
         """Seconds by which the timestamps are rounded."""
         self.sample_aspect = self._stream.sample_aspect_ratio
         """Width over height of one pixel; None if it is square or unknown."""
-        stated = 0 < self._container.size < _PLACEHOLDER
+        self._is_playlist = "hls" in name
+        stated = not self._is_playlist and 0 < self._container.size < _PLACEHOLDER
         self.finite = (self._container.duration or 0) > 0 or stated
-        """True if the stream is a file on a server, not a camera."""
-        self.paced = self.finite or "hls" in name
+        """True if the stream is a file or a finished playlist on a server, not a camera."""
+        self.paced = self.finite or self._is_playlist
         """True if the pictures may arrive faster than they play."""
         self._deinterlacer = Deinterlacer()
         self._key_seen = False
         self._video_at = -math.inf
         self._span = math.inf, -math.inf
+        self._last: float | None = None
+        self._step = 0.0
+        """Seconds between the last two packets of video."""
+        self.played = 0.0
+        """Seconds of video that were read."""
         self._bytes = 0
 
     @property
@@ -347,13 +359,23 @@ class ContainerFeed:
             start, tick = float(packet.pts * packet.time_base), float(packet.time_base)
             first, last = self._span
             self._span = min(first, start), max(last, start + tick * (packet.duration or 0))
+        if packet.stream is self._stream and packet.dts is not None and packet.size:
+            at, last_at = float(packet.dts * (packet.time_base or 0)), self._last
+            if last_at is not None and 0 < at - last_at < _JUMP:
+                self._step = at - last_at
+            self._last = at
+            self.played += self._step
+
+    def is_all(self, seconds: float) -> bool:
+        """True if this number of seconds is all of a finished playlist."""
+        duration = (self._container.duration or 0) / av.time_base
+        return 0 < duration <= seconds + max(_MISSING, _MISSING_PLAYLIST * duration)
 
     def _is_complete(self, *, failed: bool) -> bool:
         """True if a file was read to its end."""
-        name = self._container.format.name
-        if "hls" in name:  # its playlist states the end
-            return not failed
-        if name == "mpegts":  # its duration may be an estimate
+        if self._is_playlist:  # FFmpeg passes over segments that are missing
+            return not failed and self.is_all(self.played)
+        if self._container.format.name == "mpegts":  # its duration may be an estimate
             return self._bytes >= (1 - _MISSING_SHARE) * self._container.size
         first, last = self._span
         missing = (self._container.duration or 0) / av.time_base - (last - first)

@@ -123,6 +123,7 @@ class JpegFeed:
     """
 
     stamped = paced = finite = waits_for_key = interlaced = False
+    played = 0.0
     tick = 0.0
     sample_aspect: Fraction | None = None
 
@@ -148,6 +149,10 @@ class JpegFeed:
     def damaged(self) -> int:
         """Number of pictures that could not be decoded."""
         return self._undecodable + self._splitter.dropped
+
+    def is_all(self, seconds: float) -> bool:
+        """Return False: these streams are not playlists."""
+        return False
 
     def no_picture(self) -> Failure:
         """Return the reason why no picture was decoded."""

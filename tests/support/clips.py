@@ -136,6 +136,19 @@ def smooth(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.stack(waves, -1).round().astype(np.uint8)
 
 
+def fields(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Stripes that move to the right, as interlaced video shows them: odd rows are later."""
+    field = 2 * index + np.arange(size[1])[:, None, None] % 2
+    stripes = 128 + 90 * np.sin((np.arange(size[0])[:, None] - 3 * field) / 4)
+    return np.repeat(stripes, 3, axis=2).round().astype(np.uint8)
+
+
+def comb(image: NDArray[np.uint8]) -> float:
+    """Mean difference between the even rows and their neighbours, in grey levels."""
+    rows = image.astype(float)
+    return float(np.abs(rows[2:-2:2] - (rows[1:-3:2] + rows[3:-1:2]) / 2).mean())
+
+
 def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
     """(seconds, content) of each packet of all streams of one type."""
     with av.open(str(path)) as container:

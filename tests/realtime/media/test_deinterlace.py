@@ -44,7 +44,7 @@ def marked_as(frame: VideoFrame) -> VideoFrame:
     return graph.vpull()
 
 
-def comb(frame: VideoFrame) -> float:
+def combed(frame: VideoFrame) -> float:
     """Mean difference between the even and the odd rows, in grey levels."""
     luma = frame.to_ndarray()[: frame.height].astype(float)
     return float(np.abs(luma[:-1:2] - luma[1::2]).mean())
@@ -58,13 +58,13 @@ def through(frames: list[VideoFrame]) -> list[VideoFrame]:
 
 def test_frames_show_the_first_field_at_its_time() -> None:
     frames = [interlaced(index) for index in range(12)]
-    assert comb(frames[5]) > 20
+    assert combed(frames[5]) > 20
     out = through(frames)
     assert [frame.pts for frame in out] == [40 * index for index in range(12)]
     assert {frame.time_base for frame in out} == {Fraction(1, 1000)}
     assert {frame.colorspace for frame in out} == {1}
     for index, frame in enumerate(out[1:-1], 1):
-        assert comb(frame) < 2
+        assert combed(frame) < 2
         luma = frame.to_ndarray()[:48].astype(float)
         assert np.abs(luma - grating(2 * index, (64, 48))).mean() < 2
 

@@ -24,6 +24,7 @@ from rtmag.realtime.sources.opening import open_source
 from rtmag.realtime.sources.reconnecting import ReconnectingSource
 from rtmag.realtime.sources.source import SourceOptions
 from rtmag.realtime.sources.video_file import VideoSource
+from tests.support.clips import Clip, comb, fields
 from tests.support.servers import (
     JPEG_CAMERA,
     ChaosProxy,
@@ -93,6 +94,19 @@ def test_transport_streams_over_http() -> None:
         NetworkSource(f"http://127.0.0.1:{port}/live.ts") as source,
     ):
         assert len(read(source, 40)) == 40
+
+
+def test_interlaced_streams_are_deinterlaced(tmp_path: Path) -> None:
+    options = {"flags": "+ilme+ildct", "x264-params": "tff=1", "tune": "zerolatency"}
+    clip = Clip(frames=30, size=SIZE, options=options, picture=fields).write(tmp_path / "a.ts")
+    notes, answer = list[str](), http(paced(clip.read_bytes(), 1), "video/mp2t")
+    with serving(answer) as (port, _):
+        address = f"http://127.0.0.1:{port}/live.ts"
+        learned = Learned()
+        for _ in range(2):
+            with NetworkSource(address, note=notes.append, learned=learned) as source:
+                assert comb(read(source, 20)[10].image) < 3
+    assert notes == [f"{address} is interlaced: its frames are deinterlaced"]
 
 
 def test_hls_is_played_at_its_frame_rate() -> None:

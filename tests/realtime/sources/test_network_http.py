@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -379,11 +379,19 @@ def test_a_file_that_is_cut_is_a_loss(name: str, headers: str, clips: dict[str, 
             assert list(source) == []
 
 
-@pytest.mark.parametrize("name", ["first.mp4", "a.mkv"])
-def test_a_file_without_a_length_that_is_cut_is_a_loss(name: str, clips: dict[str, bytes]) -> None:
-    """Its stated duration tells."""
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("first.mp4", "before its stated end"),  # by its duration
+        ("a.mkv", "before its stated end"),
+        ("a.ts", "closed the connection"),  # MPEG-TS states none: it may be a camera
+    ],
+)
+def test_a_file_without_a_length_that_is_cut_is_a_loss(
+    name: str, said: str, clips: dict[str, bytes]
+) -> None:
     with opened(Files(clips[name], len(clips[name]) * 2 // 5, length=False)) as source:  # noqa: SIM117
-        with pytest.raises(SourceLost, match="before its stated end"):
+        with pytest.raises(SourceLost, match=said):
             list(source)
 
 
@@ -411,6 +419,89 @@ def test_an_index_at_the_end_needs_a_server_that_sends_parts(clips: dict[str, by
         assert len(list(source)) == 60
     with pytest.raises(SourceUnavailable, match="E-INDEX"), opened(Files(data)):
         pass
+
+
+class Playlist:
+    """A server of HLS with segments of one second.
+
+    Args:
+        stated: number of segments that the playlist has now; it is finished if it has all.
+        missing: the segments from this one on are not found.
+        down: True if no request is answered.
+    """
+
+    def __init__(self, count: int, stated: int | None = None, missing: int | None = None) -> None:
+        self.count, self.stated, self.missing = count, stated or count, missing
+        self.down = False
+        self.requests: list[str] = []
+        self._segment = mpegts(10, SIZE, fps=10)
+
+    def __call__(self, connection: socket.socket) -> None:
+        name = connection.recv(4096).decode().split()[1]
+        if self.down:
+            return
+        self.requests.append(name)
+        data = self._segment
+        if name.endswith("m3u8"):
+            lines = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1"]
+            lines += ["#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-PLAYLIST-TYPE:EVENT"]
+            for number in range(self.stated):
+                lines += ["#EXT-X-DISCONTINUITY", "#EXTINF:1.0,", f"{number}.ts"]
+            lines += ["#EXT-X-ENDLIST"] * (self.stated == self.count)
+            data = "\n".join([*lines, ""]).encode()
+        elif self.missing is not None and int(name[1:-3]) >= self.missing:
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            return
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + data)
+
+
+def watch(playlist: Playlist, act: Callable[[int], None] = lambda count: None) -> tuple[int, str]:
+    """Return the number of frames until the end, and the last state; `act` gets each number."""
+    with serving(playlist) as (port, _):
+        options = SourceOptions(timeout=2)
+        with open_source(f"http://127.0.0.1:{port}/a.m3u8", options=options) as source:
+            count = 0
+            with suppress(SourceLost):
+                for count, _frame in enumerate(source, 1):
+                    act(count)
+            return count, source.status.state
+
+
+def test_a_playlist_with_missing_segments_is_a_loss() -> None:
+    """FFmpeg passes over them and reports the usual end."""
+    assert watch(Playlist(4, missing=2))[1] == "FAILED"
+    count, state = watch(Playlist(2))
+    assert state == "ENDED"
+    assert count > 15
+
+
+def test_a_playlist_that_is_finished_while_it_is_read_ends_once() -> None:
+    playlist = Playlist(4, stated=2)
+
+    def act(count: int) -> None:
+        if count == 5:
+            playlist.stated = 4
+
+    count, state = watch(playlist, act)
+    assert state == "ENDED"
+    assert 15 < count <= 40
+
+
+def test_a_playlist_whose_server_stopped_is_no_end() -> None:
+    """It was finished meanwhile, but the end was not shown."""
+    playlist = Playlist(4, stated=2)
+
+    def act(count: int) -> None:
+        playlist.down = 5 <= count < 15
+        if count == 5:
+            threading.Timer(2.0, restart).start()
+
+    def restart() -> None:
+        playlist.down, playlist.stated = False, 4
+
+    assert watch(playlist, act)[1] == "ENDED"
+    assert "/3.ts" in playlist.requests
 
 
 def test_an_endless_stream_is_requested_once() -> None:
