@@ -187,7 +187,7 @@ def _seconds(name: str, value: object) -> float | None:
 
 
 _FIELDS: dict[str, Callable[[str, Any], Any]] = {
-    "alpha": _clamped(0.0, HIGHEST_ALPHA),
+    "alpha": _clamped(-HIGHEST_ALPHA, HIGHEST_ALPHA),
     "preset": _one_of(*PRESETS),
     "mode": _one_of(*MODES),
     "band": _band,

@@ -78,7 +78,7 @@ def test_controls_change_the_running_magnifier(page: Browser, served: ServedRun)
     assert not console_errors(page)
 
 
-NOT_ALPHA = "Magnification must be a number from 0 to 1000."
+NOT_ALPHA = "Magnification must be a number from -1000 to 1000."
 NOT_A_BAND = "The lower edge must be above 0 and below the upper edge."
 
 
@@ -93,7 +93,7 @@ def test_a_refused_value_jumps_back_with_the_reason(page: Browser, served: Serve
     in_force = {"#alpha": "20", "#fl": "1", "#fh": "3"}
     wait_until(lambda: shown() == in_force)
     refused = [
-        ("#alpha", "-3", NOT_ALPHA),
+        ("#alpha", "-1001", NOT_ALPHA),
         ("#alpha", "5000", NOT_ALPHA),
         ("#alpha", "", NOT_ALPHA),
     ]
@@ -116,6 +116,18 @@ def test_a_refused_value_jumps_back_with_the_reason(page: Browser, served: Serve
     enter(page, "#fh", "6")
     wait_until(lambda: served.controls.band == (5, 6))
     wait_until(lambda: shown() == {"#alpha": "20", "#fl": "5", "#fh": "6"})
+    assert not console_errors(page)
+
+
+def test_a_negative_magnification_reverses_the_motion(page: Browser, served: ServedRun) -> None:
+    """The page accepts what the command line accepts."""
+    enter(page, "#alpha", "-10")
+    wait_until(lambda: served.magnifier.alpha == -10)
+    slide, alpha = find(page, "#alpha-slide"), find(page, "#alpha")
+    wait_until(lambda: slide.get_attribute("value") == "333")
+    assert alpha.get_attribute("value") == "-10"
+    move_slider(page, "#alpha-slide", 500)
+    wait_until(lambda: served.magnifier.alpha == pytest.approx(-31.6, abs=0.1))
     assert not console_errors(page)
 
 

@@ -85,7 +85,7 @@ export class Settings {
   showAlpha() {
     const { alpha } = this.values, rounded = Number(alpha.toPrecision(3));
     this.setValue("alpha", rounded);
-    this.setValue("alpha-slide", (1000 * Math.log10(Math.max(alpha, 1))) / 3);
+    this.setValue("alpha-slide", (1000 * Math.log10(Math.max(Math.abs(alpha), 1))) / 3);
     fillAlphaSlider();
     $("alpha-slide").setAttribute("aria-valuetext", `${rounded} times`);
   }
@@ -149,7 +149,7 @@ export class Settings {
 
   addSliders() {
     this.onEdit("alpha-slide", "input", (slider) => {
-      const alpha = 10 ** ((slider.value / 1000) * 3);
+      const sign = this.values.alpha < 0 ? -1 : 1, alpha = sign * 10 ** ((slider.value / 1000) * 3);
       this.edits.alpha = this.edits["alpha-slide"];
       $("alpha").value = Number(alpha.toPrecision(3));
       fillAlphaSlider();
