@@ -19,7 +19,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from rtmag.realtime.errors import SourceUnavailable
-from rtmag.realtime.media.image_size import too_large
+from rtmag.realtime.media.image_size import ANIMATED_WEBP, is_animation, too_large
 
 _BARE = ("h264", "hevc", "vvc", "h263", "m4v", "mpegvideo", "obu", "mjpeg")
 """FFmpeg's names of the formats that are the bare output of an encoder, without timestamps."""
@@ -193,12 +193,11 @@ def _unreadable_reason(path: Path) -> str:
     """Return a reason why FFmpeg cannot open a file, found from its first bytes."""
     with path.open("rb") as file:
         head = file.read(16)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return (
-            "it is WebP, of which only still pictures in a folder are read; make them of an "
-            "animation by: magick IN.webp -coalesce FOLDER/%04d.png"
-        )
-    if head.startswith(_IMAGE_SIGNATURES):
+        file.seek(0)
+        animated = is_animation(file)
+    if animated and head[8:12] == b"WEBP":
+        return ANIMATED_WEBP
+    if head.startswith(_IMAGE_SIGNATURES) or head[8:12] == b"WEBP":
         return "it is a picture, not a video; pass its folder instead"
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free"):
         return "it is incomplete: its index is missing, as after an interrupted recording"

@@ -29,6 +29,17 @@ _PNM_HEADER = 4096
 _CODESTREAM = b"\xff\x4f\xff\x51"
 """First bytes of the data of JPEG 2000, which contain the size."""
 
+_ANIMATED_WEBP = 2
+"""Flag in the header of WebP."""
+
+_ANIMATION_HEADER = 4096
+"""Bytes in which a PNG file must state that it is animated."""
+
+ANIMATED_WEBP = (
+    "animated WebP is not supported; make pictures of it: magick IN.webp -coalesce FOLDER/%04d.png"
+)
+"""Reason and way out, for the user."""
+
 _MAX_STEPS = 1 << 18
 """Markers and filler bytes that are read before giving up, which takes about 0.2 s."""
 
@@ -73,6 +84,15 @@ def _size(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
     if (match := _PNM_SIZE.match(head + file.read(_PNM_HEADER))) is not None:
         return int(match[1]), int(match[2])
     return None
+
+
+def is_animation(file: BinaryIO) -> bool:
+    """True if a file begins like an animated WebP or PNG, of which OpenCV decodes one picture."""
+    head = file.read(_ANIMATION_HEADER)
+    if head.startswith(b"\x89PNG"):
+        return b"acTL" in head.partition(b"IDAT")[0]
+    webp = head.startswith(b"RIFF") and head[8:16] == b"WEBPVP8X" and len(head) > 20
+    return webp and bool(head[20] & _ANIMATED_WEBP)
 
 
 def _webp(head: bytes) -> tuple[int, int] | None:

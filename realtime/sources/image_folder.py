@@ -18,13 +18,22 @@ from numpy.typing import NDArray
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.media.depth import SAMPLES, ValueRange, depth_note, used_range
-from rtmag.realtime.media.image_size import MAX_PIXELS, image_size, too_large
+from rtmag.realtime.media.image_size import (
+    ANIMATED_WEBP,
+    MAX_PIXELS,
+    image_size,
+    is_animation,
+    too_large,
+)
 from rtmag.realtime.media.tiff import SIGNATURES, Directory, read_directories, select_page
 from rtmag.realtime.opencv import cv2, quiet
 from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, check_rate
 
 _STACKS = (".tif", ".tiff")
 """Suffixes of files that may contain several pictures."""
+
+_ANIMATIONS = (".png", ".webp")
+"""Suffixes of files that may be animations."""
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".bmp", *_STACKS, ".webp", ".jp2", ".pbm", ".pgm", ".ppm", ".pnm",
@@ -46,8 +55,8 @@ class ImageFolderSource(BaseSource):
 
     The pages of a TIFF file are pictures; its thumbnails are not. Pictures that are unreadable or
     too large are skipped and counted in `damaged`; the times of the other frames do not change.
-    `notes` names an assumed frame rate, gaps in the numbers of the files, and pictures of more than
-    8 bits, which are scaled.
+    `notes` names an assumed frame rate, gaps in the numbers of the files, animations (left out),
+    and pictures of more than 8 bits, which are scaled.
 
     Args:
         paths: a folder, whose hidden files are passed over, or the picture files.
@@ -106,11 +115,19 @@ class ImageFolderSource(BaseSource):
             files = [Path(path) for path in paths]
             single = len(files) == 1
             self.name = str(files[0] if single else files[0].parent) if files else "no pictures"
-        files = sorted((file for file in files if is_picture(file)), key=natural_key)
+        found = sorted((file for file in files if is_picture(file)), key=natural_key)
+        files = [file for file in found if not _is_animated(file)]
+        if len(files) < len(found):
+            first = next(file.name for file in found if file not in files)
+            self.notes += (
+                f"contains animations, which are left out ({len(found) - len(files)}, such as "
+                f"{first!r}): an animated PNG is read by its own name; {ANIMATED_WEBP}",
+            )
         if not files:
             suffixes = ", ".join(SUFFIXES)
+            reason = f"it contains no pictures ({suffixes})"
             raise SourceUnavailable(
-                f"cannot open {self.name!r}: it contains no pictures ({suffixes})"
+                f"cannot open {self.name!r}: {self.notes[0] if self.notes else reason}"
             )
         return files
 
@@ -196,6 +213,17 @@ class ImageFolderSource(BaseSource):
 def _size_of(path: Path) -> tuple[int, int] | None:
     with path.open("rb") as file:
         return image_size(file)
+
+
+def _is_animated(path: Path) -> bool:
+    """True if a file is an animation, of which only the first picture would be decoded."""
+    if path.suffix.lower() not in _ANIMATIONS or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return is_animation(file)
+    except OSError:
+        return False
 
 
 def is_picture(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Pictures as sources: kinds, depths, pages, gaps and damage."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +270,37 @@ class TestPatterns:
     def test_a_pattern_without_files(self, pattern: str, tmp_path: Path) -> None:
         with pytest.raises(SourceUnavailable, match="no file that can be read matches this"):
             open_source(tmp_path / pattern)
+
+
+def animation(path: Path, levels: Sequence[int] = (10, 90, 200)) -> Path:
+    """Write an animated WebP or PNG."""
+    made = cv2.Animation()
+    made.frames = [np.full((48, 64, 3), level, np.uint8) for level in levels]
+    made.durations = [40] * len(levels)
+    assert cv2.imwriteanimation(str(path), made)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+def test_an_animation_among_pictures_is_left_out_and_named(suffix: str, tmp_path: Path) -> None:
+    """Only its first picture could be decoded."""
+    animation(tmp_path / f"b{suffix}")
+    with pytest.raises(SourceUnavailable, match="contains animations"):
+        ImageFolderSource(tmp_path)
+    for name, level in (("a.png", 50), ("c.webp", 70)):
+        cv2.imwrite(str(tmp_path / name), np.full((48, 64, 3), level, np.uint8))
+    with ImageFolderSource(tmp_path, fps=10) as source:
+        levels = [round(float(frame.image.mean())) for frame in source]
+    assert levels == pytest.approx([50, 70], abs=1)
+    assert len(source.notes) == 1
+    assert f"b{suffix}" in source.notes[0]
+    assert "magick" in source.notes[0]
+
+
+def test_an_animated_webp_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"animated WebP is not supported; .*magick"):
+        open_source(animation(tmp_path / "a.webp"))
+    still = tmp_path / "b.webp"
+    cv2.imwrite(str(still), np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(SourceUnavailable, match="it is a picture, not a video"):
+        open_source(still)
