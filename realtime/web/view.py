@@ -1,14 +1,17 @@
 """The view in a browser.
 
-It has three threads. The frame loop puts frames into a slot and applies the viewers'
+It has four threads. The frame loop puts frames into a slot and applies the viewers'
 requests. The encoder thread takes the latest frames, lays them out and encodes a JPEG, once for all
-viewers and only if a viewer shows pictures. The server thread sends and receives.
+viewers and only if a viewer shows pictures. The meter thread measures all frames if a viewer shows
+the motion. The server thread sends and receives.
 """
 
 import json
+import queue
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +40,11 @@ _JPEG_QUALITY = 85  # of 100; lower values add noise that looks like motion
 _STATUS_INTERVAL = 0.25  # seconds
 
 _MOTION_INTERVAL = 0.1  # seconds
+
+_WAITING = 8
+"""Frames that wait to be measured. If there are more, a live source drops one, and a file waits."""
+
+_LONGEST_WAIT = 1.0  # seconds that a file waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,7 @@ class WebView(BaseSink):
         """Number of subscriptions when the waveforms were last sent."""
         self._closed = False
         self._slot: LatestSlot[_Task] = LatestSlot()
+        self._unmeasured: queue.Queue[_Task | None] = queue.Queue(_WAITING)
         self.server = Server(
             host=host,
             port=port,
@@ -121,8 +130,12 @@ class WebView(BaseSink):
         }
         self.server.hub.publish("about", json.dumps({"about": about}))
         self._publish_recordings()
-        self._thread = threading.Thread(target=self._encode_loop, name="rtmag encoder", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._encode_loop, name="rtmag encoder", daemon=True),
+            threading.Thread(target=self._measure_loop, name="rtmag meter", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     # ---- called by the frame loop -------------------------------------------------------------
 
@@ -134,22 +147,27 @@ class WebView(BaseSink):
     def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
         """Publish the state of the run and, if a viewer needs it, encode the pair of frames."""
         self._publish({**asdict(facts), "size": magnified.size})
-        hub = self.server.hub
+        hub, playback = self.server.hub, controls.playback
         task = (magnified.index, magnified.time, hub.subscriptions, controls.shown, controls.wipe)
-        if task != self._last_task and (hub.picture_viewers or hub.motion_viewers):
-            self._last_task = task
-            self._slot.put(
-                _Task(
-                    original,
-                    magnified,
-                    controls.shown,
-                    controls.wipe,
-                    controls.region,
-                    controls.regions,
-                    _watched_band(controls),
-                    facts.position,
-                )
-            )
+        wanted = hub.picture_viewers or hub.motion_viewers
+        if task == self._last_task or not wanted:
+            return
+        self._last_task = task
+        pair = _Task(
+            original,
+            magnified,
+            controls.shown,
+            controls.wipe,
+            controls.region,
+            controls.regions,
+            _watched_band(controls),
+            None if playback is None else playback.position,
+        )
+        if hub.picture_viewers:
+            self._slot.put(pair)
+        if hub.motion_viewers:
+            with suppress(queue.Full):
+                self._unmeasured.put(pair, playback is not None, _LONGEST_WAIT)
 
     def show_message(self, facts: Facts) -> None:
         """Publish the state of the run while there is no picture."""
@@ -178,7 +196,10 @@ class WebView(BaseSink):
         self._closed = True
         self._slot.close()
         self.server.close()
-        self._thread.join(1.0)
+        with suppress(queue.Full):
+            self._unmeasured.put(None, timeout=_LONGEST_WAIT)
+        for thread in self._threads:
+            thread.join(1.0)
 
     def _publish(self, status: dict[str, Any]) -> None:
         """Publish the settings if they changed, and the status four times per second."""
@@ -246,16 +267,17 @@ class WebView(BaseSink):
             settings=settings,
         )
 
-    # ---- the encoder thread -------------------------------------------------------------------
+    # ---- the encoder thread and the meter thread -------------------------------------------
 
     def _encode_loop(self) -> None:
         while not self._slot.ended:
             task = self._slot.get(0.5)
-            if task is not None:
-                if self.server.hub.picture_viewers:
-                    self.server.hub.publish(PICTURE, _encode(task))
-                if self.server.hub.motion_viewers:
-                    self._measure(task)
+            if task is not None and self.server.hub.picture_viewers:
+                self.server.hub.publish(PICTURE, _encode(task))
+
+    def _measure_loop(self) -> None:
+        while not self._closed and (task := self._unmeasured.get()) is not None:
+            self._measure(task)
 
     def _measure(self, task: _Task) -> None:
         hub, instrument = self.server.hub, self._instrument

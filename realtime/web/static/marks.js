@@ -1,4 +1,4 @@
-// Marks over the picture: measured regions, the line of a known length, and places that were found.
+// Marks over the picture: measured regions, and the line of a known length.
 
 const $ = (id) => document.getElementById(id);
 const HINTS = {
@@ -12,7 +12,6 @@ export class Marks {
     this.picture = picture;
     this.regions = [];
     this.line = null; // [[x, y], [x, y]] in pixels
-    this.place = null; // [x, y] in pixels
     picture.onOverlay = () => this.update();
     document.addEventListener("keydown", ({ key }) => { if (key === "Escape") this.cancel(); });
   }
@@ -71,11 +70,6 @@ export class Marks {
     this.update();
   }
 
-  setPlace(place) {
-    this.place = place;
-    this.update();
-  }
-
   update() {
     const box = this.picture.box(), css = ([x, y]) => [box.left + x * box.scale, box.top + y * box.scale];
     $("marks").replaceChildren(...this.regions.map(({ name, box: [x, y, w, h] }, index) => {
@@ -94,7 +88,5 @@ export class Marks {
       const [[x1, y1], [x2, y2]] = this.line.map(css);
       for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) for (const each of $("line").children) each.setAttribute(name, value);
     }
-    $("place").hidden = !this.place;
-    if (this.place) [$("place").style.left, $("place").style.top] = css(this.place).map((v) => `${v}px`);
   }
 }
