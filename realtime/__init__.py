@@ -32,13 +32,13 @@ if TYPE_CHECKING:
         SourceUnavailable,
     )
     from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal, parse_band
-    from rtmag.realtime.frame import Frame
+    from rtmag.realtime.frame import Frame, MotionField
     from rtmag.realtime.magnifier import Magnifier
     from rtmag.realtime.presets import PRESETS
     from rtmag.realtime.sinks.video_file import VideoSink
     from rtmag.realtime.sources.opening import open_source
     from rtmag.realtime.sources.source import FrameSource
-    from rtmag.realtime.streaming import stream
+    from rtmag.realtime.streaming import motion, stream
 
 __all__ = [
     "PRESETS",
@@ -51,6 +51,7 @@ __all__ = [
     "MissingExtra",
     "ModelError",
     "ModelIncompatible",
+    "MotionField",
     "OnnxEngine",
     "OptionError",
     "ParityError",
@@ -67,6 +68,7 @@ __all__ = [
     "Temporal",
     "VideoSink",
     "load_engine",
+    "motion",
     "open_source",
     "parse_band",
     "stream",
@@ -76,14 +78,14 @@ _MODULES = {
     "engines.engine": ("Engine",),
     "engines.loading": ("load_engine",),
     "filters": ("Dynamic", "Filter", "Static", "Temporal", "parse_band"),
-    "frame": ("Frame",),
+    "frame": ("Frame", "MotionField"),
     "magnifier": ("Magnifier",),
     "presets": ("PRESETS",),
     "engines.onnx_engine": ("OnnxEngine",),
     "sinks.video_file": ("VideoSink",),
     "sources.source": ("FrameSource",),
     "sources.opening": ("open_source",),
-    "streaming": ("stream",),
+    "streaming": ("motion", "stream"),
 }
 """Public names by module. All other public names are exceptions, from `errors`."""
 

@@ -1,6 +1,7 @@
 """The magnifier: an engine with the clock, the filter and the state of one stream."""
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -8,16 +9,18 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.controls import alpha_notes, checked_alpha
 from rtmag.realtime.duplicates import DuplicateDetector
-from rtmag.realtime.engines.engine import Engine
+from rtmag.realtime.engines.contract import CELL
+from rtmag.realtime.engines.engine import Displacement, Engine
+from rtmag.realtime.engines.uncertainty import Uncertainty
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Coefficients, Filter, as_filter
 from rtmag.realtime.flicker import FLICKER_NOTE, LEAST, Flicker
-from rtmag.realtime.frame import Frame, Image, as_bgr
+from rtmag.realtime.frame import Frame, Image, MotionField, as_bgr
 from rtmag.realtime.log import logger
 from rtmag.realtime.presets import PresetName, preset_of
 from rtmag.realtime.rate import RATE_TOLERANCE, RateMeter
 from rtmag.realtime.scene_change import SceneChange
-from rtmag.realtime.sections import State, advance
+from rtmag.realtime.sections import Sections, State, advance
 
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -27,6 +30,8 @@ MIN_INTERVALS = 8  # number of intervals that are measured before the rate is us
 EVEN_TOLERANCE = 0.001  # relative difference of equal intervals of a stream with unequal ones
 
 FADE = 0.5  # seconds over which alpha rises after an interruption
+
+MEASURING_ALPHA = 2.0  # alpha of a step that only measures; the range of displacements is widest
 
 GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which a band starts again
 
@@ -95,6 +100,8 @@ class Magnifier:
         self.capture_fps = capture_fps
         self.region: Region | None = None
         """Part of the picture to magnify; None: the whole picture."""
+        self.measures = False
+        """True to give each returned `Frame` its `field`, from the same run of the network."""
         self.warning: str | None = None
         """Reason why frames are returned unmagnified at present; None if they are magnified."""
         self.filter_in_use: Filter
@@ -116,6 +123,7 @@ class Magnifier:
         self.memory: State | None = None
         """State of the engine after the last frame; None if the next frame is a new reference."""
         self._before: State | None = None
+        self._uncertainty = Uncertainty()
         self._rate: float | None = None
         self._even: list[list[Coefficients]] = []
         self._last: list[Coefficients] = []
@@ -269,14 +277,68 @@ class Magnifier:
 
         Raises:
             OptionError: the time of the frame is not finite.
+            ModelError: as `Engine.step`; ModelIncompatible if `measures` is set, but the model
+                returns no displacement.
+        """
+        step = self._next_step(frame)
+        if step is None:
+            return replace(frame, field=self._unknown_field(frame)) if self.measures else frame
+        image, coefficients, before = step
+        sections, alpha = np.array(coefficients, np.float32), self._faded(frame.time)
+        field = frame.field
+        if self.measures:
+            out, state, displacement = self.engine.measure(image, alpha, sections, before)
+            field = self._field(image, displacement, sections, before)
+        else:
+            out, state = self.engine.step(image, alpha, sections, before)
+        self._keep(state, before, coefficients)
+        return replace(frame, image=_pasted(frame.image, out, self._box), field=field)
+
+    def motion(self, frame: Frame | NDArray[Any], *, time: float | None = None) -> MotionField:
+        """Measure the motion in one frame, and draw nothing.
+
+        The rules for times, gaps, changes of the scene and `region` are those of a call, and the
+        memory is the same: each frame is passed either to this method or to a call.
+
+        Args:
+            frame: a Frame, or an image (H, W, 3) BGR or (H, W) grey, uint8.
+            time: time of an image in seconds, as for a call.
+
+        Returns:
+            The displacement that `filter` passes, in pixels. While the rate that a band needs is
+            unknown, it is zero with an infinite deviation.
+
+        Raises:
+            OptionError: another type or shape of image, or a band without a known rate.
+            ModelIncompatible: the model returns no displacement.
             ModelError: as `Engine.step`.
+        """
+        if isinstance(frame, np.ndarray):
+            frame = Frame(as_bgr(frame), self._time_of(time), self._untimed)
+        frame = frame.with_image(as_bgr(frame.image))
+        step = self._next_step(frame)
+        if step is None:
+            return self._unknown_field(frame)
+        image, coefficients, before = step
+        sections = np.array(coefficients, np.float32)
+        _, state, displacement = self.engine.measure(
+            image, MEASURING_ALPHA, sections, before, draw=False
+        )
+        self._keep(state, before, coefficients)
+        return self._field(image, displacement, sections, before)
+
+    def _next_step(self, frame: Frame) -> tuple[Image, list[Coefficients], State | None] | None:
+        """Part of the picture, filter and state of the next step; None without a rate.
+
+        Raises:
+            OptionError: the time of the frame is not finite.
         """
         if not math.isfinite(frame.time):
             raise OptionError(f"the time of a frame must be finite, got time = {frame.time}")
         uneven = self._follow(frame)
         steps = self._current_steps(uneven)
         if steps is None:
-            return frame
+            return None
         if self._place != (self.region, frame.image.shape):
             self._set_place(frame)
         x, y, w, h = self._box
@@ -285,11 +347,34 @@ class Magnifier:
         if away is not None and self._rate is not None:
             steps = self.filter_in_use.steps(self._rate, away)
         before = self._state_before(image, steps)
-        sections = np.array(steps[-1], np.float32)
-        out, self.memory = self.engine.step(image, self._faded(frame.time), sections, before)
-        self._before = self.memory if before is None else before
-        self._last = steps[-1]
-        return frame.with_image(_pasted(frame.image, out, self._box))
+        return image, steps[-1], before
+
+    def _keep(self, state: State, before: State | None, coefficients: list[Coefficients]) -> None:
+        """Keep the state after a step that has succeeded."""
+        self.memory = state
+        self._before = state if before is None else before
+        self._last = coefficients
+
+    def _field(
+        self,
+        image: Image,
+        displacement: Displacement,
+        sections: Sections,
+        before: State | None,
+    ) -> MotionField:
+        """Displacement of the present region with its deviation."""
+        if before is None:
+            self._uncertainty = Uncertainty()
+        scale = self.engine.motion_scale
+        deviation = self._uncertainty.add(image, displacement, sections, scale)
+        return MotionField(displacement, deviation, CELL / scale, self._box[:2])
+
+    def _unknown_field(self, frame: Frame) -> MotionField:
+        """A field of a frame that cannot be measured yet."""
+        x, y, w, h = clipped(self.region, frame.size)
+        cell = CELL / self.engine.motion_scale
+        nothing = np.zeros((math.ceil(h / cell), math.ceil(w / cell), 2), np.float32)
+        return MotionField(nothing, np.full_like(nothing, np.inf), cell, (x, y))
 
     def _set_place(self, frame: Frame) -> None:
         """Take over another size of the picture, or another region if it covers another part."""

@@ -72,6 +72,30 @@ def advance(before: State, after: State, last: Cascade, steps: Sequence[Cascade]
     return _multiplied(state.astype(np.float32), before, after)
 
 
+def noise_gain(sections: Sections) -> float:
+    """Return the standard deviation of the output for white noise of deviation 1.
+
+    This is the value long after a reset. If the reference is never replaced, as by `Static()`, its
+    noise is a part of the output.
+    """
+    rows: Cascade = [(b0, b1, b2, a1, a2) for b0, b1, b2, a1, a2 in sections.tolist()]
+    count = 2 * len(rows)
+    eye = np.eye(count + 1)
+    signals, following = _step(eye[0], eye[1:], rows)
+    output, forcing, transition = signals[-1], following[:, :1], following[:, 1:]
+    first = np.zeros((count, 1))
+    first[:2, 0] = -rows[0][0], rows[0][2]  # the state after a reset by noise of 1
+    power = forcing @ forcing.T
+    for _ in range(_DOUBLINGS):
+        power = power + transition @ power @ transition.T
+        transition = transition @ transition
+    kept = (output[1:] @ transition @ first).item()
+    return math.sqrt(output[0] ** 2 + output[1:] @ power @ output[1:] + kept**2)
+
+
+_DOUBLINGS = 30
+"""Steps of `noise_gain` are doubled this number of times: more than any filter remembers."""
+
 _BLOCK = 8192
 """Elements that are multiplied at once. They stay in the cache, and so few start no threads, which
 would compete with those of the engine."""

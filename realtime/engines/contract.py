@@ -9,6 +9,7 @@ Inputs
 Outputs
     image_out uint8 (H, W, 3), BGR
     state_out like state
+    flow      as below; optional, for measuring; absent in graphs made before it was added
 Outputs of the form `motion`, which leaves the warp to the engine (rtmag/realtime/engines/warp.py)
     flow      float32 (1, 2, H/4, W/4): source position of each pixel relative to it, x then y, px
     state_out like state
@@ -36,6 +37,9 @@ MAX_SECTIONS = 2
 SIDE_MULTIPLE = 16
 """Width and height of the network's input are multiples of this number of pixels."""
 
+CELL = 4
+"""Pixels of the network's input per value of the flow, along each axis."""
+
 ANY = "any"
 """Value of `rtmag.streams` in graphs that accept any number of streams."""
 
@@ -55,15 +59,18 @@ INPUTS: Values = {
 """Inputs of every graph for one stream."""
 
 OUTPUTS: Values = {"image_out": ("uint8", 3), STATE_OUT: ("float", 4)}
-"""Outputs of the full graph for one stream."""
+"""Outputs of the full graph for one stream; it may also have those of `MOTION`."""
 
-MOTION: Values = {"flow": ("float", 4), STATE_OUT: ("float", 4)}
+FLOW = "flow"
+"""Name of the output flow."""
+
+MOTION: Values = {FLOW: ("float", 4), STATE_OUT: ("float", 4)}
 """Outputs of the form `motion` for one stream."""
 
 MODEL_NAME = r"[\w .+()-]{1,80}"
 """Pattern of `rtmag.model`: it is shown and written, and files may come from strangers."""
 
-_BATCHED = {"flow", "state", STATE_OUT}
+_BATCHED = {FLOW, "state", STATE_OUT}
 """Values that have a stream dimension in every graph; in graphs for one stream its size is 1."""
 
 
@@ -107,10 +114,11 @@ def check(inputs: Values, outputs: Values, metadata: dict[str, str], source: str
             f"cannot use model {source!r}: not made by rtmag export (it has no rtmag metadata)"
         )
     check_version(contract, source)
-    motion = "flow" in outputs
+    motion = FLOW in outputs and "image_out" not in outputs
+    drawn = OUTPUTS | MOTION if FLOW in outputs else OUTPUTS
     for kind, single, actual in (
         ("inputs", INPUTS, inputs),
-        ("outputs", MOTION if motion else OUTPUTS, outputs),
+        ("outputs", MOTION if motion else drawn, outputs),
     ):
         expected = _with_streams(single) if "rtmag.streams" in metadata else single
         if actual != expected:

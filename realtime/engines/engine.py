@@ -24,6 +24,11 @@ Several streams
     Other engines take the steps one after the other. A stream without a new image is left out of a
     step, and its state is used again later. Streams may be added, removed and reordered.
 
+Measuring
+    `measure` takes the same step and also returns the displacement of the scene per cell, which the
+    network computes for every picture: the graph runs once. At alpha 1 it runs with alpha 2,
+    because its flow would be zero, and the image is returned unchanged.
+
 Motion scale
     The network may get an image of half or a quarter of the size (`motion_scale`): motion is
     estimated faster and more coarsely. The image shown keeps its resolution.
@@ -40,6 +45,20 @@ from rtmag.realtime.engines.contract import GraphLayout
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
 from rtmag.realtime.sections import Sections, State, negated
+
+Displacement = NDArray[np.float32]
+"""(h, w, 2): to the right and down, in pixels of the image, one value per cell."""
+
+
+class Measured(NamedTuple):
+    """Result of a step that measures motion."""
+
+    image: Image
+    """(H, W, 3), magnified; the image that was passed in if none was to be drawn."""
+    state: State
+    displacement: Displacement
+    """Cells have a side of 4 pixels divided by the motion scale; the last ones may end outside the
+    image. Motion as the filter passes it: since the reference for `Static`."""
 
 
 class Engine(Protocol):
@@ -123,17 +142,69 @@ class Engine(Protocol):
         """
         ...
 
+    def measure(
+        self,
+        image: Image,
+        alpha: float,
+        sections: Sections,
+        state: State | None,
+        *,
+        draw: bool = True,
+    ) -> Measured:
+        """Take a step and return the displacement of the scene as well.
+
+        Args:
+            image: (H, W, 3) uint8.
+            alpha: Total magnification factor. Displacement is in pixels of the image, not
+                magnified. The range within which it is linear is widest with alpha 2.
+            sections: The temporal filter, (S, 5).
+            state: The state after the last step, or None.
+            draw: False to leave out the magnified image.
+
+        Raises:
+            ModelIncompatible: as `step`; or the model does not return the displacement.
+            ModelError: as `step`.
+        """
+        ...
+
+    def measure_many(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+        *,
+        draw: bool = True,
+    ) -> list[Measured]:
+        """Take one step of each stream as `measure` does; errors are those of `step_many`."""
+        ...
+
 
 class _Steps(Protocol):
     """An object with a step for one stream."""
+
+    name: str
 
     def step(
         self, image: Image, alpha: float, sections: Sections, state: State | None
     ) -> tuple[Image, State]: ...
 
+    def measure(
+        self,
+        image: Image,
+        alpha: float,
+        sections: Sections,
+        state: State | None,
+        *,
+        draw: bool = True,
+    ) -> Measured: ...
+
 
 class SequentialSteps:
-    """Mixin for engines whose network takes one stream: steps are taken one after the other."""
+    """Mixin for engines whose network takes one stream: steps are taken one after the other.
+
+    Such an engine cannot measure motion, unless it has a method `measure` of its own.
+    """
 
     streams_per_run = 1.0
 
@@ -148,6 +219,39 @@ class SequentialSteps:
         streams = zip(images, alphas, sections, states, strict=True)
         results = [self.step(*stream) for stream in streams]
         return [image for image, _ in results], [state for _, state in results]
+
+    def measure(
+        self: _Steps,
+        image: Image,
+        alpha: float,
+        sections: Sections,
+        state: State | None,
+        *,
+        draw: bool = True,
+    ) -> Measured:
+        """Refuse: ModelIncompatible."""
+        raise cannot_measure(self.name)
+
+    def measure_many(
+        self: _Steps,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+        *,
+        draw: bool = True,
+    ) -> list[Measured]:
+        """Take one step of each stream; ValueError if the sequences differ in length."""
+        streams = zip(images, alphas, sections, states, strict=True)
+        return [self.measure(*stream, draw=draw) for stream in streams]
+
+
+def cannot_measure(name: str) -> ModelIncompatible:
+    """Return the error for a model that does not return the displacement."""
+    return ModelIncompatible(
+        f"cannot measure motion with model {name!r}: it does not return the displacement; use a "
+        "packaged model, or export it again"
+    )
 
 
 class StepInputs(NamedTuple):

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmag.realtime.engines.batching import collate
+from rtmag.realtime.engines.batching import StreamBatch, collate
 from rtmag.realtime.engines.contract import (
+    CELL,
+    FLOW,
     MOTION,
     OUTPUTS,
     SIDE_MULTIPLE,
@@ -19,7 +21,14 @@ from rtmag.realtime.engines.contract import (
     GraphLayout,
     check,
 )
-from rtmag.realtime.engines.engine import SequentialSteps, check_results, prepare
+from rtmag.realtime.engines.engine import (
+    Measured,
+    SequentialSteps,
+    StepInputs,
+    cannot_measure,
+    check_results,
+    prepare,
+)
 from rtmag.realtime.engines.onnx_session import OrtSession, Session, error_reason
 from rtmag.realtime.engines.onnx_state import concat_states
 from rtmag.realtime.engines.spec import (
@@ -29,7 +38,7 @@ from rtmag.realtime.engines.spec import (
     scale_name,
     unsupported_scale,
 )
-from rtmag.realtime.engines.warp import CELL, pad, warp
+from rtmag.realtime.engines.warp import measured, measuring_alpha, pad, warp
 from rtmag.realtime.errors import ModelError, ModelIncompatible, OptionError
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
@@ -163,15 +172,7 @@ class OnnxEngine(SequentialSteps):
         if "rtmag.streams" in self.metadata:
             images, states = self.step_many([image], [alpha], [sections], [state])
             return images[0], states[0]
-        small = self._network_input(image)
-        stream = prepare(self._layout, small, alpha, sections, state)
-        inputs: dict[str, Any] = {
-            "image": small,
-            "alpha": np.array(stream.alpha, np.float32),
-            "sections": stream.sections,
-            "reset": np.array(state is None, np.float32),
-            "state": stream.network_state(),
-        }
+        stream, inputs = self._inputs(image, alpha, sections, state)
         if self._draws_picture:
             out, after = self._run([*OUTPUTS], inputs)
             out = out[: image.shape[0], : image.shape[1]]
@@ -197,10 +198,7 @@ class OnnxEngine(SequentialSteps):
         """
         if "rtmag.streams" not in self.metadata or not images:
             return super().step_many(images, alphas, sections, states)
-        small = [self._network_input(image) for image in images]
-        batch = collate(self._layout, small, alphas, sections, states)
-        with self._runtime_errors():
-            inputs = batch.inputs | {"state": concat_states(batch, self.provider)}
+        batch, inputs = self._batch(images, alphas, sections, states)
         if self._draws_picture:
             drawn, after = self._run([*OUTPUTS], inputs)
             out = [drawn[k, : i.shape[0], : i.shape[1]] for k, i in enumerate(images)]
@@ -209,9 +207,95 @@ class OnnxEngine(SequentialSteps):
             out = [warp(i, flows[k : k + 1], self._shrink) for k, i in enumerate(images)]
         return out, batch.split(after)
 
-    def _run_motion(self, inputs: dict[str, Any]) -> list[NDArray[Any]]:
-        """Run the form `motion`; returns flow and state."""
-        results = self._run([*MOTION], inputs)
+    def measure(
+        self,
+        image: Image,
+        alpha: float,
+        sections: Sections,
+        state: State | None,
+        *,
+        draw: bool = True,
+    ) -> Measured:
+        """Take a step and return the displacement of the scene as well; see `Engine.measure`.
+
+        Raises:
+            ModelIncompatible: as `step`; or the graph returns only the picture.
+            ModelError: as `step`.
+        """
+        if "rtmag.streams" in self.metadata:
+            return self.measure_many([image], [alpha], [sections], [state], draw=draw)[0]
+        stream, inputs = self._inputs(image, measuring_alpha(alpha), sections, state)
+        flow, after, drawn = self._run_measuring(inputs, draw)
+        return measured(
+            image, alpha, stream.caller_state(after), flow,
+            draw=draw, drawn=drawn, shrink=self._shrink,
+        )  # fmt: skip
+
+    def measure_many(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+        *,
+        draw: bool = True,
+    ) -> list[Measured]:
+        """Take one step of each stream as `measure` does; errors are those of `step_many`."""
+        if "rtmag.streams" not in self.metadata or not images:
+            return super().measure_many(images, alphas, sections, states, draw=draw)
+        used = [measuring_alpha(alpha) for alpha in alphas]
+        batch, inputs = self._batch(images, used, sections, states)
+        flows, after, drawn = self._run_measuring(inputs, draw)
+        return [
+            measured(
+                image, alphas[k], state, flows[k : k + 1],
+                draw=draw, drawn=None if drawn is None else drawn[k], shrink=self._shrink,
+            )
+            for k, (image, state) in enumerate(zip(images, batch.split(after), strict=True))
+        ]  # fmt: skip
+
+    def _run_measuring(
+        self, inputs: dict[str, Any], draw: bool
+    ) -> tuple[NDArray[Any], Any, NDArray[Any] | None]:
+        """Run the graph; returns flow, state, and the picture if the graph draws it."""
+        if not self._draws_picture:
+            flow, after = self._run_motion(inputs)
+            return flow, after, None
+        if FLOW not in self._session.outputs:
+            raise cannot_measure(self.name)
+        flow, after, *drawn = self._run_motion(inputs, [*OUTPUTS][:1] if draw else [])
+        return flow, after, drawn[0] if drawn else None
+
+    def _inputs(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> tuple[StepInputs, dict[str, Any]]:
+        """Inputs of a graph for one stream."""
+        small = self._network_input(image)
+        stream = prepare(self._layout, small, alpha, sections, state)
+        return stream, {
+            "image": small,
+            "alpha": np.array(stream.alpha, np.float32),
+            "sections": stream.sections,
+            "reset": np.array(state is None, np.float32),
+            "state": stream.network_state(),
+        }
+
+    def _batch(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+    ) -> tuple[StreamBatch, dict[str, Any]]:
+        """Inputs of a graph for several streams."""
+        small = [self._network_input(image) for image in images]
+        batch = collate(self._layout, small, alphas, sections, states)
+        with self._runtime_errors():
+            return batch, batch.inputs | {"state": concat_states(batch, self.provider)}
+
+    def _run_motion(self, inputs: dict[str, Any], also: Sequence[str] = ()) -> list[NDArray[Any]]:
+        """Run the graph for flow, state and the outputs `also`."""
+        results = self._run([*MOTION, *also], inputs)
         if not np.isfinite(results[0]).all():
             raise ModelError(f"model {self.name!r} returned NaN or infinite motion")
         return results
@@ -224,7 +308,7 @@ class OnnxEngine(SequentialSteps):
         streams, (height, width) = (image[0] if len(image) == 4 else 1), image[-3:-1]
         shapes = {
             "image_out": image,
-            "flow": (streams, 2, height // CELL, width // CELL),
+            FLOW: (streams, 2, height // CELL, width // CELL),
             STATE_OUT: tuple(inputs["state"].shape),
         }
         found = dict(zip(outputs, results, strict=True))

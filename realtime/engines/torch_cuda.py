@@ -42,12 +42,12 @@ class CudaGraph:
     def __init__(self, graph: Any, inputs: list[Any], outputs: tuple[Any, ...]) -> None:
         self._graph, self._inputs, self._outputs = graph, inputs, outputs
 
-    def __call__(self, values: list[Any]) -> tuple[Any, Any]:
-        """Replay the graph; returns image and state in buffers that the next call overwrites."""
+    def __call__(self, values: list[Any]) -> tuple[Any, ...]:
+        """Replay the graph; returns its outputs in buffers that the next call overwrites."""
         for buffer, value in zip(self._inputs, values, strict=True):
             buffer.copy_(value)
         self._graph.replay()
-        return self._outputs[0], self._outputs[1]
+        return self._outputs
 
 
 class TorchCudaGraphs:

@@ -19,12 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.batching import StreamBatch, collate
-from rtmag.realtime.engines.contract import MAX_SECTIONS, GraphLayout
-from rtmag.realtime.engines.engine import SequentialSteps, check_results, prepare, state_shape
+from rtmag.realtime.engines.contract import CELL, FLOW, MAX_SECTIONS, GraphLayout
+from rtmag.realtime.engines.engine import (
+    Measured,
+    SequentialSteps,
+    cannot_measure,
+    check_results,
+    prepare,
+    state_shape,
+)
 from rtmag.realtime.engines.spec import exported_precision, unsupported_scale
 from rtmag.realtime.engines.torch_cuda import TorchCudaGraphs, download, upload
 from rtmag.realtime.engines.torch_program import open_program
-from rtmag.realtime.engines.warp import pad
+from rtmag.realtime.engines.warp import measured, measuring_alpha, pad
 from rtmag.realtime.errors import (
     MissingExtra,
     ModelError,
@@ -152,24 +159,60 @@ class TorchEngine(SequentialSteps):
         if "rtmag.streams" in self.metadata:
             images, states = self.step_many([image], [alpha], [sections], [any_state])
             return images[0], states[0]
-        network_image = pad(image, self.size, self.name)
-        stream = prepare(self._layout, network_image, alpha, sections, any_state)
-        channels = stream.shape[1]
-        torch = self._torch
         with self._inference():
-            shape = state_shape(self._layout, network_image, MAX_SECTIONS)
-            memory = torch.zeros(shape, device=self._device)
-            _fill(memory, stream.state, stream.sign)
-            out, after = self._run(
-                _tensor(network_image), torch.tensor(stream.alpha, dtype=torch.float32),
-                _tensor(padded(stream.sections, MAX_SECTIONS)), torch.tensor(float(state is None)),
-                memory,
-            )  # fmt: skip
-            check_results(self.name, {"image": (out, network_image.shape), "state": (after, shape)})
-            after = after[:, :channels]
-            after = -after if stream.sign < 0 else after.clone()  # the buffer is overwritten
+            out, after, _ = self._run_one(image, alpha, sections, any_state)
             shown = download(out)[: image.shape[0], : image.shape[1]]
-        return np.ascontiguousarray(shown), TensorState(after)  # type: ignore[return-value]
+        return np.ascontiguousarray(shown), after
+
+    def measure(
+        self,
+        image: Image,
+        alpha: float,
+        sections: Sections,
+        state: State | TensorState | None,
+        *,
+        draw: bool = True,
+    ) -> Measured:
+        """Take a step and return the displacement of the scene as well; see `Engine.measure`.
+
+        Raises:
+            ModelIncompatible: as `step`; or the program returns only the picture.
+            ModelError: as `step`.
+        """
+        any_state: Any = state
+        if "rtmag.streams" in self.metadata:
+            return self.measure_many([image], [alpha], [sections], [any_state], draw=draw)[0]
+        used = measuring_alpha(alpha)
+        with self._inference():
+            out, after, rest = self._run_one(image, used, sections, any_state)
+            flow = self._flow(rest, out.shape)
+            drawn = download(out) if draw else None
+        return measured(image, alpha, after, flow, draw=draw, drawn=drawn)
+
+    def measure_many(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+        *,
+        draw: bool = True,
+    ) -> list[Measured]:
+        """Take one step of each stream as `measure` does; errors are those of `step_many`."""
+        if "rtmag.streams" not in self.metadata or not images:
+            return super().measure_many(images, alphas, sections, states, draw=draw)
+        used = [measuring_alpha(alpha) for alpha in alphas]
+        with self._inference():
+            out, after, rest = self._run_many(images, used, sections, states)
+            flows = self._flow(rest, out.shape)
+            drawn = download(out) if draw else None
+        return [
+            measured(
+                image, alphas[k], after[k], flows[k : k + 1],
+                draw=draw, drawn=None if drawn is None else drawn[k],
+            )
+            for k, image in enumerate(images)
+        ]  # fmt: skip
 
     def step_many(
         self,
@@ -181,23 +224,64 @@ class TorchEngine(SequentialSteps):
         """Take one step of each stream; as `OnnxEngine.step_many`."""
         if "rtmag.streams" not in self.metadata or not images:
             return super().step_many(images, alphas, sections, states)
-        network_images = [pad(image, self.size, self.name) for image in images]
-        batch = collate(self._layout, network_images, alphas, sections, states)
         with self._inference():
-            inputs = (
-                _tensor(batch.inputs[name]) for name in ("image", "alpha", "sections", "reset")
-            )
-            out, after = self._run(*inputs, self._batch_state(batch))
-            expected = batch.inputs["image"].shape
-            check_results(self.name, {"image": (out, expected), "state": (after, batch.shape)})
-            after = after.clone()  # the buffer is overwritten by the next step
-            new_states = [TensorState(part) for part in batch.split(after)]
+            out, new_states, _ = self._run_many(images, alphas, sections, states)
             drawn = download(out)
         shown = [
             np.ascontiguousarray(drawn[k, : image.shape[0], : image.shape[1]])
             for k, image in enumerate(images)
         ]
-        return shown, new_states  # type: ignore[return-value]
+        return shown, new_states
+
+    def _run_one(
+        self, image: Image, alpha: float, sections: Sections, state: State | None
+    ) -> "tuple[torch.Tensor, State, Sequence[torch.Tensor]]":
+        """Run a step of one stream; returns picture, state and the other outputs."""
+        network_image = pad(image, self.size, self.name)
+        stream = prepare(self._layout, network_image, alpha, sections, state)
+        torch, channels = self._torch, stream.shape[1]
+        shape = state_shape(self._layout, network_image, MAX_SECTIONS)
+        memory = torch.zeros(shape, device=self._device)
+        _fill(memory, stream.state, stream.sign)
+        out, after, *rest = self._run(
+            _tensor(network_image), torch.tensor(stream.alpha, dtype=torch.float32),
+            _tensor(padded(stream.sections, MAX_SECTIONS)),
+            torch.tensor(float(stream.state is None)), memory,
+        )  # fmt: skip
+        check_results(self.name, {"image": (out, network_image.shape), "state": (after, shape)})
+        after = after[:, :channels]
+        after = -after if stream.sign < 0 else after.clone()  # the buffer is overwritten
+        return out, TensorState(after), rest  # type: ignore[return-value]
+
+    def _run_many(
+        self,
+        images: Sequence[Image],
+        alphas: Sequence[float],
+        sections: Sequence[Sections],
+        states: Sequence[State | None],
+    ) -> "tuple[torch.Tensor, list[State], Sequence[torch.Tensor]]":
+        """Run a step of several streams; returns pictures, states and the other outputs."""
+        network_images = [pad(image, self.size, self.name) for image in images]
+        batch = collate(self._layout, network_images, alphas, sections, states)
+        inputs = (_tensor(batch.inputs[name]) for name in ("image", "alpha", "sections", "reset"))
+        out, after, *rest = self._run(*inputs, self._batch_state(batch))
+        expected = batch.inputs["image"].shape
+        check_results(self.name, {"image": (out, expected), "state": (after, batch.shape)})
+        after = after.clone()  # the buffer is overwritten by the next step
+        new_states = [TensorState(part) for part in batch.split(after)]
+        return out, new_states, rest  # type: ignore[return-value]
+
+    def _flow(self, rest: "Sequence[torch.Tensor]", shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The flow among the outputs that follow picture and state."""
+        if not rest:
+            raise cannot_measure(self.name)
+        streams, (height, width) = shape[0] if len(shape) == 4 else 1, shape[-3:-1]
+        expected = streams, 2, height // CELL, width // CELL
+        check_results(self.name, {FLOW: (rest[0], expected)})
+        flow = np.array(download(rest[0]))  # a copy: the buffer is overwritten by the next step
+        if not np.isfinite(flow).all():
+            raise ModelError(f"model {self.name!r} returned NaN or infinite motion")
+        return flow
 
     def _batch_state(self, batch: StreamBatch) -> "torch.Tensor":
         """The states of a batch as one tensor on the device."""
@@ -222,10 +306,11 @@ class TorchEngine(SequentialSteps):
             reason = (lines or ["?"])[0]
             raise ModelError(f"cannot run model {self.name!r} on torch: {reason}") from error
 
-    def _run(self, *inputs: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-        on_device = [upload(each, self._device) for each in inputs]
-        out, after, *_ = self._program(*on_device)
-        return out, after
+    def _run(self, *inputs: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
+        outputs: tuple[torch.Tensor, ...] = self._program(
+            *(upload(i, self._device) for i in inputs)
+        )
+        return outputs
 
 
 def _fill(memory: "torch.Tensor", state: Any, sign: int) -> None:

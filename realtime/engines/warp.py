@@ -7,14 +7,12 @@ image that is warped, and OpenCV is several times faster at it than ONNX Runtime
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmag.realtime.engines.contract import SIDE_MULTIPLE
-from rtmag.realtime.engines.engine import check_image
+from rtmag.realtime.engines.contract import CELL, SIDE_MULTIPLE
+from rtmag.realtime.engines.engine import Measured, check_image
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
-
-CELL = 4
-"""Pixels of the network's input per value of the flow, along each axis."""
+from rtmag.realtime.sections import State
 
 _REMAP = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
 """Flags of cv2.remap: bilinear, with a map of offsets."""
@@ -39,6 +37,50 @@ def warp(image: Image, flow: NDArray[np.float32], shrink: int = 1) -> Image:
         image, field, None, _REMAP, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(warped, np.uint8)
+
+
+MIN_GAIN = 1e-3
+"""Smallest size of alpha - 1 at which displacement is measured; below it, alpha 2 is used."""
+
+
+def measuring_alpha(alpha: float) -> float:
+    """Return the alpha of a step that measures: 2 in place of 1, at which the flow is zero."""
+    return alpha if abs(alpha - 1) >= MIN_GAIN else 2.0
+
+
+def measured(
+    image: Image,
+    alpha: float,
+    state: State,
+    flow: NDArray[np.float32],
+    *,
+    draw: bool,
+    drawn: Image | None = None,
+    shrink: int = 1,
+) -> Measured:
+    """Return the result of a step that measures.
+
+    Args:
+        image: (H, W, 3).
+        alpha: Total magnification factor.
+        state: The state after the step.
+        flow: As for `warp`, of a step with `measuring_alpha`.
+        draw: False to return the image as it is.
+        drawn: The picture of that step with its padding; None: the image is warped.
+        shrink: As for `warp`.
+    """
+    used = measuring_alpha(alpha)
+    height, width = image.shape[:2]
+    h, w = (-(-side // (CELL * shrink)) for side in (height, width))
+    # The flow points back, to where each pixel of the magnified picture is taken from.
+    displacement = flow[0, :, :h, :w].transpose(1, 2, 0) * np.float32(shrink / (1 - used))
+    if not draw:
+        return Measured(image, state, displacement)
+    if drawn is None or used != alpha:
+        shown = warp(image, flow * np.float32((alpha - 1) / (used - 1)), shrink)
+    else:
+        shown = np.ascontiguousarray(drawn[:height, :width])
+    return Measured(shown, state, displacement)
 
 
 def pad(image: Image, size: tuple[int, int] | None, name: str, unit: int = SIDE_MULTIPLE) -> Image:
