@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rtmag.realtime.frame import Frame, MotionField
     from rtmag.realtime.magnifier import Magnifier
     from rtmag.realtime.presets import PRESETS
+    from rtmag.realtime.run.measure import measure
     from rtmag.realtime.sinks.video_file import VideoSink
     from rtmag.realtime.sources.opening import open_source
     from rtmag.realtime.sources.source import FrameSource
@@ -68,6 +69,7 @@ __all__ = [
     "Temporal",
     "VideoSink",
     "load_engine",
+    "measure",
     "motion",
     "open_source",
     "parse_band",
@@ -81,6 +83,7 @@ _MODULES = {
     "frame": ("Frame", "MotionField"),
     "magnifier": ("Magnifier",),
     "presets": ("PRESETS",),
+    "run.measure": ("measure",),
     "engines.onnx_engine": ("OnnxEngine",),
     "sinks.video_file": ("VideoSink",),
     "sources.source": ("FrameSource",),

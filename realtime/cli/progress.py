@@ -10,7 +10,7 @@ from rich.progress import Progress as RichProgress
 from rtmag.realtime.cli.console import EXIT_BROKEN_PIPE, discard_unwritable_output, is_json
 from rtmag.realtime.cli.options import ProgressKind
 from rtmag.realtime.log import visible
-from rtmag.realtime.run.report import Progress
+from rtmag.realtime.run.report import NoProgress, Progress
 
 _LINE_INTERVAL = 5.0
 """Seconds between lines of text."""
@@ -44,21 +44,10 @@ def open_progress(kind: ProgressKind, console: Console, output: Console) -> Prog
         output: Receives the lines of JSON.
     """
     if kind == "none":
-        return _Quiet()
+        return NoProgress()
     if kind == "json":
         return _Lines(output, _JSON_INTERVAL, as_json=True)
     return _Bar(console) if console.is_terminal else _Lines(console, _LINE_INTERVAL, as_json=False)
-
-
-class _Quiet:
-    def begin(self, name: str, frames: int | None) -> None:
-        pass
-
-    def step(self) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
 
 
 class _Bar:

@@ -1,8 +1,8 @@
 """The contents of a report: a measurement, a picture, and their numbers as text and as records."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
@@ -61,10 +61,6 @@ class ReportContents:
     """The first picture that was measured, (H, W, 3) BGR."""
     made: datetime
     """Local time at the end of the measurement."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings of the run by name, for the reader."""
-    notes: Sequence[str] = ()
-    """Reasons to doubt the numbers that the run found, in addition to those of the measurement."""
 
     @property
     def unit(self) -> str:
@@ -80,7 +76,7 @@ class ReportContents:
     def caveats(self) -> list[str]:
         """All reasons to doubt the numbers, those of this measurement first."""
         general = [*GENERAL_CAVEATS, *([SCALE_CAVEAT] if self.unit != "px" else [])]
-        return [*self.measurement.notes, *self.notes, *general]
+        return [*self.measurement.notes, *general]
 
     @cached_property
     def by_amplitude(self) -> list[RegionMotion]:
@@ -136,6 +132,27 @@ class ReportContents:
             per: end of the unit, such as '/s'.
         """
         return f"{px * self.scale:.3g} {self.unit}{per}" if math.isfinite(px) else "-"
+
+
+def described_settings(measurement: Measurement, capture_fps: float | None) -> dict[str, str]:
+    """Return picture, rate, band and scale of a measurement by name, for the reader.
+
+    Args:
+        measurement: for the numbers.
+        capture_fps: rate in 1/s at which a slow-motion file was filmed; None: it is not one.
+    """
+    width, height = measurement.size
+    band = measurement.band
+    settings = {
+        "picture": f"{width} x {height} px",
+        "frame rate": f"{measurement.fps:.6g} per second",
+        "band": "all frequencies" if band is None else format_band(*band),
+    }
+    if capture_fps is not None:
+        settings["slow motion"] = f"filmed at {capture_fps:g} frames per second"
+    if measurement.unit != "px":
+        settings["scale"] = f"{measurement.scale:.6g} {measurement.unit} per px"
+    return settings
 
 
 def largest(region: RegionMotion) -> float:

@@ -71,7 +71,7 @@ def as_data(contents: ReportContents) -> dict[str, Any]:
         "unit": contents.unit,
         "unit_per_px": measurement.scale,
         "band_hz": None if measurement.band is None else list(measurement.band),
-        "settings": dict(contents.settings),
+        "settings": dict(measurement.settings),
         "regions": [_region(region, contents.scale) for region in measurement.regions],
         "relations": [
             {

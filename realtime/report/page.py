@@ -38,6 +38,7 @@ def as_html(contents: ReportContents) -> str:
     """Return the page."""
     folder = files("rtmag.realtime.report")
     style = (folder / "page.css").read_text(encoding="utf-8")
+    settings = contents.measurement.settings
     template = Template((folder / "page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=_text(f"Motion of {contents.source}"),
@@ -51,7 +52,7 @@ def as_html(contents: ReportContents) -> str:
         links=_links(contents),
         plots=_plots(contents),
         notes="\n".join(f"<li>{_text(note)}</li>" for note in contents.caveats),
-        settings=_table((), contents.settings.items()),
+        settings=_table((), ((name, str(value)) for name, value in settings.items())),
         made=_text(f"Made by rtmag {rtmag_version()}, {contents.made:%Y-%m-%d %H:%M}"),
     )
 

@@ -34,7 +34,7 @@ def lines(contents: ReportContents) -> list[str]:
         f"{'phase ' if link.related else ''}{link.phase_text}, coherence {link.coherence:.2f}"
         for link in contents.links[:MOST_REGIONS]
     ]
-    return text + [f"note: {visible(note)}" for note in (*measurement.notes, *contents.notes)]
+    return text + [f"note: {visible(note)}" for note in measurement.notes]
 
 
 def region_rows(

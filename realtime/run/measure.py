@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 from rtmag.realtime.analysis.measurement import Measurement
 from rtmag.realtime.analysis.meter import Meter, grid
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
-from rtmag.realtime.filters import Band, Temporal, format_band
+from rtmag.realtime.filters import Band, Temporal, parse_band
 from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.log import redact
+from rtmag.realtime.log import logger, redact
 from rtmag.realtime.magnifier import Region
-from rtmag.realtime.report.contents import ReportContents
+from rtmag.realtime.report.contents import ReportContents, described_settings
 from rtmag.realtime.run.live import announce
 from rtmag.realtime.run.loop import arrivals
-from rtmag.realtime.run.report import Ending, Progress
+from rtmag.realtime.run.report import Ending, NoProgress, Progress
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sources.opening import open_source
 from rtmag.realtime.sources.scene.scene import SceneSource
@@ -35,6 +36,10 @@ SCENE_SECONDS = 10.0
 
 ROUNDING = 1e-6
 """Seconds by which the times of frames may be inexact."""
+
+
+def _log(message: str) -> None:
+    logger().warning("%s", message)
 
 
 _SQUARE = 0.01
@@ -62,8 +67,8 @@ class MeasureOptions:
     capture_fps: float | None = None
     """Slow motion: rate in 1/s at which the scene was filmed; None: the rate of the times."""
     source: SourceOptions = field(default_factory=SourceOptions)
-    progress: Progress
-    notice: Callable[[str], None]
+    progress: Progress = field(default_factory=NoProgress)
+    notice: Callable[[str], None] = _log
     """Prints a message."""
 
 
@@ -99,7 +104,70 @@ def run_measure(spec: str, options: MeasureOptions) -> MeasuredRun:
             ending = run.measure()
         finally:
             options.progress.end()
-        return MeasuredRun(run.contents(), ending, run.lost)
+        contents = run.contents()
+    _analyse(contents.measurement, options.progress)
+    return MeasuredRun(contents, ending, run.lost)
+
+
+def _analyse(measurement: Measurement, progress: Progress) -> None:
+    """Find the peaks of all regions, which are kept; of a long recording that takes a while."""
+    progress.begin("regions", len(measurement.regions))
+    try:
+        for region in measurement.regions:
+            len(region.peaks)
+            progress.step()
+    finally:
+        progress.end()
+
+
+def measure(
+    source: str | int | Path,
+    *,
+    regions: Mapping[str, Region] | None = None,
+    grid: tuple[int, int] | None = None,
+    band: Band | str | None = None,
+    mm_per_px: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    seconds: float | None = None,
+    capture_fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+) -> Measurement:
+    """Measure the motion of regions of a source.
+
+    Args:
+        source: as for `stream`. Without `seconds`, a camera or a stream is measured until Ctrl-C.
+        regions: x, y, width, height in pixels by name; None: the grid, or the whole picture.
+        grid: number of columns and rows of equal regions, named A1, B1 ...; None: no grid.
+        band: edges in Hz, or text such as "30-45Hz", between which peaks are sought; None: all.
+        mm_per_px: scale; lengths of reports are then in millimetres. The arrays stay in pixels.
+        start: seconds of a clip that are left out.
+        end: second of a clip at which the measurement ends; None: its last frame.
+        seconds: length of the measurement; None: to the end.
+        capture_fps: frames per second at which a slow-motion file was filmed.
+        size: requested (width, height) of a camera in pixels.
+        fps: requested frames per second of a camera, or rate of pictures in a folder.
+
+    Returns:
+        Displacements, spectra and peaks of each region; `notes` has reasons to doubt them.
+
+    Raises:
+        SourceUnavailable: the source cannot be opened, or has no frames in the requested part.
+        OptionError: a region is outside the picture, or the band does not fit the frame rate.
+    """
+    options = MeasureOptions(
+        regions=regions or {},
+        grid=grid,
+        scale=mm_per_px,
+        band=parse_band(band) if isinstance(band, str) else band,
+        start=start,
+        end=end,
+        seconds=seconds,
+        capture_fps=capture_fps,
+        source=SourceOptions(size=size, fps=fps),
+    )
+    return run_measure(str(source), options).contents.measurement
 
 
 def _open(spec: str, options: MeasureOptions) -> FrameSource:
@@ -221,31 +289,23 @@ class _Run:
         if self._meter is None or self._picture is None:
             part = "" if self._options.start == 0 else f" after {self._options.start:g} s"
             raise SourceUnavailable(f"cannot measure {self._source.name!r}: no frames{part}")
-        measurement = self._meter.result()
+        found = self._meter.result()
+        notes = [*found.notes, *self._notes, *self._source_notes()]
         return ReportContents(
-            measurement=measurement,
+            measurement=replace(found, settings=self._settings(found), notes=notes),
             source=redact(self._source.name),
             image=self._picture,
             made=datetime.now().astimezone(),
-            settings=self._settings(measurement),
-            notes=[*self._notes, *self._source_notes()],
         )
 
     def _settings(self, measurement: Measurement) -> dict[str, str]:
-        options, width, height = self._options, *measurement.size
-        settings = {
-            "picture": f"{width} x {height} px",
-            "frame rate": f"{measurement.fps:.6g} per second",
-            "measured": f"{self._frames} frames",
-            "band": "all frequencies" if options.band is None else format_band(*options.band),
-        }
+        """Return the settings of the run by name, for the reader."""
+        options = self._options
+        settings = described_settings(measurement, options.capture_fps)
+        settings["measured"] = f"{self._frames} frames"
         if options.start or options.end is not None:
             last = "the end" if options.end is None else f"{options.end:g} s"
             settings["part"] = f"{options.start:g} s to {last}"
-        if options.capture_fps is not None:
-            settings["slow motion"] = f"filmed at {options.capture_fps:g} frames per second"
-        if options.scale is not None:
-            settings["scale"] = f"{options.scale:.6g} mm per px"
         return settings
 
     def _source_notes(self) -> Iterator[str]:

@@ -192,3 +192,16 @@ class Progress(Protocol):
     def end(self) -> None:
         """Finish the file, after success or an error."""
         ...
+
+
+class NoProgress:
+    """A progress display that shows nothing."""
+
+    def begin(self, name: str, frames: int | None) -> None:
+        """Do nothing."""
+
+    def step(self) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""

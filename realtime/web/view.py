@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from typing import Any
 from rtmag.realtime.controls import COLOURS, Controls, Layout, NamedRegion
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Band, Temporal, format_band
+from rtmag.realtime.filters import Band, Temporal
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Region
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.presets import LIVE_NAME, PRESETS
-from rtmag.realtime.report.contents import ReportContents
+from rtmag.realtime.report.contents import ReportContents, described_settings
 from rtmag.realtime.sinks.sink import BaseSink
 from rtmag.realtime.sources.latest import LatestSlot
 from rtmag.realtime.view.overlay import lay_out
@@ -248,23 +248,12 @@ class WebView(BaseSink):
         measurement = self._instrument.measurement(band, scale)
         if task is None or not any(len(each.times) for each in measurement.regions):
             return None
-        width, height = measurement.size
-        settings = {
-            "picture": f"{width} x {height} px",
-            "frame rate": f"{measurement.fps:.6g} per second",
-            "band": "all frequencies" if band is None else format_band(*band),
-        }
-        if self._capture_fps is not None:
-            rate = f"{self._capture_fps:g} frames per second"
-            settings["slow motion"] = f"filmed at {rate}"
-        if scale is not None:
-            settings["scale"] = f"{scale:.6g} mm per px"
+        settings = described_settings(measurement, self._capture_fps)
         return ReportContents(
-            measurement=measurement,
+            measurement=replace(measurement, settings=settings),
             source=self._name,
             image=task.original.image,
             made=datetime.now().astimezone(),
-            settings=settings,
         )
 
     # ---- the encoder thread and the meter thread -------------------------------------------

@@ -1,8 +1,7 @@
 """Reports of measurements with known motion, made without pictures that move."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
@@ -33,14 +32,16 @@ def report(
     source: str = "clip.mp4",
     scale: float = 1.0,
     unit: str = "px",
-    **changes: Any,
+    settings: Mapping[str, object] | None = None,
+    notes: Sequence[str] = (),
 ) -> ReportContents:
     """A report of these regions; by default of one that sways."""
     regions = [swaying()] if regions is None else regions
     return ReportContents(
-        measurement=Measurement(regions, SIZE, FPS, scale, unit),
+        measurement=Measurement(
+            regions, SIZE, FPS, scale, unit, settings=settings or {}, notes=notes
+        ),
         source=source,
         image=np.full((SIZE[1], SIZE[0], 3), 90, np.uint8),
         made=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
-        **changes,
     )

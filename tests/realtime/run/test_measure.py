@@ -70,12 +70,12 @@ class Count:
     """A progress display that counts."""
 
     def __init__(self, on_step: Callable[[int], None] = lambda steps: None) -> None:
-        self.frames: int | None = None
+        self.begun: list[tuple[str, int | None]] = []
         self.steps = self.ends = 0
         self._on_step = on_step
 
     def begin(self, name: str, frames: int | None) -> None:
-        self.frames = frames
+        self.begun.append((name, frames))
 
     def step(self) -> None:
         self.steps += 1
@@ -116,9 +116,9 @@ def test_a_part_of_a_clip_keeps_the_times_of_the_clip(clip: str) -> None:
     progress = Count()
     run = measured(clip, start=0.5, end=1.0, progress=progress)
     assert np.allclose(times_of(run), np.arange(15, 31) / FPS)
-    assert progress.frames == 30
-    assert progress.ends == 1
-    assert run.contents.settings["part"] == "0.5 s to 1 s"
+    assert progress.begun == [("clip.mp4", 30), ("regions", 1)]
+    assert progress.ends == 2
+    assert run.contents.measurement.settings["part"] == "0.5 s to 1 s"
     run = measured(clip, start=0.5, seconds=0.5)
     assert np.allclose(times_of(run), np.arange(15, 30) / FPS)
 
@@ -164,7 +164,7 @@ def test_ctrl_c_ends_a_measurement_with_its_result(film: Callable[..., Film]) ->
     run = measured("film", progress=progress)
     assert run.ending == "interrupt"
     assert len(times_of(run)) == 11
-    assert progress.ends == 1
+    assert progress.ends == 2
 
 
 def test_ctrl_c_before_the_first_frame_is_not_swallowed(film: Callable[..., Film]) -> None:
@@ -186,11 +186,11 @@ def test_a_lost_source_is_reported_with_what_was_measured(film: Callable[..., Fi
 
 def test_missed_frames_and_oblong_pixels_are_noted(film: Callable[..., Film]) -> None:
     film(10, numbers=3, sample_aspect=Fraction(4, 3))
-    notes = " ".join(measured("film").contents.notes)
+    notes = " ".join(measured("film").contents.measurement.notes)
     assert "frames of the source were missed" in notes
     assert "1.333 times as wide as high" in notes
     film(10, sample_aspect=Fraction(1000, 1003))
-    assert "wide" not in " ".join(measured("film").contents.notes)
+    assert "wide" not in " ".join(measured("film").contents.measurement.notes)
 
 
 def test_a_part_without_frames_and_wrong_options(clip: str) -> None:
@@ -202,3 +202,14 @@ def test_a_part_without_frames_and_wrong_options(clip: str) -> None:
         measured(clip, band=(1.0, 30.0))
     with pytest.raises(SourceUnavailable, match="no such file"):
         measured(str(Path(clip).with_name("absent.mp4")))
+
+
+def test_the_python_function_returns_arrays(clip: str) -> None:
+    import rtmag
+
+    found = rtmag.measure(clip, regions={"left": (0, 0, 80, 120)}, band="1-5Hz", mm_per_px=0.5)
+    left = found.region("left")
+    assert left.displacement.shape == left.deviation.shape == (60, 2)
+    assert left.peaks[0].hz == pytest.approx(3, abs=0.05)
+    assert (found.scale, found.unit, found.band) == (0.5, "mm", (1, 5))
+    assert rtmag.measure(Path(clip), grid=(2, 1), seconds=0.2).regions[1].name == "B1"
