@@ -29,12 +29,13 @@ from rtmag.realtime.cli.options import harmless_options, make_controls
 from rtmag.realtime.engines.spec import AUTO
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.log import HIDDEN, is_secret, logger, protect
+from rtmag.realtime.regular_file import read_regular
 
 NAME = "rtmag.toml"
 
 PREFIX = "RTMAG_"
 
-_MAX_BYTES = 1_000_000
+_MAX_BYTES = 1 << 20
 """Largest size of a file."""
 
 _MAX_SHOWN = 60
@@ -236,17 +237,13 @@ def _refused(commands: Iterable[TyperCommand]) -> set[str]:
 def _parsed(path: Path) -> dict[str, Any]:
     """The content of a file; raises OptionError if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        if len(content) <= _MAX_BYTES:
-            return tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(read_regular(path, _MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise OptionError(f"cannot read {str(path)!r}: {error.strerror}") from error
     except ValueError as error:  # neither TOML nor UTF-8
         raise OptionError(f"cannot read {str(path)!r}: {error}") from error
     except RecursionError as error:
         raise OptionError(f"cannot read {str(path)!r}: its values are nested too deeply") from error
-    raise OptionError(f"cannot read {str(path)!r}: it is larger than a megabyte")
 
 
 def _check_key(key: str, known: Collection[str], refused: Collection[str], origin: str) -> None:

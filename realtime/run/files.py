@@ -4,7 +4,6 @@ rtmag.realtime.run.jobs turns arguments into jobs, `FileBatch` runs them.
 """
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import RtmagError, SinkClosed, SinkError, SourceUnavailable
 from rtmag.realtime.filters import Filter
-from rtmag.realtime.log import HIDDEN
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.media.image_size import MAX_PIXELS
@@ -291,11 +289,6 @@ def _open(path: Path, options: SourceOptions) -> Input:
     if os.path.lexists(path):
         video = open_video(path, options)
         return Input(video, video)
-    address = re.match(r"([A-Za-z][\w+.-]+):/", str(path))  # a path has only one of the slashes
-    if address is not None:
-        raise SourceUnavailable(
-            f"cannot open {address[1]}://{HIDDEN} as a file; addresses: rtmag stream"
-        )
     if is_pattern(str(path)):
         return Input(open_source(path, options=options))
     raise SourceUnavailable(

@@ -5,7 +5,6 @@ one input.
 """
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.sinks.paths import made_by_rtmag, output_path
 from rtmag.realtime.sinks.pipe import STDOUT
 from rtmag.realtime.sources.image_folder import is_picture, natural_key
-from rtmag.realtime.sources.opening import is_pattern, matching_files
+from rtmag.realtime.sources.opening import is_pattern, matching_files, scheme_of
 
 _VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg",
@@ -22,8 +21,6 @@ _VIDEO_SUFFIXES = (
     ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".m2v", ".ivf", ".obu",
 )  # fmt: skip
 """Suffixes of the files that are taken from a folder or a pattern of videos."""
-
-_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +82,18 @@ def _split(first: str, second: str) -> tuple[list[str], str]:
 def _refuse_addresses(paths: Sequence[str], output: str | None) -> None:
     """Raise an error if a path is an address; it is not repeated, as it may have a password."""
     for path in paths:
-        if (match := _ADDRESS.match(path)) is not None:
+        if (scheme := scheme_of(path)) is not None:
             raise SourceUnavailable(
-                f"cannot open {match[1]}://... as a file: it is an address; use rtmag stream "
+                f"cannot open {scheme}://... as a file: it is an address; use rtmag stream "
                 "ADDRESS, or download it first"
             )
-    if output is not None and (match := _ADDRESS.match(output)) is not None:
-        raise OptionError(f"cannot write to {match[1]}://...: the output must be a file")
+    if output is not None and (scheme := scheme_of(output)) is not None:
+        raise OptionError(f"cannot write to {scheme}://...: the output must be a file")
 
 
 def _is_only_pattern(path: str) -> bool:
     """True if a path is a pattern, and neither an address nor the name of a file."""
-    return is_pattern(path) and not os.path.lexists(path) and not _ADDRESS.match(path)
+    return is_pattern(path) and not os.path.lexists(path) and scheme_of(path) is None
 
 
 def _matches(path: str) -> bool:

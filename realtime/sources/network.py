@@ -36,7 +36,6 @@ from rtmag.realtime.sources.network_container import (
     Transport,
     check_certificates,
     is_http,
-    scheme_of,
 )
 from rtmag.realtime.sources.network_errors import (
     AUTH,
@@ -52,6 +51,7 @@ from rtmag.realtime.sources.network_errors import (
     has_possible_host,
 )
 from rtmag.realtime.sources.network_jpeg import JpegFeed, is_jpeg
+from rtmag.realtime.sources.opening import scheme_of
 from rtmag.realtime.sources.source import BaseSource
 
 _HEAD = 1 << 16

@@ -10,7 +10,6 @@ timestamps since the previous keyframe were in order, because then no frame is r
 """
 
 import math
-import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -49,6 +48,7 @@ from rtmag.realtime.sources.network_errors import (
     StreamFailed,
     classify,
 )
+from rtmag.realtime.sources.opening import scheme_of
 
 STILLS_PER_SECOND = 10.0
 """Largest rate of requests of still pictures, unless another is given."""
@@ -160,12 +160,6 @@ class Access:
     """True for an MP4 file, which needs its index first, from a server that sends no parts."""
     body: Body | None = None
     """Answer that is read in place of the address."""
-
-
-def scheme_of(text: str) -> str | None:
-    """Return the scheme of an address in lower case; None if the text is not an address."""
-    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
-    return match[1].lower() if match else None
 
 
 def is_http(address: str) -> bool:

@@ -18,6 +18,12 @@ _NUMBER = re.compile(r"%0?(\d*)d")
 """A number in the names of pictures, as FFmpeg's patterns have it: %d, %3d or %03d."""
 
 
+def scheme_of(text: str) -> str | None:
+    """Return the scheme of an address in lower case; None if the text is not an address."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    return match[1].lower() if match else None
+
+
 def is_pattern(text: str) -> bool:
     """True if a name may be a glob pattern, or one with a number such as f%03d.png."""
     return any(mark in text for mark in "*?[") or _NUMBER.search(text) is not None
@@ -70,7 +76,7 @@ def open_source(
     size, fps = options.size, options.fps
     if re.fullmatch(r"\d{1,3}", text):
         return _camera(int(text), options)
-    if re.match(r"[A-Za-z][\w+.-]*://", text):
+    if scheme_of(text) is not None:
         return _stream(text, options)
     if text == "-":
         return _pipe(options)

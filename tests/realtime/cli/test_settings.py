@@ -215,7 +215,7 @@ def test_the_order_implied_by_a_band_is_shown(capsys: pytest.CaptureFixture[str]
             '[camera]\npixel-format = "a\\u0000b"',
             "pixel_format = 'a\\x00b': contains a null character",
         ),
-        ("#" + 1_000_000 * "x", "cannot read 'rtmag.toml': it is larger than a megabyte"),
+        ("#" + (1 << 20) * "x", "cannot read 'rtmag.toml': it is larger than 1 MB"),
     ],
 )
 def test_an_invalid_file_is_one_line_of_error(
