@@ -240,7 +240,8 @@ class Pace:
         self._seconds.append(seconds)
         if self._rate.fps is None or len(self._seconds) < _WINDOW:
             return None
-        share = median(self._seconds) * self._rate.fps
+        playback = self._controls.playback
+        share = median(self._seconds) * self._rate.fps * (playback.speed if playback else 1.0)
         if share > SLOW_SHARE:
             self._fast_since = None
             smaller = self._scale / 2

@@ -313,11 +313,8 @@ def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[
         curve = _TRANSFERS[video.colour.color_trc]
         warnings.append(f"is HDR ({curve}); the output has the same curve and is not tone-mapped")
     rate = capture_fps or source.fps
-    if video is not None and rate and video.highest_fps and not filter.fits(rate):
-        warnings.append(
-            f"has {rate:.4g} frames per second, and {video.highest_fps:.4g} in some parts: "
-            "the band is magnified in these parts only"
-        )
+    if (note := rate_note(source, filter, capture_fps)) is not None:
+        warnings.append(note)
     if source.frames == 1:
         warnings.append("has one frame: there is no motion to magnify")
     elif filter.band is not None and rate and source.frames:
@@ -328,3 +325,15 @@ def _warnings(opened: Input, filter: Filter, capture_fps: float | None) -> list[
                 f"{slowest:g} Hz needs a clip of at least {1 / slowest:.3g} s"
             )
     return warnings
+
+
+def rate_note(source: FrameSource, filter: Filter, capture_fps: float | None) -> str | None:
+    """Return a note about a file of which only the fastest parts can hold a band, or None."""
+    rate = capture_fps or source.fps
+    fastest = source.fps if source.stored is None else source.stored.highest_fps
+    if not rate or not fastest or fastest <= rate or filter.fits(rate):
+        return None
+    return (
+        f"has {rate:.4g} frames per second, and {fastest:.4g} in some parts: the band is magnified "
+        "in these parts only"
+    )

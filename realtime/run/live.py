@@ -4,12 +4,13 @@
 sinks. The frame loop itself is in `rtmag.realtime.run.loop`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rtmag.realtime.controls import Controls, LiveViewKind
 from rtmag.realtime.engines.engine import Engine
@@ -20,6 +21,7 @@ from rtmag.realtime.log import protect, redact
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.presets import LIVE_NAME
 from rtmag.realtime.run.adaptive import Pace, choose
+from rtmag.realtime.run.files import rate_note
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.run.loop import Pipeline, run
 from rtmag.realtime.run.provenance import describe, settings_path, write_settings
@@ -32,6 +34,7 @@ from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sinks.video_file import VideoSink
 from rtmag.realtime.sinks.virtual_camera import FIRST, VirtualCameraSink
 from rtmag.realtime.sources.opening import open_source
+from rtmag.realtime.sources.playback import PlaybackSource
 from rtmag.realtime.sources.retry import RetryPolicy, wait_until_available
 from rtmag.realtime.sources.scene.scene import SceneSource
 from rtmag.realtime.sources.source import FrameSource, SourceOptions, Status
@@ -56,6 +59,8 @@ class LiveOptions:
     print_link: Callable[[str], None] = lambda message: None
     """Prints the address of the web page, with its token."""
     source: SourceOptions = field(default_factory=SourceOptions)
+    playback: Mapping[str, Any] = field(default_factory=dict)
+    """Initial settings of the playback of a file, see `Playback.change`."""
     capture_fps: float | None = None
     """Slow motion: rate in 1/s at which the scene was filmed; None: the rate of the source."""
     record: Path | None = None
@@ -122,7 +127,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     if early_view is not None and early_view.url is not None:
         options.print_link(f"{name}; open {early_view.url}")
     source = stack.enter_context(_open_source(spec, options, early_view))
-    if (rate := options.capture_fps or source.fps) is not None:
+    if (rate := options.capture_fps or _highest_rate(source)) is not None:
         # The band of a preset is cut to the rate; nothing of it remains at a very low rate.
         (controls.filter.check if controls.preset is None else controls.filter.fitted)(rate)
     view = early_view or _open_view(source.name, options, stack)
@@ -197,8 +202,21 @@ def _open_source(spec: str, options: LiveOptions, view: View | None) -> FrameSou
         source = _open_or_wait(spec, options, view)
     except SourceAbsent as error:
         raise SourceAbsent(f"{error} (use --wait to wait for it)") from error
+    stored = source.stored
+    if stored is not None and (options.view != "none" or options.virtual_camera is not None):
+        source = played = PlaybackSource(stored, options.controls, options.notice)
+        played.playback.change(options.playback)
+        played.playback.seek(played.playback.start or 0.0)
+    note = rate_note(source, options.controls.filter, options.capture_fps)
+    if note is not None:
+        options.notice(f"warning: {source.name!r} {note}")
     announce(source, options.notice)
     return source
+
+
+def _highest_rate(source: FrameSource) -> float | None:
+    """Frames per second of the fastest part of a file, or of a live source; None if unknown."""
+    return source.fps if source.stored is None else source.stored.highest_fps
 
 
 def announce(source: FrameSource, notice: Callable[[str], None]) -> None:

@@ -132,7 +132,8 @@ class _Loop:
         self._sinks, self._layout = pipeline.sinks, pipeline.controls.layout
         # A step of a file may take longer. The guard of a live run has a watchdog of its own.
         self._watchdog = Watchdog(PATIENT) if pipeline.guard is None else None
-        self._tally = Tally(live=self._source.live)
+        played = pipeline.controls.playback is not None
+        self._tally = Tally(live=self._source.live, timed=not played)
         self._recording = Recording(pipeline.open_recording, self._controls)
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
         if pipeline.greeting is not None:
@@ -185,7 +186,8 @@ class _Loop:
     def _pause(self) -> None:
         """Show the last frame and apply keys until the pause ends or the user quits."""
         stats = self._pipeline.stats
-        while self._controls.paused and not self._controls.quit:
+        # A file that is played waits by itself, and shows single frames on request.
+        while self._controls.paused and not self._controls.quit and self._controls.playback is None:
             self._viewer.idle()
             if stats is not None:
                 stats.tick(self._snapshot)

@@ -32,7 +32,7 @@ class Report:
     frames: int
     """Number of frames magnified."""
     dropped: int
-    """Number of frames that were skipped because newer ones had arrived; always 0 for files."""
+    """Number of frames that were skipped because newer ones had arrived; 0 for `rtmag file`."""
     seconds: float
     """Duration of the run."""
     latency_p50_ms: float | None
@@ -53,6 +53,8 @@ class Report:
         if self.latency_p50_ms is not None:
             text += f", {self.dropped} dropped, latency {self.latency_p50_ms:.0f} ms"
             text += f" (95 %: {self.latency_p95_ms:.0f} ms)"
+        elif self.dropped:
+            text += f", {self.dropped} dropped"
         return text
 
 
@@ -60,13 +62,15 @@ class Tally:
     """Counts frames and measures rate and latency during a run.
 
     Args:
-        live: True for a live source, which has a latency and may drop frames.
+        live: True for a live source, which may drop frames.
+        timed: True if the times of its frames are those of their arrival, so that there is a
+            latency.
     """
 
-    def __init__(self, *, live: bool) -> None:
+    def __init__(self, *, live: bool, timed: bool = True) -> None:
         self.frames = 0
         self.dropped = 0
-        self._live = live
+        self._live, self._timed = live, live and timed
         self._start = time.monotonic()
         self._last_index: int | None = None
         self._times: deque[float] = deque(maxlen=_RECENT)
@@ -77,10 +81,10 @@ class Tally:
         now = time.monotonic()
         self.frames += 1
         self._times.append(now)
-        if self._live:
+        if self._timed:
             self._latencies.append(1e3 * (now - frame.time))
-            if self._last_index is not None:
-                self.dropped += max(frame.index - self._last_index - 1, 0)
+        if self._live and self._last_index is not None:
+            self.dropped += max(frame.index - self._last_index - 1, 0)
         self._last_index = frame.index
 
     def pause(self) -> None:

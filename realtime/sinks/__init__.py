@@ -2,3 +2,6 @@
 
 Overlays, keys and models do not belong here.
 """
+
+# If FFmpeg's libraries were loaded before OpenCV, its windows on X11 would never open.
+import rtmag.realtime.opencv  # noqa: F401

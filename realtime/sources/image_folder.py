@@ -7,7 +7,8 @@ see rtmag.realtime.media.depth.
 import os
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,13 @@ from rtmag.realtime.media.image_size import (
 )
 from rtmag.realtime.media.tiff import SIGNATURES, Directory, read_directories, select_page
 from rtmag.realtime.opencv import cv2, quiet
-from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, check_rate
+from rtmag.realtime.sources.source import (
+    DEFAULT_FPS,
+    BaseSource,
+    StoredFrame,
+    StoredSource,
+    check_rate,
+)
 
 _STACKS = (".tif", ".tiff")
 """Suffixes of files that may contain several pictures."""
@@ -70,6 +77,8 @@ class ImageFolderSource(BaseSource):
 
     live = False
     damaged = 0
+    start = 0.0
+    seekable = True
 
     def __init__(
         self,
@@ -84,6 +93,9 @@ class ImageFolderSource(BaseSource):
         self.fps: float | None = fps or DEFAULT_FPS
         self.frames: int | None = len(self._pictures)
         self._dt = 1 / self.fps
+        self.highest_fps: float | None = self.fps
+        self.seconds = self.frames * self._dt
+        """Seconds from the first picture to the end of the last."""
         self._max_pixels = max_pixels
         self._refusal: str | None = None
         self._stack: tuple[Path, NDArray[np.uint8]] | None = None
@@ -150,6 +162,21 @@ class ImageFolderSource(BaseSource):
                 self.damaged += 1
             else:
                 yield Frame(image, index * self._dt, index)
+
+    @property
+    def stored(self) -> StoredSource:
+        """This source."""
+        return self
+
+    def read_from(self, time: float) -> Generator[StoredFrame | None, None, None]:
+        """Yield the picture that is shown at this time, or the first one, and all later ones."""
+        first = max(min(int(time / self._dt) + 1, len(self._pictures) - 1), 0)
+        while first > 0 and first * self._dt > time:
+            first -= 1
+        for index, picture in enumerate(self._pictures[first:], first):
+            if self._closed:
+                return
+            yield StoredFrame(index * self._dt, partial(self._read, picture))
 
     def _read(self, picture: _Picture) -> Image | None:
         """Return a picture as (H, W, 3) uint8 BGR; None if it is unreadable or too large."""

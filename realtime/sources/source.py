@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.frame import Frame
+from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
@@ -84,6 +84,18 @@ class PolledSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame of a file, whose image is made on request."""
+
+    time: float
+    """Seconds; strictly increasing."""
+    image: Callable[[], Image | None]
+    """Return the image, (H, W, 3) uint8 BGR, or None if it is damaged."""
+    tick: float = 0.0
+    """Seconds by which the clock of the file rounds `time`."""
+
+
 class FrameSource(Protocol):
     """An iterator of frames that owns a device or a file; a context manager.
 
@@ -138,6 +150,11 @@ class FrameSource(Protocol):
         """This source, if it returns its newest frame on request; None: it must be iterated."""
         ...
 
+    @property
+    def stored(self) -> "StoredSource | None":
+        """This source, if its frames can be read from any time on; None: only in their order."""
+        ...
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the end; raises SourceLost if the source fails before that."""
         ...
@@ -154,6 +171,33 @@ class FrameSource(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+class StoredSource(FrameSource, Protocol):
+    """A file whose frames can be read from any time on."""
+
+    start: float
+    """Time of the first frame in seconds."""
+    seconds: float
+    """Seconds from the first frame to the end of the last."""
+    highest_fps: float | None
+    """Frames per second of the fastest part of about a second; None if unknown."""
+
+    @property
+    def seekable(self) -> bool:
+        """False if `read_from` decodes all frames from the first one on."""
+        ...
+
+    def read_from(self, time: float) -> Generator[StoredFrame | None, None, None]:
+        """Yield the frame that is shown at this time, or the first one, and all later ones.
+
+        For each frame that is decoded before these, None is yielded.
+
+        Raises:
+            SourceLost: the file is damaged at its end.
+            SourceUnavailable: the file cannot be opened any more.
+        """
+        ...
 
 
 class Closeable:
@@ -206,6 +250,11 @@ class BaseSource(Closeable):
     @property
     def polled(self) -> PolledSource | None:
         """This source, if it returns its newest frame on request; None: it must be iterated."""
+        return None
+
+    @property
+    def stored(self) -> StoredSource | None:
+        """This source, if its frames can be read from any time on; None: only in their order."""
         return None
 
 

@@ -4,9 +4,10 @@ Damaged packets are skipped and counted.
 """
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -52,11 +53,18 @@ from rtmag.realtime.media.timestamps import (
     decoding_times,
     duration,
     even_rate,
+    is_discontinuity,
     measure_steps,
     read_timestamps,
 )
 from rtmag.realtime.rate import rounding
-from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, check_rate
+from rtmag.realtime.sources.source import (
+    DEFAULT_FPS,
+    BaseSource,
+    StoredFrame,
+    StoredSource,
+    check_rate,
+)
 
 _RATE_FRAMES = 2000
 """If the file has an index, only this number of frames is read to measure the rate."""
@@ -66,6 +74,9 @@ _FIELDS = "the difference between the fields of a frame looks like motion"
 
 _SEARCHED = 32
 """Frames that are decoded at most to find one between two places to which a file can jump."""
+
+_SEEK_STEPS = (0.0, 1.0, 4.0, 16.0)
+"""Seconds before a wanted frame at which a key picture is looked for, one after the other."""
 
 _TAIL = 4
 """With at least this number of damaged packets at its end, a file counts as incomplete."""
@@ -127,6 +138,7 @@ class VideoSource(BaseSource):
             self.audio_start = min((start for start in starts if start is not None), default=None)
             """Seconds at which the first audio track starts; None if unknown."""
             self.time_base: Fraction = stream.time_base or Fraction(1, 90_000)
+            self._tick = 0.0 if self._fixed_fps else rounding(float(self.time_base))
             self._measure(container, stream)
         self._reordered = self._has_decoding_times()
         self._inspect_first_frame()
@@ -182,6 +194,8 @@ class VideoSource(BaseSource):
         if index is not None:  # it covers all of the file, but has no times of display
             ticks = index
             _, fastest = measure_steps(ticks, self.time_base)
+        steps = (np.diff(ticks) * float(self.time_base)).tolist()
+        self._one_clock = not self._fixed_fps and not any(map(is_discontinuity, steps))
         timed = step > 0 and not self._fixed_fps
         self.even_fps = even_rate(ticks, self.time_base, 1 / step) if timed else self.fps
         """Frames per second at which all frames keep their times in a file without timestamps."""
@@ -214,6 +228,7 @@ class VideoSource(BaseSource):
                 raise SourceUnavailable(
                     f"cannot open {str(self.path)!r}: none of its frames can be read"
                 )
+            self.start = 0.0 if self._fixed_fps else self._time_of(frame) or 0.0
             self._matrix = matrix = _matrix(frame)
             self.rotation = frame.rotation
             """Degrees counter-clockwise by which stored pictures are rotated to be upright."""
@@ -263,38 +278,103 @@ class VideoSource(BaseSource):
         self._reader = self._read()
         return self._reader
 
+    @property
+    def stored(self) -> StoredSource:
+        """This source."""
+        return self
+
+    @property
+    def seekable(self) -> bool:
+        """False if the times of the file do not tell the place of a frame."""
+        return self._one_clock and not self._reordered
+
+    def read_from(self, time: float) -> Generator[StoredFrame | None, None, None]:
+        """Yield the frame that is shown at this time, and all later ones; None before these.
+
+        Decoding begins at the key picture before it, or at the first frame if the file is not
+        seekable.
+        """
+        by_time = self.seekable and time > self.start
+        # The first deinterlaced frame lacks its neighbour.
+        latest = time - 2 / self.fps if self._deinterlace and self.fps else time
+        for back in (*(_SEEK_STEPS if by_time else ()), None):
+            with open_container(self.path) as container:
+                place = None if back is None else round((latest - back) / self.time_base)
+                frames = self._frames(container, self._stream_of(container), place)
+                shown = next(frames, None)
+                if shown is None or (place is not None and shown[0] > latest):
+                    continue  # the index of the file is wrong
+                try:
+                    for frame in frames:
+                        yield StoredFrame(*shown, self._tick) if frame[0] > time else None
+                        shown = frame
+                        if self._closed:
+                            return
+                except SourceLost:
+                    yield StoredFrame(*shown, self._tick)
+                    raise
+                yield StoredFrame(*shown, self._tick)
+                return
+
     def _read(self) -> Generator[Frame, None, None]:
         """Yield all frames, upright and with times; count the damaged packets."""
         if self._closed:
             return
-        clock = FileClock(1 / self.fps if self.fps else 1 / 30)
-        converter = Converter(self._values)
-        matrix, rotation = self._matrix, self.rotation
-        tick = 0.0 if self._fixed_fps else rounding(float(self.time_base))
-        index = self.damaged = self.jumps = 0
         with open_container(self.path) as container:
-            stream = self._stream_of(container)
-            for decoded in self._prepared(container, stream):
-                if decoded is None:
-                    self.damaged += 1
-                    continue
-                if decoded.rotation != rotation:
-                    matrix, rotation = _matrix(decoded), decoded.rotation
-                time = None if decoded.pts is None else float(decoded.pts * self.time_base)
-                image = _upright(converter.to_bgr(decoded), matrix)
-                time = index / self._fixed_fps if self._fixed_fps else clock.read(time)
-                yield Frame(image, time, index, tick=tick)
-                index, self.jumps = index + 1, clock.jumps
+            frames = self._frames(container, self._stream_of(container))
+            for index, (time, image) in enumerate(frames):
+                yield Frame(image(), time, index, tick=self._tick)
                 if self._closed:
                     return
 
+    def _frames(
+        self, container: InputContainer, stream: VideoStream, place: int | None = None
+    ) -> Iterator[tuple[float, Callable[[], Image]]]:
+        """Yield the time of each frame and a function that returns its upright image.
+
+        Damaged packets are counted.
+
+        Args:
+            container: newly opened.
+            stream: of the container.
+            place: time in ticks. The first frame is the key picture at or before it; there are no
+                frames if that is not found. None: all frames.
+        """
+        clock = FileClock(1 / self.fps if self.fps else 1 / 30)
+        converter = Converter(self._values)
+        matrix, rotation = self._matrix, self.rotation
+        index = self.damaged = self.jumps = 0
+        if place is not None and not _seek(container, stream, place):
+            return
+        for decoded in self._prepared(container, stream, jumped=place is not None):
+            if decoded is None:
+                self.damaged += 1
+                continue
+            if decoded.rotation != rotation:
+                matrix, rotation = _matrix(decoded), decoded.rotation
+            time = (
+                index / self._fixed_fps if self._fixed_fps else clock.read(self._time_of(decoded))
+            )
+            yield time, partial(_picture, converter, decoded, matrix)
+            index, self.jumps = index + 1, clock.jumps
+
+    def _time_of(self, frame: VideoFrame) -> float | None:
+        return None if frame.pts is None else float(frame.pts * self.time_base)
+
     def _prepared(
-        self, container: InputContainer, stream: VideoStream
+        self, container: InputContainer, stream: VideoStream, *, jumped: bool = False
     ) -> Iterator[VideoFrame | None]:
-        """Yield decoded frames, with their matrix and deinterlaced; None if one is damaged."""
+        """Yield decoded frames, with their matrix and deinterlaced; None if one is damaged.
+
+        Args:
+            container: the file; it is read from the place where it is.
+            stream: of the container.
+            jumped: True if that is not the beginning; the first frame is then a key picture.
+        """
         deinterlacer, lost = Deinterlacer(), None
+        frames = self._decode(container, stream, whole=not jumped)
         try:
-            for frame in self._decode(container, stream):
+            for frame in _from_key(frames, container) if jumped else frames:
                 if frame is not None and self._matrix_tag is not None:
                     frame.colorspace = self._matrix_tag
                 if frame is None or not self._deinterlace:
@@ -311,9 +391,15 @@ class VideoSource(BaseSource):
             raise lost
 
     def _decode(
-        self, container: InputContainer, stream: VideoStream
+        self, container: InputContainer, stream: VideoStream, *, whole: bool = True
     ) -> Iterator[VideoFrame | None]:
-        """Yield decoded frames, and None for each damaged packet."""
+        """Yield decoded frames, and None for each damaged packet.
+
+        Args:
+            container: the file; it is read from the place where it is.
+            stream: of the container.
+            whole: True if that place is the beginning, so that missing frames can be counted.
+        """
         packets = shown = tail = 0
         times = DisplayTimes(container) if self._reordered else None
         # Frame threads stay off: they would lose good frames next to damaged ones.
@@ -336,11 +422,12 @@ class VideoSource(BaseSource):
                 if times is not None:
                     frame.pts = times.take(frame)
                 yield frame
-        missing = max(self._frames_in_index - packets, 0)
+        missing = max(self._frames_in_index - packets, 0) if whole else 0
         yield from [None] * missing
         matroska = "matroska" in container.format.name
         if missing or tail >= _TAIL or (matroska and is_truncated(self.path)):
-            raise SourceLost(f"{self.name!r} is damaged after frame {shown}")
+            place = f"after frame {shown}" if whole else "at its end"
+            raise SourceLost(f"{self.name!r} is damaged {place}")
 
     def close(self) -> None:
         """Close the file."""
@@ -348,6 +435,20 @@ class VideoSource(BaseSource):
         if self._reader is not None:
             with suppress(ValueError):  # another thread is reading and will check `_closed`
                 self._reader.close()
+
+
+def _picture(converter: Converter, frame: VideoFrame, matrix: NDArray[np.int32] | None) -> Image:
+    """Return a decoded frame as an upright image (H, W, 3) uint8 BGR."""
+    return _upright(converter.to_bgr(frame), matrix)
+
+
+def _seek(container: InputContainer, stream: VideoStream, place: int) -> bool:
+    """Go to the key picture at or before a time in ticks; return False if that is not possible."""
+    try:
+        container.seek(place, stream=stream)
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+    return True
 
 
 def _start(stream: Stream) -> float | None:
