@@ -41,11 +41,12 @@ class Frame:
     image: Image
     """(H, W, 3) uint8, BGR."""
     time: float
-    """Seconds; strictly increasing within one source."""
+    """Seconds; strictly increasing within one epoch."""
     index: int
-    """Position in the source, from 0. A gap means that frames were dropped."""
+    """Position in the source, from 0. A gap within an epoch means that frames were dropped."""
     epoch: int = 0
-    """Rises at each discontinuity: later frames do not continue the motion of earlier ones."""
+    """Rises at each discontinuity: later frames do not continue the motion of earlier ones. Only
+    in a file that is played, time and index then go back or ahead, to those of the file."""
     tick: float = 0.0
     """Seconds by which the clock of the source rounds `time`, which may be less than exact."""
     field: MotionField | None = None

@@ -404,7 +404,8 @@ class Magnifier:
             self._start = frame.time
         passed, self._index = frame.index - self._index, frame.index
         if frame.epoch != self._epoch:
-            self._epoch = frame.epoch
+            self._epoch, last = frame.epoch, None
+            self._meter.restart()
             self._interrupt()
         fps = self.fps
         self._meter.add(frame.time, tick=frame.tick)  # also after a gap: it may have become slower

@@ -11,13 +11,14 @@ from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from rtmag.realtime.controls import Controls, Layout
+from rtmag.realtime.controls import Controls
 from rtmag.realtime.errors import OptionError, SinkError, SourceLost
 from rtmag.realtime.filters import Filter
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.adaptive import Pace
 from rtmag.realtime.run.guard import Guard
+from rtmag.realtime.run.recording import Recording, Timeline
 from rtmag.realtime.run.report import Ending, Report, Stats, Tally
 from rtmag.realtime.run.watchdog import PATIENT, Watchdog
 from rtmag.realtime.signals import deferred
@@ -29,9 +30,6 @@ from rtmag.realtime.view.viewer import TICK, Facts, View, Viewer
 
 _SLOW_TICK = 0.1
 """Seconds between two checks of the keys after a second without a frame; saves CPU time."""
-
-_RECORDING_INTERVAL = 1.0
-"""Shortest time in seconds between the starts of two recordings. A page can ask for many more."""
 
 _REPORT_INTERVAL = 0.25
 """Seconds between two looks at what the magnifier has measured and noted."""
@@ -134,6 +132,7 @@ class _Loop:
         self._watchdog = Watchdog(PATIENT) if pipeline.guard is None else None
         played = pipeline.controls.playback is not None
         self._tally = Tally(live=self._source.live, timed=not played)
+        self._timeline = Timeline() if played else None
         self._recording = Recording(pipeline.open_recording, self._controls)
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
         if pipeline.greeting is not None:
@@ -309,12 +308,13 @@ class _Loop:
     # ---- output -------------------------------------------------------------------------------
 
     def _write(self, frame: Frame, magnified: Frame) -> None:
+        written = magnified if self._timeline is None else self._timeline.continued(magnified)
         if self._sinks:
             picture = overlay.lay_out(frame.image, magnified.image, self._layout)
             for sink in self._sinks:
-                sink.write(magnified.with_image(picture))
+                sink.write(written.with_image(picture))
         if self._controls.recording or self._recording.running:
-            self._record(frame, magnified)
+            self._record(frame, written)
         warning = self._present_warning()
         if warning != self._shown_warning:
             self._shown_warning = warning
@@ -367,64 +367,3 @@ def cut_message(controls: Controls, used: Filter, fps: float) -> str | None:
     part, whole = used.text(controls.unit), controls.filter.text(controls.unit)
     part, whole = (text.removeprefix(f"{used.mode} ") for text in (part, whole))
     return f"{part} in place of {whole}: {fps:.3g} frames/s cannot show faster motion"
-
-
-class Recording:
-    """Writes a new file each time `recording` of the controls is turned on, at most one per second.
-
-    Args:
-        opener: opens a file; None if recording is not possible.
-        controls: their layout at the start of a recording is its layout until the end, because a
-            video file has one frame size.
-    """
-
-    def __init__(self, opener: Callable[[], Sink] | None, controls: Controls) -> None:
-        self._opener = opener
-        self._controls = controls
-        self._sink: Sink | None = None
-        self._layout: Layout = controls.layout
-        self._earliest_start = 0.0  # of the next file; monotonic time in seconds
-
-    @property
-    def running(self) -> bool:
-        """True if a file is being written."""
-        return self._sink is not None
-
-    def write(self, original: Frame, magnified: Frame) -> str | None:
-        """Write a frame if recording is on; return a message for the user, or None.
-
-        Raises:
-            SinkError: the file cannot be written. Recording is then off, and the incomplete
-                file is kept under its temporary name.
-        """
-        try:
-            if not self._controls.recording:
-                return self.close(finished=True)
-            if self._opener is None:
-                self._controls.recording = False
-                return "recording is not possible with this command"
-            if self._sink is None:
-                if time.monotonic() < self._earliest_start:
-                    return None
-                self._earliest_start = time.monotonic() + _RECORDING_INTERVAL
-                self._layout = self._controls.layout
-                self._sink = self._opener()
-            image = overlay.lay_out(original.image, magnified.image, self._layout)
-            self._sink.write(magnified.with_image(image))
-        except SinkError:
-            self._controls.recording = False
-            with suppress(SinkError):
-                self.close(finished=False)
-            raise
-        return None
-
-    def close(self, *, finished: bool) -> str | None:
-        """Close the file, if one is open; return a message for the user if it is complete."""
-        sink, self._sink = self._sink, None
-        if sink is None:
-            return None
-        sink.close(finished=finished)
-        if not finished:
-            return None
-        message = f"recording saved as {sink.name}" if sink.name else "recording saved"
-        return message + (f"; {sink.dropped} frames were dropped" if sink.dropped else "")

@@ -72,7 +72,8 @@ class Tally:
         self.dropped = 0
         self._live, self._timed = live, live and timed
         self._start = time.monotonic()
-        self._last_index: int | None = None
+        self._last: tuple[int, int] | None = None
+        """Epoch and index of the last frame."""
         self._times: deque[float] = deque(maxlen=_RECENT)
         self._latencies: deque[float] = deque(maxlen=_KEPT)
 
@@ -83,13 +84,13 @@ class Tally:
         self._times.append(now)
         if self._timed:
             self._latencies.append(1e3 * (now - frame.time))
-        if self._live and self._last_index is not None:
-            self.dropped += max(frame.index - self._last_index - 1, 0)
-        self._last_index = frame.index
+        if self._live and self._last is not None and frame.epoch == self._last[0]:
+            self.dropped += max(frame.index - self._last[1] - 1, 0)
+        self._last = frame.epoch, frame.index
 
     def pause(self) -> None:
         """Do not count frames as dropped that arrive before the next call of `count`."""
-        self._last_index = None
+        self._last = None
         self._times.clear()
 
     @property

@@ -29,10 +29,10 @@ _TICK = 0.25
 class PlaybackSource(BaseSource):
     """A file that is played: a live source without an end.
 
-    It follows `controls.paused` and `controls.playback`, which this class sets. The time of frames
-    is the time of the file that was played, so frequencies are those of the file at every speed.
-    After a jump, time goes on by one usual step and `Frame.epoch` rises. `Frame.index` counts the
-    frames that were due.
+    It follows `controls.paused` and `controls.playback`, which this class sets. Frames have their
+    times in the file, so frequencies are those of the file at every speed. After a jump, and when
+    the file begins again, `Frame.epoch` rises. `Frame.index` is the position in the file at its
+    usual rate, where frames that were passed over count.
 
     Args:
         source: the file; closed together with this source.
@@ -65,7 +65,7 @@ class PlaybackSource(BaseSource):
         self._seeking = False
         """True until the first frame of a requested jump was found."""
         self._waited = self._finished = self._closed = False
-        self._time, self._shift, self._index, self._epoch = -self._step, 0.0, -1, -1
+        self._index = self._epoch = -1
         self._damaged = 0
         self._told: set[str] = set()
         self._reader = source.read_from(source.start)
@@ -227,15 +227,15 @@ class PlaybackSource(BaseSource):
         self._next = None
         if self._due is not None:
             self._clock.set(frame.time, now if self._due == _AT_ONCE else self._due)
-            self._shift = self._time + self._step - frame.time
+            self._index = round((frame.time - self._source.start) / self._step) - 1
             self._epoch += 1
             self._due, self._seeking = None, False
-        self._last, self._time = frame.time, frame.time + self._shift
+        self._last = frame.time
         self._index += 1
         return frame
 
     def _shown(self, frame: StoredFrame) -> Frame | None:
-        """Return a frame with its image and the played time; None if it is damaged."""
+        """Return a frame with its image; None if it is damaged."""
         playback = self.playback
         playback.position = frame.time - self._source.start
         if playback.target == self._target:
@@ -245,7 +245,7 @@ class PlaybackSource(BaseSource):
         if image is None:
             self._damaged += 1
             return None
-        return Frame(image, self._time, self._index, self._epoch, frame.tick)
+        return Frame(image, frame.time, self._index, self._epoch, frame.tick)
 
     def _tell(self, message: str) -> None:
         """Call `note` with a message, once."""

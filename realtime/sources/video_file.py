@@ -437,6 +437,19 @@ class VideoSource(BaseSource):
                 self._reader.close()
 
 
+def _from_key(
+    frames: Iterable[VideoFrame | None], container: InputContainer
+) -> Iterator[VideoFrame | None]:
+    """Leave out the frames before the first key picture after a jump."""
+    # A jump into an MPEG program stream ends within a packet; the first time may be wrong.
+    keys = 2 if container.format.name == "mpeg" else 1
+    for frame in frames:
+        if frame is not None and frame.key_frame and frame.pts is not None:
+            keys -= 1
+        if keys <= 0:
+            yield frame
+
+
 def _picture(converter: Converter, frame: VideoFrame, matrix: NDArray[np.int32] | None) -> Image:
     """Return a decoded frame as an upright image (H, W, 3) uint8 BGR."""
     return _upright(converter.to_bgr(frame), matrix)

@@ -97,7 +97,7 @@ def test_key_r_records_to_numbered_files(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = FakeView("......".join("rrrr"))
-    monkeypatch.setattr("rtmag.realtime.run.loop._RECORDING_INTERVAL", 0.0)
+    monkeypatch.setattr("rtmag.realtime.run.recording._RECORDING_INTERVAL", 0.0)
     monkeypatch.setattr(live, "WindowSink", lambda title: view)
     (tmp_path / "rtmag-camera.mp4").write_bytes(b"precious")
     run_live("test", make(model, view="window", limit=40)[0])

@@ -14,7 +14,7 @@ from tests.support.fakes import FakeMagnifier, FakeSink, FakeSource, FakeView
 
 
 def test_key_r_turns_recording_on_and_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtmag.realtime.run.loop._RECORDING_INTERVAL", 0.0)
+    monkeypatch.setattr("rtmag.realtime.run.recording._RECORDING_INTERVAL", 0.0)
     files: list[FakeSink] = []
 
     def record() -> FakeSink:
