@@ -52,6 +52,7 @@ def assert_same(frame: StoredFrame, expected: Frame) -> None:
         ("refresh.mkv", {"options": {"g": "12", "x264-params": "intra-refresh=1:bframes=0"}}),
         ("b.mpg", {"codec": "mpeg2video", "options": {"g": "8", "bf": "2"}}),
         ("b.avi", {"codec": "mpeg4", "options": {"g": "12", "bf": "2"}}),
+        ("fields.mp4", {"options": {"g": "12", "x264-params": "interlaced=1"}}),
         ("late.mov", {"ticks": range(50, 90), "options": {"g": "12", "bf": "2"}}),
         ("one.webm", {"codec": "libvpx", "options": {"deadline": "realtime", "cpu-used": "8"}}),
         (
