@@ -6,27 +6,31 @@ measured in the pictures as they are; nothing is magnified.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol, Self
 
 from rtmag.realtime.analysis.measurement import Measurement
 from rtmag.realtime.analysis.meter import Meter, grid
+from rtmag.realtime.engines.loading import load_spec
+from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
-from rtmag.realtime.filters import Band, Temporal, parse_band
+from rtmag.realtime.filters import Band, Filter, Static, Temporal, parse_band
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.log import logger, redact
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.magnifier import Magnifier, Region
 from rtmag.realtime.report.contents import ReportContents, described_settings
 from rtmag.realtime.run.live import announce
 from rtmag.realtime.run.loop import arrivals
 from rtmag.realtime.run.report import Ending, NoProgress, Progress
+from rtmag.realtime.run.watchdog import PATIENT, Watchdog
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sources.opening import open_source
 from rtmag.realtime.sources.scene.scene import SceneSource
-from rtmag.realtime.sources.source import FrameSource, SourceOptions
+from rtmag.realtime.sources.source import Closeable, FrameSource, SourceOptions
 
 WHOLE = "picture"
 """Name of the whole picture as a region."""
@@ -44,6 +48,14 @@ def _log(message: str) -> None:
 
 _SQUARE = 0.01
 """Largest relative difference between width and height of pixels that count as square."""
+
+
+class FieldObserver(Protocol):
+    """Uses the displacement field of each frame."""
+
+    def add(self, frame: Frame) -> None:
+        """Take the next frame, which has a field."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,12 @@ class MeasureOptions:
     capture_fps: float | None = None
     """Slow motion: rate in 1/s at which the scene was filmed; None: the rate of the times."""
     source: SourceOptions = field(default_factory=SourceOptions)
+    observers: Sequence[FieldObserver] = ()
+    """Receive each measured frame with its displacement field. The network runs for them only."""
+    filter: Filter = field(default_factory=Static)
+    """Filter that the displacement of the fields has passed."""
+    engine: EngineSpec = field(default_factory=EngineSpec)
+    """The model that gives the fields."""
     progress: Progress = field(default_factory=NoProgress)
     notice: Callable[[str], None] = _log
     """Prints a message."""
@@ -97,8 +115,8 @@ def run_measure(spec: str, options: MeasureOptions) -> MeasuredRun:
     """
     if options.end is not None and options.end <= options.start:
         raise OptionError(f"--end {options.end:g} must be later than --start {options.start:g}")
-    with _open(spec, options) as source:
-        run = _Run(source, options)
+    with _open(spec, options) as source, _Fields.opened(source, options) as fields:
+        run = _Run(source, options, fields)
         options.progress.begin(source.name, run.expected)
         try:
             ending = run.measure()
@@ -180,11 +198,52 @@ def _open(spec: str, options: MeasureOptions) -> FrameSource:
     return source
 
 
+class _Fields(Closeable):
+    """The displacement fields of the frames, for observers."""
+
+    def __init__(self, magnifier: Magnifier, observers: Sequence[FieldObserver]) -> None:
+        self._magnifier, self._observers = magnifier, observers
+        self._watchdog = Watchdog(PATIENT)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, source: FrameSource, options: MeasureOptions) -> Iterator[Self | None]:
+        """Load the model; None if there are no observers.
+
+        Raises:
+            ModelError, ProviderUnavailable: the model cannot be loaded.
+        """
+        if not options.observers:
+            yield None
+            return
+        magnifier = Magnifier(
+            load_spec(options.engine),
+            filter=options.filter,
+            fps=None if source.live else source.fps,
+            capture_fps=options.capture_fps,
+        )
+        with cls(magnifier, options.observers) as fields:
+            yield fields
+
+    def add(self, frame: Frame) -> None:
+        """Measure the field of a frame and pass it on."""
+        with self._watchdog.step():
+            measured = replace(frame, field=self._magnifier.motion(frame))
+        for observer in self._observers:
+            observer.add(measured)
+
+    def close(self) -> None:
+        """Stop the watchdog."""
+        self._watchdog.close()
+
+
 class _Run:
     """State of a measurement."""
 
-    def __init__(self, source: FrameSource, options: MeasureOptions) -> None:
-        self._source, self._options = source, options
+    def __init__(
+        self, source: FrameSource, options: MeasureOptions, fields: _Fields | None
+    ) -> None:
+        self._source, self._options, self._fields = source, options, fields
         self._check_band()
         self._meter: Meter | None = None
         self._picture: Image | None = None
@@ -245,6 +304,8 @@ class _Run:
             self._missed += max(frame.index - last - 1, 0) if last is not None else 0
             last = frame.index
             with deferred():  # Ctrl-C must not leave a frame half measured
+                if self._fields is not None:
+                    self._fields.add(frame)
                 self._add(frame)
 
     @property

@@ -213,3 +213,21 @@ def test_the_python_function_returns_arrays(clip: str) -> None:
     assert left.peaks[0].hz == pytest.approx(3, abs=0.05)
     assert (found.scale, found.unit, found.band) == (0.5, "mm", (1, 5))
     assert rtmag.measure(Path(clip), grid=(2, 1), seconds=0.2).regions[1].name == "B1"
+
+
+def test_observers_receive_every_frame_with_its_field(clip: str) -> None:
+    class Observer:
+        def __init__(self) -> None:
+            self.frames: list[Frame] = []
+
+        def add(self, frame: Frame) -> None:
+            self.frames.append(frame)
+
+    observer = Observer()
+    run = measured(clip, start=0.5, seconds=0.5, observers=[observer])
+    assert np.array_equal([frame.time for frame in observer.frames], times_of(run))
+    first, *later = observer.frames
+    assert first.field is not None
+    assert first.field.displacement.shape == (30, 40, 2)
+    assert not first.field.displacement.any()  # the reference
+    assert max(np.abs(each.field.displacement).max() for each in later if each.field) > 0.05
