@@ -29,7 +29,7 @@ import typer
 from benchmarks.heldout import pictures
 from benchmarks.vibrating_scenes import SHAKE, Thing, VibratingScene, scene
 from rtmag.realtime.analysis.measurement import RegionMotion
-from rtmag.realtime.analysis.meter import measure
+from rtmag.realtime.analysis.meter import Meter
 from rtmag.realtime.analysis.spectra import Samples
 from rtmag.realtime.analysis.tracking import Tracker, gray
 from rtmag.realtime.environment import machine
@@ -54,8 +54,10 @@ def patch(frames: Sequence[Frame], things: Sequence[Thing]) -> list[RegionMotion
 
 def region(frames: Sequence[Frame], things: Sequence[Thing]) -> list[RegionMotion]:
     """Measure as `rtmag measure` does."""
-    names = {str(number): thing.box for number, thing in enumerate(things)}
-    return list(measure(frames, names).regions)
+    meter = Meter({str(number): thing.box for number, thing in enumerate(things)})
+    for frame in frames:
+        meter.add(frame)
+    return list(meter.result().regions)
 
 
 def pyidi(frames: Sequence[Frame], things: Sequence[Thing]) -> list[RegionMotion]:

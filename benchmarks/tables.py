@@ -188,6 +188,45 @@ def start_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+MEASURES = {
+    "region": "`rtmag measure`",
+    "patch": "registration with the first frame",
+    "pyidi": "pyIDI, LucasKanade",
+}
+
+
+def measure_table(document: dict[str, Any]) -> str:
+    """Errors of measured frequencies and amplitudes, by the rate of H.264."""
+    lines = [
+        "| H.264 | method | things found | largest peak | false peaks | frequency, median / 95 % "
+        "| amplitude, median / 95 % | within two deviations |"
+    ]
+    lines.append("|---" * 8 + "|")
+    kinds = list(dict.fromkeys((row["codec"], row["method"]) for row in document["rows"]))
+    for codec, method in kinds:
+        rows = [r for r in document["rows"] if (r["codec"], r["method"]) == (codec, method)]
+        found = [row for row in rows if row["found"]]
+        hz = sorted(abs(row["hz_error"]) for row in found)
+        px = sorted(abs(row["px_error"]) / row["px"] for row in found)
+        inside = [
+            mean(abs(row[f"{name}_error"]) < 2 * row[f"{name}_deviation"] for row in found)
+            for name in ("hz", "px")
+        ]
+        lines.append(
+            f"| {'none' if codec is None else f'{codec} kbit/s'} | {MEASURES[method]} "
+            f"| {len(found)} of {len(rows)} | {sum(r['first'] for r in rows)} "
+            f"| {sum(r['false'] for r in rows)} | {1000 * _at(hz, 0.5):.1f} / "
+            f"{1000 * _at(hz, 0.95):.1f} mHz | {_at(px, 0.5):.1%} / {_at(px, 0.95):.1%} "
+            f"| {inside[0]:.0%}, {inside[1]:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def _at(ordered: list[float], share: float) -> float:
+    """The value below which this share of the ordered values lies."""
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
 TABLES = {
     "overview": ("fps", overview_table),
     "fps": ("fps", fps_table),
@@ -199,6 +238,7 @@ TABLES = {
     "start": ("start", start_table),
     "operators": ("operators", operators_table),
     "streams": ("streams", streams_table),
+    "measure": ("measure", measure_table),
     "gain": ("quality", gain_table),
     "scales": ("quality", scales_table),
     "band": ("quality", band_table),

@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rtmag.realtime.analysis.measurement import Measurement
+    from rtmag.realtime.analysis.meter import Meter
     from rtmag.realtime.engines.engine import Engine
     from rtmag.realtime.engines.loading import load_engine
     from rtmag.realtime.engines.onnx_engine import OnnxEngine
@@ -49,6 +51,8 @@ __all__ = [
     "Frame",
     "FrameSource",
     "Magnifier",
+    "Measurement",
+    "Meter",
     "MissingExtra",
     "ModelError",
     "ModelIncompatible",
@@ -77,6 +81,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "analysis.measurement": ("Measurement",),
+    "analysis.meter": ("Meter",),
     "engines.engine": ("Engine",),
     "engines.loading": ("load_engine",),
     "filters": ("Dynamic", "Filter", "Static", "Temporal", "parse_band"),

@@ -21,6 +21,11 @@ LEAST_LIKENESS = 0.5
 MAX_PIXELS = 40_000
 """Largest number of pixels of a downscaled region. 10 000 take about 1 ms."""
 
+_LOST_SECONDS = 2.0
+
+_DROP = 0.9
+"""Likeness relative to its mean below which the content is sought at other displacements."""
+
 _MOST_FRAMES = 300  # in the mean that is the reference; older ones count less and less
 
 _MARGIN = 12  # downscaled pixels around a region that is downscaled, which may move by that much
@@ -47,20 +52,31 @@ class Follower:
         self.box: Region = (0, 0, 0, 0)
         """The region within the last picture."""
         self._inner: Region = (0, 0, 0, 0)
+        self._offset = self._total = np.zeros(2)
+        """Displacement of the reference, and of the last frame, in pixels."""
+        self._seen = 0.0
+        """Time of the last frame that showed the content of the region."""
         self._before: Gray | None = None
         self._repeats, self._frames = 0.0, 0
         self.restart()
 
     def restart(self) -> None:
-        """Make the next frame the reference."""
+        """Make the next frame the reference; its displacement is that of the last one."""
+        self._offset = self._total
         self._tracker: Tracker | None = None
         self._count = 0
         self._last = (0.0, 0.0)
+        self._likeness = 0.0
+        """Its mean so far."""
 
-    def add(self, frame: Frame) -> Registration | None:
-        """Return the displacement since the reference in pixels; None if the content is another.
+    def add(self, frame: Frame, time: float) -> Registration | None:
+        """Return the displacement since the first frame in pixels; None if the content is another.
 
-        All frames up to `restart` have the same size.
+        After two seconds of other content, that is the new reference.
+
+        Args:
+            frame: of the same size as the others.
+            time: in seconds.
         """
         picture = self._downscale(frame)
         if self._tracker is None:
@@ -68,18 +84,26 @@ class Follower:
             self._mean = self._tracker.content.copy()
         self._compare(picture)
         result = self._tracker.register(picture, self._last, _ITERATIONS)
+        if result.likeness < max(LEAST_LIKENESS, _DROP * self._likeness):
+            start = self._tracker.search(picture)
+            other = self._tracker.register(picture, start, _ITERATIONS)
+            result = max(result, other, key=lambda each: each.likeness)
         if result.likeness < LEAST_LIKENESS and self._count:
             self._last = (0.0, 0.0)
+            if abs(time - self._seen) > _LOST_SECONDS:
+                self.restart()
+                self._seen = time
             return None
-        self._last = result.displacement
+        self._last, self._seen = result.displacement, time
         self._count = min(self._count + 1, _MOST_FRAMES)
+        self._likeness += (result.likeness - self._likeness) / self._count
         self._mean += (result.content - self._mean) / self._count
         if self._count < _EACH or self._count % _EACH == 0:
             self._tracker.content = self._mean.copy()
-        (dx, dy), (sx, sy), scale = result.displacement, result.deviation, self._scale
-        return result._replace(
-            displacement=(dx * scale, dy * scale), deviation=(sx * scale, sy * scale)
-        )
+        self._total = self._offset + self._scale * np.array(result.displacement)
+        dx, dy = self._total.tolist()
+        sx, sy = (self._scale * each for each in result.deviation)
+        return result._replace(displacement=(dx, dy), deviation=(sx, sy))
 
     @property
     def repeated(self) -> float:

@@ -36,7 +36,7 @@ RELATION_SEGMENTS = 8
 """Least number of averages of a phase and a coherence; one average has coherence 1 always."""
 
 
-GAIN_DEVIATION = 0.001
+GAIN_DEVIATION = 0.002
 """Relative standard deviation of an amplitude by the registration itself."""
 
 LEAST_REPEATED = 0.001

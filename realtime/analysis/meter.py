@@ -9,7 +9,7 @@ result.region("motor").peaks
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -24,8 +24,6 @@ from rtmag.realtime.magnifier import Region, clipped
 MAX_SAMPLES = 8_000_000
 """Largest number of kept samples of all regions together: 200 MB. Of a longer recording, the later
 part is kept: 74 hours of one region at 30 frames per second, 44 minutes of a grid of 10 x 10."""
-
-_LOST_SECONDS = 2.0  # after which a region that shows something else has a new reference
 
 
 def grid(size: tuple[int, int], columns: int, rows: int) -> dict[str, Region]:
@@ -155,26 +153,20 @@ class _Followed:
         self._follower = Follower(box)
         self._times = array("d")
         self._values = array("f")  # four for each time: displacement and deviation
-        self._offset = np.zeros(2)
         self._lost = 0
         self._dropped = False
 
     def restart(self) -> None:
         """Continue from the last displacement with a new reference."""
         self._follower.restart()
-        if self._values:
-            self._offset = np.array(self._values[-4:-2])
 
     def add(self, frame: Frame, time: float) -> None:
-        result = self._follower.add(frame)
+        result = self._follower.add(frame, time)
         if result is None:
             self._lost += 1
-            if self._times and time - self._times[-1] > _LOST_SECONDS:
-                self.restart()
             return
-        dx, dy = self._offset + result.displacement
         self._times.append(time)
-        self._values.extend((dx, dy, *result.deviation))
+        self._values.extend((*result.displacement, *result.deviation))
         if len(self._times) > self._most:
             half = self._most // 2
             del self._times[:half], self._values[: 4 * half]
@@ -212,19 +204,3 @@ class _Followed:
         if len(self._times) < MIN_SAMPLES:
             notes.append(f"region {self._name}: too few frames for a spectrum")
         return notes
-
-
-def measure(
-    frames: Iterable[Frame],
-    regions: Mapping[str, Region | None],
-    *,
-    band: Band | None = None,
-    capture_fps: float | None = None,
-    scale: float = 1.0,
-    unit: str = "px",
-) -> Measurement:
-    """Measure the regions of a recording; the arguments are those of `Meter`."""
-    meter = Meter(regions, band=band, capture_fps=capture_fps, scale=scale, unit=unit)
-    for frame in frames:
-        meter.add(frame)
-    return meter.result()

@@ -30,8 +30,6 @@ USUAL_WINDOW = 30.0
 WINDOW_PERIODS = 6.0
 """Periods of the lower edge of a slow band over which a peak is judged."""
 
-_LOST_SECONDS = 2.0  # after which a region that shows something else has a new reference
-
 _SAME = 0.05  # relative difference in frequency up to which two peaks are the same one
 
 _LARGER = 1.5  # another peak is shown in place of the present one if it is larger by this factor
@@ -76,9 +74,6 @@ class Monitor:
         self._values: list[tuple[float, float, float, float]] = []
         self._next = 0
         """Position of the next sample in both lists."""
-        self._offset = 0.0, 0.0
-        self._seen = 0.0
-        """Time of the last frame that showed the content of the region."""
 
     @property
     def box(self) -> Region:
@@ -92,16 +87,9 @@ class Monitor:
             frame: of the original picture, always of the same size.
             time: in seconds.
         """
-        result = self._follower.add(frame)
+        result = self._follower.add(frame, time)
         if result is not None:
-            (dx, dy), (x, y) = result.displacement, self._offset
-            self._put(time, (x + dx, y + dy, *result.deviation))
-        elif abs(time - self._seen) > _LOST_SECONDS:
-            self._follower.restart()
-            self._offset = self._values[self._next - 1][:2]
-        else:
-            return
-        self._seen = time
+            self._put(time, (*result.displacement, *result.deviation))
 
     def _put(self, time: float, value: tuple[float, float, float, float]) -> None:
         times, begin = self._times, self._next
@@ -135,7 +123,8 @@ class Monitor:
         begin = bisect.bisect_left(self._times, self._times[-1] - seconds) if self._times else 0
         values = np.array(self._values[begin:]).reshape(-1, 4)
         times = np.array(self._times[begin:])
-        return RegionMotion(name, self.box, times, values[:, :2], values[:, 2:], band)
+        repeated = self._follower.repeated
+        return RegionMotion(name, self.box, times, values[:, :2], values[:, 2:], band, repeated)
 
 
 class Judge:

@@ -36,6 +36,8 @@ _OWN = 2  # bins on either side of a line that belong to it: the main lobe of th
 
 _ITERATIONS = 12
 
+_SMALL = 1e-3  # bins; the step after one as small as this would be about its square
+
 Complex = NDArray[np.complex128]
 
 
@@ -198,7 +200,7 @@ class _Fit:
             self._solve()
             step = self._frequency_step()
             self.hz = np.clip(self.hz + step, first - reach, first + reach)
-            if not len(hz) or np.abs(step).max() < 1e-6 / segment.duration:
+            if not len(hz) or np.abs(step).max() < _SMALL / segment.duration:
                 break
         self._solve()
 
@@ -232,36 +234,32 @@ class _Fit:
         each = [self._slopes[..., k] for k in (0, 1)]
         return np.stack([slope - self._q @ (self._q.T @ slope) for slope in each], axis=-1)
 
-    def _noise(self, number: int, weights: Samples) -> Samples:
-        """(2,): variance of the noise around a line, as white noise of that density.
+    def _noise(self, number: int) -> Samples:
+        """Variance of the noise around a line, as white noise of that density, (2, 2).
 
-        Args:
-            number: of the line.
-            weights: (T,) of an estimator that multiplies samples by a carrier and these. They
-                determine how much of the noise of other frequencies reaches it.
+        The rows are for amplitudes and for the frequency, the columns for both axes. They differ
+        because the frequency depends most on the samples at both ends, which lets in more of the
+        noise of other frequencies.
         """
         times, duration = self._segment.times, self._segment.duration
         bins = np.concatenate([np.arange(-_SIDE, -1), np.arange(2, _SIDE + 1)])
         hz = self.hz[number] + bins / duration
-        half = 0.5 / self._segment.step
-        hz = hz[(hz > 0.5 / duration) & (hz < half)]
+        hz = hz[(hz > 0.5 / duration) & (hz < 0.5 / self._segment.step)]
         far = np.abs(hz[:, None] - self.hz).min(axis=1) * duration > 1.5
         hz = hz[far] if far.sum() >= 6 else hz
-        carrier = np.exp(-2j * np.pi * hz[:, None] * times) * weights
-        power = np.abs(carrier @ self.residual) ** 2 / np.square(weights).sum()
-        return np.asarray(power.mean(axis=0))
+        weighted = np.concatenate([self.residual, self.residual * times[:, None]], axis=1)
+        sums = np.exp(-2j * np.pi * hz[:, None] * times) @ weighted
+        power = np.square(np.abs(sums)).mean(axis=0).reshape(2, 2)
+        return np.asarray(power / np.array([[len(times)], [np.square(times).sum()]])) + 1e-30
 
     def deviations(self, number: int) -> tuple[float, Samples]:
         """Standard deviations of the frequency and, (2,), of the parts of the amplitudes."""
-        times = self._segment.times
-        variance = self._noise(number, times) + 1e-30
+        even, ends = self._noise(number)
         slopes = self._independent_slopes()[:, number]
-        information = float(((slopes**2).sum(axis=0) / variance).sum())
-        even = self._noise(number, np.ones_like(times)) + 1e-30
+        information = float((np.square(slopes).sum(axis=0) / ends).sum())
         inverse = np.linalg.pinv(self._r)
-        count = len(self.hz)
-        rows = [2 + number, 2 + count + number]
-        share = float((inverse[rows] ** 2).sum() / 2)
+        rows = [2 + number, 2 + len(self.hz) + number]
+        share = float(np.square(inverse[rows]).sum() / 2)
         return 1 / math.sqrt(max(information, 1e-30)), np.sqrt(even * share)
 
 

@@ -145,6 +145,22 @@ class Tracker:
         """
         return self.register(image, iterations=iterations).displacement
 
+    def search(self, image: Gray) -> tuple[float, float]:
+        """Return the displacement in whole pixels at which a picture is most like the reference.
+
+        It is a start for `register`, whose iterations find nothing if they start further away than
+        the texture is wide.
+
+        Args:
+            image: (H, W), of the reference's size.
+        """
+        x, y = self._corner
+        smooth = self._smooth(image)
+        patch = self._patch[: smooth.shape[0] - y, : smooth.shape[1] - x]
+        scores = cv2.matchTemplate(smooth, patch, cv2.TM_CCOEFF_NORMED)
+        down, right = np.unravel_index(int(np.nan_to_num(scores).argmax()), scores.shape)
+        return float(right) - x, float(down) - y
+
     def register(
         self, image: Gray, start: tuple[float, float] = (0.0, 0.0), iterations: int = 12
     ) -> Registration:

@@ -202,6 +202,36 @@ def test_step_time_is_split_by_kind_of_operator(
     assert "| `fast`, 160x128 | " in tables.operators_table(document)
 
 
+def test_vibrating_things_are_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from benchmarks import measure, tables, vibrating_scenes
+
+    monkeypatch.setattr(vibrating_scenes, "SECONDS", 8.0)
+    monkeypatch.delitem(measure.METHODS, "pyidi")
+    out = tmp_path / "measure.json"
+    measure.main(scenes=1, out=out)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document == json.loads(out.read_text())
+    assert [row["method"] for row in document["rows"]] == ["region", "patch"]
+    for row in document["rows"]:
+        assert row["first"]
+        assert row["false"] == 0
+        assert abs(row["px_error"]) < 0.01 * row["px"]
+        assert abs(row["hz_error"]) < 0.002
+    assert "| none | `rtmag measure` | 1 of 1 | 1 | 0 | " in tables.measure_table(document)
+
+
+def test_scenes_can_be_stored_with_a_codec() -> None:
+    from benchmarks.vibrating_scenes import HEIGHT, WIDTH, compressed
+
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8) for _ in range(3)]
+    shown = list(compressed(iter(images), 300, 12))
+    assert [image.shape for image in shown] == [image.shape for image in images]
+    assert np.abs(shown[0].astype(float) - images[0]).mean() > 5
+
+
 @pytest.mark.parametrize("model", model_names())
 def test_only_arithmetic_per_element_counts_as_other(model: str) -> None:
     onnx = pytest.importorskip("onnx")

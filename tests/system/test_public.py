@@ -26,7 +26,7 @@ def test_all_is_complete() -> None:
     promised = {
         "Frame", "Magnifier", "Static", "Dynamic", "Temporal", "load_engine", "open_source",
         "stream", "Engine", "Filter", "FrameSource", "OnnxEngine", "PRESETS", "VideoSink",
-        "parse_band", "MotionField", "motion", "measure",
+        "parse_band", "MotionField", "motion", "Measurement", "Meter", "measure",
     }  # fmt: skip
     raised = {
         name

@@ -1,7 +1,7 @@
 """Meter on exact motion of synthetic pictures."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import av
@@ -11,13 +11,30 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.analysis.following import Follower
 from rtmag.realtime.analysis.measurement import Measurement
-from rtmag.realtime.analysis.meter import Meter, grid, measure
+from rtmag.realtime.analysis.meter import Meter, grid
 from rtmag.realtime.errors import OptionError
+from rtmag.realtime.filters import Band
 from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.magnifier import Region
 
 SIDE = 96
 
 FPS = 30.0
+
+
+def measure(
+    frames: Iterable[Frame],
+    regions: Mapping[str, Region | None],
+    *,
+    band: Band | None = None,
+    scale: float = 1.0,
+    unit: str = "px",
+) -> Measurement:
+    """Measure all frames."""
+    meter = Meter(regions, band=band, scale=scale, unit=unit)
+    for frame in frames:
+        meter.add(frame)
+    return meter.result()
 
 
 class Moved:
@@ -163,6 +180,14 @@ def test_something_else_before_the_region_is_left_out() -> None:
     assert result.region("left").peaks[0].px == pytest.approx(0.2, rel=0.05)
 
 
+def test_motion_of_many_pixels_from_frame_to_frame() -> None:
+    result = measure(swinging(4.0, 15.0, 3.0), {"left": (32, 32, 32, 32)})
+    (peak,) = result.regions[0].peaks
+    assert peak.hz == pytest.approx(4.0, abs=0.01)
+    assert peak.px == pytest.approx(15.0, rel=0.01)
+    assert result.notes == []
+
+
 def test_grid_and_regions_are_checked() -> None:
     assert list(grid((640, 480), 2, 2)) == ["A1", "B1", "A2", "B2"]
     assert grid((640, 480), 2, 2)["B2"] == (320, 240, 320, 240)
@@ -186,7 +211,7 @@ def test_the_downscaled_region_is_inside_the_picture(size: tuple[int, int]) -> N
     """Place the region at the corner of a picture that it fills, not a pixel away."""
     image = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
     follower = Follower(None, 10_000)
-    first, second = (follower.add(Frame(image, time, index)) for index, time in enumerate((0, 1)))
+    first, second = (follower.add(Frame(image, time, 0), time) for time in (0, 1))
     assert first is not None
     assert second is not None
     assert first.content.shape == second.content.shape

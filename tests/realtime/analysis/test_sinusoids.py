@@ -26,7 +26,7 @@ def test_two_close_lines_and_a_weak_one_are_separated() -> None:
     assert [as_peak(line).px for line in found] == pytest.approx([1, 0.05**0.5, 0.02], abs=0.005)
 
 
-@pytest.mark.parametrize("slope", [0.0, 1.0])
+@pytest.mark.parametrize("slope", [0.0, 0.5])
 def test_the_stated_deviations_are_those_of_the_errors(slope: float) -> None:
     """Hold the truth within two deviations in 94 to 97 % of many draws of white and red noise."""
     times = np.arange(300) / FPS
