@@ -8,12 +8,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
@@ -184,9 +186,12 @@ class Server:
             raise HTTPException(404)
         return response
 
-    def _measurement(self, request: HttpRequest) -> Response:
+    async def _measurement(self, request: HttpRequest) -> Response:
         """Return the measurement; in a thread too, because a report takes seconds."""
-        return self._measurement_files.response(request.url.path.rpartition(".")[2])
+        kind = request.url.path.rpartition(".")[2]
+        with suppress(asyncio.CancelledError):  # the run ends; the viewer is disconnected
+            return await run_in_threadpool(self._measurement_files.response, kind)
+        return Response(status_code=503)
 
     async def _health(self, request: HttpRequest) -> Response:
         statistics = self._statistics()

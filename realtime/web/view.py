@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rtmag.realtime.controls import COLOURS, Controls, Layout, NamedRegion
+from rtmag.realtime.controls import COLOURS, LAYOUTS, Controls, Layout, NamedRegion
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Band, Temporal
@@ -127,6 +127,7 @@ class WebView(BaseSink):
             "version": rtmag_version(),
             "presets": {key: preset.data() for key, preset in PRESETS.items()},
             "colours": COLOURS,
+            "layouts": LAYOUTS,
         }
         self.server.hub.publish("about", json.dumps({"about": about}))
         self._publish_recordings()

@@ -1,6 +1,7 @@
 // The page: shows the state of the run, and connects buttons and keys.
 
 import { Connection } from "./connection.js";
+import { Finding } from "./finding.js";
 import { Instrument } from "./instrument.js";
 import { Marks } from "./marks.js";
 import { Picture } from "./picture.js";
@@ -30,9 +31,11 @@ const picture = new Picture(connection);
 const playback = new Playback(connection);
 const settings = new Settings(connection, picture, showError);
 const instrument = new Instrument(connection, new Marks(picture), settings, showError);
+const finding = new Finding(connection, instrument, picture, () => openPanel(true));
 settings.onShow = (values, unit) => {
   instrument.showSettings(values, unit);
   playback.showSettings(values);
+  $("find").hidden = values.finding === undefined; // no button for what the run does not do
 };
 
 // ---- messages of the server ------------------------------------------------------------------
@@ -85,6 +88,7 @@ function duration(milliseconds) {
 
 function showAbout(about) {
   settings.showPresets(about.presets);
+  settings.showLayouts(about.layouts);
   colours = about.colours;
   showColours();
   $("source").textContent = $("source").title = about.source;
@@ -96,7 +100,10 @@ function showAbout(about) {
 function showColours() {
   const share = lightTheme.matches ? DARKER : 1;
   const shade = (hex) => `#${[1, 3, 5].map((at) => Math.round(parseInt(hex.slice(at, at + 2), 16) * share).toString(16).padStart(2, "0")).join("")}`;
-  colours.forEach((hex, i) => document.documentElement.style.setProperty(`--region-${i}`, shade(hex)));
+  colours.forEach((hex, i) => {
+    document.documentElement.style.setProperty(`--mark-${i}`, hex); // over the picture
+    document.documentElement.style.setProperty(`--region-${i}`, shade(hex));
+  });
   instrument.showColours(colours);
 }
 
@@ -123,6 +130,7 @@ function showStatus(received) {
   }
   if (status.rate) settings.showFrameRate(status.rate);
   playback.showStatus(status);
+  finding.showStatus(status);
   showVeil();
 }
 
@@ -169,6 +177,13 @@ const toggleStatistics = () => { $("facts").hidden = !$("facts").hidden; };
 const toggleShortcuts = () => ($("shortcuts").open ? $("shortcuts").close() : $("shortcuts").showModal());
 const toggleFullscreen = () => (document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen?.());
 
+function openPanel(open) {
+  $("instrument").hidden = !open;
+  $("motion-toggle").setAttribute("aria-expanded", open);
+  if (!open) instrument.clear();
+  connection.subscribe("panel", open);
+}
+
 $("pause").addEventListener("click", () => connection.set({ paused: !settings.values.paused }));
 $("record").addEventListener("click", () => connection.set({ recording: !settings.values.recording }));
 $("snapshot").addEventListener("click", () => picture.save());
@@ -176,11 +191,7 @@ $("fullscreen").addEventListener("click", toggleFullscreen);
 $("help").addEventListener("click", toggleShortcuts);
 $("reset-region").addEventListener("click", () => connection.set({ region: null }));
 $("motion-toggle").addEventListener("click", () => {
-  const open = $("instrument").hidden;
-  $("instrument").hidden = !open;
-  $("motion-toggle").setAttribute("aria-expanded", open);
-  if (!open) instrument.clear();
-  connection.subscribe("panel", open);
+  openPanel($("instrument").hidden);
 });
 $("compare").addEventListener("pointerdown", (event) => {
   $("compare").setPointerCapture(event.pointerId);

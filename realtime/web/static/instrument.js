@@ -72,6 +72,14 @@ export class Instrument {
     this.sendRegions([...this.regions, { name: this.selected, box }]);
   }
 
+  // Measure a region under a given name, in place of an earlier one of this name.
+  addNamed(name, box) {
+    const others = this.regions.filter((each) => each.name !== name);
+    if (others.length >= this.colours.length) return;
+    this.selected = name;
+    this.sendRegions([...others, { name, box }]);
+  }
+
   rename(index, input) {
     const name = input.value.trim(), others = this.regions.filter((_, i) => i !== index);
     const allowed = /^[\p{L}\p{N}_][\p{L}\p{N}_ .+/()-]{0,39}$/u.test(name) && !others.some((each) => each.name === name);

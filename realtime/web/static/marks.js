@@ -6,6 +6,7 @@ const HINTS = {
   length: "Drag along something of known length. Escape cancels.",
 };
 const SHORTEST_LINE = 8; // pixels
+const LABEL_HEIGHT = 24; // CSS pixels
 
 export class Marks {
   constructor(picture) {
@@ -72,21 +73,27 @@ export class Marks {
 
   update() {
     const box = this.picture.box(), css = ([x, y]) => [box.left + x * box.scale, box.top + y * box.scale];
-    $("marks").replaceChildren(...this.regions.map(({ name, box: [x, y, w, h] }, index) => {
-      const mark = document.createElement("div"), label = document.createElement("button"), [left, top] = css([x, y]);
-      mark.style.cssText = `left:${left}px;top:${top}px;width:${w * box.scale}px;height:${h * box.scale}px`;
-      mark.style.setProperty("--stroke", `var(--region-${index})`);
-      mark.classList.toggle("chosen", name === this.selected);
-      mark.classList.toggle("low", y * box.scale + box.top < 24);
-      Object.assign(label, { textContent: name, tabIndex: -1, ariaLabel: `Show region ${name}` });
-      label.addEventListener("click", () => this.onSelect(name));
-      mark.append(label);
-      return mark;
-    }));
-    $("line").hidden = !this.line;
-    if (this.line) {
-      const [[x1, y1], [x2, y2]] = this.line.map(css);
-      for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) for (const each of $("line").children) each.setAttribute(name, value);
-    }
+    const key = JSON.stringify([this.regions.map(({ name }) => name), this.selected]);
+    if (key !== this.made) $("marks").replaceChildren(...this.regions.map(({ name }, index) => this.makeMark(name, index)));
+    this.made = key; // marks are only moved as long as they are the same, as they can be clicked
+    this.regions.forEach(({ box: [x, y, w, h] }, index) => {
+      const mark = $("marks").children[index], [left, top] = css([x, y]);
+      Object.assign(mark.style, { left: `${left}px`, top: `${top}px`, width: `${w * box.scale}px`, height: `${h * box.scale}px` });
+      mark.classList.toggle("low", top < LABEL_HEIGHT);
+    });
+    $("line").toggleAttribute("hidden", !this.line);
+    if (!this.line) return;
+    const [[x1, y1], [x2, y2]] = this.line.map(css);
+    for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) for (const each of $("line").children) each.setAttribute(name, value);
+  }
+
+  makeMark(name, index) {
+    const mark = document.createElement("div"), label = document.createElement("button");
+    mark.style.setProperty("--stroke", `var(--mark-${index})`);
+    mark.classList.toggle("chosen", name === this.selected);
+    Object.assign(label, { textContent: name, tabIndex: -1, ariaLabel: `Show region ${name}` });
+    label.addEventListener("click", () => this.onSelect(name));
+    mark.append(label);
+    return mark;
   }
 }

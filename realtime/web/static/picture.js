@@ -185,7 +185,7 @@ export class Picture {
     }));
     $("wipe").setAttribute("aria-valuenow", Math.round(100 * wipe));
     const [left, right] = document.querySelectorAll(".tag");
-    left.hidden = layout === "magnified";
+    left.hidden = layout === "magnified" || layout === "map";
     left.textContent = layout === "difference" ? "magnified minus original; grey: no difference" : "original";
     right.hidden = layout !== "split" && layout !== "side";
     left.style.left = `${box.left + 10}px`;

@@ -85,6 +85,14 @@ export class Plot {
     });
   }
 
+  // A line without dots.
+  line(xs, ys, stroke) {
+    this.inside((c) => {
+      c.strokeStyle = stroke;
+      this.polyline(c, xs, ys, 0, xs.length);
+    });
+  }
+
   polyline(c, xs, ys, first, end) {
     const pause = 5 * ((xs[end - 1] - xs[first]) / Math.max(end - first - 1, 1)); // the line has a gap there
     c.beginPath();

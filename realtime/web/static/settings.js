@@ -10,6 +10,7 @@ const MODE_HINTS = {
   dynamic: "Motion from one frame to the next.",
   temporal: "Motion in a band of frequencies.",
 };
+const LAYOUT_HINTS = { side: "Side by side", map: "Amplitude of the motion in the band, over the original" };
 const PER_HZ = { Hz: 1, bpm: 60, rpm: 60 };
 const LOWEST_HZ = 0.05; // left end of the band's sliders
 const SLOW_HZ = 4; // bands below it are shown per minute too, as breath and pulse are
@@ -43,6 +44,14 @@ export class Settings {
       const button = document.createElement("button");
       Object.assign(button, { value: name, textContent: name, title: why });
       return button;
+    }));
+    this.show(this.values);
+  }
+
+  showLayouts(layouts) {
+    $("layout").replaceChildren(...layouts.map((name) => {
+      const button = document.createElement("button");
+      return Object.assign(button, { value: name, textContent: name, title: LAYOUT_HINTS[name] ?? "" });
     }));
     this.show(this.values);
   }

@@ -90,7 +90,7 @@ export class Spectrum {
     plot.horizontalLines([0, top / 2, top], formatPixels);
     this.drawFrequencies(plot, range);
     const draw = (each, stroke, method) => plot[method](each.px.map((_, i) => i * each.step), each.px.map((v) => v * factor), stroke);
-    for (const each of this.regions) if (each !== this.region) draw(each, this.strokeOf(each.name), "trace");
+    for (const each of this.regions) if (each !== this.region) draw(each, this.strokeOf(each.name), "line");
     draw(this.region, this.strokeOf(this.region.name), "area");
     for (const [hz, px] of this.region.peaks) plot.dot([hz, px * factor], colour("text"));
     if (reading) plot.mark([reading.peak[0], reading.peak[1] * factor], this.rate(reading.peak[0]));
