@@ -82,6 +82,10 @@ class Playback:
     """Time at which the played part begins; None: the first frame."""
     end: float | None = None
     """Time at which the played part ends; None: the end of the file."""
+    complete: bool = False
+    """True to show every frame, as slowly as that takes; False to keep the pace."""
+    fps: float | None = None
+    """Usual number of frames per second of the file; None: unknown."""
     loop: bool = True
     """True to begin again at the end of the played part; False to pause there."""
 

@@ -1,7 +1,8 @@
 """A file as a live source: played at the pace of its own times, with jumps, a loop and a speed.
 
 The frame loop asks for the newest frame, as of a camera; frames that were due while it computed are
-dropped. There is no thread: frames are decoded when they are asked for.
+dropped, unless `Playback.complete` is set: the file is then played as slowly as necessary. There is
+no thread: frames are decoded when they are asked for.
 """
 
 import math
@@ -51,7 +52,9 @@ class PlaybackSource(BaseSource):
         if not source.seekable:
             self.notes += ("is read from its beginning at each jump: its times are not in order",)
         self._step = 1 / (source.fps or DEFAULT_FPS)
-        self.playback = controls.playback = Playback(max(source.seconds, self._step))
+        self.playback = controls.playback = Playback(
+            max(source.seconds, self._step), fps=source.fps
+        )
         self._clock = _Clock()
         self._next: StoredFrame | None = None
         """The frame that was decoded, but is not due yet."""
@@ -177,9 +180,11 @@ class PlaybackSource(BaseSource):
                 self._end(self._next.time)
             elif (due := self._due_time(self._next)) <= now:
                 newest = self._take(self._next, now)
-                if self.playback.steps or now - begin > _CATCH_UP:
-                    self.playback.steps = 0
+                late = now - (due if self.playback.complete else begin) > _CATCH_UP
+                if self.playback.steps or late:
                     self._clock.set(newest.time, now)
+                if self.playback.steps or late or self.playback.complete:
+                    self.playback.steps = 0
                     break
             elif newest is not None or due > end:
                 break

@@ -149,6 +149,8 @@ class WebView(BaseSink):
         """Publish the state of the run and, if a viewer needs it, encode the pair of frames."""
         self._publish({**asdict(facts), "size": magnified.size})
         hub, playback = self.server.hub, controls.playback
+        if playback is not None:
+            playback.complete = hub.motion_viewers > 0
         task = (magnified.index, magnified.time, hub.subscriptions, controls.shown, controls.wipe)
         wanted = hub.picture_viewers or hub.motion_viewers
         if task == self._last_task or not wanted:
@@ -283,9 +285,10 @@ class WebView(BaseSink):
 
     def _seconds(self, task: _Task) -> float:
         """Time of a frame: in the file that is played, else since the first measured frame."""
-        if task.position is not None:
-            return task.position
-        frame, rate = task.original, self._capture_fps
+        frame, rate, playback = task.original, self._capture_fps, self._controls.playback
+        if task.position is not None and playback is not None:
+            slower = playback.fps / rate if playback.fps and rate else 1.0
+            return task.position * slower
         time = frame.time if rate is None else frame.index / rate
         self._first_time = time if self._first_time is None else self._first_time
         return time - self._first_time

@@ -246,6 +246,17 @@ def test_a_slow_model_drops_frames_and_the_delay_does_not_grow(clock: FakeTime) 
     assert late.max() - late[0] < 0.11
 
 
+def test_a_slow_model_slows_a_complete_playback_down(clock: FakeTime) -> None:
+    """No frame is dropped, and the pace is the usual one again when the model is fast."""
+    player = Player(Stored(frames=1000), clock)
+    player.playback.complete = True
+    assert player.playback.fps == 10.0
+    player.run(20.0, work=0.35)
+    assert np.diff([frame.index for frame in player.frames]).tolist() == [1] * 57
+    player.run(5.0)
+    assert np.diff(player.moments)[5:] == pytest.approx(0.1, abs=0.01)
+
+
 def test_a_slow_decoder_slows_the_playback_down(clock: FakeTime) -> None:
     """Every get returns something, however many frames are due."""
     player = Player(Stored(frames=1000, decoding=lambda index: clock.sleep(0.2)), clock)
