@@ -49,6 +49,8 @@ class Frame:
     in a file that is played, time and index then go back or ahead, to those of the file."""
     tick: float = 0.0
     """Seconds by which the clock of the source rounds `time`, which may be less than exact."""
+    coding: str = ""
+    """Coding of the picture in a compressed file: `I`, `P` or `B`; empty if unknown."""
     field: MotionField | None = None
     """Displacement of the scene, if a magnifier was asked to measure it."""
 

@@ -18,7 +18,7 @@ from av.buffer import Buffer
 from av.container import InputContainer, OutputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Stream
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -77,6 +77,9 @@ _SEARCHED = 32
 
 _SEEK_STEPS = (0.0, 1.0, 4.0, 16.0)
 """Seconds before a wanted frame at which a key picture is looked for, one after the other."""
+
+_CODINGS: dict[int, str] = {PictureType.I: "I", PictureType.P: "P", PictureType.B: "B"}
+"""Kinds of coded pictures, see `Frame.coding`."""
 
 _TAIL = 4
 """With at least this number of damaged packets at its end, a file counts as incomplete."""
@@ -306,14 +309,14 @@ class VideoSource(BaseSource):
                     continue  # the index of the file is wrong
                 try:
                     for frame in frames:
-                        yield StoredFrame(*shown, self._tick) if frame[0] > time else None
+                        yield StoredFrame(*shown[:2], self._tick) if frame[0] > time else None
                         shown = frame
                         if self._closed:
                             return
                 except SourceLost:
-                    yield StoredFrame(*shown, self._tick)
+                    yield StoredFrame(*shown[:2], self._tick)
                     raise
-                yield StoredFrame(*shown, self._tick)
+                yield StoredFrame(*shown[:2], self._tick)
                 return
 
     def _read(self) -> Generator[Frame, None, None]:
@@ -322,15 +325,15 @@ class VideoSource(BaseSource):
             return
         with open_container(self.path) as container:
             frames = self._frames(container, self._stream_of(container))
-            for index, (time, image) in enumerate(frames):
-                yield Frame(image(), time, index, tick=self._tick)
+            for index, (time, image, coding) in enumerate(frames):
+                yield Frame(image(), time, index, tick=self._tick, coding=coding)
                 if self._closed:
                     return
 
     def _frames(
         self, container: InputContainer, stream: VideoStream, place: int | None = None
-    ) -> Iterator[tuple[float, Callable[[], Image]]]:
-        """Yield the time of each frame and a function that returns its upright image.
+    ) -> Iterator[tuple[float, Callable[[], Image], str]]:
+        """Yield the time of each frame, a function that returns its upright image, and its coding.
 
         Damaged packets are counted.
 
@@ -355,7 +358,8 @@ class VideoSource(BaseSource):
             time = (
                 index / self._fixed_fps if self._fixed_fps else clock.read(self._time_of(decoded))
             )
-            yield time, partial(_picture, converter, decoded, matrix)
+            coding = _CODINGS.get(decoded.pict_type, "")
+            yield time, partial(_picture, converter, decoded, matrix), coding
             index, self.jumps = index + 1, clock.jumps
 
     def _time_of(self, frame: VideoFrame) -> float | None:

@@ -722,3 +722,10 @@ class TestWithoutTimestamps:
     def test_rates_that_are_not_positive_are_refused(self, fps: float, clip: MakeClip) -> None:
         with pytest.raises(OptionError, match="fps must be a positive number"):
             VideoSource(clip(frames=2), fps=fps)
+
+
+def test_the_coding_of_each_picture_is_known(tmp_path: Path) -> None:
+    options = {"g": "6", "bf": "0", "sc_threshold": "0"}
+    path = Clip(frames=13, options=options).write(tmp_path / "clip.mp4")
+    with VideoSource(path) as source:
+        assert "".join(frame.coding for frame in source) == "IPPPPPIPPPPPI"
