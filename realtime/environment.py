@@ -9,7 +9,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,27 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def no_font_cache() -> Iterator[None]:
+    """Context in which Matplotlib is imported: it leaves no list of fonts in the user's folders.
+
+    Only the fonts that come with Matplotlib are used then. Nothing changes if it is already
+    imported, as in a notebook, or if the user has set its folder.
+    """
+    from tempfile import TemporaryDirectory  # 10 ms, which `--help` saves
+
+    if "matplotlib" in sys.modules or "MPLCONFIGDIR" in os.environ:
+        yield
+        return
+    with TemporaryDirectory() as folder:
+        os.environ |= {"MPLCONFIGDIR": folder, "MPL_IGNORE_SYSTEM_FONTS": "1"}
+        try:
+            yield
+        finally:
+            for name in ("MPLCONFIGDIR", "MPL_IGNORE_SYSTEM_FONTS"):
+                del os.environ[name]
 
 
 def disable_telemetry() -> None:

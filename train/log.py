@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rtmag.realtime.cli.console import notice
+from rtmag.realtime.environment import no_font_cache
+
+with no_font_cache():
+    from matplotlib.figure import Figure
 
 FIRST_LINE = 10.0  # seconds until the first line of progress, if stderr is not a terminal
 

@@ -11,18 +11,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import PdfPages
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from rtmag.realtime.analysis.measurement import RegionMotion
 from rtmag.realtime.analysis.spectra import Samples
+from rtmag.realtime.environment import no_font_cache
 from rtmag.realtime.log import visible
 from rtmag.realtime.report.contents import ReportContents
+
+with no_font_cache():
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import PdfPages
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
 MOST_ROWS = 12
 """Number of regions in a PNG file and on a page; a PDF file has all."""

@@ -69,6 +69,27 @@ def test_a_command_leaves_nothing_at_home(
     assert not (tmp_path / "events").exists()
 
 
+OTHERS = [
+    ["presets"], ["config", "show"], ["doctor"], ["demo", "--frames", "3"], ["train", "--help"],
+    ["export", "--help"], ["measure", "in.mp4", "--report", "out.html", "--plot", "out.png"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", OTHERS, ids=lambda args: args[0])
+def test_other_commands_leave_nothing_at_home(
+    args: list[str], clip: MakeClip, tmp_path: Path
+) -> None:
+    """S09: not even Matplotlib's list of fonts."""
+    if args[0] in ("train", "export"):
+        pytest.importorskip("torch")
+    if args[0] == "measure":
+        pytest.importorskip("matplotlib")
+    clip("in.mp4", frames=30, size=(64, 48))
+    home = run_at_home(tmp_path, COMMAND, *args)
+    assert not [*home.rglob("*")]
+    assert not (tmp_path / "events").exists()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_library_leaves_nothing_at_home(engine: str, tmp_path: Path) -> None:
     """S09."""
