@@ -270,8 +270,8 @@ class _Run:
     def measure(self) -> Ending:
         """Read and measure frames; after Ctrl-C, what was measured so far is the result."""
         try:
-            with closing(arrivals(self._source)) as frames:
-                self._add_all(frames)
+            with closing(arrivals(self._source)) as frames, Watchdog(PATIENT) as watchdog:
+                self._add_all(frames, watchdog)
         except KeyboardInterrupt:
             if not self._frames:
                 raise
@@ -283,7 +283,7 @@ class _Run:
             self.lost = self._source.live
         return "end"
 
-    def _add_all(self, frames: Iterator[Frame | None]) -> None:
+    def _add_all(self, frames: Iterator[Frame | None], watchdog: Watchdog) -> None:
         """Measure the frames of the requested part."""
         first = last = None
         for frame in frames:
@@ -303,7 +303,8 @@ class _Run:
                 frame = replace(frame, time=frame.time - first)
             self._missed += max(frame.index - last - 1, 0) if last is not None else 0
             last = frame.index
-            with deferred():  # Ctrl-C must not leave a frame half measured
+            # Ctrl-C must not leave a frame half measured.
+            with deferred(), watchdog.step():
                 if self._fields is not None:
                     self._fields.add(frame)
                 self._add(frame)
