@@ -39,7 +39,8 @@ def run_at_home(folder: Path, code: str, *args: str, before: tuple[str, ...] = (
     home = folder / "home"
     home.mkdir()
     settings = {name: str(home) for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA")}
-    environment = {k: v for k, v in ENVIRONMENT.items() if not k.startswith(("XDG_", "ORT_"))}
+    unset = ("XDG_", "ORT_", "DISPLAY", "WAYLAND_DISPLAY")  # a display is a socket too
+    environment = {k: v for k, v in ENVIRONMENT.items() if not k.startswith(unset)}
     done = subprocess.run(
         [*before, sys.executable, "-c", WATCHED + code, *args],
         env=environment | settings | {"TMPDIR": str(folder / "temporary")},
