@@ -443,3 +443,19 @@ def test_ctrl_c_during_the_imports_prints_nothing() -> None:
         capture_output=True, text=True, env=ENVIRONMENT, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
+def test_one_core_and_an_empty_environment_are_enough(clip: MakeClip, tmp_path: Path) -> None:
+    """Runtimes complain if they cannot pin their threads; containers have no home and no locale."""
+    clip("a.mp4", frames=3)
+    one_core = min(os.sched_getaffinity(0))
+    program = f"import os; os.sched_setaffinity(0, [{one_core}]); "
+    program += "from rtmag.realtime.cli.main import main; main()"
+    needed = {k: v for k, v in ENVIRONMENT.items() if k in ("PYTHONPATH", "SYSTEMROOT", "PATH")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "file", "a.mp4", "b.mp4", "--progress", "none"],
+        env=needed, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "b.mp4").exists()

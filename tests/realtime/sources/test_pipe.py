@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.sources.pipe import RawPipe, Y4mPipe
 from rtmag.realtime.sources.video_file import VideoSource
-from tests.support.clips import BLUE, Clip, coloured_y4m, flat, number
+from tests.support.clips import BLUE, Clip, coloured_y4m, flat, number, smooth
 from tests.support.fakes import ENVIRONMENT
 
 MAIN = "import sys; from rtmag.realtime.cli.main import main; main()"
@@ -55,6 +56,28 @@ def test_the_matrix_of_y4m_can_be_given(matrix: Matrix, tag: int) -> None:
     with Y4mPipe(io.BytesIO(coloured_y4m(tag)), matrix=matrix) as source:
         for frame in source:
             assert frame.image[24, 32].astype(int) == pytest.approx(BLUE, abs=3)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+@pytest.mark.parametrize(
+    "kind", ["gray", "gray10", "yuv411p", "yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10"]
+)
+def test_every_kind_of_y4m(kind: str, tmp_path: Path) -> None:
+    picture = smooth(3, (160, 120))
+    if "gray" in kind:
+        picture = picture[..., [1, 1, 1]]
+    (tmp_path / "raw").write_bytes(2 * picture.tobytes())
+    read = ["ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", "160x120"]
+    read += ["-i", str(tmp_path / "raw"), "-sws_flags", "bilinear+accurate_rnd+full_chroma_int"]
+    made = subprocess.run(
+        [*read, "-pix_fmt", kind, "-strict", "-1", "-f", "yuv4mpegpipe", "-"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    (tmp_path / "a.y4m").write_bytes(made.stdout)
+    with Y4mPipe(io.BytesIO(made.stdout)) as pipe, VideoSource(tmp_path / "a.y4m") as file:
+        for source in (pipe, file):
+            (first, _) = source
+            assert np.abs(first.image.astype(int) - picture).mean() < 2
 
 
 @pytest.mark.parametrize(("options", "tag"), [([], 6), (["--matrix", "bt709"], 1)])

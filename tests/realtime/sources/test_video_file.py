@@ -3,6 +3,7 @@ import shutil
 import socket
 import stat
 import struct
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from av.stream import Disposition
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.media.colour import UNSPECIFIED, Colour, Matrix
+from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sources.video_file import VideoSource
 from tests.support.clips import (
     BLUE,
@@ -588,6 +590,21 @@ def flagged(path: Path, *parts: tuple[int, tuple[int, int], Disposition]) -> Pat
     return path
 
 
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_trimmed_files_begin_and_end_where_they_were_cut(clip: MakeClip, tmp_path: Path) -> None:
+    """An edit list hides the pictures between the key picture and the cut."""
+    whole, cut = clip("a.mp4", frames=90, options={"g": "30"}), tmp_path / "cut.mp4"
+    trim = ["ffmpeg", "-v", "error", "-ss", "0.5", "-i", str(whole), "-t", "1", "-c", "copy"]
+    subprocess.run([*trim, str(cut)], check=True)
+    with VideoSource(cut) as source:
+        frames = list(source)
+    assert number(frames[0].image) == 15 % 12
+    assert frames[0].time == 0
+    assert source.frames == len(frames)
+    assert 30 <= len(frames) <= 33  # pictures for the last ones come along
+    assert source.damaged == 0
+
+
 class TestSeveralStreams:
     SMALL, LARGE = (64, 48), (96, 64)
     NONE, DEFAULT = Disposition(0), Disposition.default
@@ -598,6 +615,23 @@ class TestSeveralStreams:
         with VideoSource(flagged(tmp_path / name, *parts)) as source:
             assert (source.size, source.frames) == (self.SMALL, 10)
             assert source.notes == ("has 2 video streams; number 2 (64x48) is read",)
+            assert numbers(source) == list(range(10))
+
+    @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+    @pytest.mark.parametrize("order", ["01", "10"])
+    def test_a_cover_picture_is_passed_over(
+        self, order: str, clip: MakeClip, tmp_path: Path
+    ) -> None:
+        cover, out = tmp_path / "cover.jpg", tmp_path / "out.mp4"
+        cv2.imwrite(str(cover), np.full((96, 128, 3), 50, np.uint8))
+        add = ["ffmpeg", "-v", "error", "-i", str(clip(frames=10)), "-i", str(cover)]
+        add += ["-c", "copy"]
+        for index in order:
+            add += ["-map", index]
+        add += [f"-disposition:v:{order.index('1')}", "attached_pic", str(out)]
+        subprocess.run(add, check=True)
+        with VideoSource(out) as source:
+            assert (source.size, source.notes) == (self.SMALL, ())
             assert numbers(source) == list(range(10))
 
     @pytest.mark.parametrize("name", ["a.avi", "a.ts", "a.mkv"])
