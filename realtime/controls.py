@@ -36,7 +36,7 @@ HIGHEST_ALPHA = 1000.0
 
 _DIRECT_FIELDS = (
     "alpha", "layout", "wipe", "original", "motion_scale", "paused", "recording", "unit", "preset",
-    "mm_per_px",
+    "mm_per_px", "finding",
 )  # fmt: skip
 """Fields that `change` sets directly."""
 
@@ -163,6 +163,8 @@ class Controls:
     """Parts whose motion is measured. Number k has colour number k of `COLOURS`."""
     mm_per_px: float | None = None
     """Millimetres of the scene per pixel, for measured motion; None: unknown."""
+    finding: bool = False
+    """True to search for what moves; the run sets it to False when the search has ended."""
     fixed_size: bool = False
     """True if the model works at one size only, so that a region is not possible."""
     motion_scale: float | None = None

@@ -20,6 +20,7 @@ from rtmag.realtime.run.adaptive import Pace
 from rtmag.realtime.run.guard import Guard
 from rtmag.realtime.run.recording import Recording, Timeline
 from rtmag.realtime.run.report import Ending, Report, Stats, Tally
+from rtmag.realtime.run.searching import LiveSearch, search_filter
 from rtmag.realtime.run.watchdog import PATIENT, Watchdog
 from rtmag.realtime.signals import deferred
 from rtmag.realtime.sinks.sink import Sink
@@ -134,6 +135,8 @@ class _Loop:
         self._tally = Tally(live=self._source.live, timed=not played)
         self._timeline = Timeline() if played else None
         self._recording = Recording(pipeline.open_recording, self._controls)
+        self._search: LiveSearch | None = None
+        """Search for what moves; None before the first one."""
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
         if pipeline.greeting is not None:
             self._viewer.say(pipeline.greeting, GREETING_SECONDS)
@@ -220,6 +223,8 @@ class _Loop:
             except SinkError as error:
                 errors.append(error)
         self._viewer.close()
+        if self._search is not None:
+            self._search.close()
         if self._watchdog is not None:
             self._watchdog.close()
         if errors:
@@ -244,6 +249,10 @@ class _Loop:
             self._controls.set_mode("static")
             self._apply_controls()
             magnified = self._step(frame)
+        if self._controls.finding and self._search is None:
+            self._search = LiveSearch(self._controls, self._magnifier.capture_fps)
+        if self._search is not None:
+            self._search.add(magnified)
         now = time.monotonic()
         if now >= self._report_at:
             self._report_at = now + _REPORT_INTERVAL
@@ -262,11 +271,13 @@ class _Loop:
     def _apply_controls(self) -> None:
         """Pass the settings of the controls to the magnifier if they changed."""
         controls, magnifier = self._controls, self._magnifier
-        settings = (controls.alpha, controls.filter, controls.region, controls.motion_scale)
+        magnifier.measures = controls.finding
+        filter = search_filter() if controls.finding else controls.filter
+        settings = (controls.alpha, filter, controls.region, controls.motion_scale)
         if settings == self._settings:
             return
-        if magnifier.filter != controls.filter:
-            magnifier.filter = self._allowed(controls.filter)
+        if magnifier.filter != filter:
+            magnifier.filter = self._allowed(filter)
         magnifier.alpha, magnifier.region = controls.alpha, controls.region
         if controls.motion_scale is not None:
             magnifier.motion_scale = controls.motion_scale
@@ -287,7 +298,7 @@ class _Loop:
     def _report_cut(self) -> None:
         """Show and print a message if another part of the band is in use than before."""
         message = None
-        if self._magnifier.fps is not None:
+        if self._magnifier.fps is not None and not self._controls.finding:
             used = self._magnifier.filter_in_use
             message = cut_message(self._controls, used, self._magnifier.fps)
         if message is not None and self._cut is None:
@@ -345,8 +356,10 @@ class _Loop:
 
     def _facts(self) -> Facts:
         recording, status = self._recording.running, self._source.status
-        playback = self._controls.playback
+        playback, search = self._controls.playback, self._search
         return Facts(
+            finding=None if search is None else search.seconds,
+            found=None if search is None else search.lines,
             position=None if playback is None else playback.position,
             duration=None if playback is None else playback.duration,
             message=status.alert() or "",

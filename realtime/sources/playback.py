@@ -1,8 +1,8 @@
 """A file as a live source: played at the pace of its own times, with jumps, a loop and a speed.
 
 The frame loop asks for the newest frame, as of a camera; frames that were due while it computed are
-dropped, unless `Playback.complete` is set: the file is then played as slowly as necessary. There is
-no thread: frames are decoded when they are asked for.
+dropped. With `Playback.complete`, or while `Controls.finding` is set, none is dropped, and the file
+is played as slowly as necessary. There is no thread: frames are decoded when they are asked for.
 """
 
 import math
@@ -180,10 +180,11 @@ class PlaybackSource(BaseSource):
                 self._end(self._next.time)
             elif (due := self._due_time(self._next)) <= now:
                 newest = self._take(self._next, now)
-                late = now - (due if self.playback.complete else begin) > _CATCH_UP
+                complete = self.playback.complete or self._controls.finding
+                late = now - (due if complete else begin) > _CATCH_UP
                 if self.playback.steps or late:
                     self._clock.set(newest.time, now)
-                if self.playback.steps or late or self.playback.complete:
+                if self.playback.steps or late or complete:
                     self.playback.steps = 0
                     break
             elif newest is not None or due > end:

@@ -3,10 +3,10 @@
 import textwrap
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rtmag.realtime.controls import Controls
 from rtmag.realtime.frame import Frame, Image
@@ -66,6 +66,10 @@ class Facts:
     """Seconds from the first frame of a played file to the one that is shown; None: not played."""
     duration: float | None = None
     """Seconds from the first frame of a played file to the end of its last; None: not played."""
+    finding: float | None = None
+    """Seconds since a search for what moves began; None while there is none."""
+    found: Sequence[Mapping[str, Any]] | None = None
+    """Lines that the last search found, best first, as by `Line.data`; None: no search."""
     notice: str = ""
     """Message about a key or an event; shown for a few seconds."""
 

@@ -5,6 +5,7 @@
     {"set": {"regions": [{"name": "shaft", "box": [x, y, w, h]}]}}  measure these; [] for none
     {"set": {"mm_per_px": 0.12}}                                    scale of motion, or null
     {"set": {"position": 12.5, "speed": 0.25, "paused": false}}     playback of a file, see below
+    {"set": {"finding": true}}                                      search for what moves
     {"press": "+"}                                                  press a key, as in the window
     {"watch": true}, {"panel": true}                                subscribe to pictures, motion
 
@@ -202,6 +203,7 @@ _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "unit": _one_of(*UNITS),
     "regions": _regions,
     "mm_per_px": _mm_per_px,
+    "finding": _flag,
     "position": _clamped(0.0, _MAX_SECONDS),
     "step": _one_of(-1, 1),
     "speed": _clamped(SPEEDS[0], SPEEDS[-1]),

@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from rtmag.realtime.cli.options import make_controls
-from rtmag.realtime.controls import Controls
+from rtmag.realtime.controls import Controls, Playback
 from rtmag.realtime.presets import PresetName
 from tests.support.pages import ServedRun, serve
 from tests.support.tabs import (
@@ -363,6 +363,46 @@ def test_the_waveform_is_zoomed_from_an_envelope_to_samples(
     assert served.controls.alpha == 20  # keys of the chart do not change the magnification
     waveform.send_keys("-", "+", Keys.ARROW_LEFT)
     assert served.controls.alpha == 20
+    assert not console_errors(page)
+
+
+def test_what_moves_is_found_and_measured_in_two_clicks(page: Browser, served: ServedRun) -> None:
+    find(page, "#find").click()
+    wait_until(lambda: find(page, "#find").text == "Stop")
+    real = "return document.querySelector('#lines button:not(.doubtful)')"
+    wait_until(lambda: page.execute_script(f"{real} !== null"), 60)
+    assert page.execute_script(f"{real}.textContent").startswith(("2.0", "1.9", "5.0", "4.9"))
+    hz = float(page.execute_script(f"{real}.textContent").split()[0])
+    page.execute_script(f"{real}.click()".removeprefix("return "))
+    wait_until(lambda: not served.controls.finding and served.controls.filter.mode == "temporal")
+    assert served.controls.band[0] < hz < served.controls.band[1]
+    wait_until(lambda: served.magnifier.filter == served.controls.filter)
+    (region,) = served.controls.regions
+    assert float(region.name.removesuffix(" Hz")) == pytest.approx(hz, abs=0.1)
+    wait_until(lambda: "Hz" in find(page, "#peak").text, 60)
+    assert float(find(page, "#peak").text.split()[0]) == pytest.approx(hz, abs=0.15)
+    assert not console_errors(page)
+
+
+def test_a_file_is_played_with_the_bar(page: Browser, served: ServedRun) -> None:
+    assert not find(page, "#playback").is_displayed()
+    playback = served.controls.playback = Playback(duration=10.0, position=3.0)
+    wait_until(lambda: find(page, "#time").text == "0:03.00 / 0:10.00")
+    playback.position = 7.5
+    wait_until(lambda: find(page, "#time").text == "0:07.50 / 0:10.00")
+    for css, field in (("#set-start", "start"), ("#set-end", "end")):
+        find(page, css).click()
+        wait_until(lambda field=field: getattr(playback, field) == 7.5)  # type: ignore[misc]
+        find(page, css).click()
+        wait_until(lambda field=field: getattr(playback, field) is None)  # type: ignore[misc]
+    move_slider(page, "#seek", 2.25)
+    wait_until(lambda: playback.target == 2.25)
+    find(page, "#loop").click()
+    wait_until(lambda: not playback.loop)
+    find(page, "#speed [value='0.25']").click()
+    wait_until(lambda: playback.speed == 0.25)
+    find(page, "#step-on").click()
+    wait_until(lambda: served.controls.paused and playback.steps == 1)
     assert not console_errors(page)
 
 
