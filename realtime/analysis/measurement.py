@@ -293,18 +293,20 @@ def _running_median(values: Samples, width: int) -> Samples:
 
 
 def principal_direction(values: Samples) -> Samples:
-    """Return the unit vector (2,) of the largest motion; it points to the right, or down."""
+    """Return the unit vector (2,) of the largest motion.
+
+    It points to the right, or down if it is steeper than 45 degrees.
+    """
     centred = values - values.mean(axis=0)
     direction = np.linalg.eigh(centred.T @ centred)[1][:, 1]
-    sign = direction[0] if abs(direction[0]) > 1e-9 else direction[1]
-    return np.asarray(direction * np.sign(sign))
+    return np.asarray(direction * np.sign(direction[np.abs(direction).argmax()]))
 
 
 def relation(a: RegionMotion, b: RegionMotion) -> Relation:
     """Return phase and coherence of two regions of one measurement (SciPy's csd and coherence).
 
-    Each is taken along the direction of its own largest motion within the band, which points to the
-    right, or down.
+    Each is taken along the direction of its own largest motion within the band. That of the first
+    points to the right, or down if it is steep; that of the second within 90 degrees of it.
     """
     from scipy import signal
 
@@ -317,10 +319,10 @@ def relation(a: RegionMotion, b: RegionMotion) -> Relation:
     longest = max(parts, key=lambda part: part.stop - part.start)
     first = regular(common[longest], both[longest, :2])
     second = regular(common[longest], both[longest, 2:])
-    along = [
-        part.values @ principal_direction(derivative(part, 0, a.band)) for part in (first, second)
-    ]
-    signals = first._replace(values=signal.detrend(np.stack(along, axis=1), axis=0))
+    one, other = (principal_direction(derivative(part, 0, a.band)) for part in (first, second))
+    other = other if one @ other >= 0 else -other
+    along = np.stack([first.values @ one, second.values @ other], axis=1)
+    signals = first._replace(values=signal.detrend(along, axis=0))
     length = _relation_length(len(signals.values))
     x, y = signals.values.T
     hz, cross = signal.csd(x, y, 1 / first.step, nperseg=length, detrend=False)

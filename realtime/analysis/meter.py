@@ -131,8 +131,25 @@ class Meter:
             scale=self._scale,
             unit=self._unit,
             band=self._band,
-            notes=[note for each in self._followed for note in each.notes()],
+            notes=self._notes(),
         )
+
+    def _notes(self) -> list[str]:
+        """Each reason to doubt the numbers once, with the regions that it is about."""
+        names: dict[str, list[str]] = {}
+        lost = {each.name: each.lost for each in self._followed if each.lost}
+        if lost:
+            most = f"{'up to ' if len(lost) > 1 else ''}{max(lost.values())}"
+            names[f"{most} frames show something else and are left out"] = [*lost]
+        for each in self._followed:
+            for note in each.notes():
+                names.setdefault(note, []).append(each.name)
+        return [f"{_named(regions)}: {note}" for note, regions in names.items()]
+
+
+def _named(names: list[str]) -> str:
+    """Return the names of regions as the beginning of a sentence."""
+    return f"region {names[0]}" if len(names) == 1 else f"regions {', '.join(names)}"
 
 
 def _inside(name: str, region: Region | None, size: tuple[int, int]) -> Region:
@@ -149,11 +166,12 @@ class _Followed:
     """One region and its samples."""
 
     def __init__(self, name: str, box: Region, most: int) -> None:
-        self._name, self._box, self._most = name, box, most
+        self.name, self._box, self._most = name, box, most
         self._follower = Follower(box)
         self._times = array("d")
         self._values = array("f")  # four for each time: displacement and deviation
-        self._lost = 0
+        self.lost = 0
+        """Number of frames that are left out."""
         self._dropped = False
 
     def restart(self) -> None:
@@ -163,7 +181,7 @@ class _Followed:
     def add(self, frame: Frame, time: float) -> None:
         result = self._follower.add(frame, time)
         if result is None:
-            self._lost += 1
+            self.lost += 1
             return
         self._times.append(time)
         self._values.extend((*result.displacement, *result.deviation))
@@ -176,7 +194,7 @@ class _Followed:
         values = np.array(self._values, np.float64).reshape(-1, 4)
         times: Samples = np.array(self._times)
         return RegionMotion(
-            self._name,
+            self.name,
             self._box,
             times,
             values[:, :2],
@@ -189,18 +207,14 @@ class _Followed:
         """Reasons to doubt the numbers of this region."""
         notes = []
         if self._values and math.isinf(self._values[-1]):
-            return [f"region {self._name}: no texture whose motion could be measured"]
-        if self._lost:
-            notes.append(
-                f"region {self._name}: {self._lost} frames show something else and are left out"
-            )
+            return ["no texture whose motion could be measured"]
         if self._follower.repeated > LEAST_REPEATED:
             notes.append(
-                f"region {self._name}: compression makes small motion smaller; the deviations of "
-                "amplitudes are larger for it"
+                "compression makes small motion smaller; the deviations of amplitudes are larger "
+                "for it"
             )
         if self._dropped:
-            notes.append(f"region {self._name}: only the later part of the recording is kept")
+            notes.append("only the later part of the recording is kept")
         if len(self._times) < MIN_SAMPLES:
-            notes.append(f"region {self._name}: too few frames for a spectrum")
+            notes.append("too few frames for a spectrum")
         return notes

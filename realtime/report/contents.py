@@ -15,6 +15,15 @@ from rtmag.realtime.magnifier import Region
 NOTHING = "nothing stands above the noise"
 """Result of a region without a peak."""
 
+_FEW = 3
+"""Number of regions without a peak that are listed one by one."""
+
+_NOISE_FACTOR = 2.0
+"""Rms over that of the noise from which motion without a peak is shown."""
+
+PER = ("", "/s", "/s\N{SUPERSCRIPT TWO}")
+"""Ends of the units of displacement, velocity and acceleration."""
+
 GENERAL_CAVEATS = (
     "Uncertainties are standard deviations by the noise of the pixels. Compression, blur and still "
     "background inside a region are not in them.",
@@ -83,20 +92,40 @@ class ReportContents:
         """The regions, that with the largest peak first, those without a peak last."""
         return sorted(self.measurement.regions, key=lambda region: -largest(region))
 
+    @cached_property
+    def quiet(self) -> Sequence[RegionMotion]:
+        """The regions without a peak that are named together; empty if there are few."""
+        quiet = [region for region in self.measurement.regions if not region.peaks]
+        return quiet if len(quiet) > _FEW else []
+
     def shown(self, most: int) -> Sequence[RegionMotion]:
-        """Return all regions in their order, or if there are more than `most`, the largest ones."""
-        regions = self.measurement.regions
-        return regions if len(regions) <= most else self.by_amplitude[:most]
+        """Return the regions to show one by one, in their order.
+
+        If there are more than `most`, those with the largest peaks are returned.
+        """
+        listed = [region for region in self.measurement.regions if region not in self.quiet]
+        return listed if len(listed) <= most else self.by_amplitude[:most]
+
+    def left_out(self, most: int) -> list[str]:
+        """Return a sentence for each reason for which `shown` leaves out regions."""
+        others = len(self.measurement.regions) - len(self.quiet) - len(self.shown(most))
+        text = [f"{others} more regions move less"] if others else []
+        if self.quiet:
+            text.append(f"{NOTHING} in {', '.join(region.name for region in self.quiet)}")
+        return text
 
     @cached_property
     def links(self) -> list[Link]:
-        """Phase and coherence of each region with that of the largest peak, at this peak."""
+        """Phase and coherence of the regions with that of the largest peak, at this peak.
+
+        Regions without a peak are left out.
+        """
         if not self.by_amplitude or not self.by_amplitude[0].peaks:
             return []
         first, hz = self.by_amplitude[0], self.by_amplitude[0].peaks[0].hz
         links = []
         for other in self.measurement.regions:
-            if other is not first:
+            if other is not first and other.peaks:
                 relation = self.measurement.relation(first.name, other.name)
                 phase, deviation, coherence = relation.at(hz)
                 related = _has_peak(other, hz) and coherence > _least_coherence(relation.averages)
@@ -131,7 +160,18 @@ class ReportContents:
             px: pixels, or pixels per unit of time.
             per: end of the unit, such as '/s'.
         """
-        return f"{px * self.scale:.3g} {self.unit}{per}" if math.isfinite(px) else "-"
+        return f"{significant(px * self.scale)} {self.unit}{per}" if math.isfinite(px) else "-"
+
+    def rms(self, region: RegionMotion, order: int = 0) -> str:
+        """Return the rms of displacement (order 0), velocity (1) or acceleration (2) with a unit.
+
+        It is "-" if the region has no peak and its motion is not larger than the noise.
+        """
+        return self.length(region.level(order).rms, per=PER[order]) if _moves(region) else "-"
+
+    def extent(self, region: RegionMotion) -> str:
+        """Return the peak-to-peak displacement of a region with its unit, or "-" as `rms`."""
+        return self.length(region.level().peak_to_peak) if _moves(region) else "-"
 
 
 def described_settings(measurement: Measurement, capture_fps: float | None) -> dict[str, str]:
@@ -160,6 +200,11 @@ def largest(region: RegionMotion) -> float:
     return region.peaks[0].px if region.peaks else 0.0
 
 
+def _moves(region: RegionMotion) -> bool:
+    level = region.level()
+    return bool(region.peaks) or level.rms > _NOISE_FACTOR * level.noise
+
+
 def _has_peak(region: RegionMotion, hz: float) -> bool:
     """True if a region has a peak at this frequency, as far as its duration can tell."""
     return any(abs(peak.hz - hz) * region.duration < 2 for peak in region.peaks)
@@ -173,6 +218,18 @@ def _least_coherence(averages: int) -> float:
 def place(box: Region) -> str:
     """Return a region as x, y, width, height in pixels, as `--roi` takes it."""
     return ",".join(map(str, box))
+
+
+def significant(value: float) -> str:
+    """Return a number with three significant digits and without an exponent, if it is not tiny.
+
+    >>> significant(0.012345), significant(23456.0)
+    ('0.0123', '23500')
+    """
+    if value == 0 or abs(value) < 1e-6:
+        return f"{value:.3g}"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    return f"{round(value, digits):.{max(digits, 0)}f}"
 
 
 def plus_minus(value: float, deviation: float) -> str:

@@ -18,9 +18,12 @@ from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.frame import Image
 from rtmag.realtime.log import redact, visible
 from rtmag.realtime.opencv import cv2
-from rtmag.realtime.report.contents import NOTHING, ReportContents, place
+from rtmag.realtime.report.contents import NOTHING, PER, ReportContents, place
 from rtmag.realtime.report.data import QUANTITIES
 from rtmag.realtime.report.plots import MOST_ROWS, region_svgs
+
+MOST_LISTED = 100
+"""Number of regions in the tables of the page."""
 
 _LARGEST = 1600
 """Longest side in pixels of the picture on the page."""
@@ -29,9 +32,6 @@ _JPEG_QUALITY = 88
 
 _LABEL_SHARE = 36
 """Height of the picture over that of the names in it."""
-
-_PER = ("", "/s", "/s\N{SUPERSCRIPT TWO}")
-"""Ends of the units of the quantities."""
 
 
 def as_html(contents: ReportContents) -> str:
@@ -109,7 +109,7 @@ def _peaks(contents: ReportContents) -> str:
         "direction",
     )  # fmt: skip
     rows: list[tuple[str, ...]] = []
-    for region in contents.measurement.regions:
+    for region in contents.shown(MOST_LISTED):
         if not region.peaks:
             rows.append((region.name, place(region.box), "-", NOTHING, "-", "-", "-"))
         for number, peak in enumerate(region.peaks):
@@ -118,12 +118,13 @@ def _peaks(contents: ReportContents) -> str:
                     *((region.name, place(region.box)) if number == 0 else ("", "")),
                     contents.frequency(peak),
                     contents.amplitude(peak),
-                    contents.length(peak.per_second, per=_PER[1]),
-                    contents.length(peak.per_second2, per=_PER[2]),
+                    contents.length(peak.per_second, per=PER[1]),
+                    contents.length(peak.per_second2, per=PER[2]),
                     f"{round(peak.ellipse.angle)}\N{DEGREE SIGN}",
                 )
             )
-    return _table(head, rows) + (
+    left_out = "".join(f"<p>{_text(text)}.</p>" for text in contents.left_out(MOST_LISTED))
+    return f"{_table(head, rows)}{left_out}" + (
         "<p>Amplitudes are half of the full swing. Directions turn from right (0\N{DEGREE SIGN}) "
         "to down (90\N{DEGREE SIGN}).</p>"
     )
@@ -133,17 +134,13 @@ def _levels(contents: ReportContents) -> str:
     """The table of the motion at all frequencies of the band together."""
     head = ("region", "peak to peak", *(f"{name} rms" for name in QUANTITIES), "noise rms")
     rows = []
-    for region in contents.measurement.regions:
-        levels = [region.level(order) for order in range(len(QUANTITIES))]
+    for region in contents.shown(MOST_LISTED):
         rows.append(
             (
                 region.name,
-                contents.length(levels[0].peak_to_peak),
-                *(
-                    contents.length(level.rms, per=per)
-                    for level, per in zip(levels, _PER, strict=True)
-                ),
-                contents.length(levels[0].noise),
+                contents.extent(region),
+                *(contents.rms(region, order) for order in range(len(QUANTITIES))),
+                contents.length(region.level().noise),
             )
         )
     return _table(head, rows)
@@ -179,9 +176,6 @@ def _plots(contents: ReportContents) -> str:
             f'<figure class="plots"><figcaption>{_text(region.name)}</figcaption>'
             f"{''.join(pictures)}</figure>"
         )
-    left_out = len(contents.measurement.regions) - MOST_ROWS
-    if left_out > 0:
-        figures.append(f"<p>{left_out} regions that move less are in the tables only.</p>")
     return "\n".join(figures)
 
 

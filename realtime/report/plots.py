@@ -64,7 +64,7 @@ def write_plot(contents: ReportContents, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    regions = contents.measurement.regions
+    regions = contents.shown(len(contents.measurement.regions))
     with _style():
         if path.suffix.lower() == ".pdf":
             with PdfPages(path) as pages:
@@ -141,7 +141,8 @@ def _draw_spectrum(contents: ReportContents, region: RegionMotion, axes: Axes) -
             textcoords="offset points",
             fontsize=7.5,
         )
-    axes.set_yscale("log")
+    if (spectrum.px[1:] > 0).any():
+        axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.margins(x=0, y=0.2)
     plural = "" if spectrum.averages == 1 else "s"

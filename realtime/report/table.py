@@ -23,12 +23,11 @@ def lines(contents: ReportContents) -> list[str]:
         f"{measurement.fps:.5g} frames/s"
     ]
     rows = [HEAD]
-    regions = measurement.regions
-    for region in contents.shown(MOST_REGIONS):
+    regions = contents.shown(MOST_REGIONS)
+    for region in regions:
         rows += region_rows(contents, region, MOST_PEAKS if len(regions) <= MOST_PEAKS else 1)
     text += _aligned(rows)
-    if len(regions) > MOST_REGIONS:
-        text.append(f"and {len(regions) - MOST_REGIONS} regions that move less")
+    text += [visible(sentence) for sentence in contents.left_out(MOST_REGIONS)]
     text += [
         f"{visible(link.second)} to {visible(link.first)} at {link.hz:.4g} Hz: "
         f"{'phase ' if link.related else ''}{link.phase_text}, coherence {link.coherence:.2f}"
@@ -48,8 +47,7 @@ def region_rows(
         peaks: largest number of rows.
     """
     name = visible(region.name)
-    extent = contents.length(region.level().peak_to_peak)
-    velocity = contents.length(region.level(1).rms, per="/s")
+    extent, velocity = contents.extent(region), contents.rms(region, 1)
     if not region.peaks:
         return [(name, "-", NOTHING, extent, velocity)]
     rows = [

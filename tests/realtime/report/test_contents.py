@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtmag.realtime.report.contents import NOTHING, SCALE_CAVEAT, plus_minus
+from rtmag.realtime.report.contents import NOTHING, SCALE_CAVEAT, plus_minus, significant
 from tests.support.measured import HZ, report, swaying
 
 
@@ -33,18 +33,17 @@ def test_the_region_that_moves_most_comes_first() -> None:
 
 def test_phase_and_coherence_of_regions_that_move_together() -> None:
     contents = report([swaying("first", 0.3), swaying("late", 0.2, -90), swaying("still", 0.0)])
-    late, still = contents.links
+    (late,) = contents.links
     assert (late.first, late.second) == ("first", "late")
     assert late.related
     assert late.phase == pytest.approx(-90, abs=3)
     assert late.coherence > 0.95
-    assert not still.related
-    assert still.phase_text == "no common motion"
 
 
 def test_a_region_at_another_frequency_has_no_phase() -> None:
     contents = report([swaying("first", 0.3), swaying("other", 0.2, hz=5.0)])
     assert [link.related for link in contents.links] == [False]
+    assert contents.links[0].phase_text == "no common motion"
 
 
 def test_lengths_in_millimetres() -> None:
@@ -53,9 +52,39 @@ def test_lengths_in_millimetres() -> None:
     value, _, _, unit = contents.amplitude(peak).split()
     assert float(value) == pytest.approx(0.1, rel=0.01)
     assert unit == "mm"
-    assert contents.length(2.0, per="/s") == "1 mm/s"
+    assert contents.length(2.0, per="/s") == "1.00 mm/s"
     assert SCALE_CAVEAT in contents.caveats
     assert SCALE_CAVEAT not in report().caveats
+
+
+def test_regions_without_motion_are_named_together() -> None:
+    still = [swaying(f"still {n}", 0.0) for n in range(4)]
+    contents = report([*still[:2], swaying("a", 0.2), *still[2:]])
+    assert [region.name for region in contents.shown(10)] == ["a"]
+    assert contents.left_out(10) == [f"{NOTHING} in still 0, still 1, still 2, still 3"]
+    contents = report([*still[:2], swaying("a", 0.2)])
+    assert len(contents.shown(10)) == 3
+    assert contents.left_out(10) == []
+    many = report([swaying("a", 0.1), swaying("b", 0.3), swaying("c", 0.2)])
+    assert [region.name for region in many.shown(2)] == ["b", "c"]
+    assert many.left_out(2) == ["1 more regions move less"]
+
+
+def test_noise_is_not_shown_as_motion() -> None:
+    contents = report([swaying(px=0.0), swaying("a", 0.2)])
+    still, moving = contents.measurement.regions
+    assert (contents.extent(still), contents.rms(still, 1)) == ("-", "-")
+    assert contents.extent(moving).endswith(" px")
+    assert contents.rms(moving, 2).endswith(" px/s\N{SUPERSCRIPT TWO}")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.012345, "0.0123"), (1.0, "1.00"), (23456.0, "23500"), (-999.9, "-1000"),
+     (3e-9, "3e-09")],
+)  # fmt: skip
+def test_numbers_have_three_digits_and_no_exponent(value: float, text: str) -> None:
+    assert significant(value) == text
 
 
 def test_nothing_is_an_answer() -> None:
