@@ -181,7 +181,7 @@ class FileBatch:
             fps=fps,
             capture_fps=self.capture_fps,
         )
-        view = WindowSink(f"rtmag: {source.name}") if self.view == "window" else None
+        view = WindowSink(f"rtmag: {source.name}", controls) if self.view == "window" else None
         file, sink = self._open_sink(opened, output, engine, controls)
         for warning in _warnings(opened, controls.filter, self.capture_fps):
             self.notice(f"warning: {source.name!r} {warning}")

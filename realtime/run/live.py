@@ -263,7 +263,7 @@ def _open_view(name: str, options: LiveOptions, stack: ExitStack) -> View | None
 
 def _make_view(name: str, options: LiveOptions) -> View | None:
     if options.view == "window":
-        return WindowSink(f"rtmag: {name}")
+        return WindowSink(f"rtmag: {name}", options.controls)
     if options.view == "none":
         return None
     with requires_extra("--view web", "web"):

@@ -17,6 +17,9 @@ from rtmag.realtime.sources.source import DEFAULT_FPS, BaseSource, StoredFrame, 
 _CATCH_UP = 0.25
 """Seconds for which frames are decoded and dropped at most before one is shown."""
 
+_LONGEST_GAP = 0.4
+"""Seconds of the file that are passed over at most: a band does not continue after a longer gap."""
+
 _ROUNDING = 1e-6
 """Seconds by which a time from outside may be too early, because it was rounded."""
 
@@ -179,6 +182,8 @@ class PlaybackSource(BaseSource):
             elif self._is_behind_end(self._next):
                 self._end(self._next.time)
             elif (due := self._due_time(self._next)) <= now:
+                if newest is None and (now - due) * self.playback.speed > _LONGEST_GAP:
+                    self._restart(self._next, now)
                 newest = self._take(self._next, now)
                 complete = self.playback.complete or self._controls.finding
                 late = now - (due if complete else begin) > _CATCH_UP
@@ -194,6 +199,12 @@ class PlaybackSource(BaseSource):
         if newest is None:
             time.sleep(max(end - time.monotonic(), 0.0))
         return newest
+
+    def _restart(self, frame: StoredFrame, now: float) -> None:
+        """Go on with a frame that is long overdue, and pass over none."""
+        self._clock.set(frame.time, now)
+        if self._due is not None:
+            self._due = _AT_ONCE
 
     def _is_behind_end(self, frame: StoredFrame) -> bool:
         """True if a frame is the first one after the played part, and was not jumped to."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from rtmag.realtime.controls import Controls
+from rtmag.realtime.controls import SPEEDS, Controls, Playback
+from rtmag.realtime.view.marks import clock, speed_text
 
 HELP = (
     ("space", "pause / continue"),
@@ -19,8 +20,28 @@ HELP = (
 )
 """Keys and their meaning, in the order of the help picture."""
 
-_NAMED_KEYS = {0xFF1B: 27, 0xFFAB: ord("+"), 0xFFAD: ord("-")}
-"""X11 codes of Escape and of the signs on the keypad, as characters."""
+PLAYBACK_HELP = (
+    ("left right", "jump back / ahead"),
+    (", .", "previous / next frame"),
+    ("< >", "slower / faster"),
+    ("{ }", "begin / end the played part here"),
+    ("0", "play all of the file"),
+    ("l", "loop on / off"),
+)
+"""Further keys for a file that is played."""
+
+_LEFT, _RIGHT = 0x110000, 0x110001
+"""Codes of the arrow keys, beyond all characters."""
+
+_NAMED_KEYS = {
+    0xFF1B: 27, 0xFFAB: ord("+"), 0xFFAD: ord("-"),
+    0xFF51: _LEFT, 0xFF53: _RIGHT, 0xF702: _LEFT, 0xF703: _RIGHT,
+    0x250000: _LEFT, 0x270000: _RIGHT,
+}  # fmt: skip
+"""Codes of Escape, the signs on the keypad and the arrows: of X11, then macOS, then Windows."""
+
+_JUMP = 1 / 20
+"""Share of a file, or of its played part, by which the arrow keys jump."""
 
 _STEP = 1.25
 """Factor by which a key changes alpha or the band."""
@@ -41,7 +62,10 @@ def press(controls: Controls, code: int) -> str | None:
     key = code & 0xFFFF if code >= 0 else 0  # without modifiers
     if ord("A") <= key <= ord("Z"):
         key += ord("a") - ord("A")  # caps lock makes no difference
-    command = _COMMANDS.get(_NAMED_KEYS.get(key, key))
+    named = _NAMED_KEYS.get(code, _NAMED_KEYS.get(key, key))
+    if controls.playback is not None and named in _PLAYBACK_COMMANDS:
+        return _PLAYBACK_COMMANDS[named](controls, controls.playback)
+    command = _COMMANDS.get(named)
     return command(controls) if command else None
 
 
@@ -82,6 +106,55 @@ def _layout(controls: Controls) -> str:
     return _LAYOUT_NAMES.get(controls.layout, controls.layout)
 
 
+def _jump(direction: int) -> Callable[[Controls, Playback], str]:
+    def command(controls: Controls, playback: Playback) -> str:
+        end = playback.duration if playback.end is None else playback.end
+        playback.skip(direction * _JUMP * (end - (playback.start or 0.0)))
+        return clock(playback.target or 0.0)
+
+    return command
+
+
+def _step(frames: int) -> Callable[[Controls, Playback], str]:
+    def command(controls: Controls, playback: Playback) -> str:
+        controls.paused = True
+        playback.step(frames)
+        return "next frame" if frames > 0 else "previous frame"
+
+    return command
+
+
+def _speed(direction: int) -> Callable[[Controls, Playback], str]:
+    def command(controls: Controls, playback: Playback) -> str:
+        beyond = [speed for speed in SPEEDS if direction * (speed - playback.speed) > 0]
+        if beyond:
+            playback.set_speed(min(beyond, key=lambda speed: abs(speed - playback.speed)))
+        return f"speed {speed_text(playback.speed)}"
+
+    return command
+
+
+def _begin_here(controls: Controls, playback: Playback) -> str:
+    playback.set_start(playback.position)
+    return f"played from {clock(playback.start or 0.0)}"
+
+
+def _end_here(controls: Controls, playback: Playback) -> str:
+    playback.set_end(playback.position)
+    return f"played to {clock(playback.duration if playback.end is None else playback.end)}"
+
+
+def _play_all(controls: Controls, playback: Playback) -> str:
+    playback.set_start(None)
+    playback.set_end(None)
+    return "all of the file is played"
+
+
+def _loop(controls: Controls, playback: Playback) -> str:
+    playback.loop = not playback.loop
+    return "played in a loop" if playback.loop else "played once"
+
+
 def _quit(controls: Controls) -> str:
     controls.quit = True
     return "quit"
@@ -104,4 +177,17 @@ _COMMANDS: dict[int, Callable[[Controls], str]] = {
     ord("h"): _toggle("help", "help shown", "help hidden"),
     ord("q"): _quit,
     27: _quit,
+}
+
+_PLAYBACK_COMMANDS: dict[int, Callable[[Controls, Playback], str]] = {
+    _LEFT: _jump(-1),
+    _RIGHT: _jump(1),
+    ord(","): _step(-1),
+    ord("."): _step(1),
+    ord("<"): _speed(-1),
+    ord(">"): _speed(1),
+    ord("{"): _begin_here,
+    ord("}"): _end_here,
+    ord("0"): _play_all,
+    ord("l"): _loop,
 }

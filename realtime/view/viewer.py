@@ -12,7 +12,7 @@ from rtmag.realtime.controls import Controls
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.log import logger
 from rtmag.realtime.view import overlay
-from rtmag.realtime.view.keys import HELP, press
+from rtmag.realtime.view.keys import HELP, PLAYBACK_HELP, press
 
 TICK = 0.03
 """Seconds between two checks of the keys while there is no new frame."""
@@ -168,7 +168,10 @@ def draw(
     if facts.message or facts.warning:
         alerts = _wrapped([facts.message, facts.warning or ""])
         picture = overlay.write(picture, alerts, corner="bottom", alert=True)
-    return overlay.write(picture, HELP, corner="middle") if controls.help else picture
+    if not controls.help:
+        return picture
+    keys = HELP if controls.playback is None else (*HELP, *PLAYBACK_HELP)
+    return overlay.write(picture, keys, corner="middle")
 
 
 def _wrapped(texts: Iterable[str]) -> list[str]:

@@ -15,6 +15,8 @@ from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.log import visible
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sinks.sink import BaseSink
+from rtmag.realtime.view.marks import Place, outline, seek_bar
+from rtmag.realtime.view.mouse import Mouse
 from rtmag.realtime.view.overlay import padded, scaled, write
 from rtmag.realtime.view.viewer import Facts, PictureView, draw
 
@@ -32,17 +34,22 @@ _NO_WINDOWS = (
 class WindowSink(BaseSink, PictureView):
     """A window that shows the newest frame. Use it from the main thread only.
 
+    Args:
+        title: in its frame.
+        controls: changed by the mouse, see `Mouse`; None: the mouse does nothing.
+
     Raises:
         SinkUnavailable: no display, an OpenCV without windows, or not the main thread.
     """
 
-    def __init__(self, title: str = "rtmag") -> None:
+    def __init__(self, title: str = "rtmag", controls: Controls | None = None) -> None:
         if threading.current_thread() is not threading.main_thread():
             raise SinkUnavailable(
                 "cannot open a window outside the main thread: open it in the main thread"
             )
         check_display()
         self.title = visible(title)
+        self._mouse = None if controls is None else Mouse(controls)
         self._open = self._closed = self._fullscreen = self._waiting = False
 
     @property
@@ -61,7 +68,17 @@ class WindowSink(BaseSink, PictureView):
 
     def show(self, original: Frame, magnified: Frame, controls: Controls, facts: Facts) -> None:
         """Show a pair of frames, or the last pair again, in the layout of the controls."""
-        self._put(draw(original.image, magnified.image, controls, facts, self._area()))
+        area, mouse, playback = self._area(), self._mouse, controls.playback
+        if area is None or mouse is None:
+            self._put(draw(original.image, magnified.image, controls, facts, area))
+            return
+        place = Place(area, original.size, controls.shown, played=playback is not None)
+        mouse.place = place
+        picture = draw(original.image, magnified.image, controls, facts, place.inside)
+        picture = outline(picture, place, controls, mouse.drawn)
+        if playback is not None and place.bar:
+            picture = np.vstack([picture, seek_bar(place, playback)])
+        self._put(picture)
 
     def _area(self) -> tuple[int, int] | None:
         """(width, height) of the inside of the window; None before it is open, or if unknown."""
@@ -112,6 +129,8 @@ class WindowSink(BaseSink, PictureView):
             self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL
         )
         cv2.resizeWindow(self.title, *size)
+        if self._mouse is not None:
+            cv2.setMouseCallback(self.title, self._mouse.handle)
         # Without this, `_visible` would be False until the system draws the window.
         cv2.imshow(self.title, _black(size))
         cv2.waitKey(1)

@@ -98,7 +98,7 @@ def test_key_r_records_to_numbered_files(
 ) -> None:
     view = FakeView("......".join("rrrr"))
     monkeypatch.setattr("rtmag.realtime.run.recording._RECORDING_INTERVAL", 0.0)
-    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    monkeypatch.setattr(live, "WindowSink", lambda title, controls: view)
     (tmp_path / "rtmag-camera.mp4").write_bytes(b"precious")
     run_live("test", make(model, view="window", limit=40)[0])
     assert (tmp_path / "rtmag-camera.mp4").read_bytes() == b"precious"
@@ -158,7 +158,7 @@ def test_the_motion_that_is_looked_for_is_shown_and_printed(
     controls: Controls, line: str, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = GreetedView()
-    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    monkeypatch.setattr(live, "WindowSink", lambda title, controls: view)
     made, notes = make(model, controls, view="window")
     run_live("test", made)
     assert line in notes[0]

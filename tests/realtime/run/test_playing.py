@@ -74,7 +74,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Function that plays a file on a screen; it returns the notices."""
 
     def run(path: Path, screen: FakeView, **options: Any) -> list[str]:
-        monkeypatch.setattr(live, "WindowSink", lambda title: screen)
+        monkeypatch.setattr(live, "WindowSink", lambda title, controls: screen)
         notes: list[str] = []
         usual: dict[str, Any] = {"controls": Controls(), "engine": EngineSpec(model="none")}
         usual |= {"notice": notes.append, "limit": 30}

@@ -82,7 +82,7 @@ def test_sigint_ends_the_waiting() -> None:
 def test_window_names_the_awaited_source(leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the start; the key `q` and closing the window end the program without a frame."""
     view = FakeView("." * 8 + "q") if leaving == "q" else FakeView(close_after=8)
-    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    monkeypatch.setattr(live, "WindowSink", lambda title, controls: view)
     address = f"tcp://127.0.0.1:{free_port()}"
     began = time.monotonic()
     assert execute(["stream", address, "--wait", "--model", "none"]) == 0
@@ -94,7 +94,7 @@ def test_window_names_the_awaited_source(leaving: str, monkeypatch: pytest.Monke
 
 def test_first_frame_ends_the_waiting_in_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     view, port = FakeView(), free_port()
-    monkeypatch.setattr(live, "WindowSink", lambda title: view)
+    monkeypatch.setattr(live, "WindowSink", lambda title, controls: view)
     opened = threading.Event()
 
     def switched_on() -> None:

@@ -257,6 +257,16 @@ def test_a_slow_model_slows_a_complete_playback_down(clock: FakeTime) -> None:
     assert np.diff(player.moments)[5:] == pytest.approx(0.1, abs=0.01)
 
 
+def test_nothing_is_passed_over_after_a_long_wait(player: Player, clock: FakeTime) -> None:
+    """The opening of a window takes a second."""
+    player.run(0.15)
+    clock.sleep(2.0)
+    assert player.run(0.25) == [2, 3, 4]
+    player.run(0.5)
+    clock.sleep(2.0)  # at the end of the file
+    assert player.run(0.25) == [0, 1, 2]
+
+
 def test_a_slow_decoder_slows_the_playback_down(clock: FakeTime) -> None:
     """Every get returns something, however many frames are due."""
     player = Player(Stored(frames=1000, decoding=lambda index: clock.sleep(0.2)), clock)

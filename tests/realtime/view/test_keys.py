@@ -2,9 +2,9 @@
 
 import pytest
 
-from rtmag.realtime.controls import Controls
+from rtmag.realtime.controls import Controls, Playback
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
-from rtmag.realtime.view.keys import HELP, press
+from rtmag.realtime.view.keys import HELP, PLAYBACK_HELP, press
 
 
 def type_keys(controls: Controls, keys: str) -> str | None:
@@ -133,3 +133,54 @@ def test_the_help_names_every_key() -> None:
     keys = "".join(key for key, _ in HELP)
     assert set("+-m[]scrfihq") <= set(keys)
     assert "space" in keys
+
+
+LEFT, RIGHT = 0xFF51, 0xFF53
+
+
+def test_keys_jump_and_step_in_a_file() -> None:
+    controls = Controls(playback=Playback(duration=20.0, position=10.0))
+    playback = controls.playback
+    assert playback is not None
+    assert press(controls, LEFT) == "0:09.00"
+    press(controls, 0x250000)  # on Windows
+    press(controls, 0xF702)  # on macOS
+    assert playback.target == 7.0
+    press(controls, RIGHT)
+    assert playback.target == 8.0
+    playback.target = None
+    assert type_keys(controls, ".") == "next frame"
+    assert (controls.paused, playback.steps) == (True, 1)
+    assert type_keys(controls, ",") == "previous frame"
+    assert playback.steps == -1
+
+
+def test_keys_change_speed_part_and_loop_of_a_file() -> None:
+    controls = Controls(playback=Playback(duration=20.0, position=5.0))
+    playback = controls.playback
+    assert playback is not None
+    assert type_keys(controls, "<") == "speed 1/2x"
+    playback.set_speed(0.6)  # by the page
+    assert type_keys(controls, "<") == "speed 1/2x"
+    assert type_keys(controls, "<<<<<") == "speed 1/8x"
+    assert type_keys(controls, ">" * 9) == "speed 4x"
+    assert type_keys(controls, "{") == "played from 0:05.00"
+    playback.position = 8.0
+    assert type_keys(controls, "}") == "played to 0:08.00"
+    press(controls, RIGHT)
+    assert playback.target == pytest.approx(8.15)  # a part of the part
+    assert type_keys(controls, "l") == "played once"
+    type_keys(controls, "0")
+    assert (playback.start, playback.end, playback.loop) == (None, None, False)
+
+
+def test_keys_of_a_file_do_nothing_without_one() -> None:
+    controls = Controls()
+    assert type_keys(controls, ",.<>{}0l") is None
+    assert press(controls, LEFT) is None
+    assert controls == Controls()
+
+
+def test_the_help_names_every_key_of_a_file() -> None:
+    keys = "".join(key for key, _ in PLAYBACK_HELP)
+    assert set(",.<>{}0l") <= set(keys)
