@@ -10,7 +10,7 @@ from typer import Argument, Context, Option
 
 from rtmag.realtime.cli import options
 from rtmag.realtime.cli.console import notice, print_link, print_result
-from rtmag.realtime.controls import LiveViewKind
+from rtmag.realtime.controls import SPEEDS, LiveViewKind
 from rtmag.realtime.errors import OptionError, RtmagError
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
@@ -86,6 +86,63 @@ class CameraOptions:
             pixel_format=self.pixel_format,
             lock_exposure=self.lock_exposure,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaybackOptions:
+    """The playback of a file that is shown like a camera."""
+
+    panel: ClassVar = "File"
+    start: Annotated[
+        float | None,
+        Option(
+            "--start",
+            metavar="SECONDS",
+            min=0,
+            max=options.MAX_COUNT,
+            help="Play a file from this time on, in seconds after its first frame.",
+            show_default="its beginning",
+        ),
+        options.HARMLESS,
+    ] = None
+    end: Annotated[
+        float | None,
+        Option(
+            "--end",
+            metavar="SECONDS",
+            min=0,
+            max=options.MAX_COUNT,
+            help="Play a file up to this time, in seconds after its first frame.",
+            show_default="its end",
+        ),
+        options.HARMLESS,
+    ] = None
+    speed: Annotated[
+        float,
+        Option(
+            "--speed",
+            min=SPEEDS[0],
+            max=SPEEDS[-1],
+            help="Play a file at this speed: 0.25 is four times slower. Bands stay in hertz.",
+        ),
+        options.HARMLESS,
+    ] = 1.0
+    once: Annotated[
+        bool,
+        Option("--once", help="Pause at the end of a file; without it, the file begins again."),
+        options.HARMLESS,
+    ] = False
+
+    def settings(self) -> dict[str, Any]:
+        """The initial settings, as `Playback.change` takes them.
+
+        Raises:
+            OptionError: the end is not after the start.
+        """
+        if self.end is not None and self.end <= (self.start or 0.0):
+            raise OptionError(f"--end {self.end:g} must be after --start {self.start or 0.0:g}")
+        part = {"start": self.start, "end": self.end}
+        return part | {"speed": self.speed, "loop": not self.once}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,8 +315,9 @@ class LiveOutputOptions:
 CameraSpec = Annotated[
     str,
     Argument(
-        metavar="[INDEX|NAME]",
-        help="Index or name of a camera, as listed by `rtmag cameras`. test: the built-in scene.",
+        metavar="[INDEX|NAME|FILE]",
+        help="Index or name of a camera, as listed by `rtmag cameras`; or a video file, a folder "
+        "of pictures or a TIFF stack, which is played in a loop. test: the built-in scene.",
     ),
 ]
 
@@ -278,13 +336,15 @@ Address = Annotated[
 def camera(
     motion: options.MotionOptions,
     camera: CameraOptions,
+    playback: PlaybackOptions,
     view: ViewOptions,
     output: LiveOutputOptions,
     model: options.LiveModelOptions,
     spec: CameraSpec = "0",
 ) -> None:
-    """Magnify a camera live. Keys in the window, or the web page, change the settings."""
-    _run(spec, motion, camera.source_options(model.motion_scale), view, output, model)
+    """Magnify a camera live, or play a file. Keys, mouse or the web page change the settings."""
+    source = camera.source_options(model.motion_scale)
+    _run(spec, motion, source, view, output, model, playback.settings())
 
 
 @options.grouped
@@ -307,6 +367,7 @@ def _run(
     view: ViewOptions,
     output: LiveOutputOptions,
     model: options.LiveModelOptions,
+    playback: dict[str, Any] | None = None,
 ) -> None:
     """Magnify a source live and print the report.
 
@@ -322,6 +383,7 @@ def _run(
         notice=notice,
         print_link=print_link,
         controls=controls,
+        playback=playback or {},
         capture_fps=motion.capture_fps,
         source=source,
         engine=model.spec(),

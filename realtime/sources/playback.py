@@ -182,9 +182,7 @@ class PlaybackSource(BaseSource):
             elif self._is_behind_end(self._next):
                 self._end(self._next.time)
             elif (due := self._due_time(self._next)) <= now:
-                if newest is None and (now - due) * self.playback.speed > _LONGEST_GAP:
-                    self._restart(self._next, now)
-                newest = self._take(self._next, now)
+                newest = self._take(self._next, due, now)
                 complete = self.playback.complete or self._controls.finding
                 late = now - (due if complete else begin) > _CATCH_UP
                 if self.playback.steps or late:
@@ -199,12 +197,6 @@ class PlaybackSource(BaseSource):
         if newest is None:
             time.sleep(max(end - time.monotonic(), 0.0))
         return newest
-
-    def _restart(self, frame: StoredFrame, now: float) -> None:
-        """Go on with a frame that is long overdue, and pass over none."""
-        self._clock.set(frame.time, now)
-        if self._due is not None:
-            self._due = _AT_ONCE
 
     def _is_behind_end(self, frame: StoredFrame) -> bool:
         """True if a frame is the first one after the played part, and was not jumped to."""
@@ -239,11 +231,13 @@ class PlaybackSource(BaseSource):
         else:
             self._controls.paused = self._finished = True
 
-    def _take(self, frame: StoredFrame, now: float) -> StoredFrame:
-        """Count a frame that is due, and set the clocks after a jump."""
+    def _take(self, frame: StoredFrame, due: float, now: float) -> StoredFrame:
+        """Count a frame that is due, and set the clock after a jump or a long wait."""
         self._next = None
+        on_time = (now - due) * self.playback.speed <= _LONGEST_GAP
+        if self._due is not None or not on_time:
+            self._clock.set(frame.time, due if on_time else now)
         if self._due is not None:
-            self._clock.set(frame.time, now if self._due == _AT_ONCE else self._due)
             self._index = round((frame.time - self._source.start) / self._step) - 1
             self._epoch += 1
             self._due, self._seeking = None, False

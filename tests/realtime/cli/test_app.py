@@ -23,7 +23,7 @@ from tests.support.fakes import ENVIRONMENT
 
 PANELS = {
     "demo": ["Demo", "Model"],
-    "camera": ["Motion", "Camera", "View", "Output", "Model"],
+    "camera": ["Motion", "Camera", "File", "View", "Output", "Model"],
     "stream": ["Motion", "Stream", "View", "Output", "Model"],
     "file": ["Motion", "Input", "Output", "Model"],
     "measure": ["Regions", "Input", "Output"],

@@ -202,7 +202,7 @@ def test_ctrl_c_ends_a_file_that_is_played(clip: MakeClip, tmp_path: Path) -> No
 def test_the_window_of_the_command_opens(clip: MakeClip) -> None:
     """OpenCV's window on X11 never opens if FFmpeg's libraries were loaded first."""
     path = clip(frames=12)
-    command = ["camera", str(path), "--frames", "5", "--model", "none"]
+    command = ["camera", str(path), "--frames", "5", "--model", "none", "--speed", "2"]
     code = "from rtmag.realtime.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *command],
