@@ -23,7 +23,7 @@ LONGEST = 30.0
 
 _MOST_SECONDS = 600.0  # after which that of a file ends
 
-_FIRST = 3.0  # seconds until the first list
+_FIRST = 5.0  # seconds until the first list
 
 _SHARE = 0.25  # of the thread's time that is spent on lists, until the last one
 

@@ -3,7 +3,7 @@
 import { Plot, colour, followPointers, formatShort, roundUp, sizeOf, ticks } from "./plot.js";
 
 const KEPT = 120; // seconds of samples, as on the server
-const SPANS = [0.5, 1, 2, 5, 10]; // seconds, of the automatic zoom
+const SPANS = [0.5, 1, 2, 3, 5, 10]; // seconds, of the automatic zoom
 const SHORTEST = 0.02, BUTTON_ZOOM = 2, KEY_PAN = 0.25;
 
 // The samples of one region, in the order of their times.
