@@ -25,8 +25,8 @@ PER = ("", "/s", "/s\N{SUPERSCRIPT TWO}")
 """Ends of the units of displacement, velocity and acceleration."""
 
 GENERAL_CAVEATS = (
-    "Uncertainties are standard deviations by the noise of the pixels. Compression, blur and still "
-    "background inside a region are not in them.",
+    "Uncertainties are standard deviations by the noise around each frequency. Motion blur, "
+    "rolling shutters and still background inside a region are not in them.",
     "Displacement is that in the plane of the picture. An edge shows only the motion across it.",
     "Motion faster than half the frame rate shows at another, lower frequency.",
 )

@@ -123,7 +123,9 @@ def _peaks(contents: ReportContents) -> str:
                     f"{round(peak.ellipse.angle)}\N{DEGREE SIGN}",
                 )
             )
-    left_out = "".join(f"<p>{_text(text)}.</p>" for text in contents.left_out(MOST_LISTED))
+    left_out = "".join(
+        f"<p>{_text(text[0].upper() + text[1:])}.</p>" for text in contents.left_out(MOST_LISTED)
+    )
     return f"{_table(head, rows)}{left_out}" + (
         "<p>Amplitudes are half of the full swing. Directions turn from right (0\N{DEGREE SIGN}) "
         "to down (90\N{DEGREE SIGN}).</p>"
