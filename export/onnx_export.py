@@ -89,9 +89,12 @@ def write(forms: list[onnx.ModelProto], metadata: dict[str, str], out: Path) -> 
 
 
 def trace(source: ExportSource) -> list[onnx.ModelProto]:
-    """Trace the forms of the graph: up to the picture and, for MagNet, up to the flow."""
+    """Trace the forms of the graph: the full one and, for MagNet, the form `motion`.
+
+    The full form of MagNet returns the flow as well, for measuring.
+    """
     whole = onnx.utils.Extractor(_trace(source))
-    outputs = [OUTPUTS, MOTION] if isinstance(source.graph.net, MagNet) else [OUTPUTS]
+    outputs = [OUTPUTS | MOTION, MOTION] if isinstance(source.graph.net, MagNet) else [OUTPUTS]
     return [whole.extract_model(list(INPUTS), list(each)) for each in outputs]
 
 

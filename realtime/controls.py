@@ -20,10 +20,11 @@ from rtmag.realtime.filters import (
     Unit,
 )
 
-Layout = Literal["magnified", "side", "split", "difference", "original"]
+Layout = Literal["magnified", "side", "split", "difference", "map", "original"]
 """`magnified`: the magnified picture alone; `side`: the original left of the magnified picture;
 `split`: one picture, original left of a border and magnified right of it; `difference`: magnified
-minus original; `original`: the original alone."""
+minus original; `map`: the original with the amplitude of the motion in colours; `original`: the
+original alone."""
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 

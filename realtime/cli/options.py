@@ -150,8 +150,8 @@ LayoutOption = Annotated[
     Option(
         "--layout",
         help="magnified: the result alone. side: original and result side by side. split: left "
-        "half original, right half result. difference: result minus original. original: the "
-        "input alone.",
+        "half original, right half result. difference: result minus original. map: the input, "
+        "with the amplitude of its motion in colours. original: the input alone.",
     ),
     HARMLESS,
 ]

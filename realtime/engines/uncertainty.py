@@ -28,15 +28,21 @@ from rtmag.realtime.sections import Sections, noise_gain
 Plane = NDArray[np.float32]
 """(H, W) values."""
 
-BLUR = 1.2  # px of the network's input; standard deviation, about as its kernels
+BLUR = 0.8  # px of the network's input; standard deviation, about as its kernels
 
 WINDOW = 1.0  # cells; standard deviation of the window over which the network averages
 
-SHARE = 1.0  # deviation of the network divided by that of least squares over this window
+SHARE = 0.55  # deviation of the network divided by that of least squares over this window
 
-SYSTEMATIC = 0.04  # error of the network relative to the displacement
+FLOOR = 0.005  # px of the network's input; deviation by noise that texture does not reduce
 
-UNKNOWN = 0.7  # px of the network's input; larger deviations by one frame's noise are infinite
+SYSTEMATIC = 0.08  # error of the network relative to the displacement
+
+SATURATION = 0.08  # additional relative error per px of the network's input
+
+UNKNOWN = 1.0  # px of the network's input; assumed deviation along an edge
+
+KNOWN = 2.0  # least eigenvalue of the structure tensor, in units of the share of the noise
 
 REFRESH = 16  # frames between measurements of texture and noise; fewer at the start
 
@@ -74,13 +80,15 @@ class Uncertainty:
         shape, shrink = displacement.shape[:2], round(1 / motion_scale)
         if self._errors is None or _due(self._frames):
             grey = _network_grey(image, shape, shrink)
-            self._errors = _squared_errors(grey, self._noise(grey)) * np.float32(shrink**2)
+            errors = _squared_errors(grey, self._noise(grey)) + np.float32(FLOOR**2)
+            self._errors = errors * np.float32(shrink**2)
         due = _due(self._frames + 1)
         self._last = _network_grey(image, shape, shrink) if due else None
         self._frames += 1
         gain = np.float32(_noise_gain(sections.tobytes()) ** 2)
-        squares = self._errors * gain + np.float32(SYSTEMATIC**2) * displacement * displacement
-        return np.asarray(np.sqrt(squares))
+        size = np.abs(displacement)
+        wrong = size * (np.float32(SYSTEMATIC) + np.float32(SATURATION / shrink) * size)
+        return np.asarray(np.sqrt(self._errors * gain + wrong * wrong))
 
     def _noise(self, grey: Plane) -> float:
         """Measure the noise with a frame; returns its variance in squares of grey levels."""
@@ -128,22 +136,24 @@ def _squared_errors(grey: Plane, noise: float) -> Plane:
         noise: Variance of the noise in squares of grey levels.
     """
     tensor = _structure_tensor(grey)
-    xx, yy = (tensor[..., k] - np.float32(noise * _noise_share()) for k in (0, 1))
-    xy = tensor[..., 2]
+    own = np.float32(noise * _noise_share())  # texture that is noise, whose estimate is smaller
+    xx, yy, xy = (tensor[..., k] for k in range(3))
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    window = max(4 * np.pi * WINDOW**2, 1) * CELL**2  # px
-    most = np.float32(UNKNOWN**2 * 2)
-    floor = np.float32(noise * SHARE**2 / (window * most))
+    pixels = 4 * np.pi * WINDOW**2 * CELL**2  # that the window holds
     large, small = (
-        np.float32(noise * SHARE**2 / window) / np.maximum(v, floor)
+        np.where(
+            v > KNOWN * own,
+            np.float32(noise * SHARE**2 / pixels) / np.maximum(v, own),
+            np.float32(UNKNOWN**2),
+        )
         for v in (middle + half, middle - half)
     )
-    # x's part in the eigenvector of the larger eigenvalue, squared.
+    # The part of x in the eigenvector of the larger eigenvalue, squared.
     part = 0.5 + (xx - yy) / np.maximum(4 * half, np.float32(1e-12))
     squares = np.stack(
         [part * large + (1 - part) * small, (1 - part) * large + part * small], axis=-1
     )
-    return np.asarray(np.where(squares < most / 2, squares, np.float32(np.inf)))
+    return np.asarray(np.where(squares < UNKNOWN**2 / 2, squares, np.float32(np.inf)))
 
 
 def _structure_tensor(grey: Plane) -> Plane:

@@ -18,6 +18,7 @@ from rtmag.realtime.frame import Frame
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.run.adaptive import Pace
 from rtmag.realtime.run.guard import Guard
+from rtmag.realtime.run.mapping import LiveMap, Shown
 from rtmag.realtime.run.recording import Recording, Timeline
 from rtmag.realtime.run.report import Ending, Report, Stats, Tally
 from rtmag.realtime.run.searching import LiveSearch, search_filter
@@ -137,6 +138,7 @@ class _Loop:
         self._recording = Recording(pipeline.open_recording, self._controls)
         self._search: LiveSearch | None = None
         """Search for what moves; None before the first one."""
+        self._map = LiveMap()
         self._viewer = Viewer(pipeline.view, self._controls, self._facts)
         if pipeline.greeting is not None:
             self._viewer.say(pipeline.greeting, GREETING_SECONDS)
@@ -271,7 +273,7 @@ class _Loop:
     def _apply_controls(self) -> None:
         """Pass the settings of the controls to the magnifier if they changed."""
         controls, magnifier = self._controls, self._magnifier
-        magnifier.measures = controls.finding
+        magnifier.measures = controls.finding or self._maps
         filter = search_filter() if controls.finding else controls.filter
         settings = (controls.alpha, filter, controls.region, controls.motion_scale)
         if settings == self._settings:
@@ -319,23 +321,36 @@ class _Loop:
     # ---- output -------------------------------------------------------------------------------
 
     def _write(self, frame: Frame, magnified: Frame) -> None:
+        mapped = self._mapped(frame, magnified)
         written = magnified if self._timeline is None else self._timeline.continued(magnified)
+        shown = Shown(frame, written, written.with_image(mapped.image))
         if self._sinks:
-            picture = overlay.lay_out(frame.image, magnified.image, self._layout)
+            picture = overlay.lay_out(frame.image, shown.of(self._layout).image, self._layout)
             for sink in self._sinks:
                 sink.write(written.with_image(picture))
         if self._controls.recording or self._recording.running:
-            self._record(frame, written)
+            self._record(shown)
         warning = self._present_warning()
         if warning != self._shown_warning:
             self._shown_warning = warning
             self._viewer.refresh()
-        self._viewer.show(frame, magnified)
+        self._viewer.show(frame, mapped if self._controls.layout == "map" else magnified)
         self._tally.count(frame)
 
-    def _record(self, frame: Frame, magnified: Frame) -> None:
+    @property
+    def _maps(self) -> bool:
+        """True if a layout in use shows the map."""
+        return "map" in (self._controls.layout, self._recording.layout, self._layout)
+
+    def _mapped(self, frame: Frame, magnified: Frame) -> Frame:
+        """The frame with the map, if a layout in use shows it; else the magnified frame."""
+        if not self._maps:
+            return magnified
+        return self._map.draw(frame, magnified, self._magnifier.filter_in_use.band)
+
+    def _record(self, shown: Shown) -> None:
         try:
-            message = self._recording.write(frame, magnified)
+            message = self._recording.write(shown)
         except SinkError as error:
             if not self._has_view and not self._sinks:
                 raise

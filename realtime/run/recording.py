@@ -8,6 +8,7 @@ from dataclasses import replace
 from rtmag.realtime.controls import Controls, Layout
 from rtmag.realtime.errors import SinkError
 from rtmag.realtime.frame import Frame
+from rtmag.realtime.run.mapping import Shown
 from rtmag.realtime.sinks.sink import Sink
 from rtmag.realtime.sources.source import DEFAULT_FPS
 from rtmag.realtime.view import overlay
@@ -46,7 +47,8 @@ class Recording:
         self._opener = opener
         self._controls = controls
         self._sink: Sink | None = None
-        self._layout: Layout = controls.layout
+        self.layout: Layout = controls.layout
+        """Layout of the file that is being written, or of the last one."""
         self._earliest_start = 0.0  # of the next file; monotonic time in seconds
 
     @property
@@ -54,7 +56,7 @@ class Recording:
         """True if a file is being written."""
         return self._sink is not None
 
-    def write(self, original: Frame, magnified: Frame) -> str | None:
+    def write(self, shown: Shown) -> str | None:
         """Write a frame if recording is on; return a message for the user, or None.
 
         Raises:
@@ -71,10 +73,11 @@ class Recording:
                 if time.monotonic() < self._earliest_start:
                     return None
                 self._earliest_start = time.monotonic() + _RECORDING_INTERVAL
-                self._layout = self._controls.layout
+                self.layout = self._controls.layout
                 self._sink = self._opener()
-            image = overlay.lay_out(original.image, magnified.image, self._layout)
-            self._sink.write(magnified.with_image(image))
+            frame = shown.of(self.layout)
+            image = overlay.lay_out(shown.original.image, frame.image, self.layout)
+            self._sink.write(frame.with_image(image))
         except SinkError:
             self._controls.recording = False
             with suppress(SinkError):

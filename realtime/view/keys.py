@@ -46,7 +46,12 @@ _JUMP = 1 / 20
 _STEP = 1.25
 """Factor by which a key changes alpha or the band."""
 
-_LAYOUT_NAMES = {"magnified": "magnified only", "side": "side by side", "original": "original only"}
+_LAYOUT_NAMES = {
+    "magnified": "magnified only",
+    "side": "side by side",
+    "map": "map of the motion",
+    "original": "original only",
+}
 
 
 def press(controls: Controls, code: int) -> str | None:

@@ -38,9 +38,10 @@ def lay_out(original: Image, magnified: Image, layout: Layout, wipe: float = 0.5
         layout: 'magnified' and 'original' are one of the two. 'side' shows both, original left, in
             twice the width. 'split' shows the original left of a white line and the magnified
             picture right of it. 'difference' is magnified minus original plus 128 (mid-grey).
+            'map' shows the map that the run has drawn in place of the magnified picture.
         wipe: position of the line of 'split', from 0, the left edge, to 1, the right one.
     """
-    if layout == "magnified":
+    if layout in ("magnified", "map"):
         return magnified
     if layout == "original":
         return original
@@ -86,9 +87,9 @@ def padded(image: Image, size: tuple[int, int]) -> Image:
 def label(image: Image, layout: Layout, wipe: float = 0.5) -> Image:
     """Write 'original' or 'magnified' on the parts of a picture from `lay_out`.
 
-    The layouts 'magnified' and 'difference' have no label.
+    The layouts 'magnified', 'difference' and 'map' have no label.
     """
-    if layout in ("magnified", "difference"):
+    if layout in ("magnified", "difference", "map"):
         return image
     if layout == "original":
         return write(image, ["original"], corner="bottom")

@@ -35,7 +35,8 @@ def frames() -> list[Frame]:
 def test_a_session_reports_inputs_outputs_and_metadata() -> None:
     session = OrtSession(read_model("fast")[0], "cpu")
     assert session.inputs["image"] == ("uint8", 3)
-    assert session.outputs == {"image_out": ("uint8", 3), "state_out": ("float", 4)}
+    full = {"image_out": ("uint8", 3), "state_out": ("float", 4), "flow": ("float", 4)}
+    assert session.outputs == full
     assert session.metadata["rtmag.model"] == "fast"
     assert session.size is None
 

@@ -92,11 +92,14 @@ def test_information_is_shown_unless_turned_off() -> None:
 def test_layouts_cycle() -> None:
     controls = Controls()
     layouts, messages = [], []
-    for _ in range(5):
+    for _ in range(6):
         messages.append(type_keys(controls, "s"))
         layouts.append(controls.layout)
-    assert layouts == ["side", "split", "difference", "original", "magnified"]
-    assert messages == ["side by side", "split", "difference", "original only", "magnified only"]
+    assert layouts == ["side", "split", "difference", "map", "original", "magnified"]
+    assert messages == [
+        "side by side", "split", "difference", "map of the motion", "original only",
+        "magnified only",
+    ]  # fmt: skip
 
 
 def test_a_comparison_shows_the_original_in_every_layout() -> None:
