@@ -166,6 +166,8 @@ class Controls:
     """Millimetres of the scene per pixel, for measured motion; None: unknown."""
     finding: bool = False
     """True to search for what moves; the run sets it to False when the search has ended."""
+    auto_band: bool = False
+    """True to use the band of the first line that the first search finds."""
     fixed_size: bool = False
     """True if the model works at one size only, so that a region is not possible."""
     motion_scale: float | None = None

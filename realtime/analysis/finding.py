@@ -39,12 +39,15 @@ from rtmag.realtime.analysis.line_spectrum import (
     detrended,
 )
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import Static
+from rtmag.realtime.filters import Band, Static
 from rtmag.realtime.frame import Frame
 from rtmag.realtime.opencv import cv2
 
 FINDING = Static(drift=0.1)
 """Filter of the fields: all motion but the slowest, whose size would exceed the network's range."""
+
+_HALF_BAND = 0.15
+"""Half the width of the band of a line, relative to its frequency."""
 
 _FOLLOWS = 0.25
 """Amplitude relative to the largest one from which a cell counts as moving at a frequency."""
@@ -114,6 +117,17 @@ class Line:
             "real": self.real,
             "note": self.note,
         }
+
+
+def band_around(line: Line, seconds: float) -> Band:
+    """Return the edges in Hz of a band for a line: 15 % to both sides, or more if it is short.
+
+    Args:
+        line: a line of a clip.
+        seconds: length of the clip, which limits the resolution.
+    """
+    half = max(_HALF_BAND * line.hz, 1.5 / seconds)
+    return max(line.hz - half, line.hz / 2), line.hz + half
 
 
 class Finder:

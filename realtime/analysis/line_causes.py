@@ -21,6 +21,9 @@ Map = NDArray[np.complex64]
 _RHYTHM = 0.4
 """Strength of a rhythm relative to its mean, from which it can cause a line."""
 
+_LONG = 4
+"""Number of multiples of a rhythm below half the frame rate from which it is long."""
+
 _LEAST_MARKS = 4
 """Number of marked frames from which they can have a rhythm."""
 
@@ -92,8 +95,8 @@ class Rhythm:
 
     @property
     def halves(self) -> NDArray[np.intp]:
-        """Bins between them: a rhythm with two kinds of marks in turn has them too."""
-        return self.bins - self.bins[0] // 2 if len(self.bins) else self.bins
+        """Bins between them: marks of two kinds in turn have them too. None for short rhythms."""
+        return self.bins - self.bins[0] // 2 if len(self.bins) >= _LONG else self.bins[:0]
 
     def mixes(self, place: float, base: float, tolerance: float = 0.4) -> bool:
         """True if the marks make an image of the line `base` at `place`, both in bins."""

@@ -45,6 +45,15 @@ class RegionOptions:
         ),
         options.HARMLESS,
     ] = None
+    find: Annotated[
+        bool,
+        Option(
+            "--find",
+            help="List the frequencies at which something moves anywhere in the picture, with "
+            "amplitude and place, and with what else each may be. --json writes the list.",
+        ),
+        options.HARMLESS,
+    ] = False
     scale: Annotated[
         str | None,
         Option(
@@ -63,7 +72,7 @@ class RegionOptions:
             metavar="LOWER-UPPER",
             callback=options.checked_band,
             help="Look for frequencies within this band only, in Hz, bpm or rpm, for example "
-            "30-45Hz.",
+            "30-45Hz. auto: around the first frequency of --find.",
             show_default="all frequencies",
         ),
         options.HARMLESS,
@@ -268,19 +277,28 @@ def measure(
     places, grid = parse_regions(regions.roi or []), parse_grid(regions.grid)
     if places and grid is not None:
         raise OptionError("--roi and --grid both choose the regions: leave out one")
+    if regions.find:
+        _find(source, regions, input, output)
+        return
     scale, band = parse_scale(regions.scale), regions.band
     from rtmag.realtime.cli.progress import progress_of
     from rtmag.realtime.report.table import lines
+    from rtmag.realtime.run.finding import find_band
     from rtmag.realtime.run.measure import MeasureOptions, run_measure
+    from rtmag.realtime.sources.opening import open_source
 
     files.check(source)
+    chosen = None if band in (None, options.AUTO_BAND) else parse_band(band or "")
+    if band == options.AUTO_BAND:
+        with open_source(source, options=input.source_options()) as clip:
+            chosen = find_band(clip, notice, input.capture_fps)
     result = run_measure(
         source,
         MeasureOptions(
             regions=places,
             grid=grid,
             scale=scale,
-            band=None if band is None else parse_band(band),
+            band=chosen,
             start=input.start,
             end=input.end,
             seconds=input.seconds,
@@ -294,6 +312,61 @@ def measure(
         (notice if piped else print_result)(line)
     for path in files.write(result.contents, print_result):
         (notice if piped else print_path)(path)
+    if result.ending == "interrupt":
+        raise typer.Exit(130)
+    if result.lost:
+        raise typer.Exit(1)
+
+
+def _find(
+    source: str,
+    regions: RegionOptions,
+    input: MeasureInputOptions,
+    output: MeasureOutputOptions,
+) -> None:
+    """List what moves.
+
+    Raises:
+        OptionError: an option that belongs to regions is given as well.
+        typer.Exit: as `measure`.
+    """
+    others = {
+        "--roi": regions.roi, "--grid": regions.grid, "--scale": regions.scale,
+        "--band": regions.band, "--csv": output.csv, "--uff": output.uff, "--plot": output.plot,
+        "--report": output.report,
+    }  # fmt: skip
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise OptionError(f"--find looks at the whole picture: leave out {', '.join(given)}")
+    from rtmag.realtime.analysis.finding import FINDING, Finder
+    from rtmag.realtime.cli.progress import progress_of
+    from rtmag.realtime.report.found import found_json, found_lines, write_found
+    from rtmag.realtime.run.measure import MeasureOptions, run_measure
+
+    output.files().check(source)
+    finder = Finder(capture_fps=input.capture_fps)
+    result = run_measure(
+        source,
+        MeasureOptions(
+            start=input.start,
+            end=input.end,
+            seconds=input.seconds,
+            capture_fps=input.capture_fps,
+            source=input.source_options(),
+            observers=[finder],
+            filter=FINDING,
+            progress=progress_of(output.progress),
+            notice=notice,
+        ),
+    )
+    lines = finder.lines()
+    for line in found_lines(lines):
+        (notice if output.piped else print_result)(line)
+    if output.json == "-":
+        print_result(found_json(lines))
+    elif output.json is not None:
+        write_found(Path(output.json), lines)
+        (notice if output.piped else print_path)(Path(output.json))
     if result.ending == "interrupt":
         raise typer.Exit(130)
     if result.lost:

@@ -120,10 +120,14 @@ def without(group: Any, *names: str) -> dict[str, Any]:
     return {name: value for name, value in asdict(group).items() if name not in names}
 
 
+AUTO_BAND = "auto"
+"""Band of the first frequency that is found."""
+
+
 def checked_band(value: str | None) -> str | None:
-    """Check a band and return it unchanged; raises OptionError, see `parse_band`."""
-    if value is not None:
-        parse_band(value)
+    """Check a band or `auto` and return it unchanged; raises OptionError, see `parse_band`."""
+    if value not in (None, AUTO_BAND):
+        parse_band(value or "")
     return value
 
 
@@ -260,7 +264,8 @@ class MotionOptions:
             metavar="LOWER-UPPER",
             callback=checked_band,
             help="Frequency band in Hz, bpm or rpm, for example 0.8-1.2Hz, 48-72bpm or "
-            "1200-1800rpm.",
+            "1200-1800rpm. auto: around the first frequency at which something moves: the clip is "
+            "looked at first, a live source for 12 seconds.",
             show_default="that of the preset; 0.4-3Hz for live sources",
         ),
         HARMLESS,
@@ -337,9 +342,14 @@ def make_controls(
     Raises:
         OptionError: two options contradict each other, or a value is invalid.
     """
+    if band is not None and (fl is not None or fh is not None):
+        raise OptionError(f"--band {band} sets both edges: leave out --fl and --fh")
+    auto = band == AUTO_BAND
+    if auto:
+        if mode not in (None, "temporal") or drift is not None:
+            raise OptionError("--band auto needs --mode temporal: leave out --mode and --drift")
+        band = mode = None  # the default, if nothing is found
     if band is not None:
-        if fl is not None or fh is not None:
-            raise OptionError(f"--band {band} sets both edges: leave out --fl and --fh")
         fl, fh = parse_band(band)
     unit: Unit = "Hz" if band is None else band_unit(band)
     by_hand = fl is not None or fh is not None
@@ -363,6 +373,8 @@ def make_controls(
         unit=unit,
         order=order,
         layout=layout,
+        finding=auto and live,
+        auto_band=auto,
     )
 
 

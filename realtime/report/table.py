@@ -1,5 +1,7 @@
 """The table of a measurement, as lines of text."""
 
+from collections.abc import Sequence
+
 from rtmag.realtime.analysis.measurement import RegionMotion
 from rtmag.realtime.log import visible
 from rtmag.realtime.report.contents import NOTHING, ReportContents
@@ -26,7 +28,7 @@ def lines(contents: ReportContents) -> list[str]:
     regions = contents.shown(MOST_REGIONS)
     for region in regions:
         rows += region_rows(contents, region, MOST_PEAKS if len(regions) <= MOST_PEAKS else 1)
-    text += _aligned(rows)
+    text += aligned(rows)
     text += [visible(sentence) for sentence in contents.left_out(MOST_REGIONS)]
     text += [
         f"{visible(link.second)} to {visible(link.first)} at {link.hz:.4g} Hz: "
@@ -57,7 +59,8 @@ def region_rows(
     return [rows[0], *(("", frequency, size, "", "") for _, frequency, size, _, _ in rows[1:])]
 
 
-def _aligned(rows: list[tuple[str, str, str, str, str]]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows as lines of text whose columns have the same width."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

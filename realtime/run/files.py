@@ -14,7 +14,7 @@ from rtmag.realtime.engines.loading import load_spec
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import RtmagError, SinkClosed, SinkError, SourceUnavailable
-from rtmag.realtime.filters import Filter
+from rtmag.realtime.filters import Filter, Temporal
 from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.media.colour import Matrix
 from rtmag.realtime.media.image_size import MAX_PIXELS
@@ -134,6 +134,8 @@ class FileBatch:
                 self.notice(f"warning: {source.name!r} {note}")
             fps = opened.video.highest_fps if opened.video is not None else source.fps
             controls = self._fitted_controls(self.capture_fps or fps)
+            if controls.auto_band:
+                self._find_band(source, controls)
             if job.folder is not None:
                 make_folder(job.folder)
             if str(job.output) != STDOUT:
@@ -141,6 +143,17 @@ class FileBatch:
             if self._engine is None:
                 self._engine = self._load()
             return self._magnify(opened, job.output, self._engine, controls)
+
+    def _find_band(self, source: FrameSource, controls: Controls) -> None:
+        """Use the band of what moves in a clip, if something does."""
+        from rtmag.realtime.run.finding import find_band
+
+        controls.auto_band = False
+        band = find_band(source, self.notice, self.capture_fps, self.engine)
+        if band is not None:
+            controls.set_filter(Temporal.of_band(*band, controls.order))
+        else:
+            self.notice(f"magnifying motion {controls.filter.described(controls.unit)}")
 
     def _fitted_controls(self, fps: float | None) -> Controls:
         """Return a copy of the controls for one file; the band of a preset is cut to its rate.

@@ -255,6 +255,9 @@ class _Loop:
             self._search = LiveSearch(self._controls, self._magnifier.capture_fps)
         if self._search is not None:
             self._search.add(magnified)
+            if (message := self._search.use_first_line()) is not None:
+                self._viewer.say(message)
+                self._pipeline.notice(message)
         now = time.monotonic()
         if now >= self._report_at:
             self._report_at = now + _REPORT_INTERVAL

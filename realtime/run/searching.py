@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rtmag.realtime.controls import Controls
-from rtmag.realtime.filters import Filter
+from rtmag.realtime.filters import Band, Filter
 from rtmag.realtime.frame import Frame
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LONGEST = 30.0
 """Seconds after which a search of a live source ends."""
+
+AUTO_SECONDS = 12.0
+"""Seconds after which it ends if only the first line is wanted, for `--band auto`."""
 
 _MOST_SECONDS = 600.0  # after which that of a file ends
 
@@ -61,7 +64,8 @@ class LiveSearch:
         if frame.field is None or (playback is not None and playback.target is not None):
             return
         again = playback is not None and search.is_again(frame)
-        if again or search.seconds > (LONGEST if playback is None else _MOST_SECONDS):
+        longest = AUTO_SECONDS if self._controls.auto_band else LONGEST
+        if again or search.seconds > (longest if playback is None else _MOST_SECONDS):
             self._controls.finding = False
             self.close()
         else:
@@ -75,6 +79,22 @@ class LiveSearch:
         playback = self._controls.playback
         if playback is not None:
             playback.seek(playback.start or 0.0)
+
+    def use_first_line(self) -> str | None:
+        """Use the band of the first line that is real, once the list of `auto_band` is complete.
+
+        Returns:
+            What was found, for the user; None if there is nothing to do yet.
+        """
+        search, controls = self._search, self._controls
+        if not controls.auto_band or search is None or controls.finding or search.running:
+            return None
+        controls.auto_band = False
+        if search.band is None:
+            motion = controls.filter.described(controls.unit)
+            return f"--band auto: {search.found}; looking for motion {motion}"
+        controls.set_band(*search.band)
+        return f"--band auto: {search.found}"
 
     def close(self) -> None:
         """End the search; its list stays, and is completed by the thread."""
@@ -98,6 +118,10 @@ class _Search:
     def __init__(self, finder: "Finder") -> None:
         self.lines: list[dict[str, Any]] | None = None
         """The last list; None before the first one."""
+        self.band: Band | None = None
+        """Band of the first line that is real; None if there is none."""
+        self.found = ""
+        """What was found, in words."""
         self.ended = False
         self._finder = finder
         self._begin = time.monotonic()
@@ -143,4 +167,9 @@ class _Search:
         self._list()
 
     def _list(self) -> None:
-        self.lines = [line.data() for line in self._finder.lines()]
+        from rtmag.realtime.report.found import found_sentence
+        from rtmag.realtime.run.finding import first_band
+
+        lines, self.band = first_band(self._finder)
+        self.found = found_sentence(lines, self.band)
+        self.lines = [line.data() for line in lines]

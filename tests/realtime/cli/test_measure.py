@@ -183,3 +183,28 @@ def test_settings_of_regions_are_lists(
     monkeypatch.delenv("RTMAG_ROI")
     (tmp_path / "rtmag.toml").write_text('csv = "a.csv"\n')
     assert "'csv' is refused in the current folder" in failed(capsys, "test")
+
+
+def test_find_lists_what_moves_and_writes_it(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found.json"
+    args = ["measure", str(clip), "--find", "--json", str(out), "--progress", "none"]
+    assert execute(args) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == str(out)
+    found = json.loads(out.read_text())
+    assert list(found) == ["lines"]
+    first = found["lines"][0]
+    assert list(first) == ["hz", "px", "share", "at", "real", "note"]
+    assert first["hz"] == pytest.approx(HZ, abs=0.05)
+    assert first["px"] == pytest.approx(PX, rel=0.2)
+    assert first["note"].startswith("shake of the camera")  # all of the picture moves
+    assert printed[:2] == ["nothing stands above the noise", "not motion of the scene:"]
+
+
+@pytest.mark.parametrize("option", ["--roi=0,0,9,9", "--grid=2x2", "--band=2-4Hz", "--csv=a.csv"])
+def test_find_refuses_what_belongs_to_regions(
+    clip: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "leave out" in failed(capsys, str(clip), "--find", option)
