@@ -47,7 +47,7 @@ _LOWEST_HZ = 0.01
 _HIGHEST_HZ = 1e5
 """Highest upper edge while the frame rate is not known, in Hz."""
 
-_MIN_REGION_SIDE = 16
+MIN_REGION_SIDE = 16
 """Smallest width and height of a region in pixels; in a smaller one no motion can be measured."""
 
 SPEEDS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
@@ -237,7 +237,7 @@ class Controls:
 
     def set_region(self, region: tuple[int, int, int, int] | None) -> None:
         """Magnify only this region; the whole picture if it is too small, or the size is fixed."""
-        fits = region is not None and min(region[2:]) >= _MIN_REGION_SIDE and not self.fixed_size
+        fits = region is not None and min(region[2:]) >= MIN_REGION_SIDE and not self.fixed_size
         self.region = region if fits else None
 
     def set_regions(self, regions: Iterable[NamedRegion]) -> None:
@@ -245,7 +245,7 @@ class Controls:
 
         A region without a name, or with that of an earlier one, gets the lowest free number.
         """
-        fitting = [each for each in regions if min(each.box[2:]) >= _MIN_REGION_SIDE]
+        fitting = [each for each in regions if min(each.box[2:]) >= MIN_REGION_SIDE]
         fitting = fitting[: len(COLOURS)]
         free = (str(n) for n in count(1) if str(n) not in {each.name for each in fitting})
         taken, named = {""}, []
@@ -253,6 +253,23 @@ class Controls:
             named.append(each._replace(name=next(free)) if each.name in taken else each)
             taken.add(each.name)
         self.regions = tuple(named)
+
+    def check_regions(self, size: tuple[int, int]) -> None:
+        """Check that all regions are in pictures of (width, height) pixels, at least in part.
+
+        Raises:
+            OptionError: fewer than `MIN_REGION_SIDE` columns or rows of a region are in them.
+        """
+        magnified = [] if self.region is None else [self.region]
+        for x, y, w, h in (*magnified, *(each.box for each in self.regions)):
+            if (
+                min(x + w, size[0]) - x < MIN_REGION_SIDE
+                or min(y + h, size[1]) - y < MIN_REGION_SIDE
+            ):
+                raise OptionError(
+                    f"the region {x},{y},{w},{h} is outside the picture of {size[0]}x{size[1]}: "
+                    f"at least {MIN_REGION_SIDE}x{MIN_REGION_SIDE} pixels must be inside"
+                )
 
     def scale_alpha(self, factor: float) -> None:
         """Multiply alpha, at most up to `HIGHEST_ALPHA`; a size below 0.1 is first set to 0.1."""

@@ -311,15 +311,31 @@ class MotionOptions:
         HARMLESS,
     ] = None
 
+    roi: Annotated[
+        list[str] | None,
+        Option(
+            "--roi",
+            metavar="[NAME=]X,Y,W,H",
+            help="Magnify only this region, in pixels: left edge, upper edge, width and height. In "
+            "a live run, regions with a NAME are measured instead, and there may be several.",
+            show_default="the whole picture",
+        ),
+        HARMLESS,
+    ] = None
+
     def controls(self, layout: Layout = "magnified", *, live: bool = False) -> Controls:
         """The initial controls of a run, after notices about an unusual alpha.
 
         Raises:
-            OptionError: see `make_controls`.
+            OptionError: see `make_controls` and `place_regions`.
         """
+        from rtmag.realtime.cli.regions import place_regions
+
         for note in alpha_notes(_first(self.alpha, DEFAULT_ALPHA)):
             notice(note)
-        return make_controls(layout=layout, live=live, **without(self, "capture_fps"))
+        controls = make_controls(layout=layout, live=live, **without(self, "capture_fps", "roi"))
+        place_regions(controls, self.roi or [], live=live)
+        return controls
 
 
 def make_controls(

@@ -3,6 +3,7 @@
 import math
 import re
 
+from rtmag.realtime.controls import COLOURS, MIN_REGION_SIDE, Controls, NamedRegion
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.magnifier import Region
 
@@ -50,6 +51,37 @@ def parse_regions(texts: list[str]) -> dict[str, Region]:
             raise OptionError(f"two regions are called {name!r}: give each another name")
         regions[name] = region
     return regions
+
+
+def place_regions(controls: Controls, texts: list[str], *, live: bool) -> None:
+    """Set the regions of the controls of a run that magnifies.
+
+    Args:
+        controls: changed.
+        texts: [NAME=]X,Y,W,H in pixels. In a live run, those with a name are measured, and the one
+            without a name is magnified. A file has one region, which is magnified.
+        live: True for a live run.
+
+    Raises:
+        OptionError: a text has another form, a region is too small, or there are too many.
+    """
+    regions = [_parse_region(text) for text in texts]
+    for text, (_, box) in zip(texts, regions, strict=True):
+        if min(box[2:]) < MIN_REGION_SIDE:
+            raise OptionError(
+                f"a region needs at least {MIN_REGION_SIDE}x{MIN_REGION_SIDE} pixels, got {text!r}"
+            )
+    measured = [NamedRegion(name, box) for name, box in regions if name and live]
+    magnified = [box for name, box in regions if not (name and live)]
+    if len(magnified) > 1:
+        raise OptionError(
+            "only one region can be magnified: leave out the other --roi"
+            + (", or give it a name to measure it" if live else "; rtmag measure takes several")
+        )
+    if len({region.name for region in measured}) < len(measured) or len(measured) > len(COLOURS):
+        raise OptionError(f"at most {len(COLOURS)} regions can be measured, each of another name")
+    controls.set_regions(measured)
+    controls.set_region(magnified[0] if magnified else None)
 
 
 def _parse_region(text: str) -> tuple[str, Region]:

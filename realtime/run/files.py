@@ -134,6 +134,7 @@ class FileBatch:
                 self.notice(f"warning: {source.name!r} {note}")
             fps = opened.video.highest_fps if opened.video is not None else source.fps
             controls = self._fitted_controls(self.capture_fps or fps)
+            controls.check_regions(source.size)
             if controls.auto_band:
                 self._find_band(source, controls)
             if job.folder is not None:

@@ -130,6 +130,7 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
     if (rate := options.capture_fps or _highest_rate(source)) is not None:
         # The band of a preset is cut to the rate; nothing of it remains at a very low rate.
         (controls.filter.check if controls.preset is None else controls.filter.fitted)(rate)
+    controls.check_regions(source.size)
     view = early_view or _open_view(source.name, options, stack)
 
     fps = source.fps or options.source.fps or 30.0
@@ -139,6 +140,8 @@ def build(spec: str, options: LiveOptions, stack: ExitStack) -> Pipeline:
         Guard(magnifier, partial(load_spec, options.engine), options.notice)
     )
     controls.fixed_size = engine.size is not None
+    if controls.fixed_size and controls.region is not None:
+        raise OptionError("a region is not possible: the model works at one size only")
     settings = partial(_settings, options, engine, source)
     looking_for = describe_search(controls)
     options.notice(looking_for)

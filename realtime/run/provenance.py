@@ -30,7 +30,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 _LARGEST = 1e9
 """Limit of the numbers above; also excludes values that are not finite."""
 
-REPEATED_SETTINGS = (*_NUMBERS, *_CHOICES, "model")
+REPEATED_SETTINGS = (*_NUMBERS, *_CHOICES, "model", "roi")
 """Settings that `--like` repeats."""
 
 _PARAMETERS = tuple(name for filter in FILTERS.values() for name in filter.parameters())
@@ -86,6 +86,7 @@ def describe(
         **controls.filter.parameters(),
         "capture_fps": capture_fps,
         "layout": controls.layout,
+        "roi": None if controls.region is None else [",".join(map(str, controls.region))],
         "model": Path(str(spec.model)).name if custom else engine.name,
         "model_sha256": engine.metadata.get("rtmag.sha256"),
         "motion_scale": scale_name(engine.motion_scale),
@@ -146,6 +147,8 @@ def read_settings(output: Path) -> dict[str, Any]:
 def _valid(name: str, value: object) -> bool:
     if name in _NUMBERS:
         return isinstance(value, int | float) and abs(value) < _LARGEST
+    if name == "roi":
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
     return value in _CHOICES[name] if name in _CHOICES else isinstance(value, str)
 
 
