@@ -11,7 +11,7 @@ from rtmag.realtime.cli import options
 from rtmag.realtime.cli.console import notice, print_path, print_result
 from rtmag.realtime.cli.regions import parse_grid, parse_regions, parse_scale
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.filters import parse_band
+from rtmag.realtime.filters import band_unit, parse_band
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ def measure(
         return
     scale, band = parse_scale(regions.scale), regions.band
     from rtmag.realtime.cli.progress import progress_of
-    from rtmag.realtime.report.table import lines
+    from rtmag.realtime.report.table import lines, rates
     from rtmag.realtime.run.finding import find_band
     from rtmag.realtime.run.measure import MeasureOptions, run_measure
     from rtmag.realtime.sources.opening import open_source
@@ -308,7 +308,10 @@ def measure(
             notice=notice,
         ),
     )
-    for line in lines(result.contents):
+    table = lines(result.contents)
+    if chosen is not None and band_unit(band or "") == "bpm":
+        table += rates(result.contents.measurement, chosen)
+    for line in table:
         (notice if piped else print_result)(line)
     for path in files.write(result.contents, print_result):
         (notice if piped else print_path)(path)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from rtmag.realtime.analysis.measurement import RegionMotion
+from rtmag.realtime.analysis.measurement import Measurement, RegionMotion
+from rtmag.realtime.analysis.per_minute import rate_per_minute
+from rtmag.realtime.filters import Band
 from rtmag.realtime.log import visible
 from rtmag.realtime.report.contents import NOTHING, ReportContents
 
@@ -57,6 +59,18 @@ def region_rows(
         for peak in region.peaks[:peaks]
     ]
     return [rows[0], *(("", frequency, size, "", "") for _, frequency, size, _, _ in rows[1:])]
+
+
+def rates(measurement: Measurement, band: Band) -> list[str]:
+    """Return a line for each region: its rate per minute within a band in Hz, or no reading."""
+    text = []
+    for region in measurement.regions[:MOST_REGIONS]:
+        rate = rate_per_minute(region.times, region.displacement, band)
+        reading = "no reading"
+        if rate is not None:
+            reading = f"{rate.value:.3g} per minute, confidence {100 * rate.confidence:.0f} %"
+        text.append(f"{visible(region.name)}: {reading}")
+    return text
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -208,3 +208,9 @@ def test_find_refuses_what_belongs_to_regions(
     clip: Path, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "leave out" in failed(capsys, str(clip), "--find", option)
+
+
+def test_a_band_in_bpm_gives_a_rate(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["measure", str(clip), "--band", "200-400bpm", "--progress", "none"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("picture: 300 per minute, confidence ")

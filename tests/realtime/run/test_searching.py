@@ -93,3 +93,28 @@ def test_a_list_comes_before_the_end(fields: list[Frame], monkeypatch: pytest.Mo
     wait_for(lambda: names(search))
     assert search.seconds is not None
     search.close()
+
+
+@pytest.mark.parametrize("count", [3, 80])
+def test_the_band_of_the_first_line_is_used(fields: list[Frame], count: int) -> None:
+    """`--band auto`; three frames are too few to find anything."""
+    controls = Controls(finding=True, auto_band=True)
+    before = controls.filter
+    search = LiveSearch(controls)
+    for frame in fields[:count]:
+        search.add(frame)
+        assert search.use_first_line() is None
+    controls.finding = False
+    search.add(fields[-1])
+    wait_for(lambda: search.seconds is None)
+    message = search.use_first_line()
+    assert message is not None
+    assert message.startswith("--band auto: ")
+    if count == 3:
+        assert "nothing stands above the noise; looking for motion" in message
+        assert controls.filter == before
+    else:
+        line = next(line for line in search.lines or [] if line["real"])
+        assert controls.band[0] < line["hz"] < controls.band[1]
+        assert controls.filter.mode == "temporal"
+    assert search.use_first_line() is None
