@@ -10,6 +10,7 @@ HELP = (
     ("+ -", "increase / decrease alpha"),
     ("m", "next mode"),
     ("[ ]", "band down / up"),
+    ("n", "find what moves, use its band"),
     ("s", "next layout"),
     ("c", "compare with the original"),
     ("r", "record"),
@@ -111,6 +112,13 @@ def _layout(controls: Controls) -> str:
     return _LAYOUT_NAMES.get(controls.layout, controls.layout)
 
 
+def _find(controls: Controls) -> str:
+    """Begin a search; end it early if one is running, so that what it found so far is used."""
+    controls.finding = not controls.finding
+    controls.auto_band = True
+    return "searching for what moves; key n: end the search" if controls.finding else "search ended"
+
+
 def _jump(direction: int) -> Callable[[Controls, Playback], str]:
     def command(controls: Controls, playback: Playback) -> str:
         end = playback.duration if playback.end is None else playback.end
@@ -173,6 +181,7 @@ _COMMANDS: dict[int, Callable[[Controls], str]] = {
     ord("_"): _alpha(1 / _STEP),
     ord("["): _band(1 / _STEP),
     ord("]"): _band(_STEP),
+    ord("n"): _find,
     ord("s"): _layout,
     ord("m"): _mode,
     ord("c"): _toggle("original", "original shown for comparison", "comparison ended"),

@@ -138,6 +138,14 @@ def test_the_help_names_every_key() -> None:
     assert "space" in keys
 
 
+def test_a_key_searches_for_what_moves_and_uses_its_band() -> None:
+    controls = Controls()
+    assert type_keys(controls, "n") == "searching for what moves; key n: end the search"
+    assert (controls.finding, controls.auto_band) == (True, True)
+    assert type_keys(controls, "n") == "search ended"
+    assert (controls.finding, controls.auto_band) == (False, True)
+
+
 LEFT, RIGHT = 0xFF51, 0xFF53
 
 
