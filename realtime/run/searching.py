@@ -28,6 +28,8 @@ _MOST_SECONDS = 600.0  # after which that of a file ends
 
 _FIRST = 5.0  # seconds until the first list
 
+_WITHOUT_FIELDS = 5.0  # seconds after which a search ends if the model gives no fields
+
 _SHARE = 0.25  # of the thread's time that is spent on lists, until the last one
 
 _WAITING = 128  # frames that wait for the thread; if there are more, the run waits too
@@ -61,15 +63,22 @@ class LiveSearch:
             self._begin()
             return
         search, playback = self._search, self._controls.playback
-        if frame.field is None or (playback is not None and playback.target is not None):
+        if playback is not None and playback.target is not None:
             return
         again = playback is not None and search.is_again(frame)
-        longest = AUTO_SECONDS if self._controls.auto_band else LONGEST
-        if again or search.seconds > (longest if playback is None else _MOST_SECONDS):
+        if again or search.seconds > self._longest(search):
             self._controls.finding = False
             self.close()
-        else:
+        elif frame.field is not None:
             search.add(frame)
+
+    def _longest(self, search: "_Search") -> float:
+        """Seconds after which a search ends: early if the model gives no fields."""
+        if not search.began:
+            return _WITHOUT_FIELDS
+        if self._controls.playback is not None:
+            return _MOST_SECONDS
+        return AUTO_SECONDS if self._controls.auto_band else LONGEST
 
     def _begin(self) -> None:
         """Begin at the next frame; a file begins again."""
@@ -131,6 +140,11 @@ class _Search:
         self._thread.start()
 
     @property
+    def began(self) -> bool:
+        """True once a frame was added."""
+        return self._epoch is not None
+
+    @property
     def running(self) -> bool:
         """True until the last list is complete."""
         return self._thread.is_alive()
@@ -142,7 +156,7 @@ class _Search:
 
     def is_again(self, frame: Frame) -> bool:
         """True if a file begins again, or was left, after frames of it were added."""
-        return self._epoch is not None and frame.epoch != self._epoch
+        return self.began and frame.epoch != self._epoch
 
     def add(self, frame: Frame) -> None:
         """Pass a frame to the thread; wait if it has too many."""

@@ -36,6 +36,7 @@ LAYOUTS = {
     "side": "original",
     "split": "original",
     "difference": "magnified minus original; grey: no difference",
+    "map": "",
     "original": "original",
     "magnified": "",
 }

@@ -66,6 +66,19 @@ def test_a_live_search_ends_by_itself(fields: list[Frame], monkeypatch: pytest.M
     assert search.lines == []  # too few frames for any
 
 
+def test_a_search_ends_if_the_model_gives_no_fields(
+    fields: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "_WITHOUT_FIELDS", 0.0)
+    controls = Controls(finding=True)
+    search = LiveSearch(controls)
+    for frame in fields[:3]:
+        search.add(Frame(frame.image, frame.time, frame.index))
+    assert not controls.finding
+    wait_for(lambda: search.seconds is None)
+    assert search.lines == []
+
+
 def test_a_played_file_is_searched_once_from_its_beginning(fields: list[Frame]) -> None:
     controls = Controls(finding=True, playback=Playback(duration=4.0, position=2.0, start=1.0))
     playback = controls.playback
