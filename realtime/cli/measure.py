@@ -271,14 +271,18 @@ def measure(
     regions: RegionOptions,
     input: MeasureInputOptions,
     output: MeasureOutputOptions,
+    model: options.ModelOptions,
 ) -> None:
-    """Measure motion: frequency, amplitude and phase of regions, with their uncertainty."""
+    """Measure motion: frequency, amplitude and phase of regions, with their uncertainty.
+
+    Regions are measured without a model; --find and --band auto use one.
+    """
     piped, files = output.piped, output.files()
     places, grid = parse_regions(regions.roi or []), parse_grid(regions.grid)
     if places and grid is not None:
         raise OptionError("--roi and --grid both choose the regions: leave out one")
     if regions.find:
-        _find(source, regions, input, output)
+        _find(source, regions, input, output, model)
         return
     scale, band = parse_scale(regions.scale), regions.band
     from rtmag.realtime.cli.progress import progress_of
@@ -291,7 +295,7 @@ def measure(
     chosen = None if band in (None, options.AUTO_BAND) else parse_band(band or "")
     if band == options.AUTO_BAND:
         with open_source(source, options=input.source_options()) as clip:
-            chosen = find_band(clip, notice, input.capture_fps)
+            chosen = find_band(clip, notice, input.capture_fps, model.spec())
     result = run_measure(
         source,
         MeasureOptions(
@@ -326,6 +330,7 @@ def _find(
     regions: RegionOptions,
     input: MeasureInputOptions,
     output: MeasureOutputOptions,
+    model: options.ModelOptions,
 ) -> None:
     """List what moves.
 
@@ -358,6 +363,7 @@ def _find(
             source=input.source_options(),
             observers=[finder],
             filter=FINDING,
+            engine=model.spec(),
             progress=progress_of(output.progress),
             notice=notice,
         ),

@@ -26,7 +26,7 @@ PANELS = {
     "camera": ["Motion", "Camera", "File", "View", "Output", "Model"],
     "stream": ["Motion", "Stream", "View", "Output", "Model"],
     "file": ["Motion", "Input", "Output", "Model"],
-    "measure": ["Regions", "Input", "Output"],
+    "measure": ["Regions", "Input", "Output", "Model"],
     "bench": ["Models and engines", "Measurement", "Result"],
 }
 

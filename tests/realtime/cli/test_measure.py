@@ -166,6 +166,18 @@ def test_a_missing_extra_is_named_before_the_run(
     assert done.returncode == 2
 
 
+@pytest.mark.parametrize("use", [["--find"], ["--band", "auto"]])
+def test_the_model_is_the_one_that_is_given(
+    use: list[str], clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = ["--model", "absent.onnx", "--progress", "none"]
+    assert "absent.onnx" in failed(capsys, str(clip), *use, *absent)
+
+
+def test_regions_are_measured_without_a_model(clip: Path) -> None:
+    assert execute(["measure", str(clip), "--model", "absent.onnx", "--progress", "none"]) == 0
+
+
 def test_settings_of_regions_are_lists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
