@@ -4,11 +4,10 @@ Damaged packets are skipped and counted.
 """
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -42,10 +41,11 @@ from rtmag.realtime.media.container import (
     video_stream,
 )
 from rtmag.realtime.media.deinterlace import Deinterlacer
-from rtmag.realtime.media.depth import SAMPLES, ValueRange, depth_note, used_range
+from rtmag.realtime.media.depth import ValueRange, depth_note, used_range
 from rtmag.realtime.media.image_size import MAX_PIXELS
 from rtmag.realtime.media.matroska import is_truncated
 from rtmag.realtime.media.metadata import copy_file_metadata, copy_track_metadata, left_out
+from rtmag.realtime.media.seeking import from_key, seek, spread
 from rtmag.realtime.media.timestamps import (
     DisplayTimes,
     FileClock,
@@ -71,9 +71,6 @@ _RATE_FRAMES = 2000
 
 _FIELDS = "the difference between the fields of a frame looks like motion"
 """Warning about interlaced frames that are not deinterlaced."""
-
-_SEARCHED = 32
-"""Frames that are decoded at most to find one between two places to which a file can jump."""
 
 _SEEK_STEPS = (0.0, 1.0, 4.0, 16.0)
 """Seconds before a wanted frame at which a key picture is looked for, one after the other."""
@@ -274,7 +271,7 @@ class VideoSource(BaseSource):
         converter = Converter()
         with open_container(self.path) as container:
             stream = self._stream_of(container)
-            return used_range(map(converter.to_bgr16, _spread(container, stream)))
+            return used_range(map(converter.to_bgr16, spread(container, stream)))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield all frames; raises SourceLost after them if the end of the file is damaged."""
@@ -347,7 +344,7 @@ class VideoSource(BaseSource):
         converter = Converter(self._values)
         matrix, rotation = self._matrix, self.rotation
         index = self.damaged = self.jumps = 0
-        if place is not None and not _seek(container, stream, place):
+        if place is not None and not seek(container, stream, place):
             return
         for decoded in self._prepared(container, stream, jumped=place is not None):
             if decoded is None:
@@ -378,7 +375,7 @@ class VideoSource(BaseSource):
         deinterlacer, lost = Deinterlacer(), None
         frames = self._decode(container, stream, whole=not jumped)
         try:
-            for frame in _from_key(frames, container) if jumped else frames:
+            for frame in from_key(frames, container) if jumped else frames:
                 if frame is not None and self._matrix_tag is not None:
                     frame.colorspace = self._matrix_tag
                 if frame is None or not self._deinterlace:
@@ -441,31 +438,9 @@ class VideoSource(BaseSource):
                 self._reader.close()
 
 
-def _from_key(
-    frames: Iterable[VideoFrame | None], container: InputContainer
-) -> Iterator[VideoFrame | None]:
-    """Leave out the frames before the first key picture after a jump."""
-    # A jump into an MPEG program stream ends within a packet; the first time may be wrong.
-    keys = 2 if container.format.name == "mpeg" else 1
-    for frame in frames:
-        if frame is not None and frame.key_frame and frame.pts is not None:
-            keys -= 1
-        if keys <= 0:
-            yield frame
-
-
 def _picture(converter: Converter, frame: VideoFrame, matrix: NDArray[np.int32] | None) -> Image:
     """Return a decoded frame as an upright image (H, W, 3) uint8 BGR."""
     return _upright(converter.to_bgr(frame), matrix)
-
-
-def _seek(container: InputContainer, stream: VideoStream, place: int) -> bool:
-    """Go to the key picture at or before a time in ticks; return False if that is not possible."""
-    try:
-        container.seek(place, stream=stream)
-    except (av.FFmpegError, OSError, ValueError):
-        return False
-    return True
 
 
 def _start(stream: Stream) -> float | None:
@@ -473,24 +448,6 @@ def _start(stream: Stream) -> float | None:
     if stream.start_time is None or stream.time_base is None:
         return None
     return float(stream.start_time * stream.time_base)
-
-
-def _spread(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Yield a few frames, spread over a file; its first ones if its length is unknown."""
-    start, length = container.start_time or 0, max(container.duration or 0, 0)
-    for number in range(SAMPLES):
-        wanted = start + length * number // SAMPLES
-        frame = None
-        try:
-            if length:
-                container.seek(wanted)
-            for frame in islice(container.decode(stream), _SEARCHED if length else 1):
-                if frame.time is None or frame.time * av.time_base >= wanted:
-                    break
-        except (av.FFmpegError, OSError, ValueError, IndexError):
-            continue
-        if frame is not None:
-            yield frame
 
 
 def _matrix(frame: VideoFrame) -> NDArray[np.int32] | None:
