@@ -196,7 +196,7 @@ def _unfiltered(values: Floats, filter: Static, step: float) -> Floats:
     kept = np.float32(1 - filter.follow(1 / step))
     out = values.copy()
     out[1:] -= kept * values[:-1]
-    return np.asarray(np.cumsum(out, axis=0, dtype=np.float64), np.float32)
+    return np.cumsum(out, axis=0, out=out)
 
 
 def _place(frame: Frame, field: MotionField) -> tuple[object, ...]:
