@@ -6,7 +6,7 @@ the displacement only. pyIDI (LADISK) is used if it is installed: `pip install p
 
 region   as in `rtmag measure`: registration with the mean of the earlier frames
 patch    registration with the first frame
-pyidi    mean of 9 points of pyIDI's LucasKanade, with subsets of 21 x 21 pixels
+pyidi    median of 9 points of pyIDI's LucasKanade, with subsets of 21 x 21 pixels
 
     python -m benchmarks.measure [--scenes 40] [--out FILE.json]
 

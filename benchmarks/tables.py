@@ -222,6 +222,22 @@ def measure_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def find_table(document: dict[str, Any]) -> str:
+    """Frequencies found in the whole picture, by the rate of H.264, and in still scenes."""
+    lines = ["| H.264 | scenes | first line is right | things found | false lines |"]
+    lines.append("|---" * 5 + "|")
+    rows = [(row["codec"] if row["hz"] else "still", row) for row in document["rows"]]
+    for kind in dict.fromkeys(kind for kind, _ in rows):
+        some = [row for each, row in rows if each == kind]
+        things = sum(len(row["hz"]) for row in some)
+        first = f"{sum(row['first'] for row in some)} | {sum(row['found'] for row in some)}"
+        counts = f"{first} of {things}" if things else " | "
+        name = "nothing moves" if kind == "still" else f"{kind} kbit/s" if kind else "none"
+        false = sum(row["false"] for row in some)
+        lines.append(f"| {name} | {len(some)} | {counts} | {false} |")
+    return "\n".join(lines)
+
+
 def _at(ordered: list[float], share: float) -> float:
     """The value below which this share of the ordered values lies."""
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
@@ -239,6 +255,7 @@ TABLES = {
     "operators": ("operators", operators_table),
     "streams": ("streams", streams_table),
     "measure": ("measure", measure_table),
+    "find": ("find", find_table),
     "gain": ("quality", gain_table),
     "scales": ("quality", scales_table),
     "band": ("quality", band_table),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import av
 import cv2
 import numpy as np
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
@@ -109,12 +110,9 @@ class VibratingScene:
     """Number of frames between two key pictures."""
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames as a player would show them."""
-        images = self._images()
-        if self.codec is not None:
-            images = compressed(images, self.codec, self.keys)
-        for index, image in enumerate(images):
-            yield Frame(image, index / FPS, index)
+        """Return the frames as a source would yield them."""
+        frames = (Frame(image, k / FPS, k) for k, image in enumerate(self._images()))
+        return frames if self.codec is None else compressed(frames, self.codec, self.keys)
 
     def _images(self) -> Iterator[Image]:
         rng = np.random.default_rng([self.seed, 1])
@@ -142,21 +140,23 @@ def _paint(light: Light, thing: Thing, time: float, shake: tuple[float, float]) 
     light[place] += cover * (thing.picture.at(dx, dy) - light[place])
 
 
-def compressed(images: Iterator[Image], kilobits: int, keys: int) -> Iterator[Image]:
-    """Encode pictures with H.264 at a rate in kbit/s, with a key picture every `keys`; decode."""
+def compressed(frames: Iterator[Frame], kilobits: int, keys: int) -> Iterator[Frame]:
+    """Encode frames with H.264 at a rate in kbit/s, with a key picture every `keys`; decode."""
     file = io.BytesIO()
     with av.open(file, "w", "matroska") as container:
         stream = container.add_stream("libx264", rate=round(FPS))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.bit_rate, stream.gop_size = 1000 * kilobits, keys
         stream.options = {"preset": "veryfast"}
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.image, "bgr24")))
         container.mux(stream.encode(None))
     file.seek(0)
     with av.open(file, "r") as container:
-        for frame in container.decode(video=0):
-            yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+        for index, decoded in enumerate(container.decode(video=0)):
+            image = np.asarray(decoded.to_ndarray(format="bgr24"), np.uint8)
+            coding = PictureType(decoded.pict_type).name
+            yield Frame(image, index / FPS, index, coding=coding)
 
 
 def scene(seed: int, pictures: list[Image], *, still: bool = False) -> VibratingScene:

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from rtmag.realtime.engines.spec import EngineSpec
-from rtmag.realtime.frame import Image
+from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.models import model_names
 from rtmag.realtime.sections import State
 from tests.support.fakes import (
@@ -222,14 +222,33 @@ def test_vibrating_things_are_measured(
     assert "| none | `rtmag measure` | 1 of 1 | 1 | 0 | " in tables.measure_table(document)
 
 
+def test_frequencies_are_found(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from benchmarks import find, tables, vibrating_scenes
+
+    monkeypatch.setattr(vibrating_scenes, "SECONDS", 1.2)
+    out = tmp_path / "find.json"
+    find.main(scenes=0, still=1, clips=tmp_path, capture_fps=240.0, out=out)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document == json.loads(out.read_text())
+    (row,) = document["rows"]
+    assert (row["lines"], row["first"], row["false"]) == ([], False, 0)
+    assert "| nothing moves | 1 |  |  | 0 |" in tables.find_table(document)
+    moving = row | {"codec": None, "hz": [2.0], "lines": [[2.0, 0.1], [4.0, 0.01]], "found": 1}
+    document["rows"] = [moving | {"first": True}]
+    assert "| none | 1 | 1 | 1 of 1 | 0 |" in tables.find_table(document)
+
+
 def test_scenes_can_be_stored_with_a_codec() -> None:
     from benchmarks.vibrating_scenes import HEIGHT, WIDTH, compressed
 
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8) for _ in range(3)]
-    shown = list(compressed(iter(images), 300, 12))
-    assert [image.shape for image in shown] == [image.shape for image in images]
-    assert np.abs(shown[0].astype(float) - images[0]).mean() > 5
+    shown = list(compressed((Frame(image, 0.0, 0) for image in images), 300, 12))
+    assert [frame.coding for frame in shown][:1] == ["I"]
+    assert [frame.image.shape for frame in shown] == [image.shape for image in images]
+    assert np.abs(shown[0].image.astype(float) - images[0]).mean() > 5
 
 
 @pytest.mark.parametrize("model", model_names())
