@@ -14,6 +14,7 @@ import typer
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.frame import Frame, Image
 from rtmag.realtime.models import model_names
+from rtmag.realtime.opencv import cv2
 from rtmag.realtime.sections import State
 from tests.support.fakes import (
     ENVIRONMENT,
@@ -202,12 +203,19 @@ def test_step_time_is_split_by_kind_of_operator(
     assert "| `fast`, 160x128 | " in tables.operators_table(document)
 
 
+def one_picture() -> dict[str, Image]:
+    """A picture with soft texture, drawn in no time."""
+    coarse = np.random.default_rng(0).integers(0, 255, (128, 128, 3)).astype(np.uint8)
+    return {"texture": np.asarray(cv2.resize(coarse, (512, 512)), np.uint8)}
+
+
 def test_vibrating_things_are_measured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from benchmarks import measure, tables, vibrating_scenes
 
-    monkeypatch.setattr(vibrating_scenes, "SECONDS", 8.0)
+    monkeypatch.setattr(vibrating_scenes, "SECONDS", 6.0)
+    monkeypatch.setattr(measure, "pictures", one_picture)
     monkeypatch.delitem(measure.METHODS, "pyidi")
     out = tmp_path / "measure.json"
     measure.main(scenes=1, out=out)
@@ -228,6 +236,7 @@ def test_frequencies_are_found(
     from benchmarks import find, tables, vibrating_scenes
 
     monkeypatch.setattr(vibrating_scenes, "SECONDS", 1.2)
+    monkeypatch.setattr(find, "pictures", one_picture)
     out = tmp_path / "find.json"
     find.main(scenes=0, still=1, clips=tmp_path, capture_fps=240.0, out=out)
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
