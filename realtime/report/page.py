@@ -46,7 +46,6 @@ def as_html(contents: ReportContents) -> str:
         style_hash=f"sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}",
         summary=_text(contents.summary),
         picture=_picture(contents),
-        map="",
         peaks=_peaks(contents),
         levels=_levels(contents),
         links=_links(contents),
