@@ -1,6 +1,6 @@
 """`rtmag measure`: displacement, frequency and amplitude of what moves, as a table and as files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -15,7 +15,9 @@ from rtmag.realtime.filters import band_unit, parse_band
 from rtmag.realtime.media.image_size import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from rtmag.realtime.filters import Band
     from rtmag.realtime.report.files import Kind, ReportFiles
+    from rtmag.realtime.run.mapping import ClipMap
     from rtmag.realtime.sources.source import SourceOptions
 
 
@@ -203,6 +205,34 @@ class MeasureOutputOptions:
             r"'rtmag\[plot]'.",
         ),
     ] = None
+    map: Annotated[
+        Path | None,
+        Option(
+            "--map",
+            metavar="FILE.png",
+            help="Draw the amplitude of the motion at --hz in colours over the picture.",
+        ),
+    ] = None
+    phase: Annotated[
+        Path | None,
+        Option(
+            "--phase",
+            metavar="FILE.png",
+            help="Draw the phase of the motion at --hz: parts of one colour move together, colours "
+            "180 degrees apart move against each other.",
+        ),
+    ] = None
+    hz: Annotated[
+        float | None,
+        Option(
+            "--hz",
+            min=0.01,
+            max=1e5,
+            help="Frequency in hertz for --map and --phase.",
+            show_default="the strongest within --band",
+        ),
+        options.HARMLESS,
+    ] = None
     report: Annotated[
         Path | None,
         Option(
@@ -240,6 +270,24 @@ class MeasureOutputOptions:
             raise OptionError(f"{' and '.join(names)} use standard output: leave out one")
         return bool(names)
 
+    def clip_map(
+        self, band: "Band | None", capture_fps: float | None, scale: float | None
+    ) -> "ClipMap | None":
+        """The map to measure; None if neither --map nor --phase is given.
+
+        Raises:
+            OptionError: --hz is given without them.
+        """
+        if self.map is None and self.phase is None:
+            if self.hz is not None:
+                raise OptionError("--hz is the frequency of --map or --phase: give one of them")
+            return None
+        from rtmag.realtime.run.mapping import ClipMap
+        from rtmag.realtime.view.motion_map import PIXELS, Unit
+
+        unit = PIXELS if scale is None else Unit("mm", scale)
+        return ClipMap(self.hz, band, capture_fps, unit)
+
     def files(self) -> "ReportFiles":
         """The files to write."""
         from rtmag.realtime.report.files import ReportFiles
@@ -250,6 +298,8 @@ class MeasureOutputOptions:
             "uff": self.uff,
             "plot": self.plot,
             "report": self.report,
+            "map": self.map,
+            "phase": self.phase,
         }
         given = {kind: Path(path) for kind, path in paths.items() if path is not None}
         return ReportFiles(given, self.overwrite)
@@ -285,6 +335,7 @@ def measure(
         _find(source, regions, input, output, model)
         return
     scale, band = parse_scale(regions.scale), regions.band
+    from rtmag.realtime.analysis.finding import FINDING
     from rtmag.realtime.cli.progress import progress_of
     from rtmag.realtime.report.table import lines, rates
     from rtmag.realtime.run.finding import find_band
@@ -296,6 +347,7 @@ def measure(
     if band == options.AUTO_BAND:
         with open_source(source, options=input.source_options()) as clip:
             chosen = find_band(clip, notice, input.capture_fps, model.spec())
+    clip_map = output.clip_map(chosen, input.capture_fps, scale)
     result = run_measure(
         source,
         MeasureOptions(
@@ -308,16 +360,22 @@ def measure(
             seconds=input.seconds,
             capture_fps=input.capture_fps,
             source=input.source_options(),
+            observers=[] if clip_map is None else [clip_map],
+            filter=FINDING,
+            engine=model.spec(),
             progress=progress_of(output.progress),
             notice=notice,
         ),
     )
-    table = lines(result.contents)
+    contents = result.contents
+    if clip_map is not None:
+        contents = replace(contents, draw_map=clip_map.draw)
+    table = lines(contents)
     if chosen is not None and band_unit(band or "") == "bpm":
-        table += rates(result.contents.measurement, chosen)
+        table += rates(contents.measurement, chosen)
     for line in table:
         (notice if piped else print_result)(line)
-    for path in files.write(result.contents, print_result):
+    for path in files.write(contents, print_result):
         (notice if piped else print_path)(path)
     if result.ending == "interrupt":
         raise typer.Exit(130)
@@ -341,7 +399,7 @@ def _find(
     others = {
         "--roi": regions.roi, "--grid": regions.grid, "--scale": regions.scale,
         "--band": regions.band, "--csv": output.csv, "--uff": output.uff, "--plot": output.plot,
-        "--report": output.report,
+        "--report": output.report, "--map": output.map, "--phase": output.phase,
     }  # fmt: skip
     given = [name for name, value in others.items() if value is not None]
     if given:

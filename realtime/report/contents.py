@@ -1,7 +1,7 @@
 """The contents of a report: a measurement, a picture, and their numbers as text and as records."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,6 +11,7 @@ from rtmag.realtime.analysis.measurement import Measurement, Peak, RegionMotion
 from rtmag.realtime.filters import format_band
 from rtmag.realtime.frame import Image
 from rtmag.realtime.magnifier import Region
+from rtmag.realtime.view.motion_map import MapKind
 
 NOTHING = "nothing stands above the noise"
 """Result of a region without a peak."""
@@ -70,6 +71,8 @@ class ReportContents:
     """The first picture that was measured, (H, W, 3) BGR."""
     made: datetime
     """Local time at the end of the measurement."""
+    draw_map: Callable[[MapKind], Image] | None = None
+    """Draws a map of the motion; None: the fields were not measured."""
 
     @property
     def unit(self) -> str:

@@ -9,17 +9,21 @@ from typing import Literal, TextIO
 
 from rtmag.realtime.atomic import atomic_write
 from rtmag.realtime.errors import OptionError, SinkError, requires_extra
+from rtmag.realtime.opencv import cv2
 from rtmag.realtime.report.contents import ReportContents
 from rtmag.realtime.report.data import write_csv, write_json
 from rtmag.realtime.sinks.paths import check_free, unused_prefix, with_suffix
 from rtmag.realtime.sinks.pipe import STDOUT
+from rtmag.realtime.view.motion_map import MapKind
 
-Kind = Literal["csv", "json", "uff", "plot", "report"]
+Kind = Literal["csv", "json", "uff", "plot", "report", "map", "phase"]
 
 _TEXTS = {"csv": write_csv, "json": write_json}
 """The kinds that can go to standard output."""
 
-_SUFFIXES = {"plot": (".png", ".pdf"), "report": (".html", ".htm")}
+_SUFFIXES = {
+    "plot": (".png", ".pdf"), "map": (".png",), "phase": (".png",), "report": (".html", ".htm"),
+}  # fmt: skip
 """Suffixes of the kinds that do not allow any."""
 
 
@@ -99,6 +103,8 @@ def _writer(kind: Kind) -> Callable[[ReportContents, Path], None]:
     """
     if kind in _TEXTS:
         return partial(_write_text, _TEXTS[kind])
+    if kind == "map" or kind == "phase":
+        return partial(_write_map, "amplitude" if kind == "map" else kind)
     with requires_extra(f"--{kind}", "uff" if kind == "uff" else "plot"):
         if kind == "uff":
             from rtmag.realtime.report.uff import write_uff
@@ -111,6 +117,12 @@ def _writer(kind: Kind) -> Callable[[ReportContents, Path], None]:
         from rtmag.realtime.report.page import write_page
 
         return write_page
+
+
+def _write_map(kind: MapKind, contents: ReportContents, path: Path) -> None:
+    if contents.draw_map is None:
+        raise OptionError(f"cannot draw the map {str(path)!r}: no displacement was measured")
+    path.write_bytes(cv2.imencode(".png", contents.draw_map(kind))[1].tobytes())
 
 
 def _write_text(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rtmag.realtime.analysis.lock_in import LockIn
 from rtmag.realtime.controls import Layout
+from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Band
 from rtmag.realtime.frame import Frame, Image, MotionField
 from rtmag.realtime.opencv import cv2
@@ -31,6 +32,9 @@ WINDOW = 8.0
 
 WIDTH = 0.1
 """A line at this distance in Hz, times the seconds of the average, is measured fully."""
+
+FOREVER = 1e9
+"""Seconds over which an average decays that does not forget."""
 
 _INTERVAL = 1.0  # seconds between two looks for the strongest line
 
@@ -160,6 +164,11 @@ class Mapper:
             )
             self._next = None if near else LockIn(hz, self._seconds)
 
+    @property
+    def ready(self) -> bool:
+        """True if there is a map."""
+        return self._lock_in is not None and self._lock_in.ready
+
     def draw(self, frame: Frame, kind: MapKind = "amplitude") -> Image:
         """Draw the map over the original frame, whose field was added last."""
         if self._lock_in is None or not self._lock_in.ready or frame.field is None:
@@ -171,6 +180,49 @@ class Mapper:
         largest = float(np.quantile(shown, _TOP)) if shown.size else 0.0
         end = self._scale.update(largest * self._unit.per_px, frame.time) / self._unit.per_px
         return draw_map(frame, self._cells, kind, end, self._lock_in.hz, self._unit)
+
+
+class ClipMap:
+    """The maps of a whole recording, from frames with their fields.
+
+    Args:
+        hz: Frequency in Hz; None: that of the strongest line.
+        band: Edges in Hz within which the line is looked for; None: all frequencies.
+        capture_fps: Rate in 1/s at which a slow-motion clip was filmed; None: the frames' times.
+        unit: Unit of the legend.
+    """
+
+    def __init__(
+        self,
+        hz: float | None = None,
+        band: Band | None = None,
+        capture_fps: float | None = None,
+        unit: Unit = PIXELS,
+    ) -> None:
+        # At a known frequency, all frames have about the same weight.
+        self._mapper = Mapper(hz, band, None if hz is None else FOREVER, unit)
+        self._capture_fps = capture_fps
+        self._last: Frame | None = None
+
+    def add(self, frame: Frame) -> None:
+        """Add a frame that has a field."""
+        if frame.field is not None:
+            rate = self._capture_fps
+            self._last = frame
+            self._mapper.add(frame.field, frame.time if rate is None else frame.index / rate)
+
+    def draw(self, kind: MapKind) -> Image:
+        """Draw a map over the last frame.
+
+        Raises:
+            OptionError: there is no map, because the recording is too short, or nothing moves.
+        """
+        if self._last is None or not self._mapper.ready:
+            raise OptionError(
+                "cannot draw a map: the recording is shorter than two periods of the motion; "
+                "measure for longer, or give --hz"
+            )
+        return self._mapper.draw(self._last, kind)
 
 
 class LiveMap:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rtmag.realtime.cli.main import execute
+from rtmag.realtime.opencv import cv2
 from tests.support.clips import Clip
 from tests.support.fakes import ENVIRONMENT
 from tests.support.scenes import SIZE, filmed, shifted, texture
@@ -226,3 +227,22 @@ def test_a_band_in_bpm_gives_a_rate(clip: Path, capsys: pytest.CaptureFixture[st
     assert execute(["measure", str(clip), "--band", "200-400bpm", "--progress", "none"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("picture: 300 per minute, confidence ")
+
+
+def test_maps_are_written_as_pictures(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / "map.png", tmp_path / "phase.png"]
+    given = ["--map", str(files[0]), "--phase", str(files[1]), "--hz", str(HZ)]
+    assert execute(["measure", str(clip), *given, "--progress", "none"]) == 0
+    printed = capsys.readouterr().out
+    for file in files:
+        assert str(file) in printed
+        drawn = cv2.imread(str(file))
+        assert drawn is not None and drawn.shape[1::-1] == SIZE
+        colours = np.ptp(drawn.astype(int), axis=2) > 40
+        assert colours[: SIZE[1] // 2].mean() > 0.5  # the whole picture moves
+
+
+def test_a_frequency_needs_a_map(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--hz is the frequency of --map" in failed(capsys, str(clip), "--hz", "5")
