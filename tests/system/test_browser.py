@@ -53,7 +53,9 @@ def test_controls_change_the_running_magnifier(page: Browser, served: ServedRun)
         lambda: served.controls.filter.mode == "temporal" and find(page, "#fl").is_displayed()
     )
     find(page, "#unit [value=bpm]").click()
-    wait_until(lambda: served.controls.unit == "bpm")
+    # The page reads numbers in the unit that it shows.
+    wait_until(lambda: "per minute" in find(page, "#band-hint").text.partition("Must")[2])
+    assert served.controls.unit == "bpm"
     for css, text in (("#fl", "48"), ("#fh", "120")):
         enter(page, css, text)
     wait_until(
