@@ -5,6 +5,7 @@ All data is synthesised from pictures that training never sees (benchmarks/heldo
     pairs       two frames and the truth, by set (benchmarks/pairs.py): MAE, SSIM, PSNR, leak
     gain        shown motion divided by requested motion (benchmarks/gain.py)
     sequences   60-frame clips under each filter (benchmarks/sequences.py)
+    light       such clips in flickering light, rolling bands of mains light, exposure steps
     steadiness  flicker of a still, noisy clip; largest change at alpha 1 in grey levels
     band        gains along a wide band and a narrow one
     beside      two objects in one clip, one within the band and one outside it
@@ -94,6 +95,7 @@ def main(
         "pairs": scores.score_pairs(methods, pictures, quick=quick),
         "gain": scores.score_gain(methods, pictures, quick=quick),
         "sequences": scores.score_sequences(methods, pictures, quick=quick),
+        "light": scores.score_light(methods, pictures, quick=quick),
         "steadiness": scores.score_steadiness(methods, pictures),
         "band": scores.score_band(band_methods, pictures, quick=quick),
         "beside": scores.score_two_objects(band_methods, pictures, quick=quick),

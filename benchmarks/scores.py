@@ -67,6 +67,22 @@ def score_sequences(methods: list[Stepper], pictures: list[Any], *, quick: bool)
     return rows
 
 
+def score_light(methods: list[Stepper], pictures: list[Any], *, quick: bool) -> list[Row]:
+    """Scores of clips whose light changes, with an object that moves and with nothing moving."""
+    rows = []
+    for light, filter in list(sequences.LIGHTS.items())[: 1 if quick else None]:
+        sections = filter.sections(sequences.FPS)
+        for motion in (0.0,) if quick else (0.0, 0.1):
+            clips = [
+                sequences.sinusoid(sections, pictures, seed, motion, light)
+                for seed in range(1 if quick else 3)
+            ]
+            for method in methods:
+                each = [sequences.score(method, clip, sections) for clip in clips]
+                rows.append({"method": method.name, "light": light, "motion": motion, **mean(each)})
+    return rows
+
+
 def score_steadiness(methods: list[Stepper], pictures: list[Any]) -> list[Row]:
     """Flicker of still, noisy clips, and the largest change at alpha 1."""
     rows = []

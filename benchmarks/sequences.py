@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 
 from benchmarks.classical import Stepper
 from benchmarks.gain import shift_picture
-from benchmarks.layered_scenes import Image, Layer, Light, Scene, simulate_camera
+from benchmarks.layered_scenes import SIZE, Image, Layer, Light, Scene, simulate_camera
 from rtmag.realtime.analysis.tracking import Tracker, amplitude, gray
 from rtmag.realtime.filters import Dynamic, Filter, Static, Temporal
 from rtmag.realtime.sections import Sections
@@ -22,6 +22,7 @@ from rtmag.realtime.sections import Sections
 FPS = 30.0
 FRAMES = 60
 ALPHA = 20.0
+DIMMED = 0.8  # of the light, where it changes: bright pixels stay below white
 BAND = Temporal(1, 3)
 NARROW = Temporal(1.5, 2.5, order=2)
 FILTERS: dict[str, Filter] = {
@@ -31,6 +32,27 @@ FILTERS: dict[str, Filter] = {
     "temporal": BAND,
     "narrow": NARROW,
 }
+
+
+LIGHTS: dict[str, Filter] = {
+    "flicker 5 %": BAND,
+    "flicker 20 %": BAND,
+    "rolling bands 10 %": BAND,
+    "exposure step 15 %": Static(),
+}
+"""Changes of light of the part `light`, with the filter under which they are scored."""
+
+
+def light_at(kind: str, frame: int) -> NDArray[np.float32]:
+    """Factor of the light of each row, (SIZE, 1, 1): flicker and bands beat at 2 Hz."""
+    rows = np.arange(SIZE, dtype=np.float32)[:, None, None] / SIZE
+    name, _, percent = kind.removesuffix(" %").rpartition(" ")
+    if name == "exposure step":
+        course = np.full_like(rows, frame >= FRAMES // 2)
+    else:
+        periods = 2.5 * rows if name == "rolling bands" else 0 * rows  # as of mains in 25 ms
+        course = np.sin(2 * np.pi * (2 * frame / FPS + periods))
+    return np.asarray(1 + float(percent) / 100 * course, np.float32)
 
 
 def sos(sections: Sections) -> NDArray[np.float64]:
@@ -63,20 +85,38 @@ class Clip:
     """Pixels that always show the background."""
 
 
-def sinusoid(sections: Sections, pictures: list[Image], seed: int) -> Clip:
-    """An object that moves at 2 Hz in front of a still, noisy background."""
+def sinusoid(
+    sections: Sections, pictures: list[Image], seed: int, motion: float = 0.3, light: str = ""
+) -> Clip:
+    """An object that moves at 2 Hz in front of a still, noisy background.
+
+    Args:
+        sections: The filter.
+        pictures: Textures of object and background.
+        seed: Chooses the textures, the direction and the noise.
+        motion: Amplitude of the object in px; 0: everything is still.
+        light: Key of `LIGHTS`; the truth has the same light. Empty: steady light.
+    """
     rng = np.random.default_rng([seed, 5])
-    behind, before = rng.choice(len(pictures), 2, replace=False)
+    back, front = rng.choice(len(pictures), 2, replace=False)
     angle = rng.uniform(0, 2 * np.pi)
     shift = (float(np.cos(angle)), float(np.sin(angle)))
-    scene = Scene([Layer(pictures[behind]), Layer(pictures[before], shift=shift, radius=42.0)])
-    x = 0.3 * np.sin(2 * np.pi * 2 * np.arange(FRAMES) / FPS)
+    scene = Scene([Layer(pictures[back]), Layer(pictures[front], shift=shift, radius=42.0)])
+    x = motion * np.sin(2 * np.pi * 2 * np.arange(FRAMES) / FPS)
     expected = x + (ALPHA - 1) * filter_signal(x, sections)
+    before, after = (_lit(scene.render([[0, m] for m in each]), light) for each in (x, expected))
     return Clip(
-        images=[simulate_camera(light, 1.0, rng) for light in scene.render([[0, m] for m in x])],
-        truth=scene.render([[0, m] for m in expected]),
+        images=[simulate_camera(each, 1.0, rng) for each in before],
+        truth=after,
         still=scene.still([[0, m] for m in (expected.min(), expected.max())]),
     )
+
+
+def _lit(clip: list[Light], light: str) -> list[Light]:
+    """The clip in a changing light."""
+    if not light:
+        return clip
+    return [DIMMED * each * light_at(light, frame) for frame, each in enumerate(clip)]
 
 
 def score(method: Stepper, clip: Clip, sections: Sections) -> dict[str, float]:

@@ -87,8 +87,8 @@ class Objective(nn.Module):
         texture, shape = net.encode(batch.frame_b)
         change = batch.frame_b - batch.frame_a if batch.change is None else batch.change
         difference = net.encoder.encode_shape(pad_border(change))
-        velocities = net.manipulator.velocities(shape, difference)
-        flow = net.magnify(texture, difference, velocities, batch.alpha)
+        velocities, moved = net.velocities(shape, difference)
+        flow = net.magnify(texture, moved, velocities, batch.alpha)
         out = net.compose(batch.frame_b, flow)
         contrast = local_contrast(batch.amplified)
         error = (out - batch.amplified) * contrast_weight(contrast)

@@ -1,13 +1,19 @@
 """Models in the package by name, and other files by path."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from rtmag.realtime.engines.loading import load_engine
 from rtmag.realtime.errors import ModelIncompatible
+from rtmag.realtime.filters import Static, Temporal
+from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.models import DEFAULT_MODEL, model_names, motion_form, read_model
+from tests.support import scenes
 from tests.support.fakes import run_python
 
 
@@ -54,6 +60,29 @@ def test_each_model_has_the_published_weights(name: str) -> None:
     weights = Path(__file__).parents[2] / "train" / "checkpoints" / name / "model.safetensors"
     checksum = load_engine(name, engine="onnx", threads=1).metadata["rtmag.sha256"]
     assert checksum == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+ROWS = np.arange(scenes.SIZE[1])[:, None, None]
+
+LIGHTS: dict[str, Callable[[int], Any]] = {
+    "a step of the exposure": lambda frame: 1 + 0.15 * (frame > 2),
+    "flicker": lambda frame: 1 + 0.1 * np.sin(1.2 * frame),
+    "rolling bands": lambda frame: 1 + 0.08 * np.sin(1.2 * frame + 0.1 * ROWS),
+}
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+@pytest.mark.parametrize("name", model_names())
+def test_a_change_of_light_is_not_shown_as_motion(name: str, light: str) -> None:
+    """A still picture stays as it is filmed, to a few grey levels, at alpha 20."""
+    engine = load_engine(name, engine="onnx", threads=1)
+    still, course = 0.8 * scenes.shifted(scenes.texture(), 0), LIGHTS[light]
+    clip = scenes.filmed([still * course(frame) for frame in range(16)])
+    filter = Static() if light.startswith("a step") else Temporal(4, 8)
+    magnifier = Magnifier(engine, alpha=20, filter=filter, fps=30)
+    shown = [magnifier(image) for image in clip]
+    errors = [np.abs(a.astype(int) - b).mean() for a, b in zip(shown, clip, strict=True)]
+    assert max(errors) < 3.5
 
 
 def test_a_truncated_model_is_refused(tmp_path: Path) -> None:

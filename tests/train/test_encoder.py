@@ -31,7 +31,7 @@ def velocities(net: MagNet, dx: float, dy: float, **options: Any) -> Tensor:
     """Mean and standard deviation of each level's estimate, without the borders: (3, 2, 2)."""
     _, before = net.encode(picture(0, 0, **options))
     _, after = net.encode(picture(dx, dy, **options))
-    found = net.manipulator.velocities(after, after - before)[0, :6, 8:-8, 8:-8]
+    found = net.velocities(after, after - before)[0][0, :6, 8:-8, 8:-8]
     levels = found.reshape(3, 2, -1)
     return torch.stack([levels.mean(2), levels.std(2)], dim=1)
 

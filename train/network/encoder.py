@@ -1,10 +1,12 @@
 """Encoder of MagNet: one picture becomes texture (its appearance) and shape (its positions)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtmag.train.network.layers import ResBlock
+from rtmag.train.network.layers import ResBlock, channel_sum
 
 SIDE = 12  # px; side of a kernel: 3 cells of 4 px
 
@@ -33,7 +35,9 @@ def derivatives(count: int) -> Tensor:
     return F.pixel_unshuffle(stack[:, None], 4)
 
 
-MARGIN = 4
+CELL = 4  # px
+
+MARGIN = CELL
 """Px of padding around an image: one cell, since the kernels reach one cell far."""
 
 
@@ -55,7 +59,8 @@ class Encoder(nn.Module):
 
     quadrants: Tensor
     COARSE = 16  # channels of a coarse level
-    PACKED = COARSE // 4 + COARSE // 16  # channels of both coarse levels, reshaped to (., h, w)
+    PACKED = COARSE // 4 + COARSE // 16 + 1
+    """Channels of both coarse levels, reshaped to (., h, w), and of the brightness."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -78,7 +83,7 @@ class Encoder(nn.Module):
         return fine, coarse
 
     def forward(self, padded: Tensor, white: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Image -> texture (B, C, H/4, W/4) and shape (B, C + 5, H/4, W/4).
+        """Image -> texture (B, C, H/4, W/4) and shape (B, C + 6, H/4, W/4).
 
         Args:
             padded: (B, 3, H + 8, W + 8), the image after `pad_border`.
@@ -95,19 +100,18 @@ class Encoder(nn.Module):
         return texture, shape
 
     def encode_shape(self, padded: Tensor, white: float = 1.0) -> Tensor:
-        """Compute the shape of a padded image, or of a difference of images: (B, C + 5, H/4, W/4).
+        """Compute the shape of a padded image, or of a difference of images: (B, C + 6, H/4, W/4).
 
-        The last 5 channels hold the coarse levels, reshaped; `levels` separates them.
+        The last 6 channels hold the coarse levels, reshaped, and the brightness; `levels` and
+        `brightness` separate them.
         """
         with torch.autocast(padded.device.type, enabled=False):
             # Shapes differ between frames by a thousandth, too little for bfloat16.
             fine, coarse = (kernels / white for kernels in self.kernels())
             shape = _cell_convolution(padded, fine)  # (B, C, h, w)
             grey = F.conv2d(padded, self.quadrants, stride=4)[..., 1:-1, 1:-1]  # (B, 4, h, w)
-            codes = _coarse_codes(grey, coarse)
-            h, w = shape.shape[2:]
-            folded = [code.reshape(-1, n, h, w) for code, n in zip(codes, (4, 1), strict=True)]
-            return torch.cat([shape, *folded], dim=1)
+            mean = channel_sum(grey) / (4 * white)
+            return pack([shape, *_coarse_codes(grey, coarse), mean])
 
 
 def pad_border(image: Tensor) -> Tensor:
@@ -146,5 +150,17 @@ def levels(shape: Tensor) -> list[Tensor]:
         (B, C, h, w), (B, 16, h/2, w/2) and (B, 16, h/4, w/4).
     """
     b, channels, h, w = shape.shape
-    fine, half, quarter = torch.split(shape, [channels - 5, 4, 1], dim=1)
+    fine, half, quarter, _ = torch.split(shape, [channels - 6, 4, 1, 1], dim=1)
     return [fine, half.reshape(b, 16, h // 2, w // 2), quarter.reshape(b, 16, h // 4, w // 4)]
+
+
+def brightness(shape: Tensor) -> Tensor:
+    """Mean brightness of each cell, (B, 1, h, w), 0 to 1; of filtered shape: its change."""
+    return shape[:, -1:]
+
+
+def pack(parts: Sequence[Tensor]) -> Tensor:
+    """Put the levels and the brightness into one tensor, (B, C + 6, h, w)."""
+    fine, half, quarter, mean = parts
+    h, w = fine.shape[2:]
+    return torch.cat([fine, half.reshape(-1, 4, h, w), quarter.reshape(-1, 1, h, w), mean], dim=1)

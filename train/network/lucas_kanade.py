@@ -30,6 +30,10 @@ class LucasKanade(nn.Module):
     """
 
     EPS = 1e-4  # added to M'M: keeps v near zero in plain areas, below a grey level of contrast
+    TINY = 1e-12  # energy; a sum with it instead of a clamp would be dropped by ONNX Runtime
+    RIDGE = 1.001  # of the light's energy: no light is found where it looks like motion
+    KNOWN = 0.5, 0.8  # shares of the rest that light must explain to be removed in part, and at all
+    LARGEST_SHARE = 1.5  # of the light of rows and columns: a lamp may shine on half of the picture
 
     def __init__(self, kernels: Tensor) -> None:
         super().__init__()
@@ -49,18 +53,52 @@ class LucasKanade(nn.Module):
         along_x, along_y = both[: len(both) // 2], both[len(both) // 2 :]
         return (along_x @ flat).reshape(code.shape), (along_y @ flat).reshape(code.shape)
 
-    def forward(self, code: Tensor, change: Tensor) -> Tensor:
-        """Code and its change, (B, C, h, w) each -> displacement (B, 2, h, w) px, x then y.
+    def forward(self, code: Tensor, change: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
+        """Solve for displacement and light.
 
-        The displacement points back: to where the content of the cell was before.
+        Light is removed only where it explains most of what no displacement explains: where
+        something moves far, neither explains the change.
+
+        Args:
+            code: (B, C, h, w).
+            change: The filtered change of the code, the same shape.
+            light: The change that a change of light would have made, the same shape.
+
+        Returns:
+            The displacement (B, 2, h, w) px, x then y; it points back: to where the content of the
+            cell was before. And the change without that of light, (B, C, h, w).
         """
         with torch.autocast(code.device.type, enabled=False):  # ratios of sums need float32
             mx, my = self.derivatives(code.float())
-            d = change.float()
-            products = mx * mx, my * my, mx * my, mx * d, my * d
+            d, g = change.float(), light.float()
+            products = (
+                mx * mx,
+                my * my,
+                mx * my,
+                mx * d,
+                my * d,
+                mx * g,
+                my * g,
+                d * d,
+                d * g,
+                g * g,
+            )
             sums = box_mean(torch.cat([channel_sum(p) for p in products], dim=1))
-            xx, yy, xy, xd, yd = torch.chunk(sums, 5, dim=1)
-            return torch.cat(solve_normal_equations(xx, yy, xy, xd, yd), dim=1)
+            xx, yy, xy, xd, yd, xg, yg, dd, dg, gg = torch.chunk(sums, 10, dim=1)
+            vx, vy = solve_normal_equations(xx, yy, xy, xd, yd)
+            ux, uy = solve_normal_equations(
+                xx, yy, xy, xg, yg
+            )  # the displacement that g looks like
+            own = (self.RIDGE * gg - ux * xg - uy * yg).clamp(min=self.TINY)
+            common = dg - ux * xd - uy * yd
+            left = (dd - vx * xd - vy * yd).clamp(min=self.TINY)
+            share = common / own
+            known = share * common / left  # of what no displacement explains, 0 to 1
+            low, high = self.KNOWN
+            share = share.clamp(0.0, self.LARGEST_SHARE) * ((known - low) / (high - low)).clamp(
+                0, 1
+            )
+            return torch.cat([vx - share * ux, vy - share * uy], dim=1), d - share * g
 
 
 def solve_normal_equations(

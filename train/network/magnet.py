@@ -10,6 +10,7 @@ Outputs
 Stages
     encode      image -> texture (appearance), shape (positions)
     difference  shape - reference shape; live, a temporal filter of shape takes its place
+    light       what a change of light explains is taken out of the difference
     decode      image, texture, shape, difference, alpha -> magnified image
 
 Conventions
@@ -27,8 +28,9 @@ from torch.nn import functional as F
 
 from rtmag.train.network.config import CONFIGS, Config
 from rtmag.train.network.decoder import Decoder
-from rtmag.train.network.encoder import Encoder, levels, pad_border
+from rtmag.train.network.encoder import Encoder, pad_border
 from rtmag.train.network.layers import channel_sum, warp
+from rtmag.train.network.light import light_codes
 from rtmag.train.network.lucas_kanade import LucasKanade
 from rtmag.train.network.manipulator import Manipulator
 from rtmag.train.network.oh2018 import Oh2018
@@ -74,23 +76,28 @@ class MagNet(nn.Module):
         return [layer.weight for layer in layers]
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Image (B, 3, H, W) -> texture (B, C, H/4, W/4), shape (B, C + 5, H/4, W/4)."""
+        """Image (B, 3, H, W) -> texture (B, C, H/4, W/4), shape (B, C + 6, H/4, W/4)."""
         texture, shape = self.encoder(pad_border(image))
         return texture, shape
 
     def motion(self, texture: Tensor, shape: Tensor, difference: Tensor, alpha: Tensor) -> Tensor:
         """The backward flow of the magnified picture: (B, 2, h, w) px, x then y, one per cell."""
-        velocities = self.manipulator.velocities(shape, difference)
-        return self.magnify(texture, difference, velocities, alpha)
+        velocities, moved = self.velocities(shape, difference)
+        return self.magnify(texture, moved, velocities, alpha)
 
-    def magnify(
-        self, texture: Tensor, difference: Tensor, velocities: Tensor, alpha: Tensor
-    ) -> Tensor:
-        """The backward flow, from velocities (B, 6 or 14, h, w) of `Manipulator.velocities`."""
+    def velocities(self, shape: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocities of `Manipulator.velocities`, and the difference without changes of light."""
+        light = light_codes(shape, difference, self.encoder.kernels())
+        return self.manipulator.velocities(shape, difference, light)
+
+    def magnify(self, texture: Tensor, moved: Tensor, velocities: Tensor, alpha: Tensor) -> Tensor:
+        """The backward flow, from the finest level of the difference and from velocities.
+
+        Both are results of `velocities`: (B, C, h, w) and (B, 6 or 14, h, w).
+        """
         gain = alpha.reshape(-1, 1, 1, 1) - 1
-        code = self.manipulator(difference, gain)
-        fine = levels(difference)[0].float()
-        energy = gain * gain * channel_sum(fine * fine) / fine.shape[1]
+        code = self.manipulator(moved, gain)
+        energy = gain * gain * channel_sum(moved * moved) / moved.shape[1]
         flow: Tensor = self.decoder(texture, velocities, gain, code, energy)
         return flow.float()
 

@@ -31,31 +31,43 @@ class Manipulator(nn.Module):
         self.before = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.after = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
-    def velocities(self, shape: Tensor, difference: Tensor) -> Tensor:
+    def velocities(
+        self, shape: Tensor, difference: Tensor, light: tuple[Tensor, Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Estimate the backward displacements, in px of the image, not magnified.
 
         Args:
-            shape: (B, C + 5, h, w), all levels as `Encoder` packs them.
+            shape: (B, C + 6, h, w), all levels as `Encoder` packs them.
             difference: The same shape, filtered in time.
+            light: The change of each level by a change of light, as `light_codes` returns it.
 
         Returns:
             (B, 6, h, w), x and y of three levels. With matching (B, 14, h, w): after these, x and y
             of two matches, and two measures of reliability of each match, as `Matching` returns.
+            And the change of the finest level without changes of light, (B, C, h, w).
         """
-        pairs = zip(levels(shape), levels(difference), strict=True)
-        fine, half, quarter = pairs
-        estimates = [self.fine(*fine)]
-        for scale, pair in ((2, half), (4, quarter)):
-            estimates.append(scale * upsample(self.coarse(*pair), scale))
+        codes = levels(shape)
+        triples = zip(
+            (self.fine, self.coarse, self.coarse), codes, levels(difference), light, strict=True
+        )
+        results = [layer(*triple) for layer, *triple in triples]
+        estimates = [
+            scale * upsample(velocity, scale) if scale > 1 else velocity
+            for scale, (velocity, _) in zip((1, 2, 4), results, strict=True)
+        ]
+        moved = [change for _, change in results]
         if self.matches:
-            matched = [match(*pair) for match, pair in zip(self.matches, (fine, half), strict=True)]
+            matched = [
+                match(code, change)
+                for match, code, change in zip(self.matches, codes, moved, strict=False)
+            ]
             upsampled = upsample(torch.cat(matched, dim=1), 2)
             fine_match, fine_reliability, half_match, half_reliability = upsampled.chunk(4, dim=1)
             estimates += [fine_match, 2 * half_match, fine_reliability, half_reliability]
-        return torch.cat(estimates, dim=1)
+        return torch.cat(estimates, dim=1), moved[0]
 
-    def forward(self, difference: Tensor, gain: Tensor) -> Tensor:
-        """Difference (B, C + 5, h, w) and gain (B, 1, 1, 1), alpha - 1 -> code (B, C, h, w)."""
-        fine = levels(difference)[0].to(self.before.weight.dtype)
-        code: Tensor = gain.to(fine.dtype) * self.after(torch.relu(self.before(fine)))
+    def forward(self, moved: Tensor, gain: Tensor) -> Tensor:
+        """Change of the finest level and gain (B, 1, 1, 1), alpha - 1 -> code, (B, C, h, w)."""
+        change = moved.to(self.before.weight.dtype)
+        code: Tensor = gain.to(change.dtype) * self.after(torch.relu(self.before(change)))
         return code
