@@ -16,6 +16,17 @@ from torch.nn import functional as F
 
 from rtmag.train.network.layers import box_mean, channel_sum
 
+KNOWN = 0.5, 0.8
+"""Shares of what no displacement explains: light that explains less than the first is not removed,
+light that explains more than the second is removed as a whole. Both were chosen by measuring."""
+
+LARGEST_SHARE = 1.5
+"""Of the light of rows and columns: a lamp may shine on a part of the picture."""
+
+LIGHT_RIDGE = 1.001  # times the energy of light: none is found where it looks like displacement
+
+TINY = 1e-12  # energy; ONNX Runtime would drop the addition of such a number, but not a clamp
+
 
 class LucasKanade(nn.Module):
     """Estimate the displacement of each cell from its code and the change of its code.
@@ -30,10 +41,6 @@ class LucasKanade(nn.Module):
     """
 
     EPS = 1e-4  # added to M'M: keeps v near zero in plain areas, below a grey level of contrast
-    TINY = 1e-12  # energy; a sum with it instead of a clamp would be dropped by ONNX Runtime
-    RIDGE = 1.001  # of the light's energy: no light is found where it looks like motion
-    KNOWN = 0.5, 0.8  # shares of the rest that light must explain to be removed in part, and at all
-    LARGEST_SHARE = 1.5  # of the light of rows and columns: a lamp may shine on half of the picture
 
     def __init__(self, kernels: Tensor) -> None:
         super().__init__()
@@ -71,34 +78,33 @@ class LucasKanade(nn.Module):
         with torch.autocast(code.device.type, enabled=False):  # ratios of sums need float32
             mx, my = self.derivatives(code.float())
             d, g = change.float(), light.float()
-            products = (
-                mx * mx,
-                my * my,
-                mx * my,
-                mx * d,
-                my * d,
-                mx * g,
-                my * g,
-                d * d,
-                d * g,
-                g * g,
-            )
-            sums = box_mean(torch.cat([channel_sum(p) for p in products], dim=1))
-            xx, yy, xy, xd, yd, xg, yg, dd, dg, gg = torch.chunk(sums, 10, dim=1)
-            vx, vy = solve_normal_equations(xx, yy, xy, xd, yd)
-            ux, uy = solve_normal_equations(
-                xx, yy, xy, xg, yg
-            )  # the displacement that g looks like
-            own = (self.RIDGE * gg - ux * xg - uy * yg).clamp(min=self.TINY)
-            common = dg - ux * xd - uy * yd
-            left = (dd - vx * xd - vy * yd).clamp(min=self.TINY)
-            share = common / own
-            known = share * common / left  # of what no displacement explains, 0 to 1
-            low, high = self.KNOWN
-            share = share.clamp(0.0, self.LARGEST_SHARE) * ((known - low) / (high - low)).clamp(
-                0, 1
-            )
-            return torch.cat([vx - share * ux, vy - share * uy], dim=1), d - share * g
+            squares = mx * mx, my * my, mx * my
+            with_changes = mx * d, my * d, mx * g, my * g, d * d, d * g, g * g
+            products = [channel_sum(product) for product in (*squares, *with_changes)]
+            sums = torch.chunk(box_mean(torch.cat(products, dim=1)), 10, dim=1)
+            displacement, share = solve_with_light(*sums)
+            return displacement, d - share * g
+
+
+def solve_with_light(
+    xx: Tensor, yy: Tensor, xy: Tensor, xd: Tensor, yd: Tensor, xg: Tensor, yg: Tensor,
+    dd: Tensor, dg: Tensor, gg: Tensor,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Solve for the displacement (B, 2, h, w) px and the share of the light, (B, 1, h, w).
+
+    The arguments are sums of products of x, y, the derivatives by displacement; d, the change; and
+    g, the change that a change of light would have made.
+    """
+    vx, vy = solve_normal_equations(xx, yy, xy, xd, yd)  # without light
+    ux, uy = solve_normal_equations(xx, yy, xy, xg, yg)  # the displacement that light looks like
+    own = (LIGHT_RIDGE * gg - ux * xg - uy * yg).clamp(min=TINY)
+    common = dg - ux * xd - uy * yd
+    left = (dd - vx * xd - vy * yd).clamp(min=TINY)
+    share = common / own
+    known = share * common / left  # of what no displacement explains, 0 to 1
+    low, high = KNOWN
+    share = share.clamp(0.0, LARGEST_SHARE) * ((known - low) / (high - low)).clamp(0.0, 1.0)
+    return torch.cat([vx - share * ux, vy - share * uy], dim=1), share
 
 
 def solve_normal_equations(
