@@ -15,7 +15,7 @@ from tests.train.test_encoder import picture
 
 CHECKPOINTS = Path(__file__).parents[2] / "train" / "checkpoints"
 PLACE = torch.linspace(-1, 1, 128)[:, None]  # from the first row to the last
-LIGHTS = {
+LIGHTS: dict[str, float | Tensor] = {
     "brighter by a twentieth": 1.05,
     "brighter by a seventh": 1.15,
     "darker by a fifth": 0.8,
