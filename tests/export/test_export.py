@@ -217,7 +217,7 @@ def test_metadata_describe_the_model(run: Path, model: Path) -> None:
     assert facts["rtmag.contract"] == "2"
     assert facts["rtmag.model"] == "tiny"
     assert facts["rtmag.architecture"] == "magnet"
-    assert facts["rtmag.channels"] == "9"
+    assert facts["rtmag.channels"] == "10"
     assert facts["rtmag.stride"] == "4"
     assert facts["rtmag.sections"] == "2"
     assert facts["rtmag.sha256"] == hashlib.sha256(weights).hexdigest()
