@@ -57,7 +57,7 @@ def test_a_still_picture_in_another_light_does_not_move(light: str, name: str) -
     image = still * LIGHTS[light]
     shown = net(still, image, torch.tensor([20.0]))
     unrest = (shown - image).abs().mean()
-    assert float(unrest) < 1 / 255
+    assert float(unrest) < 1.2 / 255
 
 
 @torch.no_grad()

@@ -60,7 +60,19 @@ class LucasKanade(nn.Module):
         along_x, along_y = both[: len(both) // 2], both[len(both) // 2 :]
         return (along_x @ flat).reshape(code.shape), (along_y @ flat).reshape(code.shape)
 
-    def forward(self, code: Tensor, change: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, code: Tensor, change: Tensor) -> Tensor:
+        """Code and its change, (B, C, h, w) each -> displacement (B, 2, h, w) px, x then y.
+
+        The displacement points back: to where the content of the cell was before.
+        """
+        with torch.autocast(code.device.type, enabled=False):  # ratios of sums need float32
+            mx, my = self.derivatives(code.float())
+            d = change.float()
+            products = mx * mx, my * my, mx * my, mx * d, my * d
+            sums = box_mean(torch.cat([channel_sum(p) for p in products], dim=1))
+            return torch.cat(solve_normal_equations(*torch.chunk(sums, 5, dim=1)), dim=1)
+
+    def with_light(self, code: Tensor, change: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
         """Solve for displacement and light.
 
         Light is removed only where it explains most of what no displacement explains: where
@@ -72,18 +84,16 @@ class LucasKanade(nn.Module):
             light: The change that a change of light would have made, the same shape.
 
         Returns:
-            The displacement (B, 2, h, w) px, x then y; it points back: to where the content of the
-            cell was before. And the change without that of light, (B, C, h, w).
+            The displacement (B, 2, h, w) px, as `forward` returns it, and the share of the light to
+            subtract from the change, (B, 1, h, w).
         """
-        with torch.autocast(code.device.type, enabled=False):  # ratios of sums need float32
+        with torch.autocast(code.device.type, enabled=False):
             mx, my = self.derivatives(code.float())
             d, g = change.float(), light.float()
             squares = mx * mx, my * my, mx * my
             with_changes = mx * d, my * d, mx * g, my * g, d * d, d * g, g * g
             products = [channel_sum(product) for product in (*squares, *with_changes)]
-            sums = torch.chunk(box_mean(torch.cat(products, dim=1)), 10, dim=1)
-            displacement, share = solve_with_light(*sums)
-            return displacement, d - share * g
+            return solve_with_light(*torch.chunk(box_mean(torch.cat(products, dim=1)), 10, dim=1))
 
 
 def solve_with_light(

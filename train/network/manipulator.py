@@ -46,25 +46,20 @@ class Manipulator(nn.Module):
             of two matches, and two measures of reliability of each match, as `Matching` returns.
             And the change of the finest level without changes of light, (B, C, h, w).
         """
-        codes = levels(shape)
-        triples = zip(
-            (self.fine, self.coarse, self.coarse), codes, levels(difference), light, strict=True
-        )
-        results = [layer(*triple) for layer, *triple in triples]
-        estimates = [
-            scale * upsample(velocity, scale) if scale > 1 else velocity
-            for scale, (velocity, _) in zip((1, 2, 4), results, strict=True)
-        ]
-        moved = [change for _, change in results]
+        fine, half, quarter = zip(levels(shape), levels(difference), light, strict=True)
+        half_velocity, share = self.coarse.with_light(*half)
+        quarter_velocity, _ = self.coarse.with_light(*quarter)
+        # The half-size level decides for the finest one too, at a quarter of the cost.
+        moved = fine[1] - upsample(share, 2) * fine[2]
+        estimates = [self.fine(fine[0], moved)]
+        estimates += [2 * upsample(half_velocity, 2), 4 * upsample(quarter_velocity, 4)]
         if self.matches:
-            matched = [
-                match(code, change)
-                for match, code, change in zip(self.matches, codes, moved, strict=False)
-            ]
+            pairs = (fine[0], moved), (half[0], half[1] - share * half[2])
+            matched = [match(*pair) for match, pair in zip(self.matches, pairs, strict=True)]
             upsampled = upsample(torch.cat(matched, dim=1), 2)
             fine_match, fine_reliability, half_match, half_reliability = upsampled.chunk(4, dim=1)
             estimates += [fine_match, 2 * half_match, fine_reliability, half_reliability]
-        return torch.cat(estimates, dim=1), moved[0]
+        return torch.cat(estimates, dim=1), moved
 
     def forward(self, moved: Tensor, gain: Tensor) -> Tensor:
         """Change of the finest level and gain (B, 1, 1, 1), alpha - 1 -> code, (B, C, h, w)."""
