@@ -119,7 +119,7 @@ def test_an_engine_is_built_for_a_number_of_streams(
     build(run, out, "--streams", "3")
     (options,) = CALLS
     shapes = [tuple(each.shape) for each in options["arg_inputs"]]
-    assert shapes == [(3, 64, 96, 3), (3,), (3, 2, 5), (3,), (3, 36, 16, 24)]
+    assert shapes == [(3, 64, 96, 3), (3,), (3, 2, 5), (3,), (3, 40, 16, 24)]
     assert json.loads(sidecar.sidecar(out).read_text())["rtmag.streams"] == "3"
     assert TorchEngine(out, provider="cpu").streams_per_run == 3
 

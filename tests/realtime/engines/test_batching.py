@@ -256,7 +256,7 @@ def test_inputs_that_do_not_fit_are_refused_in_one_line(model: Path) -> None:
         engine.step_many([images[0], large], ALPHAS[:2], sections[:2], [None] * 2)
     assert "\n" not in str(caught.value)
     _, states = engine.step_many(images, ALPHAS, sections, [None] * 4)
-    with pytest.raises(ModelIncompatible, match=r"expects state \(1, 18, 12, 16\), got \(1, 36, "):
+    with pytest.raises(ModelIncompatible, match=r"expects state \(1, 20, 12, 16\), got \(1, 40, "):
         engine.step_many(images[:2], ALPHAS[:2], sections[:2], states[1::-1])
     for few in (ALPHAS[:3], [*ALPHAS, 1.0], []):
         with pytest.raises(ValueError, match=r"zip\(\)"):

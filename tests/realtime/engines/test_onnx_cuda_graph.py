@@ -16,7 +16,7 @@ from rtmag.realtime.models import model_names, read_model
 from tests.support.fakes import cpu_to_gpu_copies
 
 OUTPUTS = ["image_out", "state_out"]
-STATE = 2 * 21
+STATE = 2 * 22
 """Channels of `fast`'s state under a filter of one section."""
 RNG = np.random.default_rng(0)
 

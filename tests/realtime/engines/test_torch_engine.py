@@ -338,7 +338,7 @@ def test_every_tensor_of_a_program_moves_to_the_device(
         torch.zeros(count, device=meta),
         torch.zeros(*count, 2, 5, device=meta),
         torch.zeros(count, device=meta),
-        torch.zeros(*(count or (1,)), 36, 12, 16, device=meta),
+        torch.zeros(*(count or (1,)), 40, 12, 16, device=meta),
     )
     assert (out.device, state.device) == (meta, meta)
 
