@@ -2,10 +2,13 @@
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from rtmag.realtime.controls import COLOURS, MIN_REGION_SIDE, Controls, NamedRegion
 from rtmag.realtime.errors import OptionError
-from rtmag.realtime.magnifier import Region
+
+if TYPE_CHECKING:
+    from rtmag.realtime.magnifier import Region
 
 MAX_REGIONS = 676
 """Largest number of regions: 26 columns, named A to Z, of 26 rows."""
@@ -28,7 +31,7 @@ _MILLIMETRES = {"um": 1e-3, "µm": 1e-3, "μm": 1e-3, "mm": 1.0, "cm": 10.0, "m"
 """Millimetres of each unit. The two signs for micro are different characters."""
 
 
-def parse_regions(texts: list[str]) -> dict[str, Region]:
+def parse_regions(texts: list[str]) -> "dict[str, Region]":
     """Parse regions such as 'motor=10,20,64,48', or '10,20,64,48' without a name.
 
     Args:
@@ -84,7 +87,7 @@ def place_regions(controls: Controls, texts: list[str], *, live: bool) -> None:
     controls.set_region(magnified[0] if magnified else None)
 
 
-def _parse_region(text: str) -> tuple[str, Region]:
+def _parse_region(text: str) -> "tuple[str, Region]":
     """Parse one region; its name is empty if there is none."""
     name, equals, numbers = text.rpartition("=")
     name = name.strip()

@@ -50,6 +50,8 @@ class ScreenSource(BaseSource):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield pictures at the requested rate, or at a lower one if capturing takes longer."""
+        if self._stop.is_set():
+            return
         step = 1 / (self.fps or 30.0)
         index = 0
         try:

@@ -24,6 +24,7 @@ NOTHING = {
     "camera": ["no such camera", "--view", "none"],
     "stream": ["no-such-file-*", "--view", "none"],
     "file": ["none.mp4"],
+    "measure": ["none.mp4"],
     "demo": ["--overwrite", "--model", "none"],
     "bench": ["--model", "none.onnx"],
 }

@@ -197,7 +197,7 @@ def test_the_order_implied_by_a_band_is_shown(capsys: pytest.CaptureFixture[str]
         ("strict = 3", "rtmag.toml: strict = 3: "),
         ("order = 3", "rtmag.toml: order = 3: "),
         ("[camera]\nfps = 0.01", "rtmag.toml, table [camera]: fps = 0.01: "),
-        ('layout = "round"', "'split', 'difference', 'original'"),
+        ('layout = "round"', "'split', 'difference', 'map', 'original'"),
         ('band = "quick"', "rtmag.toml: band: a band is LOWER-UPPER"),
         ('alpha = "3"', "rtmag.toml: alpha = '3': expected a number"),
         ('strict = "yes"', "rtmag.toml: strict = 'yes': expected true or false"),

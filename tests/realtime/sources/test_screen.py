@@ -1,5 +1,8 @@
 """Screen capture."""
 
+import time
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -7,19 +10,31 @@ from rtmag.realtime.errors import SinkUnavailable, SourceUnavailable
 from rtmag.realtime.sources.opening import open_source
 from rtmag.realtime.view.window import check_display
 
-pytest.importorskip("mss")
+mss = pytest.importorskip("mss")
 
 
-def need_display() -> None:
+@pytest.fixture(autouse=True)
+def display() -> Iterator[None]:
+    """A connection to the display: Xvfb refuses others for a moment after its last one closed."""
     try:
         check_display()
     except SinkUnavailable as error:
         pytest.skip(str(error))
+    end = time.monotonic() + 5
+    while True:
+        try:
+            connection = mss.MSS()
+        except mss.exception.ScreenShotError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        else:
+            break
+    with connection:
+        yield
 
 
 @pytest.mark.gui
 def test_a_part_of_the_screen() -> None:
-    need_display()
     with open_source("screen:8,16,64,48", fps=25) as source:
         assert (source.size, source.live, source.fps) == ((64, 48), True, 25)
         frames = [frame for frame, _ in zip(source, range(5), strict=False)]
@@ -32,7 +47,6 @@ def test_a_part_of_the_screen() -> None:
 
 @pytest.mark.gui
 def test_more_than_the_screen_is_refused() -> None:
-    need_display()
     for spec in ("screen:0,0,90000,10", "screen:1,2", "screen:0,0,0,9"):
         with pytest.raises(SourceUnavailable, match="screen"):
             open_source(spec)
