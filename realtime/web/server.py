@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import os
 import random
 import secrets
@@ -215,7 +216,16 @@ class Server:
         await WebSocketViewer(websocket, self.hub).serve()
 
 
+def _is_worth_printing(record: logging.LogRecord) -> bool:
+    """False for asyncio's warning about a viewer that has hung up: there is one for each of them.
+
+    Without a handler, Python prints warnings on standard error.
+    """
+    return record.msg != "socket.send() raised exception."
+
+
 def _uvicorn_config(app: AccessControl, max_viewers: int) -> uvicorn.Config:
+    logging.getLogger("asyncio").addFilter(_is_worth_printing)
     return uvicorn.Config(
         app,
         http=_HttpConnection,

@@ -614,13 +614,18 @@ def difference(one: Image, other: Image) -> float:
     return float(np.abs(one.astype(int) - other.astype(int)).mean())
 
 
+def alike(one: Image, other: Image) -> bool:
+    """True if images are equal up to rounding: threads may add numbers in another order."""
+    return bool(np.abs(one.astype(int) - other.astype(int)).max() <= 1)
+
+
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
 def test_a_scene_after_a_cut_is_magnified_like_one_alone(filter: Filter, fast: Engine) -> None:
     first, second = filmed(sway(12)), filmed(sway(15, seed=7))
     magnifier = Magnifier(fast, filter=filter, fps=30)
     shown = show(magnifier, first + second)[12:]
     alone = show(Magnifier(fast, filter=filter, fps=30), second)
-    assert all(map(np.array_equal, shown, alone))
+    assert all(map(alike, shown, alone))
     assert max(map(difference, shown, second)) > 1
     assert magnifier.scene_changes == [pytest.approx(12 / 30)]
 
@@ -642,7 +647,7 @@ def test_a_cut_within_the_region_is_one_and_a_cut_beside_it_is_none(fast: Engine
 def test_a_black_beginning_is_no_reference(dark: int, fast: Engine) -> None:
     scene = filmed(sway(15))
     shown = show(Magnifier(fast, fps=30), filmed([BLACK] * dark) + scene)[dark:]
-    assert all(map(np.array_equal, shown, show(Magnifier(fast, fps=30), scene)))
+    assert all(map(alike, shown, show(Magnifier(fast, fps=30), scene)))
 
 
 @pytest.mark.parametrize("filter", [Static(), Temporal(0.5, 3)], ids=str)
@@ -672,7 +677,7 @@ def test_a_flash_leaves_no_trace(filter: Filter, frames: int, fast: Engine) -> N
     assert magnifier.notes == []
     after, expected = shown[12 + frames :], show(alone, scene)[12 + frames :]
     if filter == Static():
-        assert all(map(np.array_equal, after, expected))
+        assert all(map(alike, after, expected))
     # Since the last frame before the flash there is more motion to show in `dynamic`, once.
     begin = 1 if filter == Dynamic() else 0
     added, left = (
