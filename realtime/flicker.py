@@ -1,4 +1,4 @@
-"""Flicker: light that beats within the band of a filter and therefore looks like motion.
+"""Flicker: light that beats within the band of a filter and can therefore look like motion.
 
 Mains lamps brighten 100 or 120 times a second. A camera sees that at a lower frequency, as a beat
 of the whole picture or as bands that travel across its rows. The light of each cell of a thumbnail
@@ -25,7 +25,8 @@ _LEAST_SECONDS = 0.5
 """Length of a window, or a period of the lower edge of the band, if that is longer."""
 
 FLICKER_NOTE = (
-    "the brightness of the picture beats within the band, which looks like motion: use daylight or "
+    "the brightness of the picture beats within the band. What changes everywhere or along whole "
+    "rows is removed; the rest, such as a single lamp, looks like motion: use daylight or "
     "a DC lamp, another band, or a shutter time of 1/100 s or 1/50 s (mains of 50 Hz), "
     "1/120 s or 1/60 s (60 Hz)"
 )
