@@ -17,8 +17,7 @@ from av.video.frame import PictureType
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.frame import Frame, Image, Region
 
 WIDTH, HEIGHT = 320, 240
 FPS = 30.0

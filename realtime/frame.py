@@ -16,6 +16,9 @@ from rtmag.realtime.errors import OptionError
 Image = NDArray[np.uint8]
 """Pixels: (H, W, 3) uint8, BGR."""
 
+Region = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
 
 class MotionField(NamedTuple):
     """Displacement of the scene per cell of a frame.
@@ -63,6 +66,15 @@ class Frame:
     def with_image(self, image: Image) -> "Frame":
         """Return a frame of the same time with another image."""
         return replace(self, image=image)
+
+
+def clipped(region: Region | None, size: tuple[int, int]) -> Region:
+    """Clip a region to the picture; at least one pixel is left."""
+    width, height = size
+    if region is None:
+        return 0, 0, width, height
+    x, y = (min(max(at, 0), side - 1) for at, side in zip(region[:2], size, strict=True))
+    return x, y, max(1, min(region[2], width - x)), max(1, min(region[3], height - y))
 
 
 def as_bgr(pixels: NDArray[Any]) -> Image:

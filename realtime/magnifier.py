@@ -15,15 +15,12 @@ from rtmag.realtime.engines.uncertainty import Uncertainty
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Coefficients, Filter, as_filter
 from rtmag.realtime.flicker import FLICKER_NOTE, LEAST, Flicker
-from rtmag.realtime.frame import Frame, Image, MotionField, as_bgr
+from rtmag.realtime.frame import Frame, Image, MotionField, Region, as_bgr, clipped
 from rtmag.realtime.log import logger
 from rtmag.realtime.presets import PresetName, preset_of
-from rtmag.realtime.rate import RATE_TOLERANCE, RateMeter
+from rtmag.realtime.rate import GAP, RATE_TOLERANCE, RateMeter
 from rtmag.realtime.scene_change import SceneChange
 from rtmag.realtime.sections import Sections, State, advance
-
-Region = tuple[int, int, int, int]
-"""x, y, width, height in pixels."""
 
 MIN_INTERVALS = 8  # number of intervals that are measured before the rate is used
 
@@ -32,8 +29,6 @@ EVEN_TOLERANCE = 0.001  # relative difference of equal intervals of a stream wit
 FADE = 0.5  # seconds over which alpha rises after an interruption
 
 MEASURING_ALPHA = 2.0  # alpha of a step that only measures; the range of displacements is widest
-
-GAP = 0.5  # seconds without frames, or 3 intervals if longer, after which a band starts again
 
 
 class _Memory(NamedTuple):
@@ -527,15 +522,6 @@ def _shaped(image: Image, original: NDArray[Any]) -> Image:
     if image.shape == original.shape:
         return image
     return np.ascontiguousarray(image[..., 0]).reshape(original.shape)
-
-
-def clipped(region: Region | None, size: tuple[int, int]) -> Region:
-    """Clip a region to the picture; at least one pixel is left."""
-    width, height = size
-    if region is None:
-        return 0, 0, width, height
-    x, y = (min(max(at, 0), side - 1) for at, side in zip(region[:2], size, strict=True))
-    return x, y, max(1, min(region[2], width - x)), max(1, min(region[3], height - y))
 
 
 def _pasted(image: Image, part: Image, box: Region) -> Image:

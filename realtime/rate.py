@@ -14,6 +14,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+GAP = 0.5
+"""Seconds without frames, or three intervals if longer, after which a band starts again."""
+
 RATE_TOLERANCE = 0.05
 """Relative difference below which two steps, or two rates, count as equal."""
 

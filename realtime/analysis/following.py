@@ -11,8 +11,7 @@ import math
 import numpy as np
 
 from rtmag.realtime.analysis.tracking import REACH, Gray, Registration, Tracker, gray
-from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Region, clipped
+from rtmag.realtime.frame import Frame, Region, clipped
 from rtmag.realtime.opencv import cv2
 
 LEAST_LIKENESS = 0.5

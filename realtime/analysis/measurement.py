@@ -30,7 +30,7 @@ from rtmag.realtime.analysis.spectra import (
 )
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Band
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.frame import Region
 
 RELATION_SEGMENTS = 8
 """Least number of averages of a phase and a coherence; one average has coherence 1 always."""

@@ -18,8 +18,7 @@ from rtmag.realtime.analysis.measurement import LEAST_REPEATED, Measurement, Reg
 from rtmag.realtime.analysis.spectra import MIN_SAMPLES, Samples, usual_step
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Band
-from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Region, clipped
+from rtmag.realtime.frame import Frame, Region, clipped
 
 MAX_SAMPLES = 8_000_000
 """Largest number of kept samples of all regions together: 200 MB. Of a longer recording, the later

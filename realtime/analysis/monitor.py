@@ -15,8 +15,8 @@ from rtmag.realtime.analysis.following import Follower
 from rtmag.realtime.analysis.measurement import Peak, RegionMotion
 from rtmag.realtime.analysis.spectra import Samples
 from rtmag.realtime.filters import Band
-from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import GAP, Region
+from rtmag.realtime.frame import Frame, Region
+from rtmag.realtime.rate import GAP
 
 KEPT = 120.0
 """Seconds of samples that are kept."""

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.filters import Band
-from rtmag.realtime.magnifier import GAP
-from rtmag.realtime.rate import count_intervals
+from rtmag.realtime.rate import GAP, count_intervals
 
 Samples = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from rtmag.realtime.controls import COLOURS, MIN_REGION_SIDE, Controls, NamedReg
 from rtmag.realtime.errors import OptionError
 
 if TYPE_CHECKING:
-    from rtmag.realtime.magnifier import Region
+    from rtmag.realtime.frame import Region
 
 MAX_REGIONS = 676
 """Largest number of regions: 26 columns, named A to Z, of 26 rows."""

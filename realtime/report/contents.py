@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from rtmag.realtime.analysis.measurement import Measurement, Peak, RegionMotion
 from rtmag.realtime.filters import format_band
-from rtmag.realtime.frame import Image
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.frame import Image, Region
 from rtmag.realtime.view.motion_map import MapKind
 
 NOTHING = "nothing stands above the noise"

@@ -13,7 +13,8 @@ from rtmag.realtime.errors import OptionError, SourceUnavailable
 from rtmag.realtime.sinks.paths import made_by_rtmag, output_path
 from rtmag.realtime.sinks.pipe import STDOUT
 from rtmag.realtime.sources.image_folder import is_picture, natural_key
-from rtmag.realtime.sources.opening import is_pattern, matching_files, scheme_of
+from rtmag.realtime.sources.opening import is_pattern, matching_files
+from rtmag.realtime.sources.source import scheme_of
 
 _VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg",

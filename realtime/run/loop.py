@@ -202,7 +202,7 @@ class _Loop:
         """Magnify, write and show a frame."""
         start = time.monotonic()
         magnified = self._magnify(frame)
-        writing = bool(self._sinks) or self._controls.recording or self._recording.running
+        writing = self._is_writing()
         # Ctrl-C must not interrupt between the writing of a frame and its counting.
         with deferred() if writing else nullcontext():
             self._write(frame, magnified)
@@ -326,19 +326,29 @@ class _Loop:
     def _write(self, frame: Frame, magnified: Frame) -> None:
         mapped = self._mapped(frame, magnified)
         written = magnified if self._timeline is None else self._timeline.continued(magnified)
-        shown = Shown(frame, written, written.with_image(mapped.image))
-        if self._sinks:
-            picture = overlay.lay_out(frame.image, shown.of(self._layout).image, self._layout)
-            for sink in self._sinks:
-                sink.write(written.with_image(picture))
-        if self._controls.recording or self._recording.running:
-            self._record(shown)
+        if self._is_writing():
+            self._write_files(Shown(frame, written, written.with_image(mapped.image)))
         warning = self._present_warning()
         if warning != self._shown_warning:
             self._shown_warning = warning
             self._viewer.refresh()
         self._viewer.show(frame, mapped if self._controls.layout == "map" else magnified)
         self._tally.count(frame)
+
+    def _is_writing(self) -> bool:
+        """True if a frame goes to sinks or to a recording."""
+        recording = self._controls.recording or self._recording.sink is not None
+        return recording or bool(self._sinks)
+
+    def _write_files(self, shown: Shown) -> None:
+        if self._sinks:
+            picture = overlay.lay_out(
+                shown.original.image, shown.of(self._layout).image, self._layout
+            )
+            for sink in self._sinks:
+                sink.write(shown.magnified.with_image(picture))
+        if self._controls.recording or self._recording.sink is not None:
+            self._record(shown)
 
     @property
     def _maps(self) -> bool:
@@ -373,7 +383,7 @@ class _Loop:
         return failure or self._magnifier.warning
 
     def _facts(self) -> Facts:
-        recording, status = self._recording.running, self._source.status
+        recording, status = self._recording.sink is not None, self._source.status
         playback, search = self._controls.playback, self._search
         return Facts(
             finding=None if search is None else search.seconds,

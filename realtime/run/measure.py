@@ -19,9 +19,9 @@ from rtmag.realtime.engines.loading import load_spec
 from rtmag.realtime.engines.spec import EngineSpec
 from rtmag.realtime.errors import OptionError, SourceLost, SourceUnavailable
 from rtmag.realtime.filters import Band, Filter, Static, Temporal, parse_band
-from rtmag.realtime.frame import Frame, Image
+from rtmag.realtime.frame import Frame, Image, Region
 from rtmag.realtime.log import logger, redact
-from rtmag.realtime.magnifier import Magnifier, Region
+from rtmag.realtime.magnifier import Magnifier
 from rtmag.realtime.report.contents import ReportContents, described_settings
 from rtmag.realtime.run.live import announce
 from rtmag.realtime.run.loop import arrivals

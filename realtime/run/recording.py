@@ -46,15 +46,11 @@ class Recording:
     def __init__(self, opener: Callable[[], Sink] | None, controls: Controls) -> None:
         self._opener = opener
         self._controls = controls
-        self._sink: Sink | None = None
+        self.sink: Sink | None = None
+        """The file that is being written; None if there is none."""
         self.layout: Layout = controls.layout
         """Layout of the file that is being written, or of the last one."""
         self._earliest_start = 0.0  # of the next file; monotonic time in seconds
-
-    @property
-    def running(self) -> bool:
-        """True if a file is being written."""
-        return self._sink is not None
 
     def write(self, shown: Shown) -> str | None:
         """Write a frame if recording is on; return a message for the user, or None.
@@ -69,15 +65,15 @@ class Recording:
             if self._opener is None:
                 self._controls.recording = False
                 return "recording is not possible with this command"
-            if self._sink is None:
+            if self.sink is None:
                 if time.monotonic() < self._earliest_start:
                     return None
                 self._earliest_start = time.monotonic() + _RECORDING_INTERVAL
                 self.layout = self._controls.layout
-                self._sink = self._opener()
+                self.sink = self._opener()
             frame = shown.of(self.layout)
             image = overlay.lay_out(shown.original.image, frame.image, self.layout)
-            self._sink.write(frame.with_image(image))
+            self.sink.write(frame.with_image(image))
         except SinkError:
             self._controls.recording = False
             with suppress(SinkError):
@@ -87,7 +83,7 @@ class Recording:
 
     def close(self, *, finished: bool) -> str | None:
         """Close the file, if one is open; return a message for the user if it is complete."""
-        sink, self._sink = self._sink, None
+        sink, self.sink = self.sink, None
         if sink is None:
             return None
         sink.close(finished=finished)

@@ -51,8 +51,7 @@ from rtmag.realtime.sources.network_errors import (
     has_possible_host,
 )
 from rtmag.realtime.sources.network_jpeg import JpegFeed, is_jpeg
-from rtmag.realtime.sources.opening import scheme_of
-from rtmag.realtime.sources.source import BaseSource
+from rtmag.realtime.sources.source import BaseSource, scheme_of
 
 _HEAD = 1 << 16
 """Largest number of bytes from which the kind of an HTTP stream is found."""

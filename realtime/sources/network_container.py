@@ -48,7 +48,7 @@ from rtmag.realtime.sources.network_errors import (
     StreamFailed,
     classify,
 )
-from rtmag.realtime.sources.opening import scheme_of
+from rtmag.realtime.sources.source import scheme_of
 
 STILLS_PER_SECOND = 10.0
 """Largest rate of requests of still pictures, unless another is given."""

@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 
 from rtmag.realtime.errors import SourceUnavailable
 from rtmag.realtime.log import protect
-from rtmag.realtime.sources.source import FrameSource, SourceOptions
+from rtmag.realtime.sources.source import FrameSource, SourceOptions, scheme_of
 
 if TYPE_CHECKING:
     from rtmag.realtime.sources.video_file import VideoSource
 
 _NUMBER = re.compile(r"%0?(\d*)d")
 """A number in the names of pictures, as FFmpeg's patterns have it: %d, %3d or %03d."""
-
-
-def scheme_of(text: str) -> str | None:
-    """Return the scheme of an address in lower case; None if the text is not an address."""
-    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
-    return match[1].lower() if match else None
 
 
 def is_pattern(text: str) -> bool:

@@ -1,6 +1,7 @@
 """The protocol of all sources, their options and their status."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -298,3 +299,9 @@ def check_rate(fps: float | None) -> None:
     """
     if fps is not None and not (fps > 0 and math.isfinite(fps)):
         raise OptionError(f"fps must be a positive number, got {fps = }")
+
+
+def scheme_of(text: str) -> str | None:
+    """Return the scheme of an address in lower case; None if the text is not an address."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    return match[1].lower() if match else None

@@ -20,8 +20,7 @@ from rtmag.realtime.analysis.measurement import Measurement, Peak
 from rtmag.realtime.analysis.monitor import KEPT, Judge, Monitor, Reading, window_of
 from rtmag.realtime.controls import NamedRegion
 from rtmag.realtime.filters import Band
-from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.frame import Frame, Region
 
 _MOST_PIXELS = 10_000
 """Largest number of pixels of a downscaled region that is measured alone; it takes 1 ms."""

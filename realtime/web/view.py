@@ -21,8 +21,7 @@ from rtmag.realtime.controls import COLOURS, LAYOUTS, Controls, Layout, NamedReg
 from rtmag.realtime.environment import rtmag_version
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Band, Temporal
-from rtmag.realtime.frame import Frame
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.frame import Frame, Region
 from rtmag.realtime.opencv import cv2
 from rtmag.realtime.presets import LIVE_NAME, PRESETS
 from rtmag.realtime.report.contents import ReportContents, described_settings

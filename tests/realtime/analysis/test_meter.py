@@ -14,8 +14,7 @@ from rtmag.realtime.analysis.measurement import Measurement
 from rtmag.realtime.analysis.meter import Meter, grid
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Band
-from rtmag.realtime.frame import Frame, Image
-from rtmag.realtime.magnifier import Region
+from rtmag.realtime.frame import Frame, Image, Region
 
 SIDE = 96
 
