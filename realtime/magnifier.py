@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rtmag.realtime.controls import alpha_notes, checked_alpha
 from rtmag.realtime.duplicates import DuplicateDetector
 from rtmag.realtime.engines.contract import CELL
-from rtmag.realtime.engines.engine import Displacement, Engine
+from rtmag.realtime.engines.engine import MEASURING_ALPHA, Displacement, Engine
 from rtmag.realtime.engines.uncertainty import Uncertainty
 from rtmag.realtime.errors import OptionError
 from rtmag.realtime.filters import Coefficients, Filter, as_filter
@@ -27,8 +27,6 @@ MIN_INTERVALS = 8  # number of intervals that are measured before the rate is us
 EVEN_TOLERANCE = 0.001  # relative difference of equal intervals of a stream with unequal ones
 
 FADE = 0.5  # seconds over which alpha rises after an interruption
-
-MEASURING_ALPHA = 2.0  # alpha of a step that only measures; the range of displacements is widest
 
 
 class _Memory(NamedTuple):

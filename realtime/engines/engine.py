@@ -49,6 +49,9 @@ from rtmag.realtime.sections import Sections, State, negated
 Displacement = NDArray[np.float32]
 """(h, w, 2): to the right and down, in pixels of the image, one value per cell."""
 
+MEASURING_ALPHA = 2.0
+"""Alpha of a step that only measures: displacement is linear in the widest range."""
+
 
 class Measured(NamedTuple):
     """Result of a step that measures motion."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmag.realtime.engines.contract import CELL, SIDE_MULTIPLE
-from rtmag.realtime.engines.engine import Measured, check_image
+from rtmag.realtime.engines.engine import MEASURING_ALPHA, Measured, check_image
 from rtmag.realtime.errors import ModelIncompatible
 from rtmag.realtime.frame import Image
 from rtmag.realtime.opencv import cv2
@@ -45,7 +45,7 @@ MIN_GAIN = 1e-3
 
 def measuring_alpha(alpha: float) -> float:
     """Return the alpha of a step that measures: 2 in place of 1, at which the flow is zero."""
-    return alpha if abs(alpha - 1) >= MIN_GAIN else 2.0
+    return alpha if abs(alpha - 1) >= MIN_GAIN else MEASURING_ALPHA
 
 
 def measured(

@@ -202,7 +202,7 @@ class _Loop:
         """Magnify, write and show a frame."""
         start = time.monotonic()
         magnified = self._magnify(frame)
-        writing = self._is_writing()
+        writing = bool(self._sinks) or self._is_recording()
         # Ctrl-C must not interrupt between the writing of a frame and its counting.
         with deferred() if writing else nullcontext():
             self._write(frame, magnified)
@@ -326,7 +326,7 @@ class _Loop:
     def _write(self, frame: Frame, magnified: Frame) -> None:
         mapped = self._mapped(frame, magnified)
         written = magnified if self._timeline is None else self._timeline.continued(magnified)
-        if self._is_writing():
+        if self._sinks or self._is_recording():
             self._write_files(Shown(frame, written, written.with_image(mapped.image)))
         warning = self._present_warning()
         if warning != self._shown_warning:
@@ -335,10 +335,9 @@ class _Loop:
         self._viewer.show(frame, mapped if self._controls.layout == "map" else magnified)
         self._tally.count(frame)
 
-    def _is_writing(self) -> bool:
-        """True if a frame goes to sinks or to a recording."""
-        recording = self._controls.recording or self._recording.sink is not None
-        return recording or bool(self._sinks)
+    def _is_recording(self) -> bool:
+        """True if a recording is on, or its file is still to be closed."""
+        return self._controls.recording or self._recording.sink is not None
 
     def _write_files(self, shown: Shown) -> None:
         if self._sinks:
@@ -347,7 +346,7 @@ class _Loop:
             )
             for sink in self._sinks:
                 sink.write(shown.magnified.with_image(picture))
-        if self._controls.recording or self._recording.sink is not None:
+        if self._is_recording():
             self._record(shown)
 
     @property
